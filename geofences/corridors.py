@@ -1,0 +1,85 @@
+"""Corridors on the ground: which of them a position, with its error, may lie in."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import shapely
+from shapely.geometry import LineString
+
+from geofences.geodesy import LocalFrame
+from wire.messages import Corridor, CorridorSet
+
+CHI2_99_2DOF = 9.210340371976184        # scipy.stats.chi2.ppf(0.99, 2)
+ELLIPSE_SIDES = 32
+
+
+def make_corridor_set(sector: str, corridors: tuple[Corridor, ...]) -> CorridorSet:
+    """A set whose version is a digest of its content, so that equal content has an equal version everywhere."""
+    digest = hashlib.sha256(msgspec.msgpack.encode((sector, corridors))).hexdigest()[:12]
+    return CorridorSet(sector=sector, version=digest, corridors=corridors)
+
+
+@dataclass(frozen=True, slots=True)
+class CorridorGround:
+    """One corridor in a LocalFrame: its centre line, and the strip around it (metres, east and north)."""
+
+    corridor: Corridor
+    centre_line: LineString
+    strip: shapely.Polygon
+
+
+class CorridorMap:
+    """The corridors of one set on a frame, indexed."""
+
+    def __init__(self, corridors: CorridorSet, frame: LocalFrame) -> None:
+        self.version = corridors.version
+        self.frame = frame
+        grounds = []
+        for corridor in corridors.corridors:
+            line = LineString(
+                frame.to_enu([p.lat_deg for p in corridor.centre_line], [p.lon_deg for p in corridor.centre_line])
+            )
+            grounds.append(CorridorGround(corridor, line, line.buffer(corridor.width_m / 2.0)))
+        self.grounds = tuple(grounds)
+        self._tree = shapely.STRtree([g.strip for g in grounds])
+        self._by_id = {g.corridor.id: g for g in grounds}
+
+    def ground(self, corridor_id: str) -> CorridorGround:
+        return self._by_id[corridor_id]
+
+    def touched(self, enu_m: npt.ArrayLike, covariance_m2: npt.ArrayLike) -> list[tuple[str, ...]]:
+        """For n positions (n, 2) with covariances (n, 2, 2): ids of the corridors that each 99 % ellipse touches."""
+        positions = np.atleast_2d(np.asarray(enu_m, float))
+        if len(positions) == 0 or not self.grounds:
+            return [() for _ in range(len(positions))]
+        shapes = [ellipse(p, c) for p, c in zip(positions, np.asarray(covariance_m2, float), strict=True)]
+        found: list[list[str]] = [[] for _ in shapes]
+        for i, j in zip(*self._tree.query(shapes, predicate="intersects"), strict=True):
+            found[i].append(self.grounds[j].corridor.id)
+        return [tuple(sorted(ids)) for ids in found]
+
+
+def ellipse(centre_enu_m: npt.ArrayLike, covariance_m2: npt.ArrayLike, chi2: float = CHI2_99_2DOF) -> shapely.Polygon:
+    """The error ellipse that holds the truth with the probability of `chi2` (two degrees of freedom; 99 % unless told)."""
+    values, vectors = np.linalg.eigh(np.asarray(covariance_m2, float))
+    axes = vectors * np.sqrt(np.maximum(values, 0.0) * chi2)
+    # The polygon circumscribes the ellipse: an approximation may find too much and never too little.
+    angle = np.linspace(0.0, 2 * np.pi, ELLIPSE_SIDES, endpoint=False)
+    circle = np.stack([np.cos(angle), np.sin(angle)]) / np.cos(np.pi / ELLIPSE_SIDES)
+    return shapely.Polygon((np.asarray(centre_enu_m, float)[:, None] + axes @ circle).T)
+
+
+def alarms_now(corridor: Corridor, utc_ns: int, utc_offset_min: int) -> bool:
+    """Whether being in `corridor` at this time raises an alarm, by its schedule in the sector's local time."""
+    start, end = corridor.alarm_minutes
+    local = datetime.fromtimestamp(utc_ns / 1e9, UTC) + timedelta(minutes=utc_offset_min)
+    minute = local.hour * 60 + local.minute
+    if start <= end:
+        return start <= minute < end
+    return minute >= start or minute < end

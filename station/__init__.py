@@ -1,0 +1,1 @@
+"""The ground station: inbox, store, fusion, watchlist, alarms, and the live map."""

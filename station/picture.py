@@ -1,0 +1,226 @@
+"""What the mind tells the web server, and the web server tells the browser: the picture, and what changed in it.
+
+No sentence stands in here: alarms and evidence carry the key of a sentence in the language files and its parameters, so
+that the screen speaks the language of whoever looks. No watchlist record stands in here either: a match names the
+subject's id; its content is fetched by whoever opens it, and that look is recorded.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from wire.messages import DroneTelemetry, NodeHealth, Plan, Preflight, SensorState, TaskState
+from wire.units import Covariance2, GroundPosition, ObjectClass, Position, Realm
+
+
+class ContactState(StrEnum):
+    LIVE = "live"               # seen within the last 3 s
+    COASTING = "coasting"       # predicted only
+    ENDED = "ended"
+
+
+class TrailPoint(msgspec.Struct, frozen=True, array_like=True):
+    lat_deg: float
+    lon_deg: float
+    at_ns: int
+
+
+class Sentence(msgspec.Struct, frozen=True):
+    """A key in the language files, and what to put into its {braces}."""
+
+    key: str
+    params: dict[str, str | float | int] = {}
+
+
+class ContactView(msgspec.Struct, frozen=True):
+    """One object on the ground. Velocity in metres a second, east and north. border_m: positive on our side."""
+
+    id: str
+    object_class: ObjectClass
+    state: ContactState
+    position: GroundPosition
+    covariance: Covariance2
+    velocity_m_s: tuple[float, float]
+    first_seen_ns: int
+    last_seen_ns: int
+    detections: int
+    score: float
+    sensors: tuple[str, ...]
+    corridors: tuple[str, ...]
+    border_m: float
+    simulated: bool
+    plate: str | None
+    why_merged: tuple[Sentence, ...]
+    trail: tuple[TrailPoint, ...]
+    snapshot: str | None        # id for /api/snapshots/{id}
+
+
+class AlarmState(StrEnum):
+    ACTIVE = "active"
+    ACKNOWLEDGED = "acknowledged"
+    ESCALATED = "escalated"
+    SHELVED = "shelved"
+    CLOSED = "closed"
+
+
+class AlarmEventView(msgspec.Struct, frozen=True):
+    state: AlarmState
+    at_ns: int
+    person: str
+    reason: str
+
+
+class AlarmView(msgspec.Struct, frozen=True):
+    """rule: corridor_entry, watchlist_match, sensor_blind, node_silent. position: None for technical alarms."""
+
+    id: str
+    rule: str
+    priority: int
+    state: AlarmState
+    raised_ns: int
+    says: Sentence
+    contact: str | None
+    corridor: str | None
+    sensor: str | None
+    match: str | None
+    position: GroundPosition | None
+    snapshot: str | None
+    simulated: bool
+    events: tuple[AlarmEventView, ...]
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """One signal for or against, in bits (log2 of the likelihood ratio)."""
+
+    signal: str
+    bits: float
+    says: Sentence
+
+
+class MatchState(StrEnum):
+    QUESTION = "question"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+
+
+class MatchView(msgspec.Struct, frozen=True):
+    """A question to an officer: may this contact be that subject? lane: enforcement or welfare."""
+
+    id: str
+    contact: str
+    subject: str
+    lane: str
+    state: MatchState
+    asked_ns: int
+    bits: float
+    evidence: tuple[Evidence, ...]
+
+
+class SensorView(msgspec.Struct, frozen=True):
+    id: str
+    node: str
+    position: Position
+    footprint: tuple[GroundPosition, ...]
+    state: SensorState
+    state_since_ns: int
+    last_frame_ns: int
+    simulated: bool
+    detail: str
+
+
+class NodeView(msgspec.Struct, frozen=True):
+    """silent: nothing heard for 10 s."""
+
+    node: str
+    kind: str
+    last_heard_ns: int
+    silent: bool
+    health: NodeHealth | None
+
+
+class DroneView(msgspec.Struct, frozen=True):
+    drone: str
+    telemetry: DroneTelemetry
+    trail: tuple[TrailPoint, ...]
+    plan: Plan | None
+    preflight: Preflight | None
+    task: TaskState | None
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Since the store was born, so that nothing refused stays unseen."""
+
+    messages_stored: int
+    detections_stored: int
+    refused: dict[str, int]     # reason -> how often
+
+
+class Picture(msgspec.Struct, frozen=True, tag="picture"):
+    """Everything that is on the map now. `turn` counts deltas, so that a gap is noticed."""
+
+    realm: Realm
+    turn: int
+    at_ns: int
+    contacts: tuple[ContactView, ...]
+    alarms: tuple[AlarmView, ...]
+    matches: tuple[MatchView, ...]
+    sensors: tuple[SensorView, ...]
+    nodes: tuple[NodeView, ...]
+    drones: tuple[DroneView, ...]
+    counts: Counts
+
+
+class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
+    """What changed since turn - 1. Values replace the ones of the same id."""
+
+    turn: int
+    at_ns: int
+    contacts: tuple[ContactView, ...] = ()
+    contacts_gone: tuple[str, ...] = ()
+    alarms: tuple[AlarmView, ...] = ()
+    matches: tuple[MatchView, ...] = ()
+    sensors: tuple[SensorView, ...] = ()
+    nodes: tuple[NodeView, ...] = ()
+    drones: tuple[DroneView, ...] = ()
+    counts: Counts | None = None
+
+
+# ------------------------------------------------------------------------------- what the web server asks of the mind
+
+
+class GetPicture(msgspec.Struct, frozen=True, tag="get_picture"):
+    pass
+
+
+class ChangeAlarm(msgspec.Struct, frozen=True, tag="change_alarm"):
+    """A person's decision on an alarm. The mind answers when it is on the disk."""
+
+    alarm: str
+    to: AlarmState
+    person: str
+    reason: str = ""
+
+
+class DecideMatch(msgspec.Struct, frozen=True, tag="decide_match"):
+    match: str
+    to: MatchState
+    person: str
+    reason: str = ""
+
+
+Request = GetPicture | ChangeAlarm | DecideMatch
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    pass
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """Not done. says: why, in a sentence of the language files."""
+
+    says: Sentence
+
+
+Answer = Picture | Done | Refused

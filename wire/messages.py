@@ -1,0 +1,376 @@
+"""Every message that crosses a process boundary.
+
+One envelope carries one body. The identity of a message is (node, boot, sequence): the node's name, the number of the
+start in which the message was made, and a count within that start; it is given once, before the message is written to the
+outbox, and never changes. No message says which realm it belongs to, nor which node may be believed: both come from the
+key that sent it.
+
+Times are UTC nanoseconds, of capture where there is a picture. Angles are degrees, bearings clockwise from true north.
+Pixels count from the top left corner of the full picture.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from wire.units import Covariance2, GroundPosition, ObjectClass, Position, TimeQuality
+
+PROTOCOL_VERSION = 1
+
+# ---------------------------------------------------------------------------------------------------- what a node saw
+
+
+class PlacementPoint(msgspec.Struct, frozen=True, tag="point"):
+    """The foot of an object on the ground, with its error."""
+
+    position: GroundPosition
+    covariance: Covariance2
+
+
+class PlacementBearing(msgspec.Struct, frozen=True, tag="bearing"):
+    """Only the direction holds: the predicted error of a point was larger than the sensor's limit."""
+
+    from_position: GroundPosition
+    bearing_deg: float
+    sigma_deg: float
+    reason: str
+
+
+Placement = PlacementPoint | PlacementBearing
+
+
+class Box(msgspec.Struct, frozen=True, array_like=True):
+    """Pixels in the full picture: left, top, right, bottom."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+class Detection(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One object in one frame.
+
+    track: the sensor's own number for it, a hint for association and no more.
+    confirmed: the track has passed confirmation; the station makes contacts of confirmed detections only.
+    corridors: ids that the 99 % ellipse touches, judged by `DetectionBatch.corridors_version`; empty means outside.
+    plate: licence plate text where one was read; vehicles only.
+    """
+
+    track: int
+    object_class: ObjectClass
+    score: float
+    box: Box
+    placement: Placement
+    confirmed: bool
+    corridors: tuple[str, ...] = ()
+    plate: str | None = None
+
+
+class DetectionBatch(msgspec.Struct, frozen=True, tag="detections"):
+    """All detections of one frame of one sensor."""
+
+    sensor: str
+    captured_ns: int
+    time_quality: TimeQuality
+    corridors_version: str
+    detections: tuple[Detection, ...]
+
+
+class TrackState(StrEnum):
+    CONFIRMED = "confirmed"
+    ENDED = "ended"
+
+
+class TrackUpdate(msgspec.Struct, frozen=True, tag="track"):
+    """A track was confirmed, or has ended."""
+
+    sensor: str
+    track: int
+    state: TrackState
+    object_class: ObjectClass
+    first_ns: int
+    last_ns: int
+    hits: int
+    median_score: float
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
+    """The best picture of a track so far. It waits behind detections, never ahead of them.
+
+    jpeg: at most SNAPSHOT_LIMIT_BYTES; where the realm is training, its marking is burnt into the pixels.
+    box: of the object, in pixels of this jpeg.
+    """
+
+    sensor: str
+    track: int
+    captured_ns: int
+    jpeg: bytes
+    box: Box
+
+
+class SensorState(StrEnum):
+    SEEING = "seeing"
+    BLIND = "blind"                 # no fresh picture
+    CALIBRATING = "calibrating"     # most of the picture changed at once
+
+
+class SensorReport(msgspec.Struct, frozen=True, tag="sensor"):
+    """Where a sensor stands, what it can see, and whether it sees. Sent on change and every few seconds.
+
+    footprint: outline of the ground it can see now; empty when none can be given.
+    state_since_ns: when `state` began.
+    simulated: its pixels are rendered or replayed from a file.
+    """
+
+    sensor: str
+    at_ns: int
+    position: Position
+    footprint: tuple[GroundPosition, ...]
+    state: SensorState
+    state_since_ns: int
+    simulated: bool
+    detail: str = ""
+
+
+class NodeHealth(msgspec.Struct, frozen=True, tag="health"):
+    """How a node is. Stage times are milliseconds a frame, means since the last report."""
+
+    at_ns: int
+    uptime_s: float
+    frames_in: int
+    frames_dropped: int
+    frames_per_s: float
+    stage_ms: dict[str, float]
+    outbox_depth: int
+    outbox_dropped: int
+    detections_sent: int
+    disk_free_mb: float
+    memory_mb: float
+    time_quality: TimeQuality
+    position_trusted: bool
+    problems: tuple[str, ...] = ()
+
+
+# ------------------------------------------------------------------------------------------------ orders, and answers
+
+
+class OrderAction(StrEnum):
+    SNAPSHOT = "snapshot"
+    CLIP = "clip"
+    PROFILE = "profile"
+    PTZ_PRESET = "ptz_preset"
+
+
+class Order(msgspec.Struct, frozen=True, tag="order"):
+    """Station to node: do this with that sensor. `argument` is the profile's or the preset's name."""
+
+    order_id: str
+    sensor: str
+    action: OrderAction
+    argument: str = ""
+
+
+class OrderResult(msgspec.Struct, frozen=True, tag="order_result"):
+    order_id: str
+    done: bool
+    detail: str
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A message that was not taken, and why. boot and sequence are -1 when it could not even be read that far."""
+
+    boot: int
+    sequence: int
+    reason: str
+
+
+class Acknowledgement(msgspec.Struct, frozen=True, tag="ack"):
+    """Station to node: these are on the disk (the commit that holds them has returned), and these are refused.
+
+    acknowledged: (boot, sequence) pairs. A refused message is not sent again either; the node counts it.
+    """
+
+    acknowledged: tuple[tuple[int, int], ...]
+    refused: tuple[Refusal, ...] = ()
+
+
+# ------------------------------------------------------------------------------------------------------ the geography
+
+
+class Corridor(msgspec.Struct, frozen=True):
+    """A trail's centre line with a width, a schedule and a priority.
+
+    alarm_minutes: (start, end) in minutes of the local day in which being here raises an alarm; end may be below start (over
+    midnight); (0, 1440) is always.
+    """
+
+    id: str
+    name: str
+    centre_line: tuple[GroundPosition, ...]
+    width_m: float
+    priority: int
+    alarm_minutes: tuple[int, int] = (0, 1440)
+
+
+class CorridorSet(msgspec.Struct, frozen=True, tag="corridors"):
+    """All corridors of a sector; `version` is a digest of the content."""
+
+    sector: str
+    version: str
+    corridors: tuple[Corridor, ...]
+
+
+# ----------------------------------------------------------------------------------------------------------- drones
+
+
+class LinkState(StrEnum):
+    CONNECTED = "connected"
+    LATE = "late"                   # nothing for 3.5 s
+    LOST = "lost"                   # nothing for 10 s
+
+
+class DroneTelemetry(msgspec.Struct, frozen=True, tag="telemetry"):
+    """A drone as it last told us itself. Optional values were not heard yet, or their source says unknown."""
+
+    drone: str
+    at_ns: int
+    link: LinkState
+    heard_age_s: float
+    system_id: int
+    hardware_id: str
+    simulated: bool
+    armed: bool
+    mode: str
+    position: Position | None
+    height_above_home_m: float | None
+    ground_speed_m_s: float | None
+    heading_deg: float | None
+    battery_percent: float | None
+    battery_v: float | None
+    gps_fix: int | None
+    mission_item: int | None
+    mission_total: int | None
+    texts: tuple[str, ...] = ()
+
+
+class WaypointKind(StrEnum):
+    TAKEOFF = "takeoff"
+    WAYPOINT = "waypoint"
+    LOITER_TIME = "loiter_time"
+    RETURN = "return"
+
+
+class Waypoint(msgspec.Struct, frozen=True):
+    """height_above_home_m: metres above the take-off point."""
+
+    kind: WaypointKind
+    position: GroundPosition
+    height_above_home_m: float
+    speed_m_s: float
+    hold_s: float = 0.0
+
+
+class Plan(msgspec.Struct, frozen=True, tag="plan"):
+    """A patrol: what one drone is to fly. Bound to one aircraft by system id and hardware id."""
+
+    plan_id: str
+    drone: str
+    system_id: int
+    hardware_id: str
+    corridor: str
+    home: GroundPosition
+    waypoints: tuple[Waypoint, ...]
+    made_ns: int
+
+
+class CheckFinding(msgspec.Struct, frozen=True):
+    """One reason why a plan must not fly. leg counts from 0; None for the plan as a whole."""
+
+    rule: str
+    leg: int | None
+    position: GroundPosition | None
+    sentence: str
+
+
+class CheckResult(msgspec.Struct, frozen=True, tag="check"):
+    plan_id: str
+    passed: bool
+    findings: tuple[CheckFinding, ...]
+    length_m: float
+    duration_s: float
+    smallest_border_distance_m: float
+
+
+class PreflightState(StrEnum):
+    OFF = "off"
+    PASS = "pass"
+    WARNING = "warning"
+    RUNNING = "running"
+    SOFT_FAILURE = "soft_failure"
+    FAILURE = "failure"
+    ERROR = "error"
+
+
+class PreflightItem(msgspec.Struct, frozen=True):
+    name: str
+    state: PreflightState
+    sentence: str
+
+
+class Preflight(msgspec.Struct, frozen=True, tag="preflight"):
+    drone: str
+    at_ns: int
+    state: PreflightState
+    items: tuple[PreflightItem, ...]
+
+
+class TaskPhase(StrEnum):
+    CREATED = "created"
+    SENT = "sent"
+    RECEIVED = "received"
+    ACCEPTED = "accepted"
+    EXECUTING = "executing"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class TaskState(msgspec.Struct, frozen=True, tag="task"):
+    """How far a plan's flying has come, on the drone's own word. One sortie is one flying of a patrol."""
+
+    task_id: str
+    drone: str
+    plan_id: str
+    phase: TaskPhase
+    at_ns: int
+    sentence: str
+
+
+# ------------------------------------------------------------------------------------------------------ the envelope
+
+UpBody = (
+    DetectionBatch
+    | TrackUpdate
+    | Snapshot
+    | SensorReport
+    | NodeHealth
+    | OrderResult
+    | DroneTelemetry
+    | Plan
+    | CheckResult
+    | Preflight
+    | TaskState
+)
+DownBody = Acknowledgement | Order | CorridorSet
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What travels from a node (or the fleet) to the station."""
+
+    node: str
+    boot: int
+    sequence: int
+    body: UpBody
