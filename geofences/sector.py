@@ -183,6 +183,6 @@ def _load_keep_outs(path: Path, s: SectorSettings, frame: LocalFrame) -> tuple[K
     for i, k in enumerate(s.keep_outs):
         outline = shapely.Polygon(frame.to_enu([p[0] for p in k.outline], [p[1] for p in k.outline]))
         if len(k.outline) < 3 or not outline.is_valid:
-            raise refuse(path, ["keep_outs", i, "outline"], "give three points or more, of a ring that does not cross itself")
+            raise refuse(path, ["keep_outs", i, "outline"], "give three points or more, of a ring that never crosses itself")
         keep_outs.append(KeepOut(k.id, k.name, outline))
     return tuple(keep_outs)
