@@ -1,0 +1,78 @@
+"""A corridor holds what its strip holds, error ellipse included, in its hours."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geofences.corridors import CorridorMap, alarms_now, ellipse, make_corridor_set
+from geofences.geodesy import LocalFrame
+from wire.messages import Corridor
+
+FRAME = LocalFrame(16.62, 106.60)
+
+
+def corridor(name, points_m, width_m=40.0, minutes=(0, 1440)):
+    line = tuple(FRAME.position(*p) for p in points_m)
+    return Corridor(name, name, line, width_m, 1, minutes)
+
+
+MAP = CorridorMap(
+    make_corridor_set("s", (corridor("west", [(-300, 0), (-300, 500)]), corridor("east", [(300, 0), (300, 500)]))), FRAME
+)
+
+
+@given(st.floats(-500, 500), st.floats(20, 480), st.floats(0.1, 30), st.floats(0.1, 30), st.floats(0, np.pi))
+def test_what_is_touched_is_what_the_ellipse_reaches(east, north, major, minor, turn):
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    covariance = rotation @ np.diag([major**2, minor**2]) @ rotation.T
+    touched = MAP.touched([[east, north]], [covariance])[0]
+    for name, centre in (("west", -300), ("east", 300)):
+        reach = np.sqrt(covariance[0, 0] * 9.2103)     # half width of the ellipse along east
+        gap = abs(east - centre) - 20.0 - reach
+        if abs(gap) > 0.02 * reach + 0.01:             # the polygon circumscribes the ellipse by at most half a percent
+            assert (name in touched) == (gap < 0)
+
+
+@given(st.floats(0.1, 50), st.floats(0.1, 50), st.floats(-0.9, 0.9))
+def test_the_ellipse_holds_99_percent(sx, sy, rho):
+    covariance = np.array([[sx**2, rho * sx * sy], [rho * sx * sy, sy**2]])
+    shape = ellipse([0, 0], covariance)
+    exact = np.pi * 9.2103 * np.sqrt(np.linalg.det(covariance))
+    assert exact <= shape.area <= exact * 1.02
+
+
+def test_nothing_in_gives_nothing_out():
+    assert MAP.touched(np.empty((0, 2)), np.empty((0, 2, 2))) == []
+    empty = CorridorMap(make_corridor_set("s", ()), FRAME)
+    assert empty.touched([[0, 0]], [np.eye(2)]) == [()]
+
+
+def test_equal_corridors_have_an_equal_version_and_others_another():
+    one = make_corridor_set("s", (corridor("a", [(0, 0), (0, 10)]),))
+    assert one.version == make_corridor_set("s", (corridor("a", [(0, 0), (0, 10)]),)).version
+    assert one.version != make_corridor_set("s", (corridor("a", [(0, 0), (0, 11)]),)).version
+
+
+@pytest.mark.parametrize(
+    ("minutes", "utc_hour", "expected"),
+    [
+        ((0, 1440), 3, True),
+        ((18 * 60, 6 * 60), 13, True),     # 20:00 local
+        ((18 * 60, 6 * 60), 22, True),     # 05:00 local
+        ((18 * 60, 6 * 60), 23, False),    # 06:00 local: the end is not in
+        ((18 * 60, 6 * 60), 5, False),     # noon local
+        ((8 * 60, 17 * 60), 1, True),
+        ((8 * 60, 17 * 60), 10, False),
+    ],
+)
+def test_a_schedule_is_in_local_time_and_may_pass_midnight(minutes, utc_hour, expected):
+    at = int(datetime(2026, 11, 24, utc_hour, 0, tzinfo=UTC).timestamp() * 1e9)
+    assert alarms_now(corridor("a", [(0, 0), (0, 10)], minutes=minutes), at, 420) is expected
+
+
+def test_a_strip_is_as_wide_as_it_says():
+    assert shapely.area(MAP.ground("west").strip) == pytest.approx(500 * 40 + np.pi * 20**2, rel=0.01)

@@ -1,0 +1,67 @@
+"""A ray meets the ground where the ground is."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from geofences.terrain import FlatTerrain, GridTerrain, march
+
+
+def plane(slope_east, slope_north, base=100.0, size=41, step=50.0):
+    """A tilted plane as a grid: bilinear posts hold it exactly."""
+    axis = (np.arange(size) - size // 2) * step
+    east, north = np.meshgrid(axis, axis)
+    return GridTerrain(base + slope_east * east + slope_north * north, (axis[0], axis[0]), step, 1.0, synthetic=True)
+
+
+@given(
+    st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0, 2 * np.pi), st.floats(-1.5, -0.35), st.floats(2, 150),
+)
+def test_on_a_tilted_plane_the_ray_meets_it_where_algebra_says(a, b, azimuth, elevation, above):
+    d = np.array([np.cos(elevation) * np.sin(azimuth), np.cos(elevation) * np.cos(azimuth), np.sin(elevation)])
+    origin = np.array([0.0, 0.0, 100.0 + above])
+    closing = a * d[0] + b * d[1] - d[2]
+    assume(closing > 0.02)
+    t = above / closing
+    truth = origin + t * d
+    assume(np.abs(truth[:2]).max() < 900)
+    np.testing.assert_allclose(march(origin, d, plane(a, b))[0], truth, atol=0.01)
+
+
+@given(st.floats(-900, 900), st.floats(-900, 900))
+def test_between_posts_heights_are_bilinear(east, north):
+    assert plane(0.1, -0.2).height_msl_m([[east, north]])[0] == pytest.approx(100 + 0.1 * east - 0.2 * north, abs=1e-6)
+
+
+def test_a_ray_to_the_sky_meets_nothing():
+    up = np.array([[0.0, 0.6, 0.8], [0.0, 1.0, 0.0]])
+    assert np.isnan(march([0, 0, 110.0], up, FlatTerrain(100.0, 1.0, synthetic=True))).all()
+
+
+def test_a_ray_into_a_hole_or_off_the_edge_meets_nothing():
+    terrain = plane(0.0, 0.0, size=5)
+    terrain._heights[:] = np.nan
+    assert np.isnan(march([0, 0, 110.0], [[0.0, 0.8, -0.6]], terrain)).all()
+    assert np.isnan(march([0, 0, 150.0], [[0.0, 0.9988, -0.0489]], plane(0.0, 0.0, size=5))).all()
+
+
+def test_a_ray_that_is_not_a_number_comes_back_as_none():
+    found = march([0, 0, 110.0], [[np.nan, 0.0, -1.0], [0.0, 0.0, -1.0]], FlatTerrain(100.0, 1.0, synthetic=True))
+    assert np.isnan(found[0]).all()
+    np.testing.assert_allclose(found[1], [0, 0, 100.0], atol=0.01)
+
+
+def test_a_hill_hides_what_is_behind_it():
+    axis = np.arange(41) * 10.0 - 200.0
+    heights = np.zeros((41, 41))
+    heights[30, :] = 40.0          # a ridge 100 m north
+    terrain = GridTerrain(heights, (axis[0], axis[0]), 10.0, 1.0, synthetic=True)
+    hit = march([0, 0, 20.0], [[0.0, 0.9950, -0.0998]], terrain)[0]
+    assert 90 < hit[1] < 100
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (5, 1)])
+def test_a_grid_without_area_is_refused(shape):
+    with pytest.raises(ValueError, match="at least 2 x 2"):
+        GridTerrain(np.zeros(shape), (0, 0), 10.0, 1.0, synthetic=True)
