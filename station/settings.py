@@ -1,0 +1,176 @@
+"""The station's settings file, its paths made absolute, and the names of its local sockets and files."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from wire.settings import SettingsError, load_settings, refuse
+from wire.units import Realm
+
+IPC_PATH_LIMIT_BYTES = 107      # sockaddr_un.sun_path holds 108 with its closing NUL (Linux unix(7))
+_BIND = re.compile(r"^tcp://([^:\s]+|\[[0-9a-fA-F:]+\]):(\d+|\*)$")
+
+
+class InboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """bind: where nodes connect; `tcp://ADDRESS:PORT`."""
+
+    bind: str
+
+
+class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """secure_cookie: send the session cookie over TLS only; right wherever the page is not served to this machine alone."""
+
+    host: str
+    port: int
+    secure_cookie: bool = False
+
+
+class MatchingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """threshold_bits: evidence from which a contact becomes a question about a subject."""
+
+    threshold_bits: float = 8.0
+
+
+class StationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """station.toml as it stands in the file; relative paths count from the file's folder."""
+
+    sector: str
+    realm: Realm
+    data_dir: str
+    inbox: InboxSettings
+    web: WebSettings
+    matching: MatchingSettings = MatchingSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class StationSettings:
+    """What every process of a station is handed.
+
+    file: the settings file itself (absolute), which child processes are started with.
+    sector: the sector file. data_dir: where keys, databases and local sockets lie.
+    """
+
+    file: Path
+    sector: Path
+    realm: Realm
+    data_dir: Path
+    inbox: InboxSettings
+    web: WebSettings
+    matching: MatchingSettings
+
+    @property
+    def run_dir(self) -> Path:
+        """Local sockets, the lock and the restart count; worthless after a stop."""
+        return self.data_dir / "run"
+
+    @property
+    def inbox_notice(self) -> str:
+        """PUB, bound by the inbox: after each commit, the newest arrival id as decimal text."""
+        return f"ipc://{self.run_dir / 'inbox.notice'}"
+
+    @property
+    def mind_feed(self) -> str:
+        """PUB, bound by the mind: one frame, a station.picture.Delta as msgpack."""
+        return f"ipc://{self.run_dir / 'mind.feed'}"
+
+    @property
+    def mind_ask(self) -> str:
+        """ROUTER, bound by the mind. The last frame is a station.picture.Request as msgpack; the answer repeats every
+        frame before it and ends in an Answer as msgpack, so REQ works, and so does DEALER with a number of its own in front.
+        """
+        return f"ipc://{self.run_dir / 'mind.ask'}"
+
+    @property
+    def station_key(self) -> Path:
+        return self.data_dir / "station.key"
+
+    @property
+    def nodes_file(self) -> Path:
+        """The allow list of node keys."""
+        return self.data_dir / "nodes.toml"
+
+    @property
+    def inbox_db(self) -> Path:
+        return self.data_dir / "inbox.db"
+
+    @property
+    def mind_db(self) -> Path:
+        return self.data_dir / "mind.db"
+
+    @property
+    def watchlist_db(self) -> Path:
+        return self.data_dir / "watchlist.db"
+
+    @property
+    def watchlist_key(self) -> Path:
+        return self.data_dir / "watchlist.key"
+
+    @property
+    def record_db(self) -> Path:
+        return self.data_dir / "record.db"
+
+    @property
+    def record_key(self) -> Path:
+        return self.data_dir / "record.key"
+
+    @property
+    def people_db(self) -> Path:
+        return self.data_dir / "people.db"
+
+    @property
+    def restarts_file(self) -> Path:
+        return self.run_dir / "restarts.json"
+
+    def make_folders(self) -> None:
+        """Create data_dir and run_dir, for the owner alone. Raises SettingsError when that cannot be."""
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.run_dir.mkdir(exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise refuse(self.file, ["data_dir"], f"{self.data_dir}: cannot be made: {error.strerror}") from None
+
+
+def load_station_settings(path: Path) -> StationSettings:
+    """Read and check station.toml. Raises wire.settings.SettingsError with file, line and key."""
+    path = path.resolve()
+    f = load_settings(path, StationFile)
+    if not _BIND.match(f.inbox.bind):
+        raise refuse(path, ["inbox", "bind"], f'"{f.inbox.bind}": give tcp://ADDRESS:PORT, for example tcp://127.0.0.1:5570')
+    if not 0 <= f.web.port < 65536:
+        raise refuse(path, ["web", "port"], f"{f.web.port}: a port is 1 to 65535, for example 8080; 0 takes a free one")
+    if f.matching.threshold_bits <= 0:
+        raise refuse(path, ["matching", "threshold_bits"], f"{f.matching.threshold_bits}: give more than 0, for example 8.0")
+    settings = StationSettings(
+        file=path,
+        sector=(path.parent / f.sector).resolve(),
+        realm=f.realm,
+        data_dir=(path.parent / f.data_dir).resolve(),
+        inbox=f.inbox,
+        web=f.web,
+        matching=f.matching,
+    )
+    longest = settings.run_dir / "inbox.notice"
+    if len(os.fsencode(longest)) > IPC_PATH_LIMIT_BYTES:
+        raise refuse(
+            path,
+            ["data_dir"],
+            f"{settings.data_dir}: too deep in the file system; local sockets there would have names of "
+            f"{len(os.fsencode(longest))} bytes, and the system allows {IPC_PATH_LIMIT_BYTES}. Choose a shorter folder.",
+        )
+    return settings
+
+
+__all__ = [
+    "InboxSettings",
+    "MatchingSettings",
+    "SettingsError",
+    "StationFile",
+    "StationSettings",
+    "WebSettings",
+    "load_station_settings",
+]
