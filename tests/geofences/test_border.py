@@ -26,7 +26,8 @@ def test_a_meander_puts_each_loop_on_its_own_side():
     b = border(wiggle, (0, 900))
     # North is ours; the bulge north at -250 belongs to the south, the bulge south at +250 to the north.
     np.testing.assert_array_equal(
-        np.sign(b.signed_distance_m([[-250, 200], [250, -200], [-800, 10], [-800, -10], [0.5, 0], [-0.5, 0]])), [-1, 1, 1, -1, 1, -1]
+        np.sign(b.signed_distance_m([[-250, 200], [250, -200], [-800, 10], [-800, -10], [0.5, 0], [-0.5, 0]])),
+        [-1, 1, 1, -1, 1, -1],
     )
 
 

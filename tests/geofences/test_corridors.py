@@ -31,9 +31,9 @@ def test_what_is_touched_is_what_the_ellipse_reaches(east, north, major, minor, 
     covariance = rotation @ np.diag([major**2, minor**2]) @ rotation.T
     touched = MAP.touched([[east, north]], [covariance])[0]
     for name, centre in (("west", -300), ("east", 300)):
-        reach = np.sqrt(covariance[0, 0] * 9.2103)     # half width of the ellipse along east
+        reach = np.sqrt(covariance[0, 0] * 9.2103)  # half width of the ellipse along east
         gap = abs(east - centre) - 20.0 - reach
-        if abs(gap) > 0.02 * reach + 0.01:             # the polygon circumscribes the ellipse by at most half a percent
+        if abs(gap) > 0.02 * reach + 0.01:  # the polygon circumscribes the ellipse by at most half a percent
             assert (name in touched) == (gap < 0)
 
 
@@ -61,10 +61,10 @@ def test_equal_corridors_have_an_equal_version_and_others_another():
     ("minutes", "utc_hour", "expected"),
     [
         ((0, 1440), 3, True),
-        ((18 * 60, 6 * 60), 13, True),     # 20:00 local
-        ((18 * 60, 6 * 60), 22, True),     # 05:00 local
-        ((18 * 60, 6 * 60), 23, False),    # 06:00 local: the end is not in
-        ((18 * 60, 6 * 60), 5, False),     # noon local
+        ((18 * 60, 6 * 60), 13, True),  # 20:00 local
+        ((18 * 60, 6 * 60), 22, True),  # 05:00 local
+        ((18 * 60, 6 * 60), 23, False),  # 06:00 local: the end is not in
+        ((18 * 60, 6 * 60), 5, False),  # noon local
         ((8 * 60, 17 * 60), 1, True),
         ((8 * 60, 17 * 60), 10, False),
     ],

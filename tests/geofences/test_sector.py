@@ -55,7 +55,12 @@ def test_known_places_lie_on_their_side_of_the_line():
         ("width_m = 60.0", 'width_m = "wide"', 'width_m = "wide"', "corridors.0.width_m: Expected `float`, got `str`"),
         ("priority = 2", "priority = 7", "priority = 7", "corridors.1.priority: 7: give 1 (first), 2 or 3"),
         ('"24:00"', '"25:00"', '"25:00"', 'corridors.0.alarm_hours: "25:00": give local time as "HH:MM"'),
-        ('id = "ben-song"', 'id = "khe-da"  #', "#\nname = \"Lối", 'corridors.1.id: "khe-da" is taken by an earlier corridor'),
+        (
+            'id = "ben-song"',
+            'id = "khe-da"  #',
+            '#\nname = "Lối',
+            'corridors.1.id: "khe-da" is taken by an earlier corridor',
+        ),
         ("own_side = [16.6225", "own_side = [10.0", "[border]", "border: the point said to be on our own side lies outside"),
         ("box = [16.5700", "box = [17.5700", "box = [17.57", "give south, west, north, east in degrees"),
         ('"border.geojson"', '"nowhere.geojson"', '"nowhere', "border.file: "),

@@ -16,7 +16,11 @@ def plane(slope_east, slope_north, base=100.0, size=41, step=50.0):
 
 
 @given(
-    st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0, 2 * np.pi), st.floats(-1.5, -0.35), st.floats(2, 150),
+    st.floats(-0.3, 0.3),
+    st.floats(-0.3, 0.3),
+    st.floats(0, 2 * np.pi),
+    st.floats(-1.5, -0.35),
+    st.floats(2, 150),
 )
 def test_on_a_tilted_plane_the_ray_meets_it_where_algebra_says(a, b, azimuth, elevation, above):
     d = np.array([np.cos(elevation) * np.sin(azimuth), np.cos(elevation) * np.cos(azimuth), np.sin(elevation)])
@@ -55,7 +59,7 @@ def test_a_ray_that_is_not_a_number_comes_back_as_none():
 def test_a_hill_hides_what_is_behind_it():
     axis = np.arange(41) * 10.0 - 200.0
     heights = np.zeros((41, 41))
-    heights[30, :] = 40.0          # a ridge 100 m north
+    heights[30, :] = 40.0  # a ridge 100 m north
     terrain = GridTerrain(heights, (axis[0], axis[0]), 10.0, 1.0, synthetic=True)
     hit = march([0, 0, 20.0], [[0.0, 0.9950, -0.0998]], terrain)[0]
     assert 90 < hit[1] < 100

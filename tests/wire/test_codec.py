@@ -30,7 +30,11 @@ placements = st.one_of(
         st.builds(Covariance2, st.floats(0, 1e4), st.floats(-1e2, 1e2), st.floats(0, 1e4)),
     ),
     st.builds(
-        PlacementBearing, st.builds(GroundPosition, degrees, degrees), st.floats(0, 360), st.floats(0, 10), st.text(max_size=30)
+        PlacementBearing,
+        st.builds(GroundPosition, degrees, degrees),
+        st.floats(0, 360),
+        st.floats(0, 10),
+        st.text(max_size=30),
     ),
 )
 detections = st.builds(
@@ -110,7 +114,9 @@ def test_only_a_snapshot_may_be_larger_than_a_detection_batch():
         codec.decode_envelope(msgspec.msgpack.encode(Envelope("gate", 1, 1, huge)))
 
 
-@pytest.mark.parametrize(("node", "boot", "sequence"), [("", 1, 1), ("n" * 65, 1, 1), ("n", -1, 1), ("n", 1, -5), ("n", 2**63, 1)])
+@pytest.mark.parametrize(
+    ("node", "boot", "sequence"), [("", 1, 1), ("n" * 65, 1, 1), ("n", -1, 1), ("n", 1, -5), ("n", 2**63, 1)]
+)
 def test_an_impossible_identity_is_refused(node, boot, sequence):
     batch = DetectionBatch("s", 1, TimeQuality.NTP, "v", ())
     with pytest.raises(codec.RefusedError):

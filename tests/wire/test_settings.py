@@ -69,7 +69,7 @@ def test_broken_toml_names_the_line(write):
 
 
 def test_a_missing_file_says_what_to_do(tmp_path):
-    with pytest.raises(SettingsError, match="there is no such file. Give the path of a settings file with --config"):
+    with pytest.raises(SettingsError, match=r"there is no such file\. Give the path of a settings file with --config"):
         load_settings(tmp_path / "nowhere.toml", Sample)
 
 

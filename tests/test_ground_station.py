@@ -1,0 +1,29 @@
+"""The command line: what it offers, and how it fails."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = ["demo", "test", "serve", "edge", "fleet", "autopilot", "watchlist", "keys", "people", "models", "record"]
+
+
+def trailwatch(*arguments):
+    return subprocess.run(
+        [sys.executable, "ground_station.py", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_help_names_every_command():
+    out = trailwatch("--help")
+    assert out.returncode == 0
+    assert [c for c in COMMANDS if c not in out.stdout] == []
+
+
+@pytest.mark.parametrize("command", ["edge", "serve", "fleet", "autopilot"])
+def test_a_missing_settings_file_is_one_clear_line(command):
+    out = trailwatch(command, "--config", "nowhere.toml")
+    assert out.returncode == 2
+    assert out.stderr.strip() == "nowhere.toml: there is no such file. Give the path of a settings file with --config."

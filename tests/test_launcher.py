@@ -1,0 +1,44 @@
+"""The launcher sets a machine up by itself, or says the exact line to type."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAUNCHER = ROOT / "trailwatch"
+TOOLS = ["sh", "dirname", "id", "grep", "sed", "cksum", "tr", "cat", "mktemp", "tail", "cut"]
+
+
+@pytest.fixture
+def bare_path(tmp_path):
+    """A PATH with a shell's usual tools and nothing of ours: no Python, no Chromium, no ldconfig."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for tool in TOOLS:
+        (folder / tool).symlink_to(shutil.which(tool))
+    return folder
+
+
+def start(command, path, tmp_path):
+    env = {"PATH": str(path), "TRAILWATCH_NO_APT": "1", "TRAILWATCH_VENV": str(tmp_path / "venv"), "TRAILWATCH_PYTHON": ""}
+    return subprocess.run([str(LAUNCHER), command], env=env, capture_output=True, text=True, timeout=60)
+
+
+def test_it_is_plain_posix_shell():
+    assert LAUNCHER.read_text().startswith("#!/bin/sh\n")
+    subprocess.run(["dash" if shutil.which("dash") else "sh", "-n", LAUNCHER], check=True)
+
+
+def test_it_can_be_run():
+    assert os.access(LAUNCHER, os.X_OK)
+
+
+def test_without_root_or_apt_it_prints_the_exact_line_and_touches_nothing(bare_path, tmp_path):
+    out = start("test", bare_path, tmp_path)
+    assert out.returncode == 1
+    assert re.search(r"Run: sudo apt-get update && sudo apt-get install -y .*\bchromium\b", out.stderr)
+    assert not (tmp_path / "venv").exists()
