@@ -26,17 +26,21 @@ _down: msgspec.msgpack.Decoder[DownBody] = msgspec.msgpack.Decoder(DownBody)
 
 
 class RefusedError(ValueError):
-    """A message that is not taken. Its text is the reason, fit to be shown and counted."""
+    """A message that is not taken. Its text says why, fit to be shown; `reason` is one of a few words, fit to be counted."""
+
+    def __init__(self, sentence: str, reason: str = "does_not_parse") -> None:
+        super().__init__(sentence)
+        self.reason = reason
 
 
 def check_magic(frame: bytes) -> None:
     """Refuse anything that is not this protocol in this version."""
     if frame[:2] != MAGIC[:2]:
-        raise RefusedError("not a Trailwatch message: the first frame does not start with TW")
+        raise RefusedError("not a Trailwatch message: the first frame does not start with TW", "other_protocol")
     if frame != MAGIC:
         theirs = frame[2] if len(frame) == 3 else "unknown"
         raise RefusedError(
-            f"protocol version {theirs}, this station speaks {PROTOCOL_VERSION}: update the older of the two"
+            f"protocol version {theirs}, this station speaks {PROTOCOL_VERSION}: update the older of the two", "other_version"
         )
 
 
@@ -49,16 +53,16 @@ def encode_envelope(envelope: Envelope) -> bytes:
 
 def decode_envelope(data: bytes) -> Envelope:
     if len(data) > SNAPSHOT_LIMIT_BYTES + 1024:
-        raise RefusedError(f"{len(data)} bytes; the limit is {SNAPSHOT_LIMIT_BYTES}")
+        raise RefusedError(f"{len(data)} bytes; the limit is {SNAPSHOT_LIMIT_BYTES}", "too_large")
     try:
         envelope = _up.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise RefusedError(f"does not parse: {error}") from None
     _check_size(data, isinstance(envelope.body, Snapshot))
     if not 0 < len(envelope.node) <= NAME_LIMIT:
-        raise RefusedError(f"node name of {len(envelope.node)} characters; 1 to {NAME_LIMIT} are allowed")
+        raise RefusedError(f"node name of {len(envelope.node)} characters; 1 to {NAME_LIMIT} are allowed", "bad_identity")
     if envelope.boot < 0 or envelope.sequence < 0 or max(envelope.boot, envelope.sequence) >= 2**63:
-        raise RefusedError("boot and sequence are counts from 0, below 2**63")
+        raise RefusedError("boot and sequence are counts from 0, below 2**63", "bad_identity")
     return envelope
 
 
@@ -82,11 +86,11 @@ def split_transport(frames: Sequence[bytes]) -> Sequence[bytes]:
         raise RefusedError("empty message")
     check_magic(bytes(frames[0]))
     if len(frames) - 1 > ENVELOPES_LIMIT:
-        raise RefusedError(f"{len(frames) - 1} envelopes in one message; the limit is {ENVELOPES_LIMIT}")
+        raise RefusedError(f"{len(frames) - 1} envelopes in one message; the limit is {ENVELOPES_LIMIT}", "too_large")
     return frames[1:]
 
 
 def _check_size(data: bytes, is_snapshot: bool) -> None:
     limit = SNAPSHOT_LIMIT_BYTES if is_snapshot else ENVELOPE_LIMIT_BYTES
     if len(data) > limit:
-        raise RefusedError(f"{len(data)} bytes; the limit for this kind is {limit}")
+        raise RefusedError(f"{len(data)} bytes; the limit for this kind is {limit}", "too_large")
