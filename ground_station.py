@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from wire.process import die_with_parent
 from wire.settings import SettingsError
 
 ROOT = Path(__file__).resolve().parent
@@ -64,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+    die_with_parent()
     a = parser().parse_args(arguments)
     try:
         return int(a.call(a))

@@ -1,0 +1,40 @@
+"""The demo's own copies of the settings files, with this run's folders, ports and keys filled in."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from pathlib import Path
+
+from wire.settings import find_line
+
+Value = str | int | float | bool
+
+
+def free_port() -> int:
+    """A TCP port of this machine's loopback that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def filled(template: Path, values: dict[tuple[str | int, ...], Value]) -> str:
+    """The text of `template` with some values replaced; comments and all else stay.
+
+    values: path of keys -> new value, for example {("inbox", "bind"): "tcp://127.0.0.1:5570"}. A key that the template
+    does not have is an error of ours (KeyError): the demo and its templates have drifted apart.
+    """
+    lines = template.read_text(encoding="utf-8").splitlines()
+    for keys, value in values.items():
+        number = find_line("\n".join(lines), list(keys))
+        pattern = rf"^\s*{re.escape(str(keys[-1]))}\s*="
+        if not re.match(pattern, lines[number - 1]):
+            raise KeyError(f"{template}: has no {'.'.join(map(str, keys))}")
+        lines[number - 1] = f"{keys[-1]} = {_toml(value)}"
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Value) -> str:
+    # A JSON string is a valid TOML basic string, and so are its numbers and booleans.
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,55 @@
+"""A process that belongs to another does not outlive it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CHILD = "import time; from wire.process import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(60)"
+PARENT = f"""
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], env=os.environ | {{"TRAILWATCH_PARENT": str(os.getpid())}},
+                         stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_child_leaves_when_its_parent_is_killed():
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        try:
+            os.kill(child, 0)
+            with open(f"/proc/{child}/stat") as stat:
+                if stat.read().split()[2] == "Z":
+                    return
+        except (ProcessLookupError, FileNotFoundError):
+            return
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    raise AssertionError("the child outlived its parent")
+
+
+def test_without_a_parent_to_follow_nothing_happens():
+    out = subprocess.run(
+        [sys.executable, "-c", "from wire.process import die_with_parent; die_with_parent(); print('here')"],
+        cwd=ROOT, capture_output=True, text=True, timeout=30,
+    )
+    assert out.stdout == "here\n"
+
+
+def test_a_parent_that_is_already_gone_is_noticed():
+    out = subprocess.run(
+        [sys.executable, "-c", "from wire.process import die_with_parent; die_with_parent(); print('here')"],
+        cwd=ROOT, env=os.environ | {"TRAILWATCH_PARENT": "1"}, capture_output=True, text=True, timeout=30,
+    )
+    assert out.returncode == 0
+    assert out.stdout == ""

@@ -1,0 +1,39 @@
+"""What every process of ours does at its start and at its end."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+
+DIE_WITH_PARENT = "TRAILWATCH_PARENT"       # environment: pid of the process that must outlive this one
+_PR_SET_PDEATHSIG = 1                       # linux/prctl.h
+
+
+def die_with_parent() -> None:
+    """Leave (SIGTERM) when the process named in TRAILWATCH_PARENT dies, even by kill -9. Without it: do nothing.
+
+    The kernel tells us (Linux); a parent that died before we could ask is seen by its pid.
+    """
+    wanted = os.environ.pop(DIE_WITH_PARENT, "")
+    if not wanted or not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if str(os.getppid()) != wanted:
+        sys.exit(0)
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set; a process loops until then and leaves by itself. Main thread only."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def log_to_stderr() -> None:
+    """One line an event: time, level, who, what."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
