@@ -1,0 +1,252 @@
+"""Who and what the inbox lets in: keys against the allow list, messages against their sender and against sense."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import zmq
+from zmq.utils import z85
+
+from wire.codec import RefusedError, decode_envelope
+from wire.keys import AllowedNode, NodeKind, load_allow_list
+from wire.messages import (
+    CheckResult,
+    Detection,
+    DetectionBatch,
+    DroneTelemetry,
+    Envelope,
+    NodeHealth,
+    OrderResult,
+    PlacementPoint,
+    Plan,
+    Preflight,
+    SensorReport,
+    Snapshot,
+    TaskState,
+    TrackUpdate,
+    UpBody,
+)
+from wire.settings import SettingsError
+from wire.units import GroundPosition, Realm
+
+FUTURE_LIMIT_NS = 10_000_000_000            # a capture later than this after its arrival: that node's clock is wrong
+EARLIEST_NS = 1_577_836_800_000_000_000     # 2020-01-01 UTC; before that no Trailwatch ran: a clock that lost its battery
+INT64_LIMIT = 2**63
+SIGMA_LIMIT_M = 10_000.0                    # a position that is worse says nothing
+REASONS = (
+    "unknown_key", "other_protocol", "other_version", "does_not_parse", "too_large", "bad_identity", "other_node",
+    "kind_not_allowed", "impossible_content", "impossible_time",
+)
+
+_EYES = (DetectionBatch, TrackUpdate, Snapshot, SensorReport, NodeHealth, OrderResult)
+_FLEET = (DroneTelemetry, Plan, CheckResult, Preflight, TaskState, NodeHealth, OrderResult)
+MAY_SEND: dict[NodeKind, tuple[type, ...]] = {NodeKind.CAMERA: _EYES, NodeKind.DRONE: _EYES, NodeKind.FLEET: _FLEET}
+
+_log = logging.getLogger("trailwatch.inbox")
+
+
+class AllowList:
+    """The node keys of nodes.toml, read again when the file changes.
+
+    A file that cannot be used is said once, and the last good list stays: a slip of the pen must not silence a border.
+    """
+
+    def __init__(self, path: Path, realm: Realm) -> None:
+        self._path = path
+        self._realm = realm
+        self._stamp: tuple[int, int, int] | None = None
+        self._nodes: dict[str, AllowedNode] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        try:
+            stat = self._path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        except OSError:
+            stamp = (0, 0, 0)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        if stamp == (0, 0, 0):
+            _log.warning("%s: not there yet, so no node may connect. Add one with `trailwatch keys`.", self._path)
+            self._nodes = {}
+            return
+        try:
+            self._nodes = load_allow_list(self._path, self._realm)
+        except SettingsError as error:
+            _log.error("%s; going on with the %d keys of before", error, len(self._nodes))
+            return
+        _log.info("%s: %d nodes may connect", self._path, len(self._nodes))
+
+    def by_key(self, public: str) -> AllowedNode | None:
+        return self._nodes.get(public)
+
+
+def answer_zap(request: list[bytes], allowed: AllowList) -> tuple[list[bytes], str | None]:
+    """One authentication request of libzmq (ZeroMQ RFC 27, ZAP) to its reply, and the public key when it is refused.
+
+    A key that is let in becomes the connection's User-Id, so that each message carries it.
+    """
+    if len(request) < 6 or request[0] != b"1.0":
+        return [b"1.0", request[1] if len(request) > 1 else b"", b"400", b"not ZAP 1.0", b"", b""], "unknown"
+    if request[5] != b"CURVE" or len(request) != 7 or len(request[6]) != 32:
+        return [b"1.0", request[1], b"400", b"CURVE only", b"", b""], "unknown"
+    public = z85.encode(request[6]).decode("ascii")
+    allowed.refresh()
+    if allowed.by_key(public) is None:
+        return [b"1.0", request[1], b"400", b"unknown key", b"", b""], public
+    return [b"1.0", request[1], b"200", b"OK", public.encode("ascii"), b""], None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A message that is taken. suspect: "future" or "past" when its time is impossible; None when it is fine."""
+
+    envelope: Envelope
+    kind: str
+    suspect: str | None
+
+
+class _Head(msgspec.Struct):
+    """What names an envelope, read where the rest does not parse."""
+
+    boot: int = -1
+    sequence: int = -1
+
+
+_head = msgspec.msgpack.Decoder(_Head)
+
+
+def identity_of(data: bytes) -> tuple[int, int]:
+    """(boot, sequence) of an envelope that was refused, as far as it can be read; (-1, -1) otherwise."""
+    try:
+        head = _head.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError):
+        return -1, -1
+    if 0 <= head.boot < INT64_LIMIT and 0 <= head.sequence < INT64_LIMIT:
+        return head.boot, head.sequence
+    return -1, -1
+
+
+def admit(data: bytes, sender: AllowedNode, received_ns: int) -> Admitted:
+    """Judge one envelope frame. Raises RefusedError with its reason, and nothing else.
+
+    An impossible time is not refused: what was seen was seen, and a second sending would be no better. The message is kept
+    and marked; the mind leaves marked detections out of fusion and raises an alarm about that node's clock.
+    """
+    envelope = decode_envelope(data)
+    if envelope.node != sender.node:
+        raise RefusedError(f'says it is from "{envelope.node}", and its key belongs to "{sender.node}"', "other_node")
+    body = envelope.body
+    kind = str(body.__struct_config__.tag)
+    if not isinstance(body, MAY_SEND[sender.kind]):
+        raise RefusedError(f'a node of kind {sender.kind.value} does not send "{kind}"', "kind_not_allowed")
+    check_content(body)
+    return Admitted(envelope, kind, suspect_time(body, received_ns))
+
+
+def suspect_time(body: UpBody, received_ns: int) -> str | None:
+    at_ns = captured_ns(body)
+    if at_ns is None:
+        return None
+    if at_ns > received_ns + FUTURE_LIMIT_NS:
+        return "future"
+    return "past" if at_ns < EARLIEST_NS else None
+
+
+def captured_ns(body: UpBody) -> int | None:
+    match body:
+        case DetectionBatch() | Snapshot():
+            return body.captured_ns
+        case TrackUpdate():
+            return body.last_ns
+        case SensorReport() | NodeHealth() | DroneTelemetry() | Preflight() | TaskState():
+            return body.at_ns
+        case Plan():
+            return body.made_ns
+        case _:
+            return None
+
+
+def check_content(body: UpBody) -> None:
+    """Refuse what parses and cannot be: numbers that are none, places off the Earth, counts beyond the database."""
+    match body:
+        case DetectionBatch():
+            _within_int64(body.captured_ns)
+            for detection in body.detections:
+                _check_detection(detection)
+        case Snapshot():
+            _within_int64(body.captured_ns, body.track)
+            if not all(math.isfinite(v) for v in (body.box.x1, body.box.y1, body.box.x2, body.box.y2)):
+                raise RefusedError("a box that is not a number", "impossible_content")
+            if not body.jpeg.startswith(b"\xff\xd8"):
+                raise RefusedError("a snapshot that is no JPEG", "impossible_content")
+        case TrackUpdate():
+            _within_int64(body.first_ns, body.last_ns, body.track, body.hits)
+        case SensorReport():
+            _within_int64(body.at_ns, body.state_since_ns)
+            _check_place(body.position.lat_deg, body.position.lon_deg)
+            _check_finite(body.position.height.m)
+            _check_places(body.footprint)
+        case DroneTelemetry():
+            _within_int64(body.at_ns)
+            if body.position is not None:
+                _check_place(body.position.lat_deg, body.position.lon_deg)
+                _check_finite(body.position.height.m)
+        case Plan():
+            _within_int64(body.made_ns)
+            _check_places((body.home, *(w.position for w in body.waypoints)))
+        case NodeHealth() | Preflight() | TaskState():
+            _within_int64(body.at_ns)
+        case _:
+            pass
+
+
+def _check_detection(d: Detection) -> None:
+    _within_int64(d.track)
+    _check_finite(d.score, d.box.x1, d.box.y1, d.box.x2, d.box.y2)
+    placement = d.placement
+    if isinstance(placement, PlacementPoint):
+        _check_place(placement.position.lat_deg, placement.position.lon_deg)
+        c = placement.covariance
+        _check_finite(c.ee_m2, c.en_m2, c.nn_m2)
+        largest = SIGMA_LIMIT_M**2
+        if not (0 < c.ee_m2 < largest and 0 < c.nn_m2 < largest and c.ee_m2 * c.nn_m2 - c.en_m2**2 > 0):
+            raise RefusedError("a covariance that no position error can have", "impossible_content")
+    else:
+        _check_place(placement.from_position.lat_deg, placement.from_position.lon_deg)
+        _check_finite(placement.bearing_deg, placement.sigma_deg)
+
+
+def _within_int64(*values: int) -> None:
+    for value in values:
+        if not -INT64_LIMIT <= value < INT64_LIMIT:
+            raise RefusedError(f"{value}: beyond 64 bits", "impossible_content")
+
+
+def _check_finite(*values: float) -> None:
+    for value in values:
+        if not math.isfinite(value):
+            raise RefusedError(f"{value}: not a number that can be measured", "impossible_content")
+
+
+def _check_place(lat_deg: float, lon_deg: float) -> None:
+    if not (-90.0 <= lat_deg <= 90.0 and -180.0 <= lon_deg <= 180.0):
+        raise RefusedError(f"latitude {lat_deg}, longitude {lon_deg}: not on the Earth", "impossible_content")
+
+
+def _check_places(places: tuple[GroundPosition, ...]) -> None:
+    for place in places:
+        _check_place(place.lat_deg, place.lon_deg)
+
+
+def open_zap(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
+    """Bind the ZAP endpoint of a context; before any CURVE server socket of it binds, or keys would not be asked for."""
+    socket = context.socket(zmq.REP)
+    socket.linger = 0
+    socket.bind("inproc://zeromq.zap.01")
+    return socket

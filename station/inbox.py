@@ -1,0 +1,377 @@
+"""The inbox: takes messages from nodes, puts them on the disk, and only then says that it has them.
+
+One loop and one thread read the socket, authenticate, and write; ZeroMQ's own thread buffers meanwhile. An acknowledgement
+leaves after the commit that holds its message has returned, and that commit survives a power cut. A message that was
+stored before (same node, boot, sequence) is acknowledged again and not stored. Orders to nodes do not pass here yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sqlite3
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+
+import zmq
+
+from geofences.sector import load_sector
+from station.admission import Admitted, AllowList, admit, answer_zap, identity_of, open_zap
+from station.processes import log_to_stderr, stop_on_signal
+from station.settings import StationSettings
+from station.store import INBOX, Synchronous, open_store, transaction
+from wire.clock import NS_PER_S, Clock, WallClock
+from wire.codec import MAGIC, TEXT_LIMIT, TRANSPORT_LIMIT_BYTES, RefusedError, encode_down, split_transport
+from wire.keys import AllowedNode, StationKey, load_station_key, make_station_key, write_private
+from wire.messages import (
+    Acknowledgement,
+    CorridorSet,
+    DetectionBatch,
+    PlacementPoint,
+    Refusal,
+    Snapshot,
+)
+from wire.settings import SettingsError
+
+COMMIT_EVERY_NS = 25_000_000        # group commit: 20 to 50 ms; counts commits, not rows, for the sake of SD cards
+BATCH_LIMIT_MESSAGES = 2000
+BATCH_LIMIT_BYTES = 32 * 1024 * 1024
+RECEIVE_LIMIT = 500                 # messages in a row before the commit time is looked at again
+IDLE_POLL_MS = 250
+HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5_000, 15_000      # a half-open connection is dropped after the second
+RECEIVE_QUEUE_MESSAGES = 500        # of one peer, in memory; beyond that TCP holds it back
+GREETED_LIMIT = 10_000
+
+_log = logging.getLogger("trailwatch.inbox")
+
+
+@dataclass(slots=True)
+class Batch:
+    """What was received since the last commit. peers: who is owed an answer about which message."""
+
+    messages: list[tuple[bytes, AllowedNode, Admitted, bytes, int]] = field(default_factory=list)
+    refusals: list[tuple[bytes, Refusal]] = field(default_factory=list)
+    counted: Counter[tuple[str, str]] = field(default_factory=Counter)      # (reason, node) -> how often
+    details: dict[tuple[str, str], str] = field(default_factory=dict)
+    size: int = 0
+    since_ns: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.messages or self.counted)
+
+
+class Inbox:
+    """The sockets and the database of one station. `turn` is one round of its loop; `close` gives everything back."""
+
+    def __init__(self, settings: StationSettings, corridors: CorridorSet, clock: Clock) -> None:
+        self._clock = clock
+        self._corridors = encode_down(corridors)
+        key = ensure_station_key(settings)
+        self._allowed = AllowList(settings.nodes_file, settings.realm)
+        self._db = open_store(settings.inbox_db, INBOX, settings.realm, clock, Synchronous.FULL)
+        self._batch = Batch()
+        self._failing = ""
+        self._looked_ns = 0
+        self._greeted: OrderedDict[tuple[bytes, int], None] = OrderedDict()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._zap = open_zap(self._context)
+        self._router = self._context.socket(zmq.ROUTER)
+        self._notice = self._context.socket(zmq.PUB)
+        try:
+            self._bind(settings, key)
+        except BaseException:
+            self.close()
+            raise
+        self._poller = zmq.Poller()
+        self._poller.register(self._zap, zmq.POLLIN)
+        self._poller.register(self._router, zmq.POLLIN)
+
+    def _bind(self, settings: StationSettings, key: StationKey) -> None:
+        router = self._router
+        router.linger = 0
+        router.curve_server = True
+        router.curve_secretkey = key.secret.encode("ascii")
+        router.zap_domain = b"trailwatch"
+        router.maxmsgsize = TRANSPORT_LIMIT_BYTES
+        router.rcvhwm = RECEIVE_QUEUE_MESSAGES
+        # A node that names its own routing id must not be locked out by its own half-open connection of before. What is
+        # believed is the key of the connection, never the routing id, so taking one over wins nobody anything.
+        router.router_handover = True
+        router.heartbeat_ivl = HEARTBEAT_MS
+        router.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
+        self._notice.linger = 0
+        for socket, name, where in (
+            (router, "inbox.bind", settings.inbox.bind), (self._notice, "data_dir", settings.inbox_notice)
+        ):
+            try:
+                socket.bind(where)
+            except zmq.ZMQError as error:
+                in_use = error.errno == zmq.EADDRINUSE
+                hint = "another program has it; stop that one or choose another port" if in_use else "choose another address"
+                raise SettingsError(f"{settings.file}: {name}: {where}: {error.strerror}: {hint}.") from None
+
+    @property
+    def endpoint(self) -> str:
+        """Where the router is bound, with the port that was found when the settings said any."""
+        return bytes(self._router.getsockopt(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode("ascii")
+
+    def turn(self) -> None:
+        """Wait a little, take what has come, commit when it is time. Raises nothing for anything that arrives."""
+        events = dict(self._poller.poll(self._wait_ms()))
+        if self._zap in events:
+            self._authenticate()
+        if self._router in events:
+            self._receive()
+        self._allowed_tick()
+        batch = self._batch
+        if batch and (
+            self._clock.monotonic_ns() - batch.since_ns >= COMMIT_EVERY_NS
+            or len(batch.messages) >= BATCH_LIMIT_MESSAGES
+            or batch.size >= BATCH_LIMIT_BYTES
+        ):
+            self.commit()
+
+    def _wait_ms(self) -> int:
+        if not self._batch:
+            return IDLE_POLL_MS
+        left_ns = COMMIT_EVERY_NS - (self._clock.monotonic_ns() - self._batch.since_ns)
+        return max(0, -(-left_ns // 1_000_000))
+
+    def _allowed_tick(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._looked_ns > NS_PER_S:
+            self._looked_ns = now_ns
+            self._allowed.refresh()
+
+    # ------------------------------------------------------------------------------------------------- what comes in
+
+    def _authenticate(self) -> None:
+        while True:
+            try:
+                request = self._zap.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            reply, refused = answer_zap(request, self._allowed)
+            self._zap.send_multipart(reply)
+            if refused is not None:
+                _log.warning("a node with the unknown key %s was refused", refused)
+                self._count("unknown_key", "", f"key {refused}")
+
+    def _receive(self) -> None:
+        for _ in range(RECEIVE_LIMIT):
+            try:
+                frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            self._take(frames)
+            if self._batch.size >= BATCH_LIMIT_BYTES or len(self._batch.messages) >= BATCH_LIMIT_MESSAGES:
+                return
+
+    def _take(self, frames: list[zmq.Frame]) -> None:
+        peer = frames[0].bytes
+        received_ns = self._clock.utc_ns()
+        sender = self._sender(frames)
+        if sender is None:
+            self._refuse(peer, "", Refusal(-1, -1, "this key is no longer on the station's list"), "unknown_key")
+            return
+        try:
+            envelopes = split_transport([f.bytes for f in frames[1:]])
+        except RefusedError as error:
+            self._refuse(peer, sender.node, Refusal(-1, -1, str(error)[:TEXT_LIMIT]), error.reason)
+            return
+        boot = -1
+        for data in envelopes:
+            try:
+                admitted = admit(data, sender, received_ns)
+            except RefusedError as error:
+                self._refuse(peer, sender.node, Refusal(*identity_of(data), str(error)[:TEXT_LIMIT]), error.reason)
+                continue
+            self._begin()
+            self._batch.messages.append((peer, sender, admitted, data, received_ns))
+            self._batch.size += len(data)
+            boot = admitted.envelope.boot
+        self._greet(peer, boot)
+
+    def _sender(self, frames: list[zmq.Frame]) -> AllowedNode | None:
+        if len(frames) < 2:
+            return None
+        try:
+            public = frames[-1].get("User-Id")
+        except zmq.ZMQError:
+            return None
+        return self._allowed.by_key(str(public))
+
+    def _refuse(self, peer: bytes, node: str, refusal: Refusal, reason: str) -> None:
+        self._count(reason, node, refusal.reason)
+        self._batch.refusals.append((peer, refusal))
+
+    def _count(self, reason: str, node: str, detail: str) -> None:
+        self._begin()
+        self._batch.counted[(reason, node)] += 1
+        self._batch.details[(reason, node)] = detail
+        self._batch.size += 200
+
+    def _begin(self) -> None:
+        if not self._batch:
+            self._batch.since_ns = self._clock.monotonic_ns()
+
+    # ------------------------------------------------------------------------------------------- to the disk, and back
+
+    def commit(self) -> None:
+        """Write the batch in one transaction, then answer for it. When the disk refuses, nobody is answered."""
+        batch, self._batch = self._batch, Batch()
+        answers: dict[bytes, tuple[list[tuple[int, int]], list[Refusal]]] = {}
+        for peer, refusal in batch.refusals:
+            answers.setdefault(peer, ([], []))[1].append(refusal)
+        try:
+            with transaction(self._db):
+                newest = self._store(batch, answers)
+        except sqlite3.Error as error:
+            if self._failing != str(error):
+                _log.error(
+                    "the disk takes no messages: %s. Nothing is acknowledged; nodes keep what they have and send it again.",
+                    error,
+                )
+            self._failing = str(error)
+            return
+        if self._failing:
+            _log.warning("the disk takes messages again")
+            self._failing = ""
+        for peer, (acknowledged, refused) in answers.items():
+            self._send(peer, encode_down(Acknowledgement(tuple(acknowledged), tuple(refused))))
+        self._notice.send(b"%d" % newest)
+
+    def _store(self, batch: Batch, answers: dict[bytes, tuple[list[tuple[int, int]], list[Refusal]]]) -> int:
+        db = self._db
+        stored = duplicates = detections = 0
+        last_heard: dict[str, tuple[AllowedNode, int]] = {}
+        for peer, sender, admitted, data, received_ns in batch.messages:
+            envelope = admitted.envelope
+            answer = answers.setdefault(peer, ([], []))
+            answer[0].append((envelope.boot, envelope.sequence))
+            last_heard[sender.node] = (sender, received_ns)
+            is_snapshot = isinstance(envelope.body, Snapshot)
+            cursor = db.execute(
+                "INSERT INTO arrivals(node, boot, sequence, kind, received_ns, suspect, payload) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (
+                    envelope.node, envelope.boot, envelope.sequence, admitted.kind, received_ns, admitted.suspect,
+                    b"" if is_snapshot else data,       # its JPEG goes to the table of its own, and once is enough
+                ),
+            )
+            if cursor.rowcount == 0:
+                duplicates += 1
+                continue
+            stored += 1
+            if admitted.suspect is not None:
+                batch.counted[("impossible_time", envelope.node)] += 1
+                batch.details[("impossible_time", envelope.node)] = f"{admitted.kind}: stored, and left out of fusion"
+            arrival = cursor.lastrowid
+            assert arrival is not None
+            if isinstance(envelope.body, DetectionBatch):
+                rows = detection_rows(arrival, envelope.body)
+                db.executemany(_INSERT_DETECTION, rows)
+                detections += len(rows)
+            elif isinstance(envelope.body, Snapshot):
+                s = envelope.body
+                db.execute(
+                    "INSERT INTO snapshots(id, node, sensor, track, captured_ns, box, jpeg) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (arrival, envelope.node, s.sensor, s.track, s.captured_ns,
+                     json.dumps([s.box.x1, s.box.y1, s.box.x2, s.box.y2]), s.jpeg),
+                )
+        db.executemany(
+            "UPDATE totals SET value = value + ? WHERE name = ?", [(stored, "messages"), (detections, "detections")]
+        )
+        if duplicates:
+            db.execute(
+                "INSERT INTO totals(name, value) VALUES ('duplicates', ?) "
+                "ON CONFLICT(name) DO UPDATE SET value = value + excluded.value",
+                (duplicates,),
+            )
+        now_ns = self._clock.utc_ns()
+        db.executemany(
+            "INSERT INTO refusals(reason, node, count, last_ns, last_detail) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT(reason, node) DO UPDATE SET count = count + excluded.count, last_ns = excluded.last_ns, "
+            "last_detail = excluded.last_detail",
+            [(reason, node, n, now_ns, batch.details[(reason, node)]) for (reason, node), n in batch.counted.items()],
+        )
+        db.executemany(
+            "INSERT INTO nodes(node, kind, public, first_ns, last_ns) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT(node) DO UPDATE SET kind = excluded.kind, public = excluded.public, last_ns = excluded.last_ns",
+            [(n.node, n.kind.value, n.public, at_ns, at_ns) for n, at_ns in last_heard.values()],
+        )
+        return int(db.execute("SELECT coalesce(max(id), 0) FROM arrivals").fetchone()[0])
+
+    def _greet(self, peer: bytes, boot: int) -> None:
+        """Send the sector's corridors with the first message of a connection, or of a start of the node."""
+        if (peer, boot) in self._greeted:
+            return
+        self._greeted[(peer, boot)] = None
+        if len(self._greeted) > GREETED_LIMIT:
+            self._greeted.popitem(last=False)
+        self._send(peer, self._corridors)
+
+    def _send(self, peer: bytes, data: bytes) -> None:
+        # A peer that has gone, or reads nothing, misses its answer: it sends again, and is answered again.
+        try:
+            self._router.send_multipart([peer, MAGIC, data], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            _log.debug("an answer was not sent: %s", error)
+
+    def close(self) -> None:
+        self._context.destroy(linger=0)
+        self._db.close()
+
+
+_INSERT_DETECTION = f"INSERT INTO detections VALUES ({', '.join('?' * 17)})"
+
+
+def detection_rows(arrival: int, batch: DetectionBatch) -> list[tuple[object, ...]]:
+    """One row a detection, in the order of the table's columns; a place or a bearing, the other empty."""
+    rows: list[tuple[object, ...]] = []
+    for i, d in enumerate(batch.detections):
+        p = d.placement
+        where: tuple[float | None, ...]
+        if isinstance(p, PlacementPoint):
+            c = p.covariance
+            where = (p.position.lat_deg, p.position.lon_deg, c.ee_m2, c.en_m2, c.nn_m2, None, None)
+        else:
+            where = (None, None, None, None, None, p.bearing_deg, p.sigma_deg)
+        rows.append(
+            (arrival, i, batch.sensor, batch.captured_ns, d.track, d.object_class.value, d.score, int(d.confirmed), *where,
+             json.dumps(d.corridors), d.plate)
+        )
+    return rows
+
+
+def ensure_station_key(settings: StationSettings) -> StationKey:
+    """The station's CURVE key, made at the first start. Raises SettingsError when it belongs to the other realm."""
+    settings.make_folders()
+    if not settings.station_key.exists():
+        with contextlib.suppress(FileExistsError):      # another process of this station was quicker
+            write_private(settings.station_key, make_station_key(settings.realm))
+    key = load_station_key(settings.station_key)
+    if key.realm is not settings.realm:
+        raise SettingsError(
+            f"{settings.station_key}: belongs to the {key.realm.value} realm, and these settings say "
+            f"{settings.realm.value}. Give this station a data_dir of its own."
+        )
+    return key
+
+
+def run_inbox(settings: StationSettings, clock: Clock | None = None) -> int:
+    """The inbox process. Returns 0 after SIGTERM or SIGINT, when everything received is on the disk and answered."""
+    log_to_stderr()
+    stop = stop_on_signal()
+    sector = load_sector(settings.sector)
+    inbox = Inbox(settings, sector.corridor_set, clock or WallClock())
+    _log.info("listening on %s, realm %s", inbox.endpoint, settings.realm.value)
+    try:
+        while not stop.is_set():
+            inbox.turn()
+        inbox.commit()
+    finally:
+        inbox.close()
+    return 0
