@@ -23,11 +23,16 @@ class InboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """secure_cookie: send the session cookie over TLS only; right wherever the page is not served to this machine alone."""
+    """secure_cookie: send the session cookie over TLS only; right wherever the page is not served to this machine alone.
+
+    tls_certificate, tls_key: PEM files, relative to the settings file; both or none. With them the page is https.
+    """
 
     host: str
     port: int
     secure_cookie: bool = False
+    tls_certificate: str | None = None
+    tls_key: str | None = None
 
 
 class MatchingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
