@@ -64,6 +64,13 @@ class CorridorMap:
             found[i].append(self.grounds[j].corridor.id)
         return [tuple(sorted(ids)) for ids in found]
 
+    def containing(self, point_enu_m: npt.ArrayLike) -> tuple[str, ...]:
+        """Ids of the corridors whose strip holds one point (2,), sorted."""
+        if not self.grounds:
+            return ()
+        found = self._tree.query(shapely.Point(np.asarray(point_enu_m, float)), predicate="intersects")
+        return tuple(sorted(self.grounds[i].corridor.id for i in found))
+
 
 def ellipse(centre_enu_m: npt.ArrayLike, covariance_m2: npt.ArrayLike, chi2: float = CHI2_99_2DOF) -> shapely.Polygon:
     """The error ellipse that holds the truth with the probability of `chi2` (two degrees of freedom; 99 % unless told)."""

@@ -73,7 +73,10 @@ class AlarmEventView(msgspec.Struct, frozen=True):
 
 
 class AlarmView(msgspec.Struct, frozen=True):
-    """rule: corridor_entry, watchlist_match, sensor_blind, node_silent. position: None for technical alarms."""
+    """rule: corridor_entry, watchlist_match, sensor_blind, node_silent, clock_wrong. position: None for technical alarms.
+
+    contacts: all that it stands for, the first (also in `contact`) raised it. raised_ns: capture time where there is one.
+    """
 
     id: str
     rule: str
@@ -89,6 +92,8 @@ class AlarmView(msgspec.Struct, frozen=True):
     snapshot: str | None
     simulated: bool
     events: tuple[AlarmEventView, ...]
+    contacts: tuple[str, ...] = ()
+    node: str | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -106,7 +111,10 @@ class MatchState(StrEnum):
 
 
 class MatchView(msgspec.Struct, frozen=True):
-    """A question to an officer: may this contact be that subject? lane: enforcement or welfare."""
+    """A question to an officer: may this contact be that subject? lane: enforcement or welfare.
+
+    confirmed_by: who has said yes so far; a grave category needs two persons before `state` is confirmed.
+    """
 
     id: str
     contact: str
@@ -116,6 +124,8 @@ class MatchView(msgspec.Struct, frozen=True):
     asked_ns: int
     bits: float
     evidence: tuple[Evidence, ...]
+    confirmed_by: tuple[str, ...] = ()
+    needed: int = 1             # how many persons must say yes
 
 
 class SensorView(msgspec.Struct, frozen=True):

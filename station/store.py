@@ -80,13 +80,9 @@ def open_reader(path: Path, schema: Schema, realm: Realm) -> sqlite3.Connection:
     """Open a file of another process for reading alone. Raises StoreError; FileNotFoundError while it is not there yet."""
     if not path.exists():
         raise FileNotFoundError(path)
-    try:
-        conn = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S,
-            check_same_thread=False,
-        )
-    except sqlite3.Error as error:
-        raise StoreError(f"{path}: cannot be read: {error}") from None
+    # Not mode=ro: when its owner is not running, a write-ahead journal may have to be set up just to read.
+    conn = _connect(path, BUSY_TIMEOUT_S)
+    conn.execute("PRAGMA query_only = ON")
     try:
         found = dict(conn.execute("SELECT key, value FROM meta")) if _has_meta(conn) else {}
         if not found:
@@ -94,8 +90,8 @@ def open_reader(path: Path, schema: Schema, realm: Realm) -> sqlite3.Connection:
         _check_meta(path, found, schema, realm)
         if int(found["schema"]) < len(schema.migrations):
             raise StoreError(
-                f"{path}: schema {found['schema']}, this program reads {len(schema.migrations)}: start the process that owns "
-                "the file first, it brings the file up to date"
+                f"{path}: schema {found['schema']}, this program reads {len(schema.migrations)}: start the process that "
+                "owns the file first, it brings the file up to date"
             )
     except sqlite3.Error as error:
         conn.close()

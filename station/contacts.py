@@ -1,0 +1,161 @@
+"""A contact: one object on the ground, with everything that is known about it, and how it is kept on the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from station.kalman import Array, Estimate, Motion
+from station.picture import Sentence, TrailPoint
+from wire.units import ObjectClass
+
+PLATES_LIMIT = 8
+TRACKS_LIMIT = 40
+WHY_LIMIT = 12
+TRAIL_EVERY_NS = 2_000_000_000
+TRAIL_EVERY_M = 3.0
+TRAIL_LIMIT = 90                # three minutes on screen; the whole trail is in the table of that name
+
+# Walkers stop and turn at about 0.4 m/s^2 for a second at a time; drivers brake and turn at 1 to 2; boats are in between.
+# Speeds: walking and running people; traffic on dirt roads; river boats.
+_WALKER = Motion(intensity=0.15, speed_sigma_m_s=1.5)
+_ROAD = Motion(intensity=2.0, speed_sigma_m_s=8.0)
+_BOAT = Motion(intensity=0.5, speed_sigma_m_s=4.0)
+
+
+def group_of(object_class: ObjectClass) -> str:
+    """What a detector may confuse with each other; contacts never change their group."""
+    if object_class is ObjectClass.PERSON:
+        return "person"
+    return "boat" if object_class is ObjectClass.BOAT else "vehicle"
+
+
+MOTIONS: dict[str, Motion] = {"person": _WALKER, "vehicle": _ROAD, "boat": _BOAT}
+
+
+class Sight(msgspec.Struct):
+    """What one sensor contributed. last_ns: capture of its newest detection. covariance: of that one, ee, en, nn in m^2."""
+
+    count: int
+    last_ns: int
+    covariance: tuple[float, float, float]
+
+
+class Visit(msgspec.Struct):
+    """A stay in a corridor. alarm: number of the alarm that it raised or joined."""
+
+    last_inside_ns: int
+    alarm: int
+
+
+class ContactState(msgspec.Struct):
+    """A contact as it stands in mind.db. mean: 4 numbers, covariance: 16, row by row; units as in kalman.Estimate."""
+
+    number: int
+    group: str
+    mean: list[float]
+    covariance: list[float]
+    at_ns: int
+    first_seen_ns: int
+    last_seen_ns: int
+    last_received_ns: int
+    detections: int
+    score_sum: float
+    simulated: bool
+    votes: dict[str, float]
+    plates: dict[str, int]
+    sights: dict[str, Sight]
+    tracks: dict[str, int]
+    apart: list[int]
+    why: list[Sentence]
+    visits: dict[str, Visit]
+    corridors: list[str]
+    snapshot: str | None
+    ended_ns: int | None
+    merged_into: int | None
+
+
+@dataclass(slots=True)
+class Contact:
+    """A contact as fusion works on it.
+
+    votes: sum of detection scores by class. tracks: "node/boot/sensor/track" to the last capture time. apart: numbers of
+    contacts that one sensor saw beside this one in a single frame. last_received_ns: when its newest detection reached the
+    station. ended_ns: station time; None while it may be seen again.
+    """
+
+    number: int
+    group: str
+    estimate: Estimate
+    first_seen_ns: int
+    last_seen_ns: int
+    last_received_ns: int
+    simulated: bool
+    detections: int = 0
+    score_sum: float = 0.0
+    votes: dict[str, float] = field(default_factory=dict)
+    plates: dict[str, int] = field(default_factory=dict)
+    sights: dict[str, Sight] = field(default_factory=dict)
+    tracks: dict[str, int] = field(default_factory=dict)
+    apart: set[int] = field(default_factory=set)
+    why: list[Sentence] = field(default_factory=list)
+    trail: list[TrailPoint] = field(default_factory=list)
+    visits: dict[str, Visit] = field(default_factory=dict)
+    corridors: tuple[str, ...] = ()
+    snapshot: str | None = None
+    ended_ns: int | None = None
+    merged_into: int | None = None
+    trail_m: Array = field(default_factory=lambda: np.full(2, np.inf))      # where the last trail point is
+    fresh_trail: list[TrailPoint] = field(default_factory=list)             # not yet on the disk
+
+    @property
+    def id(self) -> str:
+        return contact_id(self.number)
+
+    @property
+    def motion(self) -> Motion:
+        return MOTIONS[self.group]
+
+    @property
+    def object_class(self) -> ObjectClass:
+        # Equal votes: the class that comes first in the enumeration, so that a replay says the same.
+        return max(ObjectClass, key=lambda c: self.votes.get(c.value, 0.0))
+
+    @property
+    def plate(self) -> str | None:
+        """The plate text read most often."""
+        return max(self.plates, key=lambda text: (self.plates[text], text)) if self.plates else None
+
+    def note_plate(self, text: str) -> None:
+        self.plates[text] = self.plates.get(text, 0) + 1
+        if len(self.plates) > PLATES_LIMIT:
+            del self.plates[min(self.plates, key=lambda t: (self.plates[t], t))]
+
+    def note_why(self, sentence: Sentence) -> None:
+        if len(self.why) < WHY_LIMIT:
+            self.why.append(sentence)
+
+    def to_state(self) -> ContactState:
+        """For the disk; without the trail, which has a table of its own."""
+        e = self.estimate
+        return ContactState(
+            self.number, self.group, e.mean.tolist(), e.covariance.ravel().tolist(), e.at_ns, self.first_seen_ns,
+            self.last_seen_ns, self.last_received_ns, self.detections, self.score_sum, self.simulated, self.votes,
+            self.plates, self.sights, self.tracks, sorted(self.apart), self.why, self.visits, list(self.corridors),
+            self.snapshot, self.ended_ns, self.merged_into,
+        )
+
+
+def contact_from(s: ContactState, trail: list[TrailPoint]) -> Contact:
+    """A contact back from the disk, with the newest of its trail."""
+    return Contact(
+        s.number, s.group, Estimate(np.array(s.mean), np.array(s.covariance).reshape(4, 4), s.at_ns), s.first_seen_ns,
+        s.last_seen_ns, s.last_received_ns, s.simulated, s.detections, s.score_sum, s.votes, s.plates, s.sights, s.tracks,
+        set(s.apart), s.why, trail, s.visits, tuple(s.corridors), s.snapshot, s.ended_ns, s.merged_into,
+    )
+
+
+def contact_id(number: int) -> str:
+    return f"C-{number:06d}"

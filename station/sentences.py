@@ -1,0 +1,60 @@
+"""Every sentence that the station's processes put into the picture: its key in the language files, and its parameters.
+
+The words are in the language files; a test holds their keys and parameters to this table. The English here says what is
+meant, for whoever translates. Reasons of events (`AlarmEventView.reason`) that the system writes are at the end: persons
+write free text there.
+"""
+
+from __future__ import annotations
+
+SENTENCES: dict[str, str] = {
+    # Alarms
+    "alarm.corridor_entry": "{object_class} in corridor {corridor} ({corridor_id}); contact {contact}; {contacts} in all",
+    "alarm.watchlist_match": "Question {match}: may contact {contact} be a listed subject? Lane {lane}",
+    "alarm.sensor_blind": "Camera {sensor} sees nothing: {detail}",
+    "alarm.node_silent": "Nothing heard from node {node} for {seconds} s",
+    "alarm.clock_wrong": "The clock of node {node} is wrong by {offset_s} s; its detections are kept and not fused",
+    # Why a decision on an alarm was not taken
+    "alarm.refused.unknown": "There is no open alarm {alarm}",
+    "alarm.refused.already": "Already {state}: {person} was first, at {at_ns}",
+    "alarm.refused.not_from_here": "It is {state} (by {person}) and cannot become {to}",
+    "alarm.refused.reason_needed": "Closing an alarm needs a reason",
+    "alarm.refused.shelve_priority_1": "An alarm of priority 1 cannot be shelved",
+    "alarm.refused.shelve_minutes": "Shelve for one of {allowed} minutes",
+    "alarm.refused.shelve_one_shift": "It has been shelved for a whole shift already",
+    # Why a contact is made of several sensors' detections
+    "contact.why.joined": "{sensor} saw it {distance_m} m from where {others} had it: {sigmas} sigma, inside the 99 % gate",
+    "contact.why.merged": "{contact} (seen by {sensors}) was at the same place, {distance_m} m, for {seconds} s",
+    # Evidence for and against a match
+    "match.evidence.plate_exact": "Plate {listed} read as {read}, {times} times ({equivalents} look-alikes)",
+    "match.evidence.plate_similar": "Plate {listed} read as {read}, {times} times, with {equivalents} look-alikes",
+    "match.evidence.report": "Report {report} by {person}: there ({where}) within its window of {hours} h",
+    "match.evidence.corridor_agrees": "Its usual corridor: {corridor}",
+    "match.evidence.corridor_differs": "Not its usual corridor: {corridor}",
+    "match.evidence.hour_agrees": "Its usual hours: {time}",
+    "match.evidence.hour_differs": "Not its usual hours: {time}",
+    "match.evidence.class_agrees": "Seen as {seen}, listed as {listed}",
+    "match.evidence.class_differs": "Seen as {seen}, listed as {listed}",
+    "match.evidence.party_agrees": "A party of {seen}; its usual one is {listed}",
+    "match.evidence.party_differs": "A party of {seen}; its usual one is {listed}",
+    "match.evidence.cap": "All circumstance together counts {cap_bits} bits at most, it would have been {total_bits}",
+    # Why an answer to a match was not taken
+    "match.refused.unknown": "There is no question {match}",
+    "match.refused.already": "Already {state}: {person} was first, at {at_ns}",
+    "match.refused.no_answer": "Answer yes or no",
+    "match.refused.second_person": "{person} has said yes already; this needs a second person",
+    # The mind itself
+    "ask.refused.not_understood": "The request was not understood",
+    "ask.refused.not_stored": "The station could not store it: {error}. Nothing was changed",
+}
+
+# What the system writes as the reason of an alarm's event; "joined" is followed by a space and the contact's id.
+SYSTEM_REASONS: dict[str, str] = {
+    "joined": "One more contact",
+    "recovered": "The fault is over",
+    "again": "The fault is back",
+    "unanswered": "Nobody answered for 60 s",
+    "shelving_over": "The time of shelving is over",
+    "match_rejected": "The question was answered with no",
+    "match_confirmed": "The question was answered with yes",
+}
