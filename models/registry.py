@@ -1,0 +1,125 @@
+"""Finding weights by name: a given path, a folder of one's own, the cache, or the publisher's download."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from wire.settings import SettingsError, load_settings
+from wire.units import ObjectClass
+
+MANIFEST = Path(__file__).with_name("manifest.toml")
+MODELS_VARIABLE = "TRAILWATCH_MODELS"       # a folder of weights, or one file
+SMALLEST_BYTES = 100_000                    # a network is larger; what is smaller is a broken download or an error page
+
+_log = logging.getLogger("trailwatch.models")
+
+
+class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of the manifest.
+
+    classes: what of its output is used. sha256: of the publisher's file, verified; empty where nobody has verified one.
+    input_size_px: longer side of the picture it was trained on. official_download: ultralytics knows where to fetch it.
+    """
+
+    name: str
+    file: str
+    source: str
+    licence: str
+    classes: tuple[ObjectClass, ...]
+    input_size_px: int
+    sha256: str = ""
+    official_download: bool = False
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    weights: tuple[Weights, ...]
+
+
+@cache
+def manifest() -> dict[str, Weights]:
+    """All weights known by name."""
+    return {w.name: w for w in load_settings(MANIFEST, Manifest).weights}
+
+
+def cache_folder() -> Path:
+    """Where fetched weights are kept: $XDG_CACHE_HOME/trailwatch/models, by default under ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base else Path.home() / ".cache") / "trailwatch" / "models"
+
+
+def resolve_weights(name: str, given: Path | None = None) -> Path:
+    """The file with the weights called `name`.
+
+    Looked for in this order: `given`; TRAILWATCH_MODELS (a folder, or the file itself); the cache; the publisher, by way
+    of ultralytics, into the cache. Raises SettingsError with what was tried and what to do.
+    """
+    known = manifest().get(name)
+    if known is None:
+        raise SettingsError(f'no weights are called "{name}"; the manifest knows {", ".join(manifest())}')
+    if given is not None:
+        return _checked(given, f"the weights {given}")
+    tried = []
+    variable = os.environ.get(MODELS_VARIABLE, "")
+    if variable:
+        place = Path(variable)
+        candidate = place / known.file if place.is_dir() else place
+        if candidate.exists():
+            return _checked(candidate, f"{candidate} (from {MODELS_VARIABLE})")
+        tried.append(f"{MODELS_VARIABLE} ({candidate})")
+    cached = cache_folder() / known.file
+    if cached.exists():
+        return _verified(_checked(cached, f"{cached} (the cache)"), known)
+    tried.append(str(cached))
+    reason = _download(known, cached)
+    if not reason:
+        return _verified(_checked(cached, str(cached)), known)
+    raise SettingsError(
+        f"no weights {known.file} found: not in {', not in '.join(tried)}, and {reason}. "
+        f"Pass their path (--weights PATH, or weights = in [detector]), or put the file at {cached}."
+    )
+
+
+def _checked(path: Path, called: str) -> Path:
+    if not path.is_file():
+        raise SettingsError(f"{called}: there is no such file. Give the path of a YOLO weights file (.pt).")
+    size = path.stat().st_size
+    if size < SMALLEST_BYTES:
+        raise SettingsError(f"{called}: {size} bytes are no network; the file is broken. Fetch it again.")
+    return path
+
+
+def _verified(path: Path, known: Weights) -> Path:
+    """What came over the network must be what the manifest says, where it says something."""
+    if known.sha256:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if digest != known.sha256:
+            raise SettingsError(
+                f"{path}: SHA-256 {digest} is not the {known.sha256} of the manifest: not the publisher's {known.file}. "
+                "Delete it, or pass it by path if you mean to use it."
+            )
+    return path
+
+
+def _download(known: Weights, to: Path) -> str:
+    """Fetch into `to`. Returns why not, or nothing."""
+    if not known.official_download:
+        return "the manifest names no download"
+    _log.info("fetching %s (%s) from %s", known.file, known.licence, known.source)
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        from ultralytics.utils.downloads import attempt_download_asset
+
+        attempt_download_asset(str(to), retry=0, progress=False)
+    except Exception as error:  # noqa: BLE001 -- ultralytics raises whatever its transport does; all of it means "not fetched"
+        return f"the download failed ({_first_line(error)})"
+    return "" if to.is_file() else "the download brought nothing"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

@@ -1,0 +1,89 @@
+"""Weights are found where a person would look, in a fixed order, and their absence is explained."""
+
+import hashlib
+
+import msgspec
+import pytest
+
+from models import registry
+from models.registry import SMALLEST_BYTES, manifest, resolve_weights
+from wire.settings import SettingsError
+from wire.units import ObjectClass
+
+CONTENT = b"w" * (SMALLEST_BYTES + 1)
+
+
+@pytest.fixture(autouse=True)
+def empty_surroundings(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("TRAILWATCH_MODELS", raising=False)
+
+
+def placed(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(CONTENT)
+    return path
+
+
+def test_the_manifest_says_source_licence_classes_and_size():
+    known = manifest()["yolo11n"]
+    assert known.licence == "AGPL-3.0"
+    assert "ultralytics" in known.source
+    assert set(known.classes) == set(ObjectClass)
+    assert known.input_size_px == 640
+
+
+def test_a_given_path_wins_then_the_variable_then_the_cache(tmp_path, monkeypatch):
+    cached = placed(tmp_path / "cache/trailwatch/models/yolo11n.pt")
+    assert resolve_weights("yolo11n") == cached
+    own = placed(tmp_path / "own/yolo11n.pt")
+    monkeypatch.setenv("TRAILWATCH_MODELS", str(own.parent))
+    assert resolve_weights("yolo11n") == own
+    monkeypatch.setenv("TRAILWATCH_MODELS", str(own))
+    assert resolve_weights("yolo11n") == own
+    given = placed(tmp_path / "elsewhere/any.pt")
+    assert resolve_weights("yolo11n", given) == given
+
+
+def test_a_given_path_that_is_not_there_is_an_error_even_with_a_full_cache(tmp_path):
+    placed(tmp_path / "cache/trailwatch/models/yolo11n.pt")
+    with pytest.raises(SettingsError, match="there is no such file"):
+        resolve_weights("yolo11n", tmp_path / "missing.pt")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>404</html>"])
+def test_a_file_too_small_to_be_a_network_is_refused(tmp_path, content):
+    broken = tmp_path / "broken.pt"
+    broken.write_bytes(content)
+    with pytest.raises(SettingsError, match=f"{len(content)} bytes are no network"):
+        resolve_weights("yolo11n", broken)
+
+
+def test_without_any_the_error_says_where_it_looked_and_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRAILWATCH_MODELS", str(tmp_path / "nowhere"))
+    for name in ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")         # nobody there: the download fails at once, for real
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("NO_PROXY", "")
+    with pytest.raises(SettingsError) as caught:
+        resolve_weights("yolo11n")
+    text = str(caught.value)
+    assert "TRAILWATCH_MODELS" in text and "cache/trailwatch/models/yolo11n.pt" in text and "--weights PATH" in text
+    assert "download" in text
+    assert "\n" not in text
+
+
+def test_a_name_nobody_knows_lists_those_that_are_known():
+    with pytest.raises(SettingsError, match="the manifest knows yolo11n"):
+        resolve_weights("yolo99x")
+
+
+def test_a_cached_file_with_another_digest_than_the_manifest_is_refused(tmp_path, monkeypatch):
+    cached = placed(tmp_path / "cache/trailwatch/models/yolo11n.pt")
+    known = manifest()["yolo11n"]
+    right = msgspec.structs.replace(known, sha256=hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setattr(registry, "manifest", lambda: {"yolo11n": right})
+    assert resolve_weights("yolo11n") == cached
+    monkeypatch.setattr(registry, "manifest", lambda: {"yolo11n": msgspec.structs.replace(known, sha256="0" * 64)})
+    with pytest.raises(SettingsError, match="not the publisher's"):
+        resolve_weights("yolo11n")
