@@ -1,0 +1,1 @@
+"""Everything that runs beside a camera or on a drone's companion computer."""

@@ -1,0 +1,145 @@
+"""Places on the ground: right for known geometry, as unsure as they ought to be, refused by error and never by angle."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.optimize import brentq
+
+from cameras.camera import Camera
+from cameras.lens import Lens
+from cameras.pose import Pose, PoseEstimate, PoseRates, PoseSigma
+from cameras.project import project
+from edge.geolocate import ABOVE_GROUND, BEYOND_REACH, TOO_UNSURE, geolocate
+from geofences.terrain import FlatTerrain, GridTerrain
+
+LENS = Lens(768, 576, 1000, 1000, 384, 288, k1=-0.15, p1=0.001)
+CENTRE = [[384.0, 288.0]]
+EXACT = PoseSigma(0, 0, 0, 0, 0)
+MAST = PoseSigma(0.2, 0.1, 0.1, 0.1, 0.1)
+FLAT = FlatTerrain(165.0, 0.5, synthetic=True)
+
+
+def camera(limit=15.0, reach=200.0, pixel_sigma=1.0, lens=LENS):
+    return Camera(lens, pixel_sigma, limit, reach)
+
+
+def circle_90_m(covariance):
+    """Radius of the circle that holds 90 % of a centred normal, by integrating over angle (exact to 1e-6)."""
+    a, b = np.linalg.eigvalsh(covariance)
+
+    def outside(radius):
+        def at(angle):
+            k = np.cos(angle) ** 2 / a + np.sin(angle) ** 2 / b
+            return np.exp(-radius**2 * k / 2) / k
+
+        return quad(at, 0, 2 * np.pi)[0] / (2 * np.pi * np.sqrt(a * b))
+
+    return brentq(lambda r: outside(r) - 0.1, 0.01, 1000)
+
+
+# DESIGN.md's reference table, 90 % circle in metres: flat ground, sigma pitch 0.5, yaw 1.5 degrees, GPS 2.1 m an axis,
+# height 3 m, terrain 2.4 m.
+REFERENCE = {
+    60: {90: 4.6, 60: 5.9, 45: 8.0, 30: 12.5, 20: 20.0, 10: 47.0},
+    120: {90: 4.8, 60: 6.6, 45: 9.4, 30: 15.0, 20: 26.0, 10: 71.0},
+}
+
+
+@pytest.mark.parametrize("height", REFERENCE)
+@pytest.mark.parametrize("depression", [90, 60, 45, 30, 20, 10])
+def test_a_drones_errors_are_those_of_the_reference_table(height, depression):
+    sigma = PoseSigma(position_m=2.1, height_m=3.0, yaw_deg=1.5, pitch_deg=0.5, roll_deg=0.0)
+    pose = Pose(0, 0, 165.0 + height, 30.0, -depression)
+    lens = Lens(768, 576, 1000, 1000, 384, 288)
+    found = geolocate(
+        CENTRE, camera(1000, 3000, 0.0, lens), PoseEstimate(pose, sigma), FlatTerrain(165.0, 2.4, synthetic=True)
+    )
+    assert circle_90_m(found.covariance_m2[0]) == pytest.approx(REFERENCE[height][depression], rel=0.1)
+
+
+def test_at_120_m_and_20_degrees_the_ellipse_is_14_by_9():
+    sigma = PoseSigma(2.1, 3.0, 1.5, 0.5, 0.0)
+    found = geolocate(
+        CENTRE, camera(1000, 3000, 0.0, Lens(768, 576, 1000, 1000, 384, 288)),
+        PoseEstimate(Pose(0, 0, 285, 0, -20), sigma), FlatTerrain(165.0, 2.4, synthetic=True),
+    )
+    np.testing.assert_allclose(np.sqrt(np.linalg.eigvalsh(found.covariance_m2[0])), [9, 14], rtol=0.05)
+
+
+def hills(seed):
+    heights = np.random.default_rng(seed).uniform(160, 165, (60, 60))
+    return GridTerrain(heights, (-600.0, -600.0), 20.0, 0.5, synthetic=True)
+
+
+@given(
+    st.floats(0, 360), st.floats(-60, -10), st.floats(-5, 5), st.floats(4, 60), st.integers(0, 1000),
+    st.floats(0, 767), st.floats(0, 575),
+)
+def test_projecting_a_geolocated_point_returns_its_pixel(yaw, pitch, roll, height, seed, x, y):
+    pose, terrain = Pose(10, -20, 165 + height, yaw, pitch, roll), hills(seed)
+    found = geolocate([[x, y]], camera(1e9, 250.0), PoseEstimate(pose, MAST), terrain)
+    assume(np.isfinite(found.position_enu_m).all())
+    ground = np.column_stack([found.position_enu_m, terrain.height_msl_m(found.position_enu_m)])
+    np.testing.assert_allclose(project(ground, pose, LENS), [[x, y]], atol=0.01)
+
+
+def test_the_covariance_is_that_of_a_thousand_disturbed_cameras():
+    """Monte Carlo: the pose really is moved, the pixel really shaken; the cloud's covariance is the predicted one."""
+    rng = np.random.default_rng(1)
+    sigma = PoseSigma(0.3, 0.2, 0.3, 0.2, 0.3)
+    pose = Pose(0, 0, 173.0, 40.0, -18.0, 2.0)
+    rates, time_sigma = PoseRates(east_m_s=3.0, yaw_deg_s=8.0), 0.05
+    foot = np.array([[500.0, 350.0]])
+    predicted = geolocate(foot, camera(), PoseEstimate(pose, sigma, rates, time_sigma), FLAT).covariance_m2[0]
+    cloud = []
+    for _ in range(1500):
+        dt = rng.normal(0, time_sigma)
+        moved = Pose(
+            rng.normal(0, sigma.position_m) + 3.0 * dt, rng.normal(0, sigma.position_m),
+            173.0 + rng.normal(0, np.hypot(sigma.height_m, FLAT.sigma_m)), 40.0 + rng.normal(0, sigma.yaw_deg) + 8.0 * dt,
+            -18.0 + rng.normal(0, sigma.pitch_deg), 2.0 + rng.normal(0, sigma.roll_deg),
+        )
+        one = geolocate(foot + rng.normal(0, 1.0, (1, 2)), camera(), PoseEstimate(moved, EXACT), FLAT)
+        cloud.append(one.position_enu_m[0])
+    np.testing.assert_allclose(np.cov(np.array(cloud).T), predicted, rtol=0.15, atol=0.05)
+
+
+def test_a_mast_is_not_refused_at_an_angle_at_which_a_drone_is():
+    pose = Pose(0, 0, 171.5, 0, -6.0)
+    mast = geolocate(CENTRE, camera(), PoseEstimate(pose, MAST), FlatTerrain(165.0, 0.3, synthetic=True))
+    drone = geolocate(CENTRE, camera(), PoseEstimate(pose, PoseSigma(2.1, 3.0, 1.5, 0.5, 0.5)), FLAT)
+    assert not mast.refused[0]
+    assert np.sqrt(np.linalg.eigvalsh(mast.covariance_m2[0])[-1]) < 4.0
+    assert drone.refused[0] and TOO_UNSURE in drone.reasons[0]
+
+
+def test_what_meets_no_ground_or_lies_beyond_reach_keeps_its_bearing():
+    feet = [[384.0, 0.0], [384.0, 288.0], [384.0, 575.0]]
+    found = geolocate(feet, camera(reach=30.0), PoseEstimate(Pose(0, 0, 173, 90.0, -8.0), MAST), FLAT)
+    assert list(found.refused) == [True, True, False]
+    assert found.reasons[0] == ABOVE_GROUND and found.reasons[1].startswith(BEYOND_REACH) and found.reasons[2] == ""
+    np.testing.assert_allclose(found.bearing_deg, 90.0, atol=0.1)
+    assert (found.bearing_sigma_deg > 0.1).all() and (found.bearing_sigma_deg < 0.5).all()
+
+
+def test_a_bearing_across_north_has_no_error_of_half_a_turn():
+    found = geolocate(CENTRE, camera(), PoseEstimate(Pose(0, 0, 173, 0.0, 10.0), MAST), FLAT)
+    assert found.refused[0]
+    assert found.bearing_sigma_deg[0] < 0.5
+
+
+def test_a_moving_camera_with_an_unsure_clock_is_less_sure_along_its_way():
+    pose = Pose(0, 0, 225, 0, -45)
+    still = geolocate(CENTRE, camera(100), PoseEstimate(pose, MAST), FLAT).covariance_m2[0]
+    flying = geolocate(
+        CENTRE, camera(100), PoseEstimate(pose, MAST, PoseRates(east_m_s=10.0), 0.1), FLAT
+    ).covariance_m2[0]
+    assert flying[0, 0] - still[0, 0] == pytest.approx(1.0, rel=1e-3)       # (10 m/s x 0.1 s)^2
+    assert flying[1, 1] == pytest.approx(still[1, 1], rel=1e-6)
+
+
+def test_no_feet_are_no_places():
+    found = geolocate(np.empty((0, 2)), camera(), PoseEstimate(Pose(0, 0, 173, 0, -20), MAST), FLAT)
+    assert found.position_enu_m.shape == (0, 2) and found.reasons == ()
