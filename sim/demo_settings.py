@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wire.settings import find_line
 
-Value = str | int | float | bool
+Value = str | int | float | bool | list[int]
 
 
 def free_port() -> int:
@@ -17,6 +17,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def filled(template: Path, values: dict[tuple[str | int, ...], Value]) -> str:

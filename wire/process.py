@@ -27,13 +27,22 @@ def die_with_parent() -> None:
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set; a process loops until then and leaves by itself. Main thread only."""
+    """An event that SIGTERM and SIGINT set; a process loops until then and leaves by itself.
+
+    Only the main thread can be told by signals; elsewhere the event is never set.
+    """
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
     return stop
 
 
-def log_to_stderr() -> None:
-    """One line an event: time, level, who, what."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """One line an event on stderr: when, who, how bad, what. Other libraries' chatter stays out."""
+    root = logging.getLogger("trailwatch")
+    if not root.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s", "%H:%M:%S"))
+        root.addHandler(handler)
+    root.setLevel(level)

@@ -1,0 +1,165 @@
+"""The main job, start to end, on this machine: two cameras, one drone, a ground station, all as separate processes.
+
+Everything here is training: the keys, the store, the pictures' marks. A recorded video stands in for the cameras.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import httpx
+import msgspec
+
+from models.registry import resolve_weights
+from sim.crew import Crew
+from sim.demo_feed import FeedListener
+from sim.demo_report import DemoReport, add_up
+from sim.demo_stage import CAMERAS, LISTENER, Stage, set_the_stage
+from station.settings import StationSettings
+from wire.clock import NS_PER_S, Clock, WallClock
+from wire.process import log_to_stderr, stop_on_signals
+from wire.settings import SettingsError
+
+UP_WITHIN_S = 45.0              # a cold start of Python, torch and three databases on two busy cores
+DRAIN_WITHIN_S = 10.0
+
+_log = logging.getLogger("trailwatch.demo")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRequest:
+    """What was asked for on the command line. seconds: None runs until interrupted."""
+
+    video: Path | None
+    weights: Path | None
+    headless: bool
+    seconds: float | None
+    as_json: bool
+    keep: Path | None
+
+
+def run(request: DemoRequest) -> int:
+    """Run the demo and print what it did. Raises SettingsError when there is nothing to watch, or nothing to watch with."""
+    log_to_stderr()
+    video = _video(request.video)
+    weights = resolve_weights("yolo11n", request.weights)
+    clock = WallClock()
+    folder = request.keep or Path(tempfile.mkdtemp(prefix="trailwatch-"))
+    stop = stop_on_signals()
+    crew = Crew(folder / "logs", clock)
+    try:
+        stage = set_the_stage(folder, video, weights)
+        listener = FeedListener(stage.address, LISTENER, stage.listener_password, clock)
+        began = clock.monotonic_ns()
+        crew.start("station", "serve", "--config", str(stage.settings.file))
+        _wait_for_page(crew, stage.address, clock)
+        listener.start()
+        crew.start("autopilot", "autopilot", "--config", str(folder / "drone-1.toml"))
+        crew.start("fleet", "fleet", "--config", str(folder / "fleet.toml"))
+        for camera in CAMERAS:
+            crew.start(camera, "edge", "--config", str(folder / f"{camera}.toml"))
+        _welcome(request, stage)
+        watching = clock.monotonic_ns()
+        while not stop.is_set():
+            if request.seconds is not None and clock.monotonic_ns() - watching >= request.seconds * NS_PER_S:
+                break
+            crew.watch()
+            stop.wait(0.2)
+        crew.stop(*CAMERAS)
+        _drain(stage, clock)
+        crew.stop("fleet", "autopilot")
+        listener.stop()
+        restarts = crew.restarts + _station_restarts(stage.settings)
+        seconds = (clock.monotonic_ns() - began) / NS_PER_S
+        crew.stop("station")
+        outboxes = [stage.outbox(c) for c in CAMERAS]
+        report = add_up(outboxes, stage.settings.inbox_db, stage.settings.mind_db, listener.heard, restarts, seconds)
+        _tell(request, report, folder)
+    finally:
+        crew.stop()
+        if request.keep is None and (request.headless or request.as_json):
+            shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def _video(given: Path | None) -> Path:
+    if given is None:
+        raise SettingsError(
+            "demo: there is nothing to watch without a recording yet: pass one with --video PATH (any CCTV video of people)."
+        )
+    if not given.is_file():
+        raise SettingsError(f"demo: --video {given}: there is no such file.")
+    capture = cv2.VideoCapture(str(given))
+    readable = capture.isOpened() and capture.read()[0]
+    capture.release()
+    if not readable:
+        raise SettingsError(f"demo: --video {given}: no picture can be read from it. Give a video that OpenCV can decode.")
+    return given.resolve()
+
+
+def _wait_for_page(crew: Crew, address: str, clock: Clock) -> None:
+    until_ns = clock.monotonic_ns() + round(UP_WITHIN_S * NS_PER_S)
+    while clock.monotonic_ns() < until_ns:
+        last_words = crew.failed_at_start("station")
+        if last_words is not None:
+            raise SettingsError(f"demo: the station did not start: {last_words}")
+        try:
+            if httpx.get(f"{address}/login", timeout=2.0).status_code == 200:
+                return
+        except httpx.HTTPError:
+            clock.sleep(0.2)
+    log = crew.log_file("station")
+    raise SettingsError(f"demo: the page at {address} did not answer within {UP_WITHIN_S:.0f} s; see {log}")
+
+
+def _welcome(request: DemoRequest, stage: Stage) -> None:
+    print(
+        f"\n  Trailwatch, training realm, sector Lao Bảo\n"
+        f"  map       {stage.address}\n"
+        f"  log in    admin / {stage.administrator_password}   (a one-time password: you choose your own)\n"
+        f"  folder    {stage.folder}\n"
+        f"  stop      Ctrl-C\n",
+        file=sys.stderr,
+    )
+    if not request.headless and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin"):
+        webbrowser.open(stage.address)
+
+
+def _drain(stage: Stage, clock: Clock) -> None:
+    """Let the mind catch up with the inbox, so that what is counted is what was seen."""
+    until_ns = clock.monotonic_ns() + round(DRAIN_WITHIN_S * NS_PER_S)
+    while clock.monotonic_ns() < until_ns:
+        with sqlite3.connect(f"file:{stage.settings.inbox_db}?mode=ro", uri=True) as inbox:
+            newest = inbox.execute("select coalesce(max(id), 0) from arrivals").fetchone()[0]
+        with sqlite3.connect(f"file:{stage.settings.mind_db}?mode=ro", uri=True) as mind:
+            place = mind.execute("select arrival from place").fetchone()[0]
+        if place >= newest:
+            return
+        clock.sleep(0.2)
+
+
+def _station_restarts(settings: StationSettings) -> int:
+    try:
+        return sum(json.loads(settings.restarts_file.read_text(encoding="utf-8")).values())
+    except (OSError, ValueError, AttributeError, TypeError):
+        return 0        # nothing was ever restarted, or the file is being written
+
+
+def _tell(request: DemoRequest, report: DemoReport, folder: Path) -> None:
+    if request.as_json:
+        print(msgspec.json.encode(report).decode("utf-8"), flush=True)
+        return
+    for name, value in msgspec.structs.asdict(report).items():
+        print(f"  {name:24} {value}", flush=True)
+    if not request.headless:
+        print(f"  everything of this run is in {folder}", flush=True)

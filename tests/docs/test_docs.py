@@ -1,0 +1,48 @@
+"""The documents are true: every command in them is one that the program takes, every link leads somewhere."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ground_station import parser
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("configs/**/*.md"), *ROOT.glob("models/**/*.md")])
+COMMAND = re.compile(r"^\s*\$?\s*\./trailwatch (.+?)\s*(?:#.*)?$", re.MULTILINE)
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+
+
+def commands():
+    for document in DOCUMENTS:
+        for block in re.findall(r"```(?:sh|console)?\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL):
+            text = block.replace("\\\n", " ")
+            for line in COMMAND.findall(text):
+                yield pytest.param(line, id=f"{document.name}: {line}")
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_documented_command_is_one_that_the_program_takes(line):
+    words = [word for word in shlex.split(line) if word not in ("&&", "|", ">")]
+    try:
+        parser().parse_args(words)
+    except SystemExit as leaving:
+        assert leaving.code == 0, f"./trailwatch {line}: the program does not take that"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_to_files_that_are_there(document):
+    for target in LINK.findall(document.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (document.parent / target).exists(), f"{document.name} points at {target}"
+
+
+def test_each_user_has_a_guide():
+    for user in ("operator", "pilot", "trainer", "administrator"):
+        assert (ROOT / f"docs/{user}.md").exists()
+
+
+def test_the_readme_shows_the_real_screen():
+    assert "docs/images/map.png" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert (ROOT / "docs/images/map.png").stat().st_size > 50_000
