@@ -1,0 +1,151 @@
+"""One command to a drone, until it says that it has done it, or until it is known that it has not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pymavlink.dialects.v20 import ardupilotmega as mavlink
+
+from fleet.drone import Drone
+from mavlink.ardupilot import (
+    MESSAGE_RATES_HZ,
+    MODE_NUMBERS,
+    SIMULATION_PARAMETERS,
+    Identity,
+    hardware_id,
+    version_text,
+)
+from mavlink.link import Link
+
+TRIES = 4
+ACKNOWLEDGE_S = 1.5             # MAVLink command protocol: resend a COMMAND_LONG that was not acknowledged
+PROGRESS_S = 20.0               # longer, once the drone has said that it is at work
+REASON_S = 0.4                  # ArduPilot's text with the reason comes after the acknowledgement
+WORD_S = 4.0                    # until the drone's own state shows what it has accepted
+PARAMETER_S = 1.0
+SILENT_TRIES = 4                # questions without an answer before a parameter counts as absent
+
+IN_PROGRESS = int(mavlink.MAV_RESULT_IN_PROGRESS)
+ACCEPTED = int(mavlink.MAV_RESULT_ACCEPTED)
+AUTOPILOT = int(mavlink.MAV_COMP_ID_AUTOPILOT1)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Whether it was done, and the sentence for a person: the drone's own reason when it refused."""
+
+    done: bool
+    sentence: str
+
+
+async def command(link: Link, drone: Drone, system_id: int, number: int, parameters: Sequence[float], what: str) -> Outcome:
+    """Send a COMMAND_LONG and wait for its acknowledgement; again when none comes, longer while it is in progress."""
+    loop = asyncio.get_running_loop()
+    seven = (*parameters, *[0.0] * 7)[:7]
+    with link.subscribe(("COMMAND_ACK", "STATUSTEXT"), system_id) as heard:
+        for attempt in range(TRIES):
+            link.send(mavlink.MAVLink_command_long_message(system_id, AUTOPILOT, number, attempt, *seven))
+            until_s = loop.time() + ACKNOWLEDGE_S
+            while (left_s := until_s - loop.time()) > 0:
+                answer = await heard.get(left_s)
+                if answer is None or answer.get_type() != "COMMAND_ACK" or answer.command != number:
+                    continue
+                if answer.result == IN_PROGRESS:
+                    until_s = loop.time() + PROGRESS_S
+                elif answer.result == ACCEPTED:
+                    return Outcome(True, f"{drone.name}: {what}: accepted")
+                else:
+                    reasons = []
+                    while (text := await heard.get(REASON_S)) is not None:
+                        if text.get_type() == "STATUSTEXT":
+                            reasons.append(text.text.rstrip("\0"))
+                    name = mavlink.enums["MAV_RESULT"][answer.result].name.removeprefix("MAV_RESULT_").lower()
+                    said = f' ({"; ".join(reasons)})' if reasons else ""
+                    return Outcome(False, f"{drone.name}: {what}: {name}{said}")
+    return Outcome(False, f"{drone.name}: {what}: no acknowledgement after {TRIES} tries")
+
+
+async def until(holds: Callable[[], bool], timeout_s: float) -> bool:
+    """Wait until the drone's own state shows something."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + timeout_s
+    while not holds():
+        if loop.time() >= until_s:
+            return False
+        await asyncio.sleep(0.05)
+    return True
+
+
+async def set_mode(link: Link, drone: Drone, system_id: int, mode: str) -> Outcome:
+    """Change the mode; done when the drone's heartbeat says so."""
+    flags = float(mavlink.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED)
+    outcome = await command(
+        link, drone, system_id, mavlink.MAV_CMD_DO_SET_MODE, (flags, float(MODE_NUMBERS[mode])), f"mode {mode}"
+    )
+    if outcome.done and not await until(lambda: drone.mode() == mode, WORD_S):
+        return Outcome(False, f"{drone.name}: mode {mode} was accepted, and the drone still says {drone.mode()}")
+    return outcome
+
+
+async def read_parameter(
+    link: Link, system_id: int, names: Sequence[str], tries: int = SILENT_TRIES
+) -> tuple[str, float] | None:
+    """The first of `names` that the drone knows; None when it keeps silent about all of them."""
+    with link.subscribe(("PARAM_VALUE",), system_id) as heard:
+        for _ in range(tries):
+            for name in names:
+                link.send(mavlink.MAVLink_param_request_read_message(system_id, AUTOPILOT, name.encode("ascii"), -1))
+            while (answer := await heard.get(PARAMETER_S)) is not None:
+                if answer.param_id in names:
+                    return str(answer.param_id), float(answer.param_value)
+    return None
+
+
+async def write_parameter(link: Link, drone: Drone, system_id: int, name: str, value: float) -> Outcome:
+    """Set a parameter; done when the drone repeats the value."""
+    with link.subscribe(("PARAM_VALUE",), system_id) as heard:
+        for _ in range(TRIES):
+            link.send(
+                mavlink.MAVLink_param_set_message(
+                    system_id, AUTOPILOT, name.encode("ascii"), value, mavlink.MAV_PARAM_TYPE_REAL32
+                )
+            )
+            while (answer := await heard.get(PARAMETER_S)) is not None:
+                if answer.param_id == name and abs(answer.param_value - value) <= 1e-5 * max(1.0, abs(value)):
+                    return Outcome(True, f"{drone.name}: {name} is {value:g}")
+    return Outcome(False, f"{drone.name}: {name} could not be set to {value:g}")
+
+
+async def identify(link: Link, drone: Drone, system_id: int) -> Identity | None:
+    """Who answers as system_id, and whether it is a simulated one; None when it does not say."""
+    with link.subscribe(("AUTOPILOT_VERSION",), system_id) as heard:
+        version = None
+        for ask in (mavlink.MAV_CMD_REQUEST_MESSAGE, mavlink.MAV_CMD_REQUEST_AUTOPILOT_CAPABILITIES) * 2:
+            first = float(mavlink.MAVLINK_MSG_ID_AUTOPILOT_VERSION) if ask == mavlink.MAV_CMD_REQUEST_MESSAGE else 1.0
+            link.send(mavlink.MAVLink_command_long_message(system_id, AUTOPILOT, ask, 0, first, 0, 0, 0, 0, 0, 0))
+            version = await heard.get(ACKNOWLEDGE_S)
+            if version is not None:
+                break
+    if version is None:
+        return None
+    simulated = await read_parameter(link, system_id, SIMULATION_PARAMETERS) is not None
+    return Identity(
+        system_id, hardware_id(version.uid2, version.uid), version_text(version.flight_sw_version), simulated
+    )
+
+
+async def ask_for_messages(link: Link, drone: Drone, system_id: int) -> Outcome:
+    """Ask for everything that is needed, at its rate. A message that this autopilot does not have is no error."""
+    missing = []
+    for message_id, rate_hz in MESSAGE_RATES_HZ.items():
+        outcome = await command(
+            link, drone, system_id, mavlink.MAV_CMD_SET_MESSAGE_INTERVAL, (float(message_id), 1e6 / rate_hz),
+            f"message {message_id}",
+        )
+        if not outcome.done:
+            missing.append(outcome.sentence)
+            if "no acknowledgement" in outcome.sentence:
+                return outcome
+    return Outcome(True, f"{drone.name}: reports asked for" + (f"; without: {'; '.join(missing)}" if missing else ""))

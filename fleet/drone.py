@@ -1,0 +1,203 @@
+"""What is known about one drone: from its own messages only, each value with its age."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pymavlink.dialects.v20 import ardupilotmega as mavlink
+
+from mavlink.ardupilot import Identity, ekf_ready, mode_name
+from mavlink.link import link_state
+from wire.clock import NS_PER_S, Clock
+from wire.messages import DroneTelemetry, LinkState
+from wire.units import HeightMsl, Position
+
+T = TypeVar("T")
+
+FRESH_S = 3.0                   # older values are not acted on
+TEXTS_KEPT, TEXTS_FOR_S = 20, 30.0
+TEXTS_SHOWN = 5
+UNKNOWN_U16 = 65535             # MAVLink's "not known" in unsigned 16-bit fields
+REBOOT_STEP_MS = 1000           # a boot time that falls by more than this is another boot
+ON_GROUND = int(mavlink.MAV_LANDED_STATE_ON_GROUND)
+PREARM_BIT = int(mavlink.MAV_SYS_STATUS_PREARM_CHECK)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard(Generic[T]):
+    """A value and when it was heard (monotonic nanoseconds)."""
+
+    value: T
+    at_ns: int
+
+
+class Drone:
+    """The state of one drone. take() is fed every message of its system; nothing else changes it.
+
+    boots: how often its boot time has jumped back. reached: mission items that it said it has completed, since the last
+    forget_progress().
+    """
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.name = name
+        self.identity: Identity | None = None
+        self.boots = 0
+        self.reached: set[int] = set()
+        self.highest_item = 0
+        self.heartbeat: Heard[Any] | None = None
+        self.position: Heard[Position] | None = None
+        self.height_m: Heard[float] | None = None
+        self.ground_speed_m_s: Heard[float] | None = None
+        self.heading_deg: Heard[float] | None = None
+        self.battery_percent: Heard[float | None] | None = None
+        self.battery_v: Heard[float | None] | None = None
+        self.gps_fix: Heard[int] | None = None
+        self.ekf_flags: Heard[int] | None = None
+        self.sensors_healthy: Heard[int] | None = None
+        self.landed_state: Heard[int] | None = None
+        self.mission_item: Heard[int] | None = None
+        self.mission_total: Heard[int] | None = None
+        self._clock = clock
+        self._boot_ms: int | None = None
+        self._texts: deque[Heard[str]] = deque(maxlen=TEXTS_KEPT)
+
+    # ------------------------------------------------------------------------------------------------------- heard
+
+    def take(self, m: Any) -> None:
+        handler = _HANDLERS.get(m.get_type())
+        if handler is not None:
+            handler(self, m, self._clock.monotonic_ns())
+        boot_ms = getattr(m, "time_boot_ms", None)
+        if boot_ms is not None and m.get_srcComponent() == mavlink.MAV_COMP_ID_AUTOPILOT1:
+            if self._boot_ms is not None and boot_ms < self._boot_ms - REBOOT_STEP_MS:
+                self.boots += 1
+            self._boot_ms = boot_ms
+
+    def forget_progress(self) -> None:
+        """Before a new mission is flown."""
+        self.reached = set()
+        self.highest_item = 0
+
+    def _heartbeat(self, m: Any, now_ns: int) -> None:
+        if m.get_srcComponent() == mavlink.MAV_COMP_ID_AUTOPILOT1 and m.autopilot != mavlink.MAV_AUTOPILOT_INVALID:
+            self.heartbeat = Heard(m, now_ns)
+
+    def _global_position(self, m: Any, now_ns: int) -> None:
+        if m.lat == 0 and m.lon == 0:
+            return              # no fix: a missing value, not a place in the Gulf of Guinea
+        self.position = Heard(Position(m.lat / 1e7, m.lon / 1e7, HeightMsl(m.alt / 1000.0)), now_ns)
+        self.height_m = Heard(m.relative_alt / 1000.0, now_ns)
+        self.ground_speed_m_s = Heard(math.hypot(m.vx, m.vy) / 100.0, now_ns)
+        if m.hdg != UNKNOWN_U16:
+            self.heading_deg = Heard(m.hdg / 100.0, now_ns)
+
+    def _sys_status(self, m: Any, now_ns: int) -> None:
+        self.sensors_healthy = Heard(m.onboard_control_sensors_health, now_ns)
+        self.battery_percent = Heard(float(m.battery_remaining) if m.battery_remaining >= 0 else None, now_ns)
+        volts = m.voltage_battery / 1000.0 if m.voltage_battery not in (0, UNKNOWN_U16) else None
+        self.battery_v = Heard(volts, now_ns)
+
+    def _gps_raw(self, m: Any, now_ns: int) -> None:
+        self.gps_fix = Heard(m.fix_type, now_ns)
+
+    def _ekf(self, m: Any, now_ns: int) -> None:
+        self.ekf_flags = Heard(m.flags, now_ns)
+
+    def _extended(self, m: Any, now_ns: int) -> None:
+        if m.landed_state != mavlink.MAV_LANDED_STATE_UNDEFINED:
+            self.landed_state = Heard(m.landed_state, now_ns)
+
+    def _mission_current(self, m: Any, now_ns: int) -> None:
+        self.mission_item = Heard(m.seq, now_ns)
+        if m.total != UNKNOWN_U16:
+            self.mission_total = Heard(m.total, now_ns)
+        if self.airborne() and self.mode() == "AUTO":
+            self.highest_item = max(self.highest_item, m.seq)
+
+    def _item_reached(self, m: Any, now_ns: int) -> None:
+        del now_ns
+        self.reached.add(m.seq)
+
+    def _statustext(self, m: Any, now_ns: int) -> None:
+        text = m.text.decode("utf-8", "replace") if isinstance(m.text, bytes) else m.text
+        self._texts.append(Heard(text.rstrip("\0"), now_ns))
+
+    # ------------------------------------------------------------------------------------------------------- asked
+
+    def age_s(self, heard: Heard[Any] | None) -> float:
+        return (self._clock.monotonic_ns() - heard.at_ns) / NS_PER_S if heard is not None else math.inf
+
+    def fresh(self, heard: Heard[T] | None) -> T | None:
+        """The value when it is young enough to act on."""
+        return heard.value if heard is not None and self.age_s(heard) <= FRESH_S else None
+
+    def link(self) -> LinkState:
+        return link_state(self.age_s(self.heartbeat))
+
+    def armed(self) -> bool:
+        return bool(self.heartbeat and self.heartbeat.value.base_mode & mavlink.MAV_MODE_FLAG_SAFETY_ARMED)
+
+    def mode(self) -> str:
+        return mode_name(self.heartbeat.value.custom_mode) if self.heartbeat else ""
+
+    def airborne(self) -> bool:
+        """As it last said itself; an armed drone that does not say is judged by its height."""
+        if self.landed_state is not None:
+            return self.armed() and self.landed_state.value != ON_GROUND
+        return self.armed() and self.height_m is not None and self.height_m.value > 1.0
+
+    def ready(self) -> bool:
+        """Whether its position estimate is good enough for GUIDED."""
+        flags = self.fresh(self.ekf_flags)
+        return flags is not None and ekf_ready(flags)
+
+    def prearm_ok(self) -> bool:
+        healthy = self.fresh(self.sensors_healthy)
+        return healthy is not None and bool(healthy & PREARM_BIT)
+
+    def texts_since(self, at_ns: int) -> tuple[str, ...]:
+        return tuple(t.value for t in self._texts if t.at_ns >= at_ns)
+
+    def telemetry(self) -> DroneTelemetry:
+        """All of it as one message for the station."""
+        identity = self.identity
+        position, height, speed, heading = self.position, self.height_m, self.ground_speed_m_s, self.heading_deg
+        percent, volts = self.battery_percent, self.battery_v
+        now_ns = self._clock.monotonic_ns()
+        return DroneTelemetry(
+            drone=self.name,
+            at_ns=self._clock.utc_ns(),
+            link=self.link(),
+            heard_age_s=min(self.age_s(self.heartbeat), 1e6),
+            system_id=identity.system_id if identity else 0,
+            hardware_id=identity.hardware_id if identity else "",
+            simulated=identity.simulated if identity else False,
+            armed=self.armed(),
+            mode=self.mode(),
+            position=position.value if position else None,
+            height_above_home_m=height.value if height else None,
+            ground_speed_m_s=speed.value if speed else None,
+            heading_deg=heading.value if heading else None,
+            battery_percent=percent.value if percent else None,
+            battery_v=volts.value if volts else None,
+            gps_fix=self.gps_fix.value if self.gps_fix else None,
+            mission_item=self.mission_item.value if self.mission_item else None,
+            mission_total=self.mission_total.value if self.mission_total else None,
+            texts=self.texts_since(now_ns - round(TEXTS_FOR_S * NS_PER_S))[-TEXTS_SHOWN:],
+        )
+
+
+_HANDLERS: dict[str, Any] = {
+    "HEARTBEAT": Drone._heartbeat,
+    "GLOBAL_POSITION_INT": Drone._global_position,
+    "SYS_STATUS": Drone._sys_status,
+    "GPS_RAW_INT": Drone._gps_raw,
+    "EKF_STATUS_REPORT": Drone._ekf,
+    "EXTENDED_SYS_STATE": Drone._extended,
+    "MISSION_CURRENT": Drone._mission_current,
+    "MISSION_ITEM_REACHED": Drone._item_reached,
+    "STATUSTEXT": Drone._statustext,
+}

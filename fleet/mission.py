@@ -1,0 +1,137 @@
+"""A plan as mission items, and whether what an autopilot gives back is what it was given."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from pymavlink.dialects.v20 import ardupilotmega as mavlink
+
+from wire.messages import Plan, WaypointKind
+
+PLACE_TOLERANCE_E7 = 2          # of 1e-7 degrees: 2 cm
+PLACE_TOLERANCE_FLOAT_E7 = 100  # of a place that came back as a float: 7.6e-6 degrees is one step near 107 degrees
+HEIGHT_TOLERANCE_M = 0.02       # ArduPilot keeps centimetres
+PARAMETER_TOLERANCE = 0.01
+HOME_TOLERANCE_E7 = 3000        # item 0 is the autopilot's own home: some 30 m from the planned one is the same place
+
+FRAME_ABSOLUTE = int(mavlink.MAV_FRAME_GLOBAL)
+FRAME_ABOVE_HOME = int(mavlink.MAV_FRAME_GLOBAL_RELATIVE_ALT)
+FRAMES_ALIKE = {5: 0, 6: 3, 11: 10}     # the _INT twins of MAV_FRAME
+PLACELESS = 100                 # DO and CONDITION commands stand above this; their place and frame mean nothing
+RETURN_COMMAND = int(mavlink.MAV_CMD_NAV_RETURN_TO_LAUNCH)
+
+
+@dataclass(frozen=True, slots=True)
+class MissionItem:
+    """One item. lat_e7, lon_e7: 1e-7 degrees. height_m: in `frame`. exact: False when the place came as a float."""
+
+    seq: int
+    frame: int
+    command: int
+    p1: float = 0.0
+    p2: float = 0.0
+    p3: float = 0.0
+    p4: float = 0.0
+    lat_e7: int = 0
+    lon_e7: int = 0
+    height_m: float = 0.0
+    exact: bool = True
+
+
+def mission_items(plan: Plan, home_msl_m: float) -> tuple[MissionItem, ...]:
+    """A plan as ArduPilot flies it: item 0 is home, then take-off, speed, waypoints, return."""
+    items: list[MissionItem] = []
+
+    def add(frame: int, command: int, *p: float, lat_deg: float = 0.0, lon_deg: float = 0.0, height_m: float = 0.0) -> None:
+        p1, p2, p3, p4 = (*p, 0.0, 0.0, 0.0, 0.0)[:4]
+        place = round(lat_deg * 1e7), round(lon_deg * 1e7)
+        items.append(MissionItem(len(items), frame, command, p1, p2, p3, p4, *place, height_m))
+
+    add(
+        FRAME_ABSOLUTE, mavlink.MAV_CMD_NAV_WAYPOINT,
+        lat_deg=plan.home.lat_deg, lon_deg=plan.home.lon_deg, height_m=home_msl_m,
+    )
+    speed_m_s: float | None = None
+    for w in plan.waypoints:
+        if speed_m_s != w.speed_m_s and w.kind is not WaypointKind.TAKEOFF:
+            speed_m_s = w.speed_m_s
+            add(FRAME_ABSOLUTE, mavlink.MAV_CMD_DO_CHANGE_SPEED, 1.0, w.speed_m_s, -1.0)
+        if w.kind is WaypointKind.RETURN:
+            add(FRAME_ABSOLUTE, RETURN_COMMAND)
+            continue
+        command, first = {
+            WaypointKind.TAKEOFF: (mavlink.MAV_CMD_NAV_TAKEOFF, 0.0),
+            WaypointKind.WAYPOINT: (mavlink.MAV_CMD_NAV_WAYPOINT, w.hold_s),
+            WaypointKind.LOITER_TIME: (mavlink.MAV_CMD_NAV_LOITER_TIME, w.hold_s),
+        }[w.kind]
+        add(
+            FRAME_ABOVE_HOME, command, first,
+            lat_deg=w.position.lat_deg, lon_deg=w.position.lon_deg, height_m=w.height_above_home_m,
+        )
+    return tuple(items)
+
+
+def item_message(item: MissionItem, system_id: int, component_id: int, kind: int) -> Any:
+    """A MISSION_ITEM_INT."""
+    return mavlink.MAVLink_mission_item_int_message(
+        system_id, component_id, item.seq, item.frame, item.command, 0, 1,
+        item.p1, item.p2, item.p3, item.p4, item.lat_e7, item.lon_e7, item.height_m, kind,
+    )
+
+
+def item_of(message: Any) -> MissionItem:
+    """From a MISSION_ITEM_INT, or from the older MISSION_ITEM in degrees."""
+    exact = message.get_type() == "MISSION_ITEM_INT"
+    if exact:
+        x, y = message.x, message.y
+    else:
+        x, y = (round(v * 1e7) if math.isfinite(v) else 0 for v in (message.x, message.y))
+    return MissionItem(
+        message.seq, message.frame, message.command, message.param1, message.param2, message.param3, message.param4,
+        x, y, message.z, exact,
+    )
+
+
+def differences(sent: tuple[MissionItem, ...], back: tuple[MissionItem, ...]) -> tuple[str, ...]:
+    """What differs between a mission sent and the mission read back, as sentences; none when they are the same flight.
+
+    Allowed: rounding of single-precision floats, of heights to centimetres, frames and places of DO items, and a home that
+    the autopilot has set itself near the planned one, or not set yet.
+    """
+    found = []
+    if len(sent) != len(back):
+        found.append(f"{len(sent)} items were sent and {len(back)} are in the drone")
+    for a, b in zip(sent, back, strict=False):
+        found += [f"item {a.seq}: {what}" for what in (_home_differences(a, b) if a.seq == 0 else _differences(a, b))]
+    return tuple(found)
+
+
+def _home_differences(a: MissionItem, b: MissionItem) -> list[str]:
+    if b.lat_e7 == 0 and b.lon_e7 == 0:
+        return []               # no home yet: the autopilot sets it when it is armed
+    if abs(a.lat_e7 - b.lat_e7) > HOME_TOLERANCE_E7 or abs(a.lon_e7 - b.lon_e7) > HOME_TOLERANCE_E7:
+        return [f"home is {b.lat_e7 / 1e7:.5f}, {b.lon_e7 / 1e7:.5f} and not {a.lat_e7 / 1e7:.5f}, {a.lon_e7 / 1e7:.5f}"]
+    return []
+
+
+def _differences(a: MissionItem, b: MissionItem) -> list[str]:
+    found = []
+    if a.command != b.command or a.seq != b.seq:
+        return [f"command {b.command} where {a.command} was sent"]
+    for name, left, right in (("1", a.p1, b.p1), ("2", a.p2, b.p2), ("3", a.p3, b.p3), ("4", a.p4, b.p4)):
+        if not abs(left - right) <= PARAMETER_TOLERANCE * max(1.0, abs(left)):
+            found.append(f"parameter {name} is {right:g} where {left:g} was sent")
+    if a.command >= PLACELESS or a.command == RETURN_COMMAND:
+        return found
+    if FRAMES_ALIKE.get(a.frame, a.frame) != FRAMES_ALIKE.get(b.frame, b.frame):
+        found.append(f"height frame {b.frame} where {a.frame} was sent")
+    allowed = PLACE_TOLERANCE_E7 if b.exact else PLACE_TOLERANCE_FLOAT_E7
+    if abs(a.lat_e7 - b.lat_e7) > allowed or abs(a.lon_e7 - b.lon_e7) > allowed:
+        found.append(
+            f"place {b.lat_e7 / 1e7:.7f}, {b.lon_e7 / 1e7:.7f} where {a.lat_e7 / 1e7:.7f}, {a.lon_e7 / 1e7:.7f} was sent"
+        )
+    if not abs(a.height_m - b.height_m) <= HEIGHT_TOLERANCE_M + 1e-6 * abs(a.height_m):
+        found.append(f"height {b.height_m:g} m where {a.height_m:g} m was sent")
+    return found

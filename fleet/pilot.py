@@ -1,0 +1,223 @@
+"""One drone and its patrols: finds it, knows it again, flies what is due, and tells the station how it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pymavlink.dialects.v20 import ardupilotmega as mavlink
+
+from fleet.checker import CheckLimits
+from fleet.commands import ask_for_messages, command, identify, set_mode, until
+from fleet.drone import Drone
+from fleet.planner import PatrolWish, PlanError, plan_patrol
+from fleet.preflight import realm_refusal
+from fleet.settings import DroneSettings, PatrolSettings
+from fleet.sortie import Report, Sortie, SortieTerms
+from geofences.sector import Sector
+from mavlink.link import Link
+from wire.clock import Clock
+from wire.messages import LinkState, TaskPhase
+from wire.units import GroundPosition, Realm
+
+TELEMETRY_S = 0.5
+LOOK_S = 0.5
+SILENT_REPORTS_S = 4.0          # heartbeats come and positions do not: it forgot what was asked of it, as after a reboot
+AGAIN_S = 15.0                  # after a sortie that failed before take-off
+CALL_BACK_S = 6.0               # on leaving: the drone's own failsafe covers what is not done by then
+
+_log = logging.getLogger("trailwatch.fleet")
+
+
+@dataclass(frozen=True, slots=True)
+class PilotTerms:
+    """What all drones of this service share. name_task(): a fresh task id."""
+
+    realm: Realm
+    sector: Sector
+    clock: Clock
+    report: Report
+    name_task: Callable[[str], str]
+    heartbeat_s: float
+
+
+class Pilot:
+    """Runs one drone. `run` ends only by being cancelled, after `leave`."""
+
+    def __init__(self, settings: DroneSettings, patrols: list[PatrolSettings], terms: PilotTerms) -> None:
+        self.drone = Drone(settings.id, terms.clock)
+        self.link = Link(settings.connection, terms.clock, heartbeat_s=terms.heartbeat_s)
+        self.sortie: Sortie | None = None
+        self._settings = settings
+        self._patrols = patrols
+        self._terms = terms
+        self._system_id = settings.system_id
+        self._known_for: tuple[int, int] | None = None      # connection and boot in which it was identified
+        self._flying: asyncio.Task[None] | None = None
+        self._complaint = ""
+
+    async def run(self) -> None:
+        self._known_for = None
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.link.run())
+            tasks.create_task(self._listen())
+            tasks.create_task(self._tell())
+            tasks.create_task(self._keep_known())
+            self._flying = tasks.create_task(self._fly_patrols())
+
+    async def leave(self) -> None:
+        """Stop flying patrols, call back what is in the air, and say so. The rest runs on until run() is cancelled."""
+        if self._flying is not None:
+            self._flying.cancel()       # first, so that nothing commands a drone which is being called back
+        if not self.drone.armed() or self._system_id == 0:
+            return
+        if self.drone.airborne():
+            sentence = f"{self.drone.name} is called back: the fleet service stops"
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CALL_BACK_S):
+                    outcome = await set_mode(self.link, self.drone, self._system_id, "RTL")
+                    sentence = f"{sentence}; {outcome.sentence}"
+        else:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CALL_BACK_S):
+                    await command(
+                        self.link, self.drone, self._system_id, mavlink.MAV_CMD_COMPONENT_ARM_DISARM, (0.0,), "disarm"
+                    )
+            sentence = f"{self.drone.name} stays on the ground: the fleet service stops"
+        _log.warning("%s", sentence)
+        if self.sortie is not None:
+            self.sortie.say(TaskPhase.CANCELLED, sentence)
+
+    # --------------------------------------------------------------------------------------------------------- tasks
+
+    async def _listen(self) -> None:
+        """Every message of this drone's system into its state. 0 takes the first autopilot heard."""
+        with self.link.subscribe(limit=2000) as heard:
+            while True:
+                m = await heard.get(1.0)
+                if m is None:
+                    continue
+                if self._system_id == 0 and m.get_type() == "HEARTBEAT" and m.autopilot != mavlink.MAV_AUTOPILOT_INVALID:
+                    self._system_id = m.get_srcSystem()
+                if m.get_srcSystem() == self._system_id:
+                    self.drone.take(m)
+
+    async def _tell(self) -> None:
+        while True:
+            self._terms.report(self.drone.telemetry())
+            await asyncio.sleep(TELEMETRY_S)
+
+    async def _keep_known(self) -> None:
+        """Identify it, and again after a reconnect, after a reboot, and when it has stopped reporting."""
+        while True:
+            await asyncio.sleep(0.1 if self._known_for is None else LOOK_S)
+            now = (self.link.counts.connections, self.drone.boots)
+            if self.drone.link() is LinkState.LOST or self._system_id == 0:
+                if not self.link.connected:
+                    self._complain(self.link.problem)
+                continue
+            silent = self.drone.age_s(self.drone.sensors_healthy) > SILENT_REPORTS_S
+            if self._known_for == now and not silent:
+                continue
+            await self._identify()
+
+    async def _identify(self) -> None:
+        now = (self.link.counts.connections, self.drone.boots)
+        identity = await identify(self.link, self.drone, self._system_id)
+        if identity is None:
+            self._complain(f"{self.drone.name}: a system {self._system_id} answers, and does not say which aircraft it is")
+            return
+        before = self.drone.identity
+        if before is not None and before.hardware_id != identity.hardware_id:
+            _log.warning(
+                "%s: another aircraft answers now: hardware %s, before %s",
+                self.drone.name, identity.hardware_id, before.hardware_id,
+            )
+        self.drone.identity = identity
+        asked = await ask_for_messages(self.link, self.drone, self._system_id)
+        if not asked.done:
+            self._complain(asked.sentence)
+            return
+        self._known_for = now
+        if before != identity:
+            kind = "simulated" if identity.simulated else "real"
+            _log.info(
+                "%s: system %d, hardware %s, version %s, %s",
+                self.drone.name, identity.system_id, identity.hardware_id, identity.version, kind,
+            )
+        self._complaint = ""
+
+    async def _fly_patrols(self) -> None:
+        """Patrols one after the other, repeating those that repeat."""
+        due = [p for p in self._patrols if p.launch == "auto"]
+        while due:
+            for patrol in list(due):
+                await self._until_free()
+                launched, done = await self._fly(patrol)
+                if not launched and not done:
+                    await asyncio.sleep(AGAIN_S)        # refused on the ground: the same again, until it works
+                    continue
+                if not patrol.repeat:
+                    due.remove(patrol)
+                await asyncio.sleep(patrol.pause_s)
+
+    async def _until_free(self) -> None:
+        """Until the drone is known, allowed to be commanded, and on the ground."""
+        while True:
+            identity = self.drone.identity
+            if identity is not None and self._known_for == (self.link.counts.connections, self.drone.boots):
+                refusal = self._refusal()
+                if refusal is not None:
+                    self._complain(refusal)
+                elif self.drone.airborne():
+                    self._complain(f"{self.drone.name}: in the air already, in {self.drone.mode()}; left until it lands")
+                elif self.drone.link() is LinkState.CONNECTED and not self.drone.armed():
+                    return
+            await asyncio.sleep(0.1)
+
+    def _refusal(self) -> str | None:
+        identity = self.drone.identity
+        assert identity is not None
+        wanted = self._settings.hardware_id.lower()
+        if wanted and identity.hardware_id != wanted:
+            return (
+                f"{self.drone.name}: the aircraft on {self._settings.connection} has hardware {identity.hardware_id}, and "
+                f"the settings name {wanted}: it is not commanded"
+            )
+        return realm_refusal(self.drone.name, self._terms.realm, simulated=identity.simulated)
+
+    async def _fly(self, patrol: PatrolSettings) -> tuple[bool, bool]:
+        """One sortie. Returns whether it took off, and whether it flew to its end."""
+        identity = self.drone.identity
+        assert identity is not None
+        task_id = self._terms.name_task(self.drone.name)
+        wish = PatrolWish(
+            self.drone.name, patrol.corridor, GroundPosition(*self._settings.home), patrol.height_m, patrol.speed_m_s,
+            patrol.reach_m,
+        )
+        try:
+            plan = plan_patrol(wish, self._terms.sector, identity, f"plan-{task_id}", self._terms.clock.utc_ns())
+        except PlanError as error:
+            self._complain(f"{self.drone.name}: {error}")
+            return False, False
+        terms = SortieTerms(
+            self._terms.realm, CheckLimits(self._settings.endurance_s), self._settings.battery_least_percent
+        )
+        self.sortie = Sortie(
+            plan, task_id, self.link, self.drone, self._terms.sector, terms, self._terms.clock, self._terms.report
+        )
+        done = await self.sortie.fly()
+        launched = self.sortie.launched
+        if launched and not done:
+            await until(lambda: not self.drone.armed(), 600.0)
+        self.sortie = None
+        return launched, done
+
+    def _complain(self, sentence: str) -> None:
+        """Say it once, not every half second."""
+        if sentence != self._complaint:
+            self._complaint = sentence
+            _log.warning("%s", sentence)

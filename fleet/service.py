@@ -1,0 +1,87 @@
+"""The fleet service: the only process that commands drones. It tells the station everything, as a node of kind fleet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+
+from fleet.pilot import Pilot, PilotTerms
+from fleet.settings import Fleet, load
+from wire.clock import Clock, WallClock
+from wire.messages import UpBody
+from wire.outbox import Outbox
+from wire.settings import refuse
+from wire.uplink import Uplink
+
+PILOT_AGAIN_S = 5.0
+LAST_WORDS_S = 1.5              # for the uplink to hand over what was said on leaving; the rest waits in the outbox
+
+_log = logging.getLogger("trailwatch.fleet")
+
+
+def run(config: Path) -> int:
+    """Fly until SIGTERM or SIGINT. Raises SettingsError for settings that cannot be."""
+    logging.basicConfig(format="%(asctime)s %(name)s %(message)s", level=logging.INFO)
+    clock = WallClock()
+    fleet = load(config)
+    fleet.data_dir.mkdir(parents=True, exist_ok=True)
+    outbox = Outbox(fleet.data_dir / "outbox.db", fleet.key.node, fleet.key.realm, clock)
+    try:
+        try:
+            uplink = Uplink(
+                fleet.settings.station.endpoint, fleet.settings.station.public_key, fleet.key, outbox, clock
+            )
+        except ValueError as error:
+            raise refuse(config, ["station", "endpoint"], str(error)) from None
+        with uplink:
+            asyncio.run(serve(fleet, outbox, clock))
+    finally:
+        outbox.close()
+    return 0
+
+
+async def serve(fleet: Fleet, outbox: Outbox, clock: Clock) -> None:
+    """All drones until a signal; then call back what is in the air."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    counted = 0
+
+    def name_task(drone: str) -> str:
+        nonlocal counted
+        counted += 1
+        return f"{drone}-{outbox.boot}-{counted}"
+
+    terms = PilotTerms(
+        fleet.key.realm, fleet.sector, clock, lambda body: _keep(outbox, body), name_task, fleet.settings.heartbeat_s
+    )
+    pilots = [
+        Pilot(d, [p for p in fleet.settings.patrols if p.drone == d.id], terms) for d in fleet.settings.drones
+    ]
+    _log.info("fleet service %s (%s): %d drones", fleet.key.node, fleet.key.realm.value, len(pilots))
+    flying = [asyncio.create_task(_keep_running(p)) for p in pilots]
+    await stop.wait()
+    await asyncio.gather(*(p.leave() for p in pilots))
+    for task in flying:
+        task.cancel()
+    await asyncio.gather(*flying, return_exceptions=True)
+    until_s = loop.time() + LAST_WORDS_S
+    while outbox.depth and loop.time() < until_s:
+        await asyncio.sleep(0.05)
+
+
+def _keep(outbox: Outbox, body: UpBody) -> None:
+    outbox.put(body)
+
+
+async def _keep_running(pilot: Pilot) -> None:
+    """One drone's surprise must not ground the others: it is told, and that drone is taken up anew."""
+    while True:
+        try:
+            await pilot.run()
+        except Exception:  # a fault in our own code, whatever it is, in one drone's tasks  # noqa: BLE001
+            _log.exception("%s: the pilot of this drone failed and starts anew", pilot.drone.name)
+        await asyncio.sleep(PILOT_AGAIN_S)

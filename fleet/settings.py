@@ -1,0 +1,142 @@
+"""The fleet service's settings file, and what it may not say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from geofences.sector import Sector, load_sector
+from mavlink.link import ConnectionTextError, parse_connection
+from wire.keys import NodeKey, NodeKind, load_node_key
+from wire.settings import load_settings, refuse
+from wire.units import GroundPosition, Realm
+
+LAUNCHES = ("manual", "auto")
+
+
+class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the station's inbox is, and the key by which it is known."""
+
+    endpoint: str
+    public_key: str
+
+
+class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One drone.
+
+    connection: "tcp:HOST:PORT", "udpin:HOST:PORT" or "udpout:HOST:PORT". system_id: which system on it, 0: the first heard.
+    hardware_id: the autopilot's own number; when given, another aircraft on this connection is refused.
+    home: where it takes off and lands. endurance_s: how long its battery flies it. battery_least_percent: to take off with.
+    """
+
+    id: str
+    connection: str
+    home: tuple[float, float]
+    system_id: int = 0
+    hardware_id: str = ""
+    endurance_s: float = 1200.0
+    battery_least_percent: float = 50.0
+
+
+class PatrolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One patrol: out along a corridor and back.
+
+    height_m: above home. reach_m: how far along the corridor, 0 for as far as the border's buffer lets.
+    launch: "manual", or "auto" for a simulated drone in the training realm. repeat: again, pause_s after each landing.
+    """
+
+    drone: str
+    corridor: str
+    height_m: float = 40.0
+    speed_m_s: float = 9.0
+    reach_m: float = 0.0
+    launch: str = "manual"
+    repeat: bool = False
+    pause_s: float = 20.0
+
+
+class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """key: this node's key file, of kind "fleet"; it decides the realm. Relative paths count from the file's folder."""
+
+    key: str
+    sector: str
+    data_dir: str
+    station: StationSettings
+    drones: list[DroneSettings]
+    patrols: list[PatrolSettings] = []
+    heartbeat_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Settings with what they point to loaded."""
+
+    settings: FleetSettings
+    key: NodeKey
+    sector: Sector
+    data_dir: Path
+
+
+def load(config: Path) -> Fleet:
+    """Read and check a fleet settings file and its sector and key. Raises SettingsError."""
+    s = load_settings(config, FleetSettings)
+    key = load_node_key(config.parent / s.key)
+    if key.kind is not NodeKind.FLEET:
+        raise refuse(
+            config, ["key"],
+            f'a key of kind "{key.kind.value}"; the fleet service needs one of kind "fleet": make it a key of its own',
+        )
+    sector = load_sector(config.parent / s.sector)
+    _check_drones(config, s, sector)
+    _check_patrols(config, s, sector, key.realm)
+    if not 0.02 <= s.heartbeat_s <= 2.0:
+        raise refuse(config, ["heartbeat_s"], f"{s.heartbeat_s}: give 1.0; up to 2.0 before a drone's own failsafe acts")
+    return Fleet(s, key, sector, config.parent / s.data_dir)
+
+
+def _check_drones(config: Path, s: FleetSettings, sector: Sector) -> None:
+    for i, drone in enumerate(s.drones):
+        try:
+            parse_connection(drone.connection)
+        except ConnectionTextError as error:
+            raise refuse(config, ["drones", i, "connection"], str(error)) from None
+        if drone.id in {other.id for other in s.drones[:i]}:
+            raise refuse(config, ["drones", i, "id"], f'"{drone.id}" is taken by an earlier drone')
+        if not 0 <= drone.system_id <= 250:
+            raise refuse(config, ["drones", i, "system_id"], f"{drone.system_id}: give 1 to 250, or 0 for the first heard")
+        home = sector.frame.point(GroundPosition(*drone.home))
+        if sector.border.signed_distance_m(home)[0] < sector.border_buffer_m:
+            raise refuse(
+                config, ["drones", i, "home"],
+                f"{list(drone.home)} lies within {sector.border_buffer_m:g} m of the border line or beyond it; "
+                "give [latitude, longitude] of a take-off place on our own side",
+            )
+        if drone.endurance_s <= 0:
+            raise refuse(config, ["drones", i, "endurance_s"], f"{drone.endurance_s}: seconds in the air, above 0")
+
+
+def _check_patrols(config: Path, s: FleetSettings, sector: Sector, realm: Realm) -> None:
+    corridors = {c.id for c in sector.corridor_set.corridors}
+    for i, patrol in enumerate(s.patrols):
+        if patrol.drone not in {d.id for d in s.drones}:
+            raise refuse(config, ["patrols", i, "drone"], f'no drone is called "{patrol.drone}" in this file')
+        if patrol.corridor not in corridors:
+            raise refuse(
+                config, ["patrols", i, "corridor"],
+                f'the sector has no corridor "{patrol.corridor}"; it has {", ".join(sorted(corridors))}',
+            )
+        if patrol.launch not in LAUNCHES:
+            raise refuse(config, ["patrols", i, "launch"], f'"{patrol.launch}": give "manual" or "auto"')
+        if patrol.launch == "auto" and realm is Realm.LIVE:
+            raise refuse(
+                config, ["patrols", i, "launch"],
+                'a live launch needs a person: "auto" is for simulated drones in the training realm. Give "manual".',
+            )
+        if not 5.0 <= patrol.height_m <= 120.0:
+            raise refuse(config, ["patrols", i, "height_m"], f"{patrol.height_m}: give 5 to 120 m above the take-off place")
+        if not 1.0 <= patrol.speed_m_s <= 20.0:
+            raise refuse(config, ["patrols", i, "speed_m_s"], f"{patrol.speed_m_s}: give 1 to 20 m/s")
+        if patrol.reach_m < 0 or patrol.pause_s < 0:
+            raise refuse(config, ["patrols", i], "reach_m and pause_s are 0 or more")

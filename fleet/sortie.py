@@ -1,0 +1,215 @@
+"""One flying of a patrol: from the plan to the landing, each step on the drone's own word."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pymavlink.dialects.v20 import ardupilotmega as mavlink
+
+from fleet.checker import CheckLimits, check_plan
+from fleet.commands import Outcome, command, read_parameter, set_mode, until, write_parameter
+from fleet.drone import Drone
+from fleet.mission import MissionItem, differences, mission_items
+from fleet.preflight import LAUNCHABLE, PreflightNeeds, preflight
+from fleet.transfer import Target, download, upload
+from geofences.sector import Sector
+from mavlink.link import Link
+from wire.clock import NS_PER_S, Clock
+from wire.messages import LinkState, Plan, Preflight, PreflightState, TaskPhase, TaskState, UpBody, WaypointKind
+from wire.units import Realm
+
+READY_WITHIN_S = 90.0           # ArduCopter's estimate settles in 42 s
+AIRBORNE_WITHIN_S = 20.0
+CLIMBED_SHARE = 0.8             # of the take-off height, before the mission takes over
+CLIMB_M_S = 1.0                 # slower than any copter climbs, for the time that is allowed
+OVERDUE_FACTOR, OVERDUE_S = 2.0, 120.0      # of the planned duration: against the wind it takes twice as long
+LOOK_S = 0.2
+PREFLIGHT_EVERY_S = 2.0
+
+Report = Callable[[UpBody], None]
+
+_log = logging.getLogger("trailwatch.fleet")
+
+
+class SortieError(Exception):
+    """A sortie that cannot go on. Its text says what was not done, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class SortieTerms:
+    """What holds for every sortie of one drone."""
+
+    realm: Realm
+    limits: CheckLimits
+    battery_least_percent: float
+
+
+class Sortie:
+    """Flies one plan. `launched` is True from the moment that the drone said it is in the air."""
+
+    def __init__(
+        self, plan: Plan, task_id: str, link: Link, drone: Drone, sector: Sector, terms: SortieTerms, clock: Clock,
+        report: Report,
+    ) -> None:
+        self.plan = plan
+        self.task_id = task_id
+        self.launched = False
+        self.duration_s = 0.0
+        self._link, self._drone, self._sector, self._terms = link, drone, sector, terms
+        self._clock, self._report = clock, report
+        self._items: tuple[MissionItem, ...] = ()
+        self._boots = drone.boots
+        self._last_preflight: Preflight | None = None
+
+    async def fly(self) -> bool:
+        """All of it; True when the patrol was flown to its end. Never raises SortieError: a failure is reported."""
+        self.say(TaskPhase.CREATED, f"patrol of {self.plan.corridor} by {self.plan.drone}")
+        try:
+            self._check()
+            await self._transfer()
+            await self._make_ready()
+            await self._launch()
+            sentence = await self._follow()
+        except SortieError as error:
+            self.say(TaskPhase.FAILED, str(error))
+            return False
+        self.say(TaskPhase.DONE, sentence)
+        return True
+
+    def say(self, phase: TaskPhase, sentence: str) -> None:
+        _log.info("%s: %s: %s", self.task_id, phase.value, sentence)
+        self._report(
+            TaskState(self.task_id, self.plan.drone, self.plan.plan_id, phase, self._clock.utc_ns(), sentence)
+        )
+
+    # --------------------------------------------------------------------------------------------------- on the ground
+
+    def _check(self) -> None:
+        self._report(self.plan)
+        result = check_plan(self.plan, self._sector, self._terms.realm, self._terms.limits)
+        self._report(result)
+        self.duration_s = result.duration_s
+        if not result.passed:
+            raise SortieError("the plan did not pass its checks: " + "; ".join(f.sentence for f in result.findings))
+
+    async def _transfer(self) -> None:
+        home = self._sector.frame.point(self.plan.home)
+        home_msl_m = float(self._sector.terrain.height_msl_m(home)[0])
+        self._items = mission_items(self.plan, home_msl_m)
+        target = Target(self.plan.system_id)
+        self.say(TaskPhase.SENT, f"{len(self._items)} items are going up")
+        end = await upload(self._link, self._items, target)
+        if not end.done:
+            raise SortieError(end.sentence)
+        self.say(TaskPhase.RECEIVED, end.sentence)
+        back = await download(self._link, target)
+        if not back.done:
+            raise SortieError(back.sentence)
+        wrong = differences(self._items, back.items)
+        if wrong:
+            raise SortieError("the drone holds another mission than the plan: " + "; ".join(wrong[:5]))
+        self.say(TaskPhase.ACCEPTED, f"{back.sentence}, equal to the plan")
+
+    async def _make_ready(self) -> None:
+        failsafe = await self._station_failsafe()
+        needs = PreflightNeeds(self._terms.realm, self._terms.battery_least_percent, True, failsafe)
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + READY_WITHIN_S
+        said_s = float("-inf")
+        while True:
+            now = preflight(self._drone, self.plan, needs, self._sector.frame, self._clock.utc_ns())
+            before = self._last_preflight
+            changed = before is None or [i.state for i in before.items] != [i.state for i in now.items]
+            if changed or loop.time() - said_s >= PREFLIGHT_EVERY_S:
+                self._report(now)
+                self._last_preflight, said_s = now, loop.time()
+            if now.state in LAUNCHABLE:
+                return
+            if now.state is PreflightState.ERROR or loop.time() >= until_s:
+                bad = [i for i in now.items if i.state not in LAUNCHABLE]
+                raise SortieError("pre-flight: " + "; ".join(f"{i.name}: {i.sentence}" for i in bad))
+            await asyncio.sleep(LOOK_S)
+
+    async def _station_failsafe(self) -> float | None:
+        """FS_GCS_ENABLE; switched on when it is off, because a service that dies must not leave a drone flying on."""
+        found = await read_parameter(self._link, self.plan.system_id, ("FS_GCS_ENABLE",))
+        if found is None or found[1] != 0:
+            return found[1] if found is not None else None
+        outcome = await write_parameter(self._link, self._drone, self.plan.system_id, found[0], 1.0)
+        _log.info("%s: the station failsafe was off: %s", self.plan.drone, outcome.sentence)
+        return 1.0 if outcome.done else 0.0
+
+    # ------------------------------------------------------------------------------------------------------ in the air
+
+    async def _launch(self) -> None:
+        drone, system_id = self._drone, self.plan.system_id
+        height_m = self.plan.waypoints[0].height_above_home_m
+        drone.forget_progress()
+        await self._must(self._set_first_item())
+        await self._must(set_mode(self._link, drone, system_id, "GUIDED"))
+        await self._must(self._command(mavlink.MAV_CMD_COMPONENT_ARM_DISARM, (1.0,), "arm"))
+        if not await until(drone.armed, AIRBORNE_WITHIN_S):
+            raise SortieError(f"{drone.name} accepted arming and does not say that it is armed")
+        seven = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, height_m)
+        await self._must(self._command(mavlink.MAV_CMD_NAV_TAKEOFF, seven, f"take off to {height_m:g} m"))
+        if not await until(lambda: drone.airborne() or not drone.armed(), AIRBORNE_WITHIN_S) or not drone.armed():
+            raise SortieError(f"{drone.name} accepted the take-off and is still on the ground")
+        self.launched = True
+        self.say(TaskPhase.EXECUTING, f"{drone.name} has taken off")
+        high = height_m * CLIMBED_SHARE
+        if not await until(lambda: self._height_m() >= high or drone.mode() != "GUIDED", height_m / CLIMB_M_S + 20.0):
+            raise SortieError(f"{drone.name} does not climb: {self._height_m():.0f} of {height_m:g} m")
+        if drone.mode() != "GUIDED":
+            return              # somebody or a failsafe took over: it is followed home, not fought with
+        outcome = await set_mode(self._link, drone, system_id, "AUTO")
+        if not outcome.done:
+            back = await set_mode(self._link, drone, system_id, "RTL")
+            raise SortieError(f"{outcome.sentence}; called back: {back.sentence}")
+
+    async def _follow(self) -> str:
+        """Until it has landed and disarmed; the sentence of a full patrol. Raises SortieError for any other end."""
+        drone = self._drone
+        loop = asyncio.get_running_loop()
+        allowed_s = self.duration_s * OVERDUE_FACTOR + OVERDUE_S
+        until_s = loop.time() + allowed_s
+        mode, link = drone.mode(), drone.link()
+        while drone.armed() or drone.link() is LinkState.LOST:
+            if loop.time() >= until_s:
+                raise SortieError(f"{drone.name} has not landed {allowed_s:.0f} s after take-off; last in {drone.mode()}")
+            if drone.boots != self._boots:
+                raise SortieError(f"{drone.name} has started anew in the middle of the sortie")
+            if drone.link() is not link:
+                link = drone.link()
+                _log.warning("%s: the link is %s", drone.name, link.value)
+            if drone.mode() != mode:
+                mode = drone.mode()
+                _log.warning("%s: is in %s now", drone.name, mode)
+            await asyncio.sleep(LOOK_S)
+        last = max(i.seq for i in self._items)
+        if drone.highest_item < last:
+            texts = drone.texts_since(self._clock.monotonic_ns() - round(allowed_s * NS_PER_S))[-3:]
+            why = f' ({"; ".join(texts)})' if texts else ""
+            raise SortieError(
+                f"{drone.name} landed before the end of its patrol, at item {drone.highest_item} of {last}, "
+                f"in {drone.mode()}{why}"
+            )
+        flown = sum(w.kind is not WaypointKind.RETURN for w in self.plan.waypoints)
+        return f"{drone.name} has flown {flown} waypoints, landed and disarmed"
+
+    def _height_m(self) -> float:
+        return self._drone.height_m.value if self._drone.height_m is not None else 0.0
+
+    async def _set_first_item(self) -> Outcome:
+        return await self._command(mavlink.MAV_CMD_DO_SET_MISSION_CURRENT, (1.0,), "begin at the first item")
+
+    async def _command(self, number: int, parameters: tuple[float, ...], what: str) -> Outcome:
+        return await command(self._link, self._drone, self.plan.system_id, number, parameters, what)
+
+    @staticmethod
+    async def _must(doing: Awaitable[Outcome]) -> None:
+        outcome = await doing
+        if not outcome.done:
+            raise SortieError(outcome.sentence)

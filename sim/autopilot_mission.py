@@ -1,0 +1,276 @@
+"""The vehicle's side of MAVLink's mission protocol, as ArduPilot plays it: missions, fences and rally points.
+
+No sockets and no clock: it is handed messages and the time, and calls back with what to send. Uploads fill a draft; the
+stored items change only when the last one has come and the whole is acceptable.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pymavlink.dialects.v20 import ardupilotmega as mavlink
+
+ITEM_RETRY_S = 1.0              # ArduPilot asks for a missing item again each second (GCS_MAVLINK/MissionItemProtocol)
+UPLOAD_SILENCE_S = 8.0          # and gives up after this
+ITEM_LIMIT = 650                # what its default storage holds
+FENCE_VERTEX_LIMIT = 69
+HEIGHT_LIMIT_M = 83_000.0       # LOCATION_ALT_MAX_M
+
+POSITION_FRAMES = (0, 3, 5, 6, 10, 11)      # GLOBAL, GLOBAL_RELATIVE_ALT, their _INT twins, GLOBAL_TERRAIN_ALT
+NAV_COMMANDS = (16, 17, 18, 19, 20, 21, 22, 82, 92, 93, 94)
+DO_COMMANDS = (112, 114, 115, 177, 178, 179, 181, 183, 195, 197, 201, 203, 205, 206, 207, 211, 212, 1000, 2000)
+PLACED_COMMANDS = (16, 17, 18, 19, 21, 22, 82, 94, 195, 201, *range(5000, 5005), 5100)
+FENCE_COMMANDS = tuple(range(5000, 5005))
+RALLY_COMMAND = 5100
+
+MISSION, FENCE, RALLY = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item as it is stored: x, y in 1e-7 degrees, z in metres of `frame`, params as MAVLink numbers them."""
+
+    seq: int
+    frame: int
+    command: int
+    p1: float = 0.0
+    p2: float = 0.0
+    p3: float = 0.0
+    p4: float = 0.0
+    x: int = 0
+    y: int = 0
+    z: float = 0.0
+
+    def lat_deg(self) -> float:
+        return self.x / 1e7
+
+    def lon_deg(self) -> float:
+        return self.y / 1e7
+
+
+def refuse_item(item: Item, kind: int) -> int | None:
+    """The MAV_MISSION_RESULT to refuse `item` with, or None."""
+    known = {MISSION: NAV_COMMANDS + DO_COMMANDS, FENCE: FENCE_COMMANDS, RALLY: (RALLY_COMMAND,)}[kind]
+    if item.command not in known:
+        return int(mavlink.MAV_MISSION_UNSUPPORTED)
+    if item.command not in PLACED_COMMANDS:
+        return None
+    if item.frame not in POSITION_FRAMES:
+        return int(mavlink.MAV_MISSION_UNSUPPORTED_FRAME)
+    if abs(item.x) > 900_000_000:
+        return int(mavlink.MAV_MISSION_INVALID_PARAM5_X)
+    if abs(item.y) > 1_800_000_000:
+        return int(mavlink.MAV_MISSION_INVALID_PARAM6_Y)
+    if not math.isfinite(item.z) or abs(item.z) > HEIGHT_LIMIT_M:
+        return int(mavlink.MAV_MISSION_INVALID_PARAM7)
+    return None
+
+
+def refuse_fence(items: list[Item]) -> int | None:
+    """Whether fence items make whole polygons, each vertex naming the same count."""
+    vertices = 0
+    i = 0
+    while i < len(items):
+        command = items[i].command
+        if command in (5001, 5002):
+            count = int(items[i].p1)
+            ring = items[i : i + count]
+            if count < 3 or len(ring) < count or any(v.command != command or int(v.p1) != count for v in ring):
+                return int(mavlink.MAV_MISSION_ERROR)
+            vertices += count
+            i += count
+        else:
+            i += 1
+    return int(mavlink.MAV_MISSION_ERROR) if vertices > FENCE_VERTEX_LIMIT else None
+
+
+@dataclass(slots=True)
+class Upload:
+    channel: int
+    system: int
+    component: int
+    kind: int
+    count: int
+    draft: list[Item]
+    heard_s: float
+    asked_s: float
+
+
+class MissionStore:
+    """Items of each kind, and the transfer that is under way.
+
+    send(channel, message): puts a message on a link. home(): item 0 of a download. changed(kind, items): after a commit.
+    may_clear(): False while a mission is being flown.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[int, Any], None],
+        home: Callable[[], Item],
+        changed: Callable[[int], None],
+        may_clear: Callable[[], bool],
+    ) -> None:
+        self.items: dict[int, list[Item]] = {MISSION: [], FENCE: [], RALLY: []}
+        self._send = send
+        self._home = home
+        self._changed = changed
+        self._may_clear = may_clear
+        self._upload: Upload | None = None
+
+    def take(self, m: Any, channel: int, now_s: float) -> bool:
+        """Handle one message; False when it is not of this protocol. Its target was checked by the caller."""
+        handlers: dict[str, Callable[[Any, int, float], None]] = {
+            "MISSION_COUNT": self._on_count,
+            "MISSION_ITEM_INT": self._on_item,
+            "MISSION_ITEM": self._on_item,
+            "MISSION_REQUEST_LIST": self._on_request_list,
+            "MISSION_REQUEST_INT": self._on_request,
+            "MISSION_REQUEST": self._on_request,
+            "MISSION_CLEAR_ALL": self._on_clear,
+            "MISSION_ACK": lambda *_: None,
+        }
+        handler = handlers.get(m.get_type())
+        if handler is None:
+            return False
+        if m.mission_type not in self.items:
+            self._ack(channel, m, mavlink.MAV_MISSION_UNSUPPORTED, m.mission_type)
+        else:
+            handler(m, channel, now_s)
+        return True
+
+    def tick(self, now_s: float) -> None:
+        up = self._upload
+        if up is None:
+            return
+        if now_s - up.heard_s > UPLOAD_SILENCE_S:
+            self._upload = None
+            self._send(
+                up.channel,
+                mavlink.MAVLink_mission_ack_message(
+                    up.system, up.component, mavlink.MAV_MISSION_OPERATION_CANCELLED, up.kind
+                ),
+            )
+        elif now_s - up.asked_s >= ITEM_RETRY_S:
+            self._ask(up, now_s)
+
+    def drop_channel(self, channel: int) -> None:
+        """The link is gone: an upload over it ends, and the old items stay."""
+        if self._upload is not None and self._upload.channel == channel:
+            self._upload = None
+
+    def _on_count(self, m: Any, channel: int, now_s: float) -> None:
+        up = self._upload
+        if up is not None and (up.channel != channel or up.system != m.get_srcSystem()):
+            self._ack(channel, m, mavlink.MAV_MISSION_DENIED, m.mission_type)
+            return
+        if m.count > ITEM_LIMIT:
+            self._ack(channel, m, mavlink.MAV_MISSION_NO_SPACE, m.mission_type)
+            return
+        if m.count == 0:
+            self.items[m.mission_type] = []
+            self._changed(m.mission_type)
+            self._ack(channel, m, mavlink.MAV_MISSION_ACCEPTED, m.mission_type)
+            return
+        self._upload = Upload(
+            channel, m.get_srcSystem(), m.get_srcComponent(), m.mission_type, m.count, [], now_s, now_s
+        )
+        self._ask(self._upload, now_s)
+
+    def _on_item(self, m: Any, channel: int, now_s: float) -> None:
+        up = self._upload
+        if up is None or up.kind != m.mission_type:
+            return
+        if m.seq != len(up.draft):
+            self._ack(channel, m, mavlink.MAV_MISSION_INVALID_SEQUENCE, m.mission_type)
+            return
+        if up.channel != channel or up.system != m.get_srcSystem():
+            self._ack(channel, m, mavlink.MAV_MISSION_DENIED, m.mission_type)
+            return
+        item = _item_of(m)
+        refusal = refuse_item(item, up.kind) if not (up.kind == MISSION and item.seq == 0) else None
+        if refusal is not None:
+            self._upload = None
+            self._ack(channel, m, refusal, m.mission_type)
+            return
+        up.draft.append(_as_stored(item))
+        up.heard_s = now_s
+        if len(up.draft) < up.count:
+            self._ask(up, now_s)
+            return
+        self._upload = None
+        refusal = refuse_fence(up.draft) if up.kind == FENCE else None
+        if refusal is None:
+            self.items[up.kind] = up.draft
+            self._changed(up.kind)
+        self._ack(channel, m, mavlink.MAV_MISSION_ACCEPTED if refusal is None else refusal, up.kind)
+
+    def _on_request_list(self, m: Any, channel: int, now_s: float) -> None:
+        del now_s
+        if self._upload is not None and self._upload.kind == m.mission_type:
+            self._ack(channel, m, mavlink.MAV_MISSION_DENIED, m.mission_type)
+            return
+        self._send(
+            channel,
+            mavlink.MAVLink_mission_count_message(
+                m.get_srcSystem(), m.get_srcComponent(), self.count(m.mission_type), m.mission_type
+            ),
+        )
+
+    def _on_request(self, m: Any, channel: int, now_s: float) -> None:
+        del now_s
+        if m.seq >= self.count(m.mission_type):
+            self._ack(channel, m, mavlink.MAV_MISSION_INVALID_SEQUENCE, m.mission_type)
+            return
+        first = m.mission_type == MISSION and m.seq == 0
+        item = self._home() if first else self.items[m.mission_type][m.seq]
+        where = (m.get_srcSystem(), m.get_srcComponent(), item.seq, item.frame, item.command, 0, 1)
+        params = (item.p1, item.p2, item.p3, item.p4)
+        if m.get_type() == "MISSION_REQUEST_INT":
+            answer = mavlink.MAVLink_mission_item_int_message(*where, *params, item.x, item.y, item.z, m.mission_type)
+        else:
+            answer = mavlink.MAVLink_mission_item_message(
+                *where, *params, item.lat_deg(), item.lon_deg(), item.z, m.mission_type
+            )
+        self._send(channel, answer)
+
+    def _on_clear(self, m: Any, channel: int, now_s: float) -> None:
+        del now_s
+        if m.mission_type == MISSION and not self._may_clear():
+            self._ack(channel, m, mavlink.MAV_MISSION_ERROR, m.mission_type)
+            return
+        self.items[m.mission_type] = []
+        self._changed(m.mission_type)
+        self._ack(channel, m, mavlink.MAV_MISSION_ACCEPTED, m.mission_type)
+
+    def count(self, kind: int) -> int:
+        """Items that a download of `kind` has; a mission always holds home."""
+        return max(1, len(self.items[kind])) if kind == MISSION else len(self.items[kind])
+
+    def _ask(self, up: Upload, now_s: float) -> None:
+        up.asked_s = now_s
+        self._send(
+            up.channel, mavlink.MAVLink_mission_request_message(up.system, up.component, len(up.draft), up.kind)
+        )
+
+    def _ack(self, channel: int, m: Any, result: int, kind: int) -> None:
+        self._send(
+            channel, mavlink.MAVLink_mission_ack_message(m.get_srcSystem(), m.get_srcComponent(), result, kind)
+        )
+
+
+def _item_of(m: Any) -> Item:
+    if m.get_type() == "MISSION_ITEM_INT":
+        x, y = m.x, m.y
+    else:
+        x, y = (round(v * 1e7) if math.isfinite(v) and abs(v) < 214.0 else 2_000_000_000 for v in (m.x, m.y))
+    return Item(m.seq, m.frame, m.command, m.param1, m.param2, m.param3, m.param4, x, y, m.z)
+
+
+def _as_stored(item: Item) -> Item:
+    """What ArduPilot keeps: heights to the centimetre; items without a place lose frame, position and height."""
+    if item.command in PLACED_COMMANDS and math.isfinite(item.z):
+        return replace(item, z=round(item.z * 100.0) / 100.0, frame={5: 0, 6: 3, 11: 10}.get(item.frame, item.frame))
+    return replace(item, frame=0, x=0, y=0, z=0.0)
