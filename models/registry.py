@@ -53,11 +53,11 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "trailwatch" / "models"
 
 
-def resolve_weights(name: str, given: Path | None = None) -> Path:
+def resolve_weights(name: str, given: Path | None = None, *, download: bool = True) -> Path:
     """The file with the weights called `name`.
 
     Looked for in this order: `given`; TRAILWATCH_MODELS (a folder, or the file itself); the cache; the publisher, by way
-    of ultralytics, into the cache. Raises SettingsError with what was tried and what to do.
+    of ultralytics, into the cache (unless `download` is False). Raises SettingsError with what was tried and what to do.
     """
     known = manifest().get(name)
     if known is None:
@@ -76,7 +76,7 @@ def resolve_weights(name: str, given: Path | None = None) -> Path:
     if cached.exists():
         return _verified(_checked(cached, f"{cached} (the cache)"), known)
     tried.append(str(cached))
-    reason = _download(known, cached)
+    reason = _download(known, cached) if download else "nothing was asked of the publisher"
     if not reason:
         return _verified(_checked(cached, str(cached)), known)
     raise SettingsError(
