@@ -57,7 +57,7 @@ def _run_one(settings: StationSettings, name: str) -> int:
         return run_inbox(settings)
     if name == "mind":
         return run_mind(settings)
-    from station.web import run_web     # a web framework is nothing that the inbox should load
+    from station.web import run_web  # a web framework is nothing that the inbox should load
 
     return run_web(settings)
 

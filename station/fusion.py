@@ -153,7 +153,7 @@ class Fusion:
         return squares, np.where(squares <= gate, costs, _NEVER)
 
     def _place_then(self, contact: Contact, at_ns: int) -> tuple[Array, Array]:
-        """Where the contact was, or will be, at a time: (2,) and (2, 2). Long ago, its trail knows better than its filter."""
+        """Where the contact was, or will be, at a time: (2,) and (2, 2). Long ago, by its trail."""
         if at_ns >= contact.estimate.at_ns - LATE_LIMIT_NS or not contact.trail:
             return place_at(contact.estimate, at_ns, contact.motion)
         trail = contact.trail
@@ -163,7 +163,7 @@ class Fusion:
         place: Array = self._corridors.frame.to_enu(lat, lon)[0]
         return place, newest_covariance(contact) + np.eye(2) * TRAIL_EVERY_M**2
 
-    # ------------------------------------------------------------------------------------------------------ the filter
+    # ----------------------------------------------------------------------------------------------------- the filter
 
     def _update(self, contact: Contact, frame: SensorFrame, seen: Seen, square: float) -> None:
         sight = contact.sights.get(frame.sensor)

@@ -2,8 +2,8 @@
 
 Fellegi and Sunter, "A Theory for Record Linkage" (1969): a signal that agrees weighs log2(m / u), m its probability when the
 contact is the subject, u when it is anybody else. Two kinds of signal are kept apart. An identifier (a plate, or an
-attributed report of place and time) can name somebody; circumstance (corridor, hour, vehicle class, party) only moves the sum
-within a cap, and names nobody alone: that would be profiling. Nothing here looks at the pixels of a person.
+attributed report of place and time) can name somebody; circumstance (corridor, hour, vehicle class, party) only moves the
+sum within a cap, and names nobody alone: that would be profiling. Nothing here looks at the pixels of a person.
 
 Every m and u below is an assumption of the authors and not a measurement. They are round on purpose, and are to be replaced
 by counts from the sector's own decided questions.

@@ -1,6 +1,7 @@
 """What the mind keeps on the disk: contacts, alarms, matches, the latest of every sensor, node and drone, and its place.
 
-All of it moves in one transaction with the place in the inbox, so that killing the mind loses no alarm and raises none twice.
+All of it moves in one transaction with the place in the inbox, so that killing the mind loses no alarm and raises none
+twice.
 """
 
 from __future__ import annotations

@@ -1,0 +1,540 @@
+"""The mind: reads what the inbox has stored, and keeps contacts, matches, alarms and the picture.
+
+One loop: arrivals in, fusion, matching, alarms, a commit, a delta out. An alarm, a question and a person's decision are on
+the disk, durably and together with the place in the inbox up to which everything was read, before anybody is told of them.
+Contacts alone are written at most twice a second, for the sake of SD cards: what a crash takes back is read from the inbox
+again and comes out the same.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sqlite3
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import zmq
+
+from geofences.sector import Sector, load_sector
+from station.admission import captured_ns
+from station.alarms import Alarm, Decision, alarm_number, decide
+from station.contacts import Contact
+from station.fusion import Fusion, Seen, SensorFrame
+from station.matching import Match
+from station.memory import Changes, Numbers, load, save
+from station.picture import (
+    AlarmState,
+    Answer,
+    ChangeAlarm,
+    Counts,
+    DecideMatch,
+    Delta,
+    Done,
+    GetPicture,
+    MatchState,
+    Picture,
+    Refused,
+    Request,
+    Sentence,
+)
+from station.processes import log_to_stderr, stop_on_signal
+from station.questions import Questions
+from station.record import Record
+from station.rules import FAULT_AFTER_NS, FLOOD_NS, AlarmDesk
+from station.settings import StationSettings
+from station.situation import Situation
+from station.store import INBOX, MIND, Synchronous, open_reader, open_store
+from station.views import contact_view
+from wire.clock import NS_PER_S, Clock, WallClock
+from wire.codec import RefusedError, decode_envelope
+from wire.messages import (
+    DetectionBatch,
+    DroneTelemetry,
+    NodeHealth,
+    PlacementPoint,
+    Plan,
+    Preflight,
+    SensorReport,
+    SensorState,
+    TaskState,
+)
+from wire.settings import SettingsError
+from wire.units import Realm
+
+READ_LIMIT = 400                    # arrivals in one step, so that a question is answered during a long catch-up
+POLL_MS = 100                       # looks at the inbox this often even when no notice comes
+DELTA_EVERY_NS = 100_000_000
+COMMIT_EVERY_NS = 500_000_000       # of contacts and places alone
+COASTING_SHOWN_EVERY_NS = NS_PER_S
+KEPT_ENDED_NS = 120 * NS_PER_S      # an ended contact stays in the picture so long
+COUNTS_EVERY_NS = NS_PER_S
+LATEST_SAVED_EVERY_NS = 5 * NS_PER_S
+
+_log = logging.getLogger("trailwatch.mind")
+
+
+@dataclass(slots=True)
+class News:
+    """What the next delta tells."""
+
+    contacts: set[int] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    alarms: set[int] = field(default_factory=set)
+    matches: set[int] = field(default_factory=set)
+    counts: Counts | None = None
+
+
+class Mind:
+    """All of the station's judgement, without sockets: `read`, `pass_time`, `answer`, `commit`, `delta`."""
+
+    def __init__(self, settings: StationSettings, sector: Sector, clock: Clock) -> None:
+        self._settings = settings
+        self._sector = sector
+        self._clock = clock
+        self._db = open_store(settings.mind_db, MIND, settings.realm, clock, Synchronous.NORMAL)
+        self._inbox: sqlite3.Connection | None = None
+        now_ns = clock.utc_ns()
+        memory = load(self._db, now_ns - KEPT_ENDED_NS, now_ns - FLOOD_NS)
+        self._numbers = memory.numbers
+        self.place = memory.place
+        self._fusion = Fusion(
+            sector.corridors, [c for c in memory.contacts if c.ended_ns is None], memory.numbers.contact
+        )
+        self._ended = {c.number: c for c in memory.contacts if c.ended_ns is not None}
+        self._desk = AlarmDesk(sector, memory.alarms, memory.numbers.alarm)
+        self._record = Record(settings, clock)
+        self._questions = Questions(settings, sector, clock, self._record, memory.matches, memory.numbers.match)
+        self._situation = Situation(
+            {s.id: s for s in memory.sensors}, {n.node: n for n in memory.nodes}, dict(memory.drones)
+        )
+        self._situation.remember_names()
+        self._counts = Counts(0, 0, {})
+        self._changes = Changes()
+        self._news = News()
+        self._started_ns = now_ns
+        self._committed_ns = self._counted_ns = self._coasted_ns = self._saved_ns = 0
+        self.turn = now_ns // 1_000_000     # a restart jumps ahead, so that nobody takes the next delta for the missing one
+
+    # ------------------------------------------------------------------------------------------------------ arrivals in
+
+    def read(self) -> bool:
+        """Take the next arrivals. Returns whether more may be waiting."""
+        inbox = self._open_inbox()
+        if inbox is None:
+            return False
+        rows = inbox.execute(
+            "SELECT id, node, boot, kind, received_ns, suspect, payload FROM arrivals WHERE id > ? ORDER BY id LIMIT ?",
+            (self.place, READ_LIMIT),
+        ).fetchall()
+        for row in rows:
+            self._take(inbox, *row)
+            self.place = int(row[0])
+        self._questions.ask(self._fusion, self._desk, self._clock.utc_ns())
+        return len(rows) == READ_LIMIT
+
+    def _open_inbox(self) -> sqlite3.Connection | None:
+        if self._inbox is None:
+            try:
+                self._inbox = open_reader(self._settings.inbox_db, INBOX, self._settings.realm)
+            except FileNotFoundError:
+                return None         # the inbox has not made it yet
+        return self._inbox
+
+    def _take(
+        self, inbox: sqlite3.Connection, arrival: int, node: str, boot: int, kind: str, received_ns: int,
+        suspect: str | None, payload: bytes,
+    ) -> None:
+        s = self._situation
+        s.heard(node, self._kind_of(inbox, node), received_ns)
+        if kind == "snapshot":
+            self._take_snapshot(inbox, arrival, node, boot)
+            return
+        try:
+            body = decode_envelope(payload).body
+        except RefusedError as error:
+            _log.error("arrival %d of node %s was stored and cannot be read: %s; going on without it", arrival, node, error)
+            return
+        if suspect is not None:
+            offset_s = ((captured_ns(body) or received_ns) - received_ns) / NS_PER_S
+            self._desk.clock_fault(node, True, self._is_training, offset_s, self._clock.utc_ns())
+            return
+        match body:
+            case DetectionBatch():
+                self._desk.clock_fault(node, False, self._is_training, 0.0, self._clock.utc_ns())
+                self._take_detections(node, boot, body, received_ns)
+            case SensorReport():
+                s.report(node, body, received_ns)
+            case NodeHealth():
+                s.health(node, body)
+            case DroneTelemetry():
+                s.telemetry(body)
+            case Plan() | Preflight() | TaskState():
+                s.drone_word(body)
+            case _:
+                pass        # tracks, checks and order results change nothing on the map yet
+
+    def _kind_of(self, inbox: sqlite3.Connection, node: str) -> str:
+        known = self._situation.nodes.get(node)
+        if known is not None:
+            return known.kind
+        row = inbox.execute("SELECT kind FROM nodes WHERE node = ?", (node,)).fetchone()
+        return str(row[0]) if row else "camera"
+
+    @property
+    def _is_training(self) -> bool:
+        return self._settings.realm is Realm.TRAINING
+
+    def _take_detections(self, node: str, boot: int, batch: DetectionBatch, received_ns: int) -> None:
+        sensor = self._situation.sensor_name(node, batch.sensor)
+        self._situation.saw_frame(sensor, batch.captured_ns)
+        seen = []
+        for d in batch.detections:
+            if not d.confirmed or not isinstance(d.placement, PlacementPoint):
+                continue        # a bearing alone makes no contact; crossing bearings comes later
+            place, c = d.placement.position, d.placement.covariance
+            seen.append(
+                Seen(
+                    f"{node}/{boot}/{sensor}/{d.track}", d.object_class, d.score, self._sector.frame.point(place),
+                    np.array([[c.ee_m2, c.en_m2], [c.en_m2, c.nn_m2]]), d.plate,
+                )
+            )
+        simulated = self._is_training or self._situation.is_simulated(sensor)
+        touched, ended = self._fusion.observe(
+            SensorFrame(sensor, batch.captured_ns, received_ns, simulated, tuple(seen))
+        )
+        now_ns = self._clock.utc_ns()
+        for contact in touched:
+            self._desk.judge(contact, received_ns, now_ns)
+            self._touch(contact)
+            if contact.plates or self._questions.has_reports:
+                self._questions.consider(contact)
+        self._note_ended(ended)
+
+    def _take_snapshot(self, inbox: sqlite3.Connection, arrival: int, node: str, boot: int) -> None:
+        row = inbox.execute("SELECT sensor, track FROM snapshots WHERE id = ?", (arrival,)).fetchone()
+        if row is None:
+            return
+        track = f"{node}/{boot}/{self._situation.sensor_name(node, row[0])}/{row[1]}"
+        contact = self._fusion.of_track(track)
+        if contact is None:
+            contact = next((c for c in self._ended.values() if track in c.tracks), None)
+        if contact is not None:
+            contact.snapshot = str(arrival)
+            self._desk.note_snapshot(contact)
+            self._touch(contact)
+
+    def _touch(self, contact: Contact) -> None:
+        self._changes.contacts[contact.number] = contact
+        self._news.contacts.add(contact.number)
+
+    def _note_ended(self, ended: list[Contact]) -> None:
+        for contact in ended:
+            self._changes.contacts[contact.number] = contact
+            if contact.merged_into is not None:
+                self._news.contacts.discard(contact.number)
+                self._news.gone.add(contact.id)
+            else:
+                self._ended[contact.number] = contact
+                self._news.contacts.add(contact.number)
+
+    # ---------------------------------------------------------------------------------------------------- time passes
+
+    def pass_time(self) -> None:
+        """What follows from the time alone: coasting, ends, silence, blindness, escalation."""
+        now_ns = self._clock.utc_ns()
+        self._note_ended(self._fusion.end_quiet(now_ns))
+        for number, contact in list(self._ended.items()):
+            if now_ns - (contact.ended_ns or 0) > KEPT_ENDED_NS:
+                del self._ended[number]
+                self._news.contacts.discard(number)
+                self._news.gone.add(contact.id)
+        if now_ns - self._coasted_ns >= COASTING_SHOWN_EVERY_NS:
+            self._coasted_ns = now_ns
+            self._news.contacts.update(
+                c.number for c in self._fusion.contacts.values() if now_ns - c.last_seen_ns >= COASTING_SHOWN_EVERY_NS
+            )
+            self._faults(now_ns)
+            self._desk.pass_time(now_ns)
+            self._forget_closed(now_ns)
+        if now_ns - self._counted_ns >= COUNTS_EVERY_NS:
+            self._counted_ns = now_ns
+            self._count()
+
+    def _faults(self, now_ns: int) -> None:
+        s = self._situation
+        s.find_silent(now_ns, self._started_ns)
+        for node in s.nodes.values():
+            self._desk.node_fault(node.node, node.silent, self._is_training, now_ns)
+        for name, view in s.sensors.items():
+            node_view = s.nodes.get(view.node)
+            if node_view is not None and node_view.silent:
+                continue        # the node's own alarm says it
+            since_ns = s.blind_since_ns.get(name)
+            if view.state is SensorState.BLIND and since_ns is None:
+                since_ns = s.blind_since_ns[name] = now_ns      # known from before a restart
+            is_blind = since_ns is not None
+            if not is_blind or now_ns - (since_ns or 0) >= FAULT_AFTER_NS:
+                self._desk.sensor_fault(
+                    name, view.node, is_blind, self._is_training or view.simulated, view.detail, now_ns
+                )
+
+    def _forget_closed(self, now_ns: int) -> None:
+        for number, alarm in list(self._desk.open.items()):
+            if not alarm.is_open and now_ns - alarm.events[-1].at_ns > FLOOD_NS and number not in self._desk.changed:
+                del self._desk.open[number]
+
+    def _count(self) -> None:
+        inbox = self._open_inbox()
+        if inbox is None:
+            return
+        totals = dict(inbox.execute("SELECT name, value FROM totals"))
+        refused = dict(inbox.execute("SELECT reason, sum(count) FROM refusals GROUP BY reason ORDER BY reason"))
+        counts = Counts(totals.get("messages", 0), totals.get("detections", 0), refused)
+        if counts != self._counts:
+            self._counts = self._news.counts = counts
+
+    # ------------------------------------------------------------------------------------------------- persons' requests
+
+    def answer(self, request: Request) -> Answer:
+        """Do what a person asks, on the disk before this returns."""
+        match request:
+            case GetPicture():
+                return self.picture()
+            case ChangeAlarm():
+                return self._change_alarm(request)
+            case DecideMatch():
+                return self._decide_match(request)
+
+    def _change_alarm(self, r: ChangeAlarm) -> Answer:
+        number = alarm_number(r.alarm)
+        alarm = self._desk.open.get(number) if number is not None else None
+        if alarm is None:
+            return Refused(Sentence("alarm.refused.unknown", {"alarm": r.alarm}))
+        before = copy.deepcopy(alarm)
+        refused = self._move(alarm, Decision(r.to, r.person, r.reason))
+        if refused is not None:
+            return Refused(refused)
+        try:
+            self._record.append(r.person, f"alarm.{r.to.value}", {"alarm": alarm.id, "reason": r.reason})
+            self.commit(force=True)
+        except sqlite3.Error:
+            self._desk.open[alarm.number] = before
+            self._desk.changed.pop(alarm.number, None)
+            raise
+        return Done()
+
+    def _move(self, alarm: Alarm, decision: Decision) -> Sentence | None:
+        refused = decide(alarm, decision, self._clock.utc_ns())
+        if refused is None:
+            self._desk.changed[alarm.number] = alarm
+        return refused
+
+    def _decide_match(self, r: DecideMatch) -> Answer:
+        decided = self._questions.decide(r.match, r.to, r.person, r.reason, self._clock.utc_ns())
+        if isinstance(decided, Sentence):
+            return Refused(decided)
+        try:
+            self._settle_alarms(decided, r.person)
+            self.commit(force=True)
+        except sqlite3.Error:
+            self._questions.undo(decided)
+            raise
+        return Done()
+
+    def _settle_alarms(self, decided: Match, person: str) -> None:
+        for alarm in self._desk.open.values():
+            if alarm.match == decided.id and decided.state is MatchState.REJECTED and alarm.is_open:
+                self._move(alarm, Decision(AlarmState.CLOSED, person, "match_rejected"))
+            elif alarm.match == decided.id and decided.state is MatchState.CONFIRMED and alarm.is_unanswered:
+                self._move(alarm, Decision(AlarmState.ACKNOWLEDGED, person, "match_confirmed"))
+
+    # -------------------------------------------------------------------------------------------------- disk and picture
+
+    def commit(self, force: bool = False) -> None:
+        """Write what has changed, with the place: at once and durably where an alarm or a match did, else now and then."""
+        now_ns = self._clock.utc_ns()
+        changes = self._changes
+        changes.alarms = dict(self._desk.changed)
+        changes.matches = dict(self._questions.changed)
+        durable = bool(changes.alarms or changes.matches)
+        if not (durable or force) and now_ns - self._committed_ns < COMMIT_EVERY_NS:
+            return
+        self._collect_latest(now_ns, changes)
+        numbers = Numbers(self._fusion.next_number, self._desk.next_number, self._questions.next_number)
+        save(self._db, self.place, numbers, changes, durable)
+        self._numbers = numbers
+        self._committed_ns = now_ns
+        self._tell(changes)
+        self._desk.changed.clear()
+        self._questions.changed.clear()
+        self._changes = Changes()
+
+    def tell_unsaved(self) -> None:
+        """Show the alarms although the disk refuses them: a full disk must not hide a crossing."""
+        self._tell(Changes(alarms=self._desk.changed, matches=self._questions.changed))
+
+    def _tell(self, changes: Changes) -> None:
+        self._news.alarms.update(changes.alarms)
+        self._news.matches.update(changes.matches)
+
+    def _collect_latest(self, now_ns: int, changes: Changes) -> None:
+        if now_ns - self._saved_ns < LATEST_SAVED_EVERY_NS:
+            return
+        self._saved_ns = now_ns
+        changes.sensors = dict(self._situation.sensors)
+        changes.nodes = dict(self._situation.nodes)
+        changes.drones = dict(self._situation.drones)
+
+    def delta(self) -> Delta | None:
+        """What has changed since the last delta; None when nothing has. Alarms and matches once they are committed."""
+        now_ns, news, s = self._clock.utc_ns(), self._news, self._situation
+        contacts = [c for n in sorted(news.contacts) if (c := self._contact(n)) is not None]
+        delta = Delta(
+            turn=self.turn + 1,
+            at_ns=now_ns,
+            contacts=tuple(contact_view(c, self._sector, now_ns) for c in contacts),
+            contacts_gone=tuple(sorted(news.gone)),
+            alarms=tuple(self._desk.open[n].view() for n in sorted(news.alarms) if n in self._desk.open),
+            matches=tuple(self._questions.matches[n].view() for n in sorted(news.matches)),
+            sensors=tuple(s.sensor_view(name) for name in sorted(s.changed_sensors)),
+            nodes=tuple(s.nodes[name] for name in sorted(s.changed_nodes)),
+            drones=tuple(v for name in sorted(s.changed_drones) if (v := s.drone_view(name)) is not None),
+            counts=news.counts,
+        )
+        self._news = News()
+        for changed in (s.changed_sensors, s.changed_nodes, s.changed_drones):
+            changed.clear()
+        if msgspec.structs.replace(delta, turn=0, at_ns=0) == Delta(0, 0):
+            return None
+        self.turn = delta.turn
+        return delta
+
+    def _contact(self, number: int) -> Contact | None:
+        return self._fusion.contacts.get(number) or self._ended.get(number)
+
+    def picture(self) -> Picture:
+        """Everything, as of the last delta's turn; what has changed since comes with the next one as well."""
+        now_ns, s = self._clock.utc_ns(), self._situation
+        contacts = [*self._fusion.contacts.values(), *self._ended.values()]
+        return Picture(
+            realm=self._settings.realm,
+            turn=self.turn,
+            at_ns=now_ns,
+            contacts=tuple(contact_view(c, self._sector, now_ns) for c in sorted(contacts, key=lambda c: c.number)),
+            alarms=tuple(a.view() for _, a in sorted(self._desk.open.items())),
+            matches=tuple(m.view() for _, m in sorted(self._questions.shown().items())),
+            sensors=tuple(s.sensor_view(name) for name in sorted(s.sensors)),
+            nodes=tuple(view for _, view in sorted(s.nodes.items())),
+            drones=tuple(v for name in sorted(s.drones) if (v := s.drone_view(name)) is not None),
+            counts=self._counts,
+        )
+
+    def close(self) -> None:
+        self._db.close()
+        self._record.close()
+        self._questions.close()
+        if self._inbox is not None:
+            self._inbox.close()
+
+
+class MindServer:
+    """The mind's sockets: woken by the inbox, asked by the web server, heard by whoever listens to the feed."""
+
+    def __init__(self, settings: StationSettings, mind: Mind, clock: Clock) -> None:
+        self._mind = mind
+        self._clock = clock
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._notice = self._context.socket(zmq.SUB)
+        self._feed = self._context.socket(zmq.PUB)
+        self._ask = self._context.socket(zmq.ROUTER)
+        self._notice.conflate = True        # only the newest: it says that there is something, and the disk says what
+        self._notice.subscribe(b"")
+        self._notice.connect(settings.inbox_notice)
+        for socket, where in ((self._feed, settings.mind_feed), (self._ask, settings.mind_ask)):
+            try:
+                socket.bind(where)
+            except zmq.ZMQError as error:
+                self.close()
+                raise SettingsError(f"{settings.file}: data_dir: {where}: {error.strerror}") from None
+        self._poller = zmq.Poller()
+        self._poller.register(self._notice, zmq.POLLIN)
+        self._poller.register(self._ask, zmq.POLLIN)
+        self._decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+        self._told_ns = 0
+        self._more = False
+        self._failing = ""
+
+    def turn(self) -> None:
+        """One round: wait for news or a question, think, commit, tell."""
+        events = dict(self._poller.poll(0 if self._more else self._wait_ms()))
+        if self._notice in events:
+            self._notice.recv()
+        try:
+            self._more = self._mind.read()
+            self._mind.pass_time()
+            self._mind.commit()
+            self._failing = ""
+        except sqlite3.Error as error:
+            # What was read stays in memory, and the next commit takes it along.
+            if self._failing != str(error):
+                _log.error("the disk takes no results: %s. Trying again; nothing is lost, it is all in inbox.db.", error)
+            self._failing = str(error)
+            self._more = False
+            self._mind.tell_unsaved()
+        if self._ask in events:
+            self._answer()
+        if self._clock.monotonic_ns() - self._told_ns >= DELTA_EVERY_NS:
+            delta = self._mind.delta()
+            if delta is not None:
+                self._told_ns = self._clock.monotonic_ns()
+                self._feed.send(msgspec.msgpack.encode(delta))
+
+    def _wait_ms(self) -> int:
+        due_ms = (DELTA_EVERY_NS - (self._clock.monotonic_ns() - self._told_ns)) // 1_000_000
+        return max(1, min(POLL_MS, due_ms)) if due_ms > 0 else POLL_MS
+
+    def _answer(self) -> None:
+        while True:
+            try:
+                *road, payload = self._ask.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            try:
+                self._ask.send_multipart([*road, msgspec.msgpack.encode(self._reply(payload))], zmq.NOBLOCK)
+            except zmq.ZMQError as error:
+                _log.debug("an answer was not sent: %s", error)
+
+    def _reply(self, payload: bytes) -> Answer:
+        try:
+            request = self._decoder.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return Refused(Sentence("ask.refused.not_understood", {}))
+        try:
+            return self._mind.answer(request)
+        except sqlite3.Error as error:
+            _log.error("a decision could not be stored: %s", error)
+            return Refused(Sentence("ask.refused.not_stored", {"error": str(error)}))
+
+    def close(self) -> None:
+        self._context.destroy(linger=0)
+
+
+def run_mind(settings: StationSettings, clock: Clock | None = None) -> int:
+    """The mind process. Returns 0 after SIGTERM or SIGINT."""
+    log_to_stderr()
+    stop = stop_on_signal()
+    clock = clock or WallClock()
+    settings.make_folders()
+    mind = Mind(settings, load_sector(settings.sector), clock)
+    server = MindServer(settings, mind, clock)
+    _log.info("thinking from arrival %d on, realm %s", mind.place, settings.realm.value)
+    try:
+        while not stop.is_set():
+            server.turn()
+        mind.commit(force=True)
+    finally:
+        server.close()
+        mind.close()
+    return 0
