@@ -1,0 +1,97 @@
+"""How a node is: what it measures of itself, and whether its sensor sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from wire.clock import NS_PER_S, Clock
+from wire.messages import NodeHealth, SensorState
+from wire.outbox import Outbox
+from wire.units import TimeQuality
+
+BLIND_AFTER_S = 1.0             # "blind from the first second" (DESIGN.md)
+DISK_LOW_MB = 500.0             # below it, a problem is reported; about half a day of one busy camera
+MEGABYTE = 1_000_000
+
+
+class Sight:
+    """Whether a sensor sees: blind from the first second without a frame."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last_frame_ns: int | None = None
+        self.state = SensorState.BLIND
+        self.since_ns = clock.utc_ns()
+        self.detail = "no picture yet"
+
+    def frame(self) -> None:
+        """A frame has come."""
+        self._last_frame_ns = self._clock.monotonic_ns()
+        self._enter(SensorState.SEEING, "")
+
+    def nothing(self, complaint: str) -> None:
+        """No frame has come; complaint says why, where the source knows."""
+        last_ns = self._last_frame_ns
+        if last_ns is not None and self._clock.monotonic_ns() - last_ns <= BLIND_AFTER_S * NS_PER_S:
+            return
+        self._enter(SensorState.BLIND, complaint or ("no picture yet" if last_ns is None else "no picture comes"))
+
+    def _enter(self, state: SensorState, detail: str) -> None:
+        if state is not self.state:
+            self.since_ns = self._clock.utc_ns()
+        self.state, self.detail = state, detail
+
+
+class Meter:
+    """Counts frames and the time of each stage between two reports."""
+
+    def __init__(self, clock: Clock, data_dir: Path, time_quality: TimeQuality) -> None:
+        self._clock = clock
+        self._data_dir = data_dir
+        self._time_quality = time_quality
+        self._process = psutil.Process()
+        self._began_ns = self._reported_ns = clock.monotonic_ns()
+        self._stage_ns: dict[str, int] = {}
+        self._frames_reported = 0
+        self.frames_in = 0
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage of the frame in hand."""
+        began_ns = self._clock.monotonic_ns()
+        try:
+            yield
+        finally:
+            self._stage_ns[name] = self._stage_ns.get(name, 0) + self._clock.monotonic_ns() - began_ns
+
+    def report(self, outbox: Outbox, frames_dropped: int, problems: list[str]) -> NodeHealth:
+        """What happened since the last report; starts counting anew."""
+        now_ns = self._clock.monotonic_ns()
+        seconds = max(1e-3, (now_ns - self._reported_ns) / NS_PER_S)
+        frames = self.frames_in - self._frames_reported
+        stage_ms = {name: round(ns / 1e6 / max(1, frames), 2) for name, ns in self._stage_ns.items()} if frames else {}
+        self._reported_ns, self._frames_reported, self._stage_ns = now_ns, self.frames_in, {}
+        disk_free_mb = psutil.disk_usage(str(self._data_dir)).free / MEGABYTE
+        if disk_free_mb < DISK_LOW_MB:
+            problems = [*problems, f"only {disk_free_mb:.0f} MB free on the disk of {self._data_dir}"]
+        ledger = outbox.ledger
+        return NodeHealth(
+            at_ns=self._clock.utc_ns(),
+            uptime_s=round((now_ns - self._began_ns) / NS_PER_S, 1),
+            frames_in=self.frames_in,
+            frames_dropped=frames_dropped,
+            frames_per_s=round(frames / seconds, 2),
+            stage_ms=stage_ms,
+            outbox_depth=outbox.depth,
+            outbox_dropped=ledger.messages_dropped,
+            detections_sent=ledger.detections_put,
+            disk_free_mb=round(disk_free_mb, 1),
+            memory_mb=round(self._process.memory_info().rss / MEGABYTE, 1),
+            time_quality=self._time_quality,
+            position_trusted=True,
+            problems=tuple(problems),
+        )

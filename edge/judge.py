@@ -1,0 +1,58 @@
+"""From tracked and placed objects to the message that leaves: each with its place or bearing, and its corridors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cameras.pose import Pose
+from edge.detector import CLASSES
+from edge.geolocate import GroundEstimate
+from edge.tracker import Tracked
+from geofences.corridors import CorridorMap
+from wire.messages import Box, Detection, DetectionBatch, Placement, PlacementBearing, PlacementPoint
+from wire.units import Covariance2, TimeQuality
+
+FOOT_MARGIN_PX = 2.0
+FOOT_CUT_OFF = "the foot is below the picture"
+
+
+def judge(
+    sensor: str, captured_ns: int, time_quality: TimeQuality, tracked: Tracked, placed: GroundEstimate, pose: Pose,
+    corridors: CorridorMap, height_px: int,
+) -> DetectionBatch:
+    """All of one frame. What touches no corridor is marked so (corridors empty) and still sent; every bearing is kept.
+
+    height_px: of the picture. A box that its lower edge cuts off has no foot in it, and so only a bearing.
+    """
+    cut_off = tracked.boxes[:, 3] >= height_px - FOOT_MARGIN_PX
+    refused = placed.refused | cut_off
+    touched: list[tuple[str, ...]] = [()] * len(refused)
+    points = np.flatnonzero(~refused)
+    found = corridors.touched(placed.position_enu_m[points], placed.covariance_m2[points])
+    for point, ids in zip(points, found, strict=True):
+        touched[point] = ids
+    degrees = corridors.frame.from_enu(np.nan_to_num(placed.position_enu_m)) if len(refused) else np.empty((0, 2))
+    here = corridors.frame.position(pose.east_m, pose.north_m)
+    detections = []
+    for i in range(len(refused)):
+        placement: Placement
+        if refused[i]:
+            placement = PlacementBearing(
+                here, float(placed.bearing_deg[i]), float(placed.bearing_sigma_deg[i]),
+                FOOT_CUT_OFF if cut_off[i] else placed.reasons[i],
+            )
+        else:
+            (ee, en), (_, nn) = placed.covariance_m2[i].tolist()
+            placement = PlacementPoint(type(here)(float(degrees[i, 0]), float(degrees[i, 1])), Covariance2(ee, en, nn))
+        detections.append(
+            Detection(
+                track=int(tracked.ids[i]),
+                object_class=CLASSES[tracked.classes[i]],
+                score=round(float(tracked.scores[i]), 4),
+                box=Box(*(round(float(v), 1) for v in tracked.boxes[i])),
+                placement=placement,
+                confirmed=bool(tracked.confirmed[i]),
+                corridors=touched[i],
+            )
+        )
+    return DetectionBatch(sensor, captured_ns, time_quality, corridors.version, tuple(detections))

@@ -1,0 +1,218 @@
+"""One node: the way of the data from a source to the station, in one process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import shapely
+
+from cameras.camera import Camera
+from cameras.footprint import footprint
+from cameras.pose import FixedPose, NoPose, PoseEstimate, PoseSource
+from edge.detector import Detector, UltralyticsDetector
+from edge.geolocate import geolocate
+from edge.health import Meter, Sight
+from edge.judge import judge
+from edge.settings import Setup, lens_for, load_setup
+from edge.snapshots import SnapshotTaker
+from edge.sources import Frame, ReplaySource, RestartingSource, Source, SourceError
+from edge.tracker import Tracker
+from geofences.corridors import CorridorMap
+from models.registry import resolve_weights
+from wire.clock import NS_PER_S, Clock, WallClock
+from wire.messages import CorridorSet, Order, OrderResult, SensorReport, UpBody
+from wire.outbox import Outbox
+from wire.process import die_with_parent, log_to_stderr, stop_on_signals
+from wire.settings import refuse
+from wire.units import GroundPosition
+from wire.uplink import Down, Uplink
+
+HEALTH_EVERY_S = 1.0
+SENSOR_EVERY_S = 3.0
+GRAB_TIMEOUT_S = 0.25           # how late a stop, or the news that a camera is blind, may be
+DRAIN_S = 4.0                   # at the end: time for the station to acknowledge what still waits
+
+_log = logging.getLogger("trailwatch.edge")
+
+
+class Node:
+    """Runs one sensor. poses says where the camera was at a moment: a survey, or a drone's telemetry."""
+
+    def __init__(
+        self, setup: Setup, source: Source, detector: Detector, poses: PoseSource, outbox: Outbox, clock: Clock
+    ) -> None:
+        sensor = setup.settings.camera.id
+        self._setup = setup
+        self._sensor = sensor
+        self._source = RestartingSource(source, lambda: open_source(setup, clock), clock)
+        self._detector = detector
+        self._poses = poses
+        self._outbox = outbox
+        self._clock = clock
+        self._tracker = Tracker(sensor, setup.settings.detector.score_threshold)
+        self._snapshots = SnapshotTaker(sensor, setup.marking)
+        self._camera: Camera | None = None          # fitted to the pictures as they come
+        self._corridors = setup.sector.corridors    # replaced as a whole, by the uplink's thread
+        self._sight = Sight(clock)
+        self._meter = Meter(clock, setup.outbox.parent, setup.settings.time_quality)
+        self._no_pose = ""
+        self._health_due_ns = self._sensor_due_ns = 0
+        self._told_state = self._sight.state
+        self._uplink: Uplink | None = None
+
+    def run(self, uplink: Uplink, stop: threading.Event) -> None:
+        """See and tell until `stop`, or until the source has ended. Raises SettingsError for pictures of another shape."""
+        self._uplink = uplink
+        try:
+            while not stop.is_set() and not self._source.ended:
+                messages: list[UpBody] = []
+                with self._meter.stage("grab"):
+                    frame = self._source.grab(GRAB_TIMEOUT_S)
+                if frame is not None:
+                    self._sight.frame()
+                    messages += self._see(frame)
+                else:
+                    self._sight.nothing(self._source.complaint)
+                messages += self._reports()
+                if messages:
+                    with self._meter.stage("outbox"):
+                        self._outbox.put(*messages)
+            self._outbox.put(*self._tracker.end_all(), self._health())
+            self._drain()
+        finally:
+            self._source.close()
+
+    def _see(self, frame: Frame) -> list[UpBody]:
+        """The way of one frame."""
+        self._meter.frames_in += 1
+        camera = self._camera_for(frame)
+        with self._meter.stage("detect"):
+            found = self._detector.find(frame.image)
+        with self._meter.stage("track"):
+            tracked = self._tracker.update(found, frame.captured_ns)
+        estimate = self._poses.pose_at(frame.captured_ns)
+        if isinstance(estimate, NoPose):
+            self._no_pose = estimate.reason
+            return [*tracked.news]
+        self._no_pose = ""
+        with self._meter.stage("place"):
+            placed = geolocate(tracked.foot_px, camera, estimate, self._setup.sector.terrain)
+            batch = judge(
+                self._sensor, frame.captured_ns, self._setup.settings.time_quality, tracked, placed, estimate.pose,
+                self._corridors, frame.image.shape[0],
+            )
+        with self._meter.stage("snapshot"):
+            snapshots = self._snapshots.take(frame, tracked)
+        return [*([batch] if batch.detections else []), *tracked.news, *snapshots]
+
+    def _camera_for(self, frame: Frame) -> Camera:
+        height, width = frame.image.shape[:2]
+        if self._camera is None or (self._camera.lens.width_px, self._camera.lens.height_px) != (width, height):
+            self._camera = replace(self._setup.camera, lens=lens_for(self._setup, width, height))
+        return self._camera
+
+    # ------------------------------------------------------------------------------------------------------- reports
+
+    def _reports(self) -> list[UpBody]:
+        now_ns = self._clock.monotonic_ns()
+        due: list[UpBody] = []
+        if now_ns >= self._sensor_due_ns or self._sight.state is not self._told_state:
+            self._sensor_due_ns = now_ns + round(SENSOR_EVERY_S * NS_PER_S)
+            self._told_state = self._sight.state
+            due.append(self._sensor_report())
+        if now_ns >= self._health_due_ns:
+            self._health_due_ns = now_ns + round(HEALTH_EVERY_S * NS_PER_S)
+            due.append(self._health())
+        return due
+
+    def _sensor_report(self) -> SensorReport:
+        at_ns = self._clock.utc_ns()
+        estimate = self._poses.pose_at(at_ns)
+        outline: tuple[GroundPosition, ...] = ()
+        if isinstance(estimate, PoseEstimate):
+            ground = footprint(self._camera or self._setup.camera, estimate.pose, self._setup.sector.terrain)
+            if len(ground):
+                outline = tuple(GroundPosition(*(float(v) for v in p)) for p in self._setup.sector.frame.from_enu(ground))
+        return SensorReport(
+            sensor=self._sensor, at_ns=at_ns, position=self._setup.position, footprint=outline, state=self._sight.state,
+            state_since_ns=self._sight.since_ns, simulated=self._source.simulated, detail=self._sight.detail,
+        )
+
+    def _health(self) -> UpBody:
+        uplink = self._uplink.problem if self._uplink else ""
+        problems = [p for p in (self._outbox.problem, uplink, self._no_pose, self._sight.detail) if p]
+        return self._meter.report(self._outbox, self._source.dropped, problems)
+
+    def _drain(self) -> None:
+        """Give the station a moment to acknowledge the rest; what it does not waits on the disk for the next start."""
+        until_ns = self._clock.monotonic_ns() + round(DRAIN_S * NS_PER_S)
+        while self._outbox.depth and self._uplink and not self._uplink.problem and self._clock.monotonic_ns() < until_ns:
+            self._clock.sleep(0.02)
+
+    # ------------------------------------------------------------------------------- from the station (uplink's thread)
+
+    def hear(self, message: Down) -> None:
+        """Take new corridors, or answer an order."""
+        if isinstance(message, Order):
+            self._outbox.put(OrderResult(message.order_id, False, f"this node cannot do {message.action.value} yet"))
+        else:
+            self._take_corridors(message)
+
+    def _take_corridors(self, corridors: CorridorSet) -> None:
+        if corridors.sector != self._setup.sector.id:
+            _log.warning(
+                'the station watches sector "%s" and this node\'s file is of "%s": its corridors are not taken',
+                corridors.sector, self._setup.sector.id,
+            )
+            return
+        if corridors.version == self._corridors.version:
+            return
+        try:
+            self._corridors = CorridorMap(corridors, self._setup.sector.frame)
+        except (ValueError, shapely.errors.ShapelyError) as error:
+            _log.warning("corridors %s of the station cannot be drawn and are not taken: %s", corridors.version, error)
+            return
+        _log.info("corridors %s taken from the station", corridors.version)
+
+
+def open_source(setup: Setup, clock: Clock) -> Source:
+    """The source that the settings name. Raises SourceError."""
+    s = setup.settings.source
+    return ReplaySource(setup.source, clock, loop=s.loop, max_fps=s.max_fps or None)
+
+
+def run(config: Path) -> int:
+    """Run the node of a settings file until it is told to stop. Raises SettingsError for what a person has to put right."""
+    die_with_parent()
+    log_to_stderr()
+    stop = stop_on_signals()
+    cv2.setNumThreads(1)
+    clock = WallClock()
+    setup = load_setup(config)
+    weights = resolve_weights(setup.settings.detector.model, setup.weights)
+    try:
+        source = open_source(setup, clock)
+    except SourceError as error:
+        raise refuse(config, ["source", "path"], str(error)) from None
+    s = setup.settings
+    outbox = Outbox(setup.outbox, setup.key.node, setup.key.realm, clock, s.outbox_limit_mb * 1_000_000)
+    try:
+        detector = UltralyticsDetector(weights, s.detector.input_size_px, s.detector.threads)
+        node = Node(setup, source, detector, FixedPose(setup.estimate), outbox, clock)
+        try:
+            uplink = Uplink(s.station.endpoint, s.station.public_key, setup.key, outbox, clock, node.hear)
+        except ValueError as error:
+            raise refuse(config, ["station", "endpoint"], str(error)) from None
+        _log.info(
+            'node "%s" (%s, boot %d) sees with "%s" through %s', setup.key.node, setup.key.realm.value, outbox.boot,
+            s.camera.id, weights.name,
+        )
+        with uplink:
+            node.run(uplink, stop)
+    finally:
+        outbox.close()
+    return 0

@@ -1,0 +1,223 @@
+"""A node's settings file, and what it may not say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+import shapely
+
+from cameras.camera import Camera
+from cameras.lens import Lens
+from cameras.pose import Pose, PoseEstimate, PoseSigma
+from geofences.sector import Sector, load_sector
+from wire.keys import NodeKey, NodeKind, load_node_key
+from wire.outbox import LIMIT_BYTES
+from wire.settings import SettingsError, load_settings, refuse
+from wire.units import GroundPosition, HeightMsl, Position, Realm, TimeQuality
+
+
+class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """endpoint: "tcp://HOST:PORT" of the station's inbox. public_key: the 40 characters that the station printed."""
+
+    endpoint: str
+    public_key: str
+
+
+class LensSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From a calibration with pictures of width_px by height_px; the same shape in another size is scaled to."""
+
+    width_px: int
+    height_px: int
+    fx_px: float
+    fy_px: float
+    cx_px: float
+    cy_px: float
+    k1: float = 0.0
+    k2: float = 0.0
+    p1: float = 0.0
+    p2: float = 0.0
+    k3: float = 0.0
+
+
+class SigmaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One sigma of the survey. position_m: east and north, each. pixel_px: of a foot point."""
+
+    position_m: float
+    height_m: float
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+    pixel_px: float
+
+
+class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """position: latitude, longitude, WGS 84, degrees. height_agl_m: of the lens above the ground below it.
+
+    yaw_deg clockwise from north; pitch_deg positive looks up; roll_deg positive lowers the picture's right side.
+    error_limit_m: a place whose 90 % ellipse is longer (semi-axis) is sent as a bearing. reach_m: nothing is placed beyond.
+    """
+
+    id: str
+    position: tuple[float, float]
+    height_agl_m: float
+    yaw_deg: float
+    pitch_deg: float
+    error_limit_m: float
+    reach_m: float
+    lens: LensSettings
+    sigma: SigmaSettings
+    roll_deg: float = 0.0
+
+
+class SourceKind(StrEnum):
+    FILE = "file"
+    FOLDER = "folder"
+
+
+class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """max_fps: 0 plays at the source's own rate. loop: begin again at the end."""
+
+    kind: SourceKind
+    path: str
+    loop: bool = False
+    max_fps: float = 0.0
+
+
+class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """weights: path of a file, or empty to look for `model` (see models/manifest.toml).
+
+    score_threshold: what the median score of a track must reach. threads: of the processor, for the network.
+    """
+
+    model: str = "yolo11n"
+    weights: str = ""
+    input_size_px: int = 640
+    score_threshold: float = 0.4
+    threads: int = 1
+
+
+class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """key: the node's key file, of kind "camera"; it decides node and realm. Relative paths count from the file's folder."""
+
+    key: str
+    sector: str
+    data_dir: str
+    station: StationSettings
+    camera: CameraSettings
+    source: SourceSettings
+    detector: DetectorSettings = DetectorSettings()
+    time_quality: TimeQuality = TimeQuality.NTP
+    outbox_limit_mb: int = LIMIT_BYTES // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Settings with what they point to loaded, and everything in metres of the sector's frame."""
+
+    file: Path
+    settings: NodeSettings
+    key: NodeKey
+    sector: Sector
+    camera: Camera
+    estimate: PoseEstimate
+    position: Position
+
+    @property
+    def outbox(self) -> Path:
+        return self.file.parent / self.settings.data_dir / "outbox.db"
+
+    @property
+    def source(self) -> Path:
+        return self.file.parent / self.settings.source.path
+
+    @property
+    def weights(self) -> Path | None:
+        return self.file.parent / self.settings.detector.weights if self.settings.detector.weights else None
+
+    @property
+    def marking(self) -> str:
+        """What is burnt into every picture that leaves this node."""
+        return "TRAINING" if self.key.realm is Realm.TRAINING else ""
+
+
+def load_setup(path: Path) -> Setup:
+    """Read and check a node's settings. Raises wire.settings.SettingsError with file, line and key."""
+    s = load_settings(path, NodeSettings)
+    _check_numbers(path, s)
+    key = load_node_key(path.parent / s.key)
+    if key.kind is NodeKind.FLEET:
+        raise refuse(path, ["key"], f'"{key.node}" is a key of the fleet; a camera needs one of its own (kind "camera")')
+    if key.kind is NodeKind.DRONE:
+        raise refuse(path, ["key"], f'"{key.node}" is a key of a drone, whose pose comes over MAVLink and not from [camera]')
+    if key.realm is Realm.LIVE:
+        raise refuse(
+            path, ["source", "kind"],
+            f'"{s.source.kind.value}" plays a recording, and the key of "{key.node}" is live. A recorded video is training: '
+            "make this node a key of the training realm, or give it a real camera.",
+        )
+    sector = load_sector(path.parent / s.sector)
+    lat, lon = s.camera.position
+    east, north = (float(v) for v in sector.frame.point(GroundPosition(lat, lon)))
+    if not sector.box.covers(shapely.Point(east, north)):
+        raise refuse(path, ["camera", "position"], f'{lat}, {lon} is outside the box of sector "{sector.id}"')
+    height_msl_m = float(sector.terrain.height_msl_m([[east, north]])[0]) + s.camera.height_agl_m
+    lens, sigma = s.camera.lens, s.camera.sigma
+    return Setup(
+        file=path,
+        settings=s,
+        key=key,
+        sector=sector,
+        camera=Camera(
+            Lens(lens.width_px, lens.height_px, lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px,
+                 lens.k1, lens.k2, lens.p1, lens.p2, lens.k3),
+            sigma.pixel_px, s.camera.error_limit_m, s.camera.reach_m,
+        ),
+        estimate=PoseEstimate(
+            Pose(east, north, height_msl_m, s.camera.yaw_deg, s.camera.pitch_deg, s.camera.roll_deg),
+            PoseSigma(sigma.position_m, sigma.height_m, sigma.yaw_deg, sigma.pitch_deg, sigma.roll_deg),
+        ),
+        position=Position(lat, lon, HeightMsl(height_msl_m)),
+    )
+
+
+def _check_numbers(path: Path, s: NodeSettings) -> None:
+    c = s.camera
+    rules: list[tuple[bool, list[str | int], str]] = [
+        (bool(c.id) and len(c.id) <= 64, ["camera", "id"], "give a name of 1 to 64 characters, for example \"gate-2\""),
+        (c.height_agl_m > 0, ["camera", "height_agl_m"],
+         f"{c.height_agl_m}; a camera stands above the ground. Give metres above ground, for example 6.0."),
+        (-90 <= c.pitch_deg <= 90, ["camera", "pitch_deg"], f"{c.pitch_deg}: give -90 (straight down) to 90 degrees"),
+        (c.reach_m > 0, ["camera", "reach_m"], f"{c.reach_m}: give metres, above 0"),
+        (c.error_limit_m > 0, ["camera", "error_limit_m"], f"{c.error_limit_m}: give metres, above 0"),
+        (min(c.lens.width_px, c.lens.height_px) > 0, ["camera", "lens", "width_px"], "a picture has pixels both ways"),
+        (c.lens.fx_px > 0, ["camera", "lens", "fx_px"], f"{c.lens.fx_px}: a focal length is above 0 pixels"),
+        (c.lens.fy_px > 0, ["camera", "lens", "fy_px"], f"{c.lens.fy_px}: a focal length is above 0 pixels"),
+        (s.source.max_fps >= 0, ["source", "max_fps"],
+         f"{s.source.max_fps}: give frames a second, or 0 for the source's own rate"),
+        (0 < s.detector.score_threshold < 1, ["detector", "score_threshold"],
+         f"{s.detector.score_threshold}: give a score between 0 and 1, for example 0.4"),
+        (32 <= s.detector.input_size_px <= 2048 and s.detector.input_size_px % 32 == 0, ["detector", "input_size_px"],
+         f"{s.detector.input_size_px}: give a multiple of 32, for example 640"),
+        (s.detector.threads >= 1, ["detector", "threads"], f"{s.detector.threads}: give 1 or more"),
+        (s.outbox_limit_mb >= 1, ["outbox_limit_mb"], f"{s.outbox_limit_mb}: give megabytes, 1 or more"),
+    ]
+    for name in c.sigma.__struct_fields__:
+        value = getattr(c.sigma, name)
+        rules.append((value >= 0, ["camera", "sigma", name], f"{value}: a sigma is 0 or more"))
+    for holds, keys, sentence in rules:
+        if not holds:
+            raise refuse(path, keys, sentence)
+
+
+def lens_for(setup: Setup, width_px: int, height_px: int) -> Lens:
+    """The calibrated lens for pictures as they really come. Raises SettingsError when their shape is another."""
+    lens = setup.camera.lens
+    if abs(width_px / height_px - lens.width_px / lens.height_px) > 0.01:
+        raise SettingsError(
+            f"{setup.file}: camera.lens: calibrated for {lens.width_px} x {lens.height_px} pixels, and {setup.source} has "
+            f"{width_px} x {height_px}. Calibrate for this picture, or give the video that belongs to this camera."
+        )
+    return lens if (width_px, height_px) == (lens.width_px, lens.height_px) else lens.scaled(width_px, height_px)
