@@ -216,7 +216,9 @@ class Web:
         return self._with_cookie(self._me(fresh), fresh)
 
     async def me(self, request: Request) -> Response:
-        return self._me(await self._known(request, may_be_new=True))
+        """Null before the login: asking who one is, is no error."""
+        session = await self._session(request)
+        return self._me(session) if session else _json(None)
 
     # ------------------------------------------------------------------------------------------------------ the page
 

@@ -1,0 +1,41 @@
+// Questions to the station. A refusal carries a sentence of the language files.
+
+import { state } from "./state.js";
+
+export class RefusedError extends Error {
+  constructor(status, says) {
+    super(says.key);
+    this.status = status;
+    this.says = says;
+  }
+}
+
+export async function ask(path, body = undefined) {
+  const options = { credentials: "same-origin", headers: {} };
+  if (body !== undefined) {
+    options.method = "POST";
+    options.body = JSON.stringify(body);
+    options.headers["Content-Type"] = "application/json";
+    if (state.me) options.headers["X-CSRF-Token"] = state.me.csrf;
+  }
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch {
+    throw new RefusedError(0, { key: "refused.no_connection", params: {} });
+  }
+  if (answer.ok) return answer.json();
+  let says = { key: "refused.http", params: { status: answer.status } };
+  try { says = (await answer.json()).says ?? says; } catch { /* a proxy's own page: the status must do */ }
+  throw new RefusedError(answer.status, says);
+}
+
+/** As ask(); a session that has ended leads to the login. */
+export async function askLoggedIn(path, body = undefined) {
+  try {
+    return await ask(path, body);
+  } catch (error) {
+    if (error.status === 401) location.assign("/login");
+    throw error;
+  }
+}

@@ -1,0 +1,39 @@
+// The page, put together: who is it, what ground, then the live feed.
+
+import { askLoggedIn } from "./api.js";
+import { startDrawer } from "./drawer.js";
+import { startFeed } from "./feed.js";
+import { setOffset } from "./format.js";
+import { startKeys } from "./keys.js";
+import { loadLanguage, t } from "./language.js";
+import { startLegend } from "./legend.js";
+import { openMap } from "./map.js";
+import { startQueue } from "./queue.js";
+import { startSound } from "./sound.js";
+import { state } from "./state.js";
+import { startStatus } from "./status.js";
+import { make } from "./dom.js";
+
+const element = (id) => document.getElementById(id);
+
+async function start() {
+  await loadLanguage();
+  [state.me, state.geography] = await Promise.all([askLoggedIn("/api/me"), askLoggedIn("/api/geography")]);
+  if (!state.me) { location.assign("/login"); return; }
+  setOffset(state.geography.utc_offset_min);
+  startStatus(element("status"), element("banner"));
+  startQueue(element("queue"));
+  startDrawer(element("drawer"));
+  startSound();
+  startKeys();
+  startFeed();
+  startLegend(element("legend"));
+  try {
+    await openMap(element("map"));
+  } catch (error) {
+    // The queue is worth more than the map: without WebGL alarms still come and can be taken.
+    element("map").replaceChildren(make("p", { class: "no-map" }, t("map.no_webgl", { detail: String(error?.message ?? error) })));
+  }
+}
+
+start();

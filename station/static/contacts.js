@@ -1,0 +1,112 @@
+// From the picture to what the map draws: contacts with error, heading and trail; sensors; drones.
+
+import { collection, ellipse, feature, lonLat, moved } from "./ground.js";
+import { ageText } from "./format.js";
+import { number, t } from "./language.js";
+import { alarmOf, isWaiting, now, selectedContact, state } from "./state.js";
+
+export const FRESH_S = 3, DIM_S = 10;
+const TICK_S = 8;               // the heading tick reaches where the contact would be in so many seconds
+const STANDING_M_S = 0.25;      // slower than this is no heading
+
+export function freshness(ageS) { return ageS < FRESH_S ? "fresh" : ageS < DIM_S ? "dim" : "stale"; }
+
+/** The older part of a trail is fainter: three pieces, since a line has one opacity. */
+function trailPieces(trail, head, properties) {
+  const points = [...trail.map((p) => [p[1], p[0]]), head];
+  const pieces = [];
+  const bounds = [0, Math.floor(points.length / 3), Math.floor(points.length * 2 / 3), points.length - 1];
+  for (let i = 0; i < 3; i += 1) {
+    const piece = points.slice(bounds[i], bounds[i + 1] + 1);
+    if (piece.length > 1) pieces.push(feature("LineString", piece, { ...properties, opacity: [0.16, 0.34, 0.62][i] }));
+  }
+  return pieces;
+}
+
+function contactLabel(contact, alarm, age) {
+  const lines = [`${t(`class.${contact.object_class}`)} ${contact.id}`];
+  if (age >= DIM_S) lines.push(t("contact.not_seen_for", { age: ageText(age) }));
+  else if (contact.plate) lines.push(contact.plate);
+  if (contact.simulated) lines[0] += "  SIM";
+  return lines.join("\n");
+}
+
+export function contactFeatures() {
+  const points = [], ellipses = [], ticks = [], trails = [], corridors = [], selected = [];
+  const chosen = selectedContact();
+  const at = now();
+  for (const contact of state.contacts.values()) {
+    const alarm = alarmOf(contact.id);
+    const age = (at - contact.last_seen_ns / 1e6) / 1000;
+    const rank = alarm?.priority ?? 9;
+    const properties = { id: contact.id, rank, fresh: freshness(age), simulated: contact.simulated, state: contact.state };
+    const here = lonLat(contact.position);
+    const isChosen = contact === chosen;
+    points.push(feature("Point", here, {
+      ...properties, icon: alarm ? `p${rank}${isWaiting(alarm) ? "" : "-taken"}` : "", selected: isChosen,
+      label: contactLabel(contact, alarm, age), order: isChosen ? 0 : rank,
+    }));
+    ellipses.push(feature("Polygon", [ellipse(contact.position, contact.covariance)], { ...properties, pattern: alarm ? `p${rank}` : "none" }));
+    const [east, north] = contact.velocity_m_s;
+    if (Math.hypot(east, north) > STANDING_M_S && contact.state === "live") {
+      ticks.push(feature("LineString", [here, moved(contact.position, east * TICK_S, north * TICK_S)], properties));
+    }
+    trails.push(...trailPieces(contact.trail, here, properties));
+    if (isChosen) selected.push(feature("Point", here));
+  }
+  if (!chosen && state.selection?.kind === "alarm") {
+    const position = state.alarms.get(state.selection.id)?.position;
+    if (position) selected.push(feature("Point", lonLat(position)));
+  }
+  for (const strip of state.geography.strips.features) {
+    const ranks = [...state.alarms.values()].filter((a) => isWaiting(a) && a.corridor === strip.properties.id).map((a) => a.priority);
+    if (ranks.length) corridors.push({ ...strip, properties: { rank: Math.min(...ranks) } });
+  }
+  return { contacts: collection(points), ellipses: collection(ellipses), ticks: collection(ticks), trails: collection(trails),
+    "corridor-alarms": collection(corridors), selected: collection([...selected, ...otherSelection()]) };
+}
+
+function otherSelection() {
+  const s = state.selection;
+  const position = s?.kind === "sensor" ? state.sensors.get(s.id)?.position
+    : s?.kind === "drone" ? state.drones.get(s.id)?.telemetry.position : null;
+  return position ? [feature("Point", lonLat(position))] : [];
+}
+
+export function sensorFeatures() {
+  const marks = [], footprints = [];
+  for (const sensor of state.sensors.values()) {
+    const word = sensor.state === "seeing" ? "" : `\n${t(`sensor.${sensor.state}`)}`;
+    marks.push(feature("Point", lonLat(sensor.position), { id: sensor.id, state: sensor.state,
+      label: `${sensor.id}${sensor.simulated ? " SIM" : ""}${word}` }));
+    if (sensor.footprint.length > 2) {
+      const ring = sensor.footprint.map(lonLat);
+      footprints.push(feature("Polygon", [[...ring, ring[0]]], { id: sensor.id, state: sensor.state }));
+    }
+  }
+  return { sensors: collection(marks), footprints: collection(footprints) };
+}
+
+export function droneFeatures() {
+  const marks = [], trails = [], plans = [], points = [];
+  const at = now();
+  for (const view of state.drones.values()) {
+    const { telemetry: heard, plan } = view;
+    if (plan) {
+      const ring = [plan.home, ...plan.waypoints.map((w) => w.position)].map(lonLat);
+      plans.push(feature("LineString", ring));
+      points.push(feature("Point", ring[0], { home: true }),
+        ...plan.waypoints.map((w) => feature("Point", lonLat(w.position), { home: false })));
+    }
+    if (!heard.position) continue;
+    const here = lonLat(heard.position);
+    const age = (at - heard.at_ns / 1e6) / 1000 + heard.heard_age_s;
+    const second = [heard.height_above_home_m === null ? null : `${number(heard.height_above_home_m, 0)} m`,
+      heard.battery_percent === null ? null : `${number(heard.battery_percent, 0)} %`].filter(Boolean).join(" · ");
+    const late = age >= DIM_S ? `\n${t("contact.not_seen_for", { age: ageText(age) })}` : "";
+    marks.push(feature("Point", here, { id: view.drone, heading: heard.heading_deg ?? 0, fresh: freshness(age),
+      label: `${view.drone}${heard.simulated ? "  SIM" : ""}\n${second}${late}` }));
+    trails.push(...trailPieces(view.trail, here, {}));
+  }
+  return { drones: collection(marks), "drone-trails": collection(trails), plans: collection(plans), "plan-points": collection(points) };
+}

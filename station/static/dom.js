@@ -1,0 +1,65 @@
+// Elements from values. Text is always set as text: nothing that came over a wire is ever parsed as HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** make("button", {class: "quiet", onclick: f}, "text", child, ...): attributes by name, `on...` as listeners, null left out. */
+export function make(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+function draw(tag, attributes, ...children) {
+  return fill(document.createElementNS(SVG, tag), attributes, children);
+}
+
+const SHAPES = {
+  1: () => draw("path", { d: "M12 2.6 22.4 21H1.6Z" }),
+  2: () => draw("path", { d: "M12 1.2 22.8 12 12 22.8 1.2 12Z" }),
+  3: () => draw("circle", { cx: 12, cy: 12, r: 9.6 }),
+};
+
+/** The priority's shape: triangle, diamond, circle. `label` is read out; without it the shape is decoration. */
+export function priorityShape(priority, label = null) {
+  const svg = draw("svg", { viewBox: "0 0 24 24", class: `shape p${priority}`, role: label ? "img" : null,
+    "aria-label": label, "aria-hidden": label ? null : "true" }, SHAPES[priority]());
+  return svg;
+}
+
+const GLYPHS = {
+  person: ["M12 4.2a2.5 2.5 0 1 1 0 5 2.5 2.5 0 0 1 0-5Z", "M7.5 20v-5.2c0-2.4 1.8-4.2 4.5-4.2s4.5 1.8 4.5 4.2V20Z"],
+  vehicle: ["M2.5 16.5v-8h10v8Z", "M13.5 16.5v-5.6h4.2l3.6 3v2.6Z", "M6.8 15a2.1 2.1 0 1 1 0 4.2 2.1 2.1 0 0 1 0-4.2Z",
+    "M17.2 15a2.1 2.1 0 1 1 0 4.2 2.1 2.1 0 0 1 0-4.2Z"],
+  camera: ["M3 7h11v10H3Z", "M15.5 10.5 21 7.5v9l-5.5-3Z"],
+  node: ["M4 5h16v5H4Z", "M4 13h16v5H4Z"],
+  watch: ["M12 5c5 0 8.5 4.2 10 7-1.500 2.800-5 7-10 7S3.500 14.800 2 12c1.500-2.800 5-7 10-7Z"],
+  sound: ["M3 9h4l5-4v14l-5-4H3Z", "M15 8.500c2 1.600 2 5.400 0 7Z", "M18 6c3.400 3 3.400 9 0 12Z"],
+  silent: ["M3 9h4l5-4v14l-5-4H3Z", "M15.200 9.200l1.200-1.200 5 5-1.200 1.200Z", "M20.200 8l1.200 1.200-5 5-1.200-1.200Z"],
+};
+
+export function glyph(name, label = null) {
+  return draw("svg", { viewBox: "0 0 24 24", class: "glyph", role: label ? "img" : null, "aria-label": label,
+    "aria-hidden": label ? null : "true" }, ...GLYPHS[name].map((d) => draw("path", { d })));
+}
+
+export function classGlyph(objectClass) {
+  return glyph(objectClass === "person" ? "person" : "vehicle");
+}
+
+/** A key of the keyboard as it is shown on a button. */
+export function cap(text) {
+  return make("kbd", { "aria-hidden": "true" }, text);
+}
+
+/** A label and its value, as one row of a list of facts. */
+export function fact(label, ...value) {
+  return make("div", { class: "fact" }, make("dt", {}, label), make("dd", {}, ...value));
+}

@@ -1,0 +1,190 @@
+// The details of what is selected: an alarm with its contact, a contact, a sensor or a drone.
+
+import { cap, fact, make, priorityShape } from "./dom.js";
+import { ageText, borderText, degrees, metres, mgrs, timeElement } from "./format.js";
+import { axes } from "./ground.js";
+import { number, onLanguage, say, t } from "./language.js";
+import { matchSection } from "./match.js";
+import { acknowledge, change } from "./queue.js";
+import { alarmOf, isWaiting, now, on, select, selectedContact, state } from "./state.js";
+
+let root = null;
+const shown = new Map();        // section -> {key, element}
+
+export function startDrawer(element) {
+  root = element;
+  on("picture", render);
+  on("selection", () => { shown.clear(); render(); });
+  onLanguage(() => { shown.clear(); render(); });
+  setInterval(render, 1000);
+}
+
+export function drawerWidth() { return root && !root.hidden ? root.offsetWidth + 16 : 0; }
+
+/** A section is built again when its key changes, so that what a person is typing into another one stays. */
+function section(name, key, build) {
+  const text = JSON.stringify(key);
+  const kept = shown.get(name);
+  if (kept?.key === text) return kept.element;
+  const element = build();
+  shown.set(name, { key: text, element });
+  return element;
+}
+
+function render() {
+  const s = state.selection;
+  const parts = s ? { alarm: alarmParts, contact: contactParts, sensor: sensorParts, drone: droneParts }[s.kind](s.id) : null;
+  root.hidden = !parts;
+  if (!parts) return;
+  root.setAttribute("aria-label", t("drawer.title"));
+  const wanted = parts.filter(Boolean);
+  if (wanted.length === root.children.length && wanted.every((p, i) => p === root.children[i])) return;
+  const focused = root.contains(document.activeElement) ? document.activeElement : null;
+  root.replaceChildren(...wanted);
+  if (focused?.isConnected) focused.focus();
+}
+
+function head(title, sub, priority, simulated) {
+  return section("head", [title, sub, priority, simulated], () => make("header", { class: "drawer-head" },
+    priority ? priorityShape(priority, t("priority.name", { n: priority })) : null,
+    make("div", {}, make("h2", {}, title), make("p", {}, sub, simulated ? make("span", { class: "sim" }, t("drawer.simulated")) : null)),
+    make("button", { class: "close", type: "button", "aria-label": t("action.close_drawer"), title: t("action.close_drawer"), onclick: () => select(null) }, "×")));
+}
+
+function alarmParts(id) {
+  const alarm = state.alarms.get(id);
+  if (!alarm) return null;
+  const contact = selectedContact();
+  return [
+    head(say(alarm.says), [alarm.id, t(`alarm_state.${alarm.state}`)].join(" · "), alarm.priority, alarm.simulated),
+    snapshot(alarm.snapshot ?? contact?.snapshot ?? null),
+    decision(alarm),
+    ...matchesOf(alarm.contact),
+    contact ? contactFacts(contact) : alarm.position ? placeFacts(alarm) : null,
+    alarm.sensor && state.sensors.has(alarm.sensor) ? sensorFacts(state.sensors.get(alarm.sensor)) : null,
+    contact ? reasons(contact) : null,
+    history(alarm),
+  ];
+}
+
+function contactParts(id) {
+  const contact = state.contacts.get(id);
+  if (!contact) return null;
+  const alarm = alarmOf(id);
+  return [
+    head(`${t(`class.${contact.object_class}`)} ${contact.id}`, t(`contact_state.${contact.state}`), alarm?.priority, contact.simulated),
+    snapshot(contact.snapshot),
+    alarm ? decision(alarm) : null,
+    ...matchesOf(id),
+    contactFacts(contact),
+    reasons(contact),
+    alarm ? history(alarm) : null,
+  ];
+}
+
+function matchesOf(contact) {
+  return [...state.matches.values()].filter((m) => contact && m.contact === contact)
+    .map((m) => section(`match-${m.id}`, m, () => matchSection(m)));
+}
+
+function snapshot(id) {
+  return section("snapshot", id, () => id
+    ? make("figure", { class: "snapshot" }, make("img", { src: `/api/snapshots/${encodeURIComponent(id)}`, alt: t("snapshot.alt") }))
+    : make("p", { class: "no-snapshot" }, t("snapshot.none")));
+}
+
+function decision(alarm) {
+  if (!state.me?.decides || alarm.state === "closed") return null;
+  return section("decision", [alarm.id, alarm.state], () => isWaiting(alarm)
+    ? make("div", { class: "decision" }, make("button", { class: "primary", type: "button", onclick: () => acknowledge(alarm.id) },
+      t("action.acknowledge"), cap("A")))
+    : closing(alarm));
+}
+
+function closing(alarm) {
+  const id = `reason-${alarm.id}`;
+  const reason = make("input", { id, class: "reason", maxlength: 300, placeholder: t("action.close_reason") });
+  const close = async () => { if (reason.value.trim()) await change(alarm.id, "closed", reason.value.trim()); else reason.focus(); };
+  return make("form", { class: "decision closing", onsubmit: (event) => { event.preventDefault(); close(); } },
+    make("label", { for: id }, t("action.close_label")), make("div", { class: "row" }, reason, make("button", { type: "submit" }, t("action.close"))));
+}
+
+function contactFacts(contact) {
+  const age = (now() - contact.last_seen_ns / 1e6) / 1000;
+  const { major, minor } = axes(contact.covariance);
+  const [east, north] = contact.velocity_m_s;
+  const speed = Math.hypot(east, north);
+  const course = (Math.atan2(east, north) * 180 / Math.PI + 360) % 360;
+  return section("facts", [contact, Math.round(age)], () => make("dl", { class: "facts" },
+    fact(t("fact.class"), t(`class.${contact.object_class}`), make("span", { class: "aside" }, t("fact.score", { score: number(contact.score, 2) }))),
+    contact.plate ? fact(t("fact.plate"), make("span", { class: "plate" }, contact.plate)) : null,
+    fact(t("fact.seen"), make("span", { class: age >= 10 ? "stale" : age >= 3 ? "dim" : "" }, t("age.ago", { age: ageText(age) })),
+      make("span", { class: "aside" }, t("fact.since"), " ", timeElement(contact.first_seen_ns, now()))),
+    fact(t("fact.position"), make("span", { class: "mono" }, degrees(contact.position)), make("span", { class: "mono second" }, `MGRS ${mgrs(contact.position)}`)),
+    fact(t("fact.error"), t("fact.error_value", { major: metres(major), minor: metres(minor) })),
+    fact(t("fact.border"), borderText(contact.border_m)),
+    fact(t("fact.corridor"), contact.corridors.length ? contact.corridors.map((c) => state.geography.names[c] ?? c).join(", ") : t("fact.outside")),
+    fact(t("fact.motion"), speed < 0.25 ? t("fact.standing") : t("fact.motion_value", { speed: number(speed * 3.6, 1), course: String(Math.round(course)).padStart(3, "0") })),
+    fact(t("fact.sensors"), contact.sensors.join(", "), make("span", { class: "aside" }, t("fact.detections", { n: contact.detections })))));
+}
+
+function placeFacts(alarm) {
+  return section("facts", alarm.id, () => make("dl", { class: "facts" },
+    fact(t("fact.position"), make("span", { class: "mono" }, degrees(alarm.position)), make("span", { class: "mono second" }, `MGRS ${mgrs(alarm.position)}`)),
+    alarm.corridor ? fact(t("fact.corridor"), state.geography.names[alarm.corridor] ?? alarm.corridor) : null,
+    fact(t("fact.seen"), t("fact.contact_gone"))));
+}
+
+function reasons(contact) {
+  if (!contact.why_merged.length) return null;
+  return section("reasons", contact.why_merged, () => make("section", { class: "reasons" }, make("h3", {}, t("drawer.why_merged")),
+    make("ul", {}, contact.why_merged.map((why) => make("li", {}, say(why))))));
+}
+
+function history(alarm) {
+  return section("history", alarm.events, () => make("section", { class: "history" }, make("h3", {}, t("drawer.history")),
+    make("ol", {}, alarm.events.map((event) => make("li", {}, timeElement(event.at_ns, now()), make("span", {}, t(`alarm_state.${event.state}`),
+      event.person ? ` · ${event.person}` : "", event.reason ? make("q", {}, event.reason) : null))))));
+}
+
+function sensorFacts(sensor) {
+  const at = now();
+  const frame = (at - sensor.last_frame_ns / 1e6) / 1000;
+  const node = state.nodes.get(sensor.node);
+  return section("sensor-facts", [sensor.state, Math.round(frame), sensor.detail, node?.health?.frames_per_s, node?.silent], () => make("dl", { class: "facts" },
+    fact(t("fact.sensor_state"), make("span", { class: `sensor-state ${sensor.state}` }, t(`sensor.${sensor.state}`)),
+      make("span", { class: "aside" }, t("fact.since"), " ", timeElement(sensor.state_since_ns, at))),
+    fact(t("fact.last_frame"), t("age.ago", { age: ageText(frame) })),
+    sensor.detail ? fact(t("fact.detail"), sensor.detail) : null,
+    fact(t("fact.node"), sensor.node, node?.silent ? make("span", { class: "stale" }, t("node.silent")) : null),
+    node?.health ? fact(t("fact.rate"), t("fact.rate_value", { rate: number(node.health.frames_per_s, 1) })) : null,
+    node?.health ? fact(t("fact.outbox"), t("fact.outbox_value", { n: node.health.outbox_depth })) : null,
+    fact(t("fact.position"), make("span", { class: "mono" }, degrees(sensor.position)), make("span", { class: "mono second" }, `MGRS ${mgrs(sensor.position)}`))));
+}
+
+function sensorParts(id) {
+  const sensor = state.sensors.get(id);
+  if (!sensor) return null;
+  return [head(t("drawer.sensor", { id: sensor.id }), t(`sensor.${sensor.state}`), null, sensor.simulated), sensorFacts(sensor)];
+}
+
+function droneParts(id) {
+  const view = state.drones.get(id);
+  if (!view) return null;
+  const heard = view.telemetry;
+  const age = (now() - heard.at_ns / 1e6) / 1000 + heard.heard_age_s;
+  const maybe = (value, digits, unit) => (value === null ? "–" : `${number(value, digits)} ${unit}`);
+  const facts = section("drone-facts", [view, Math.round(age)], () => make("dl", { class: "facts" },
+    fact(t("fact.link"), t(`link.${heard.link}`), make("span", { class: "aside" }, t("age.ago", { age: ageText(age) }))),
+    view.task ? fact(t("fact.task"), t(`task.${view.task.phase}`), make("span", { class: "second" }, view.task.sentence)) : null,
+    view.plan ? fact(t("fact.corridor"), state.geography.names[view.plan.corridor] ?? view.plan.corridor) : null,
+    heard.mission_item === null ? null : fact(t("fact.waypoint"), `${heard.mission_item} / ${heard.mission_total ?? "–"}`),
+    fact(t("fact.mode"), `${heard.mode} · ${t(heard.armed ? "drone.armed" : "drone.disarmed")}`),
+    fact(t("fact.height"), maybe(heard.height_above_home_m, 1, "m")),
+    fact(t("fact.speed"), maybe(heard.ground_speed_m_s, 1, "m/s")),
+    fact(t("fact.battery"), maybe(heard.battery_percent, 0, "%"), make("span", { class: "aside" }, maybe(heard.battery_v, 1, "V"))),
+    heard.position ? fact(t("fact.position"), make("span", { class: "mono" }, degrees(heard.position)), make("span", { class: "mono second" }, `MGRS ${mgrs(heard.position)}`)) : null));
+  const checks = view.preflight ? section("preflight", view.preflight, () => make("section", { class: "reasons" }, make("h3", {}, t("drawer.preflight"), ` · ${t(`preflight.${view.preflight.state}`)}`),
+    make("ul", {}, view.preflight.items.filter((i) => i.state !== "pass").map((i) => make("li", {}, `${i.name}: ${i.sentence}`))))) : null;
+  return [head(t("drawer.drone", { id: view.drone }), t(`link.${heard.link}`), null, heard.simulated), facts, checks];
+}

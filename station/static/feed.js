@@ -1,0 +1,66 @@
+// The WebSocket to the station: picture, deltas, beats. Lost, it comes back with growing pauses and a whole picture.
+
+import { ask } from "./api.js";
+import { state, takeDelta, takePicture, tell } from "./state.js";
+
+const SILENT_MS = 4000;         // four beats missed: the line is dead, whatever the browser believes
+const FIRST_PAUSE_MS = 500, LONGEST_PAUSE_MS = 8000;
+
+let socket = null;
+
+export function startFeed() {
+  open();
+  setInterval(() => {
+    if (socket && state.feed.open && performance.now() - state.feed.heardMs > SILENT_MS) drop(socket);
+  }, 500);
+}
+
+function open() {
+  const address = new URL("/feed", location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  const mine = new WebSocket(address);
+  socket = mine;
+  mine.onmessage = (event) => { if (mine === socket) take(JSON.parse(event.data)); };
+  mine.onclose = (event) => lost(mine, event.code);
+  setTimeout(() => { if (mine === socket && mine.readyState === WebSocket.CONNECTING) drop(mine); }, SILENT_MS);
+}
+
+function drop(old) {
+  old.onclose = null;
+  old.close();
+  lost(old, 0);
+}
+
+function take(message) {
+  const feed = state.feed;
+  feed.heardMs = performance.now();
+  if (message.type === "beat") {
+    feed.offsetMs = message.sent_ns / 1e6 - Date.now();
+    feed.mindSilentSinceNs = message.mind_silent_since_ns;
+    feed.p50 = message.latency_p50_ms;
+    feed.p99 = message.latency_p99_ms;
+    tell("feed");
+  } else if (message.type === "picture") {
+    feed.attempt = 0;
+    feed.open = true;
+    takePicture(message);
+    tell("feed");
+  } else if (message.type === "delta") {
+    takeDelta(message);
+  }
+}
+
+async function lost(old, code) {
+  if (old !== socket) return;
+  socket = null;
+  state.feed.open = false;
+  tell("feed");
+  if (code === 4401 || state.feed.attempt % 5 === 1) {
+    // Browsers hide why a WebSocket was refused; a plain question tells a lost line from an ended session.
+    const me = await ask("/api/me").catch(() => undefined);
+    if (me === null) { location.assign("/login"); return; }
+  }
+  const pause = Math.min(FIRST_PAUSE_MS * 2 ** state.feed.attempt, LONGEST_PAUSE_MS) * (0.75 + Math.random() / 2);
+  state.feed.attempt += 1;
+  setTimeout(open, pause);
+}

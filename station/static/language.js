@@ -1,0 +1,57 @@
+// Every text on the screen comes from language/*.json. Vietnamese first.
+
+const LANGUAGES = ["vi", "en"];
+const REMEMBERED = "trailwatch.language";
+let texts = {};
+let current = "vi";
+const listeners = [];
+
+function remembered() {
+  try { return localStorage.getItem(REMEMBERED); } catch { return null; }     // a locked-down browser has no storage
+}
+
+function preferred() {
+  const kept = remembered();
+  if (LANGUAGES.includes(kept)) return kept;
+  const wish = (navigator.languages ?? []).map((tag) => tag.slice(0, 2)).find((tag) => LANGUAGES.includes(tag));
+  return wish ?? "vi";
+}
+
+export function language() { return current; }
+
+export function onLanguage(listener) { listeners.push(listener); }
+
+export async function loadLanguage(wanted = preferred()) {
+  const answer = await fetch(`/static/language/${wanted}.json`);
+  if (!answer.ok) throw new Error(`language file ${wanted}: ${answer.status}`);
+  texts = await answer.json();
+  current = wanted;
+  document.documentElement.lang = wanted;
+  for (const listener of listeners) listener();
+}
+
+export async function otherLanguage() {
+  const next = LANGUAGES[(LANGUAGES.indexOf(current) + 1) % LANGUAGES.length];
+  try { localStorage.setItem(REMEMBERED, next); } catch { /* it is then forgotten with the page */ }
+  await loadLanguage(next);
+}
+
+/** The text of a key. {name} takes a parameter, {name|class} looks its value up under "class.", {name|m} writes a number. */
+export function t(key, parameters = {}) {
+  const text = texts[key];
+  if (text === undefined) return `[${key}]`;
+  return text.replace(/\{(\w+)(?:\|(\w+))?\}/g, (_, name, how) => {
+    const value = parameters[name];
+    if (value === undefined || value === null) return "?";
+    if (how && texts[`${how}.${value}`] !== undefined) return texts[`${how}.${value}`];
+    return typeof value === "number" ? number(value) : String(value);
+  });
+}
+
+/** A Sentence of the station: {key, params}. */
+export function say(sentence) { return t(sentence.key, sentence.params ?? {}); }
+
+export function number(value, digits = Number.isInteger(value) ? 0 : 1) {
+  return value.toLocaleString(current === "vi" ? "vi-VN" : "en-GB",
+    { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}

@@ -1,0 +1,113 @@
+// The map's style: what lies over what, and how it looks. Local fonts draw the labels; nothing is fetched.
+
+import { COLOURS as C } from "./symbols.js";
+
+const FONT = ["Noto Sans"];
+const byRank = ["match", ["get", "rank"], 1, C.p1, 2, C.p2, 3, C.p3, C.trail];
+const opacity = ["match", ["get", "fresh"], "fresh", 1, "dim", 0.55, 0.42];
+const isStale = ["==", ["get", "fresh"], "stale"];
+const empty = { type: "FeatureCollection", features: [] };
+
+export const LIVE_SOURCES = ["contacts", "ellipses", "ticks", "trails", "sensors", "footprints", "drones", "drone-trails", "plans",
+  "plan-points", "corridor-alarms", "selected"];
+export const GROUND_SOURCES = ["outside", "own-side", "other-side", "graticule", "strips", "centre-lines", "keep-outs", "border",
+  "side-names", "box"];
+
+function text(field, size, colour, extra = {}) {
+  return {
+    layout: { "text-field": field, "text-font": FONT, "text-size": size, "text-letter-spacing": 0.01, ...extra },
+    paint: { "text-color": colour, "text-halo-color": C.background, "text-halo-width": 1.6 },
+  };
+}
+
+function line(id, source, paint, extra = {}) {
+  return { id, type: "line", source, layout: { "line-join": "round", "line-cap": "round" }, paint, ...extra };
+}
+
+const ground = [
+  { id: "background", type: "background", paint: { "background-color": "#070a0e" } },
+  { id: "own-side", type: "fill", source: "own-side", paint: { "fill-color": "#151e27", "fill-antialias": false } },
+  { id: "other-side", type: "fill", source: "other-side", paint: { "fill-color": "#0b0f14", "fill-antialias": false } },
+  { id: "other-side-hatch", type: "fill", source: "other-side", paint: { "fill-pattern": "hatch-other" } },
+  line("graticule", "graticule", { "line-color": "#8fa3b5", "line-opacity": ["case", ["get", "major"], 0.17, 0.07], "line-width": 1 }),
+  { id: "side-names", type: "symbol", source: "side-names",
+    ...text(["get", "name"], 13, "#77879a", { "text-letter-spacing": 0.32, "text-transform": "uppercase" }) },
+  line("box", "box", { "line-color": "#8fa3b5", "line-opacity": 0.35, "line-width": 1 }),
+  { id: "strips", type: "fill", source: "strips", paint: { "fill-color": C.trail, "fill-opacity": 0.1 } },
+  line("strip-edges", "strips", { "line-color": C.trail, "line-opacity": 0.34, "line-width": 1 }),
+  { id: "corridor-alarms", type: "fill", source: "corridor-alarms", paint: { "fill-color": byRank, "fill-opacity": 0.05 } },
+  line("corridor-alarm-edges", "corridor-alarms", { "line-color": byRank, "line-opacity": 0.6, "line-width": 1.3 }),
+  line("centre-lines", "centre-lines", { "line-color": C.trail, "line-opacity": 0.6, "line-width": 1.2, "line-dasharray": [1, 3] }),
+  { id: "keep-outs", type: "fill", source: "keep-outs", paint: { "fill-pattern": "hatch-keep-out" } },
+  line("keep-out-edges", "keep-outs", { "line-color": C.grey, "line-opacity": 0.7, "line-width": 1.2 }),
+  line("border-casing", "border", { "line-color": C.background, "line-width": 6, "line-opacity": 0.7 }),
+  line("border", "border", { "line-color": C.border, "line-width": 2.2, "line-dasharray": [3.2, 2.2] },
+    { layout: { "line-join": "round", "line-cap": "butt" } }),
+];
+
+const watchers = [
+  { id: "footprints", type: "fill", source: "footprints", filter: ["==", ["get", "state"], "seeing"],
+    paint: { "fill-color": C.ours, "fill-opacity": 0.1 } },
+  line("footprint-edges", "footprints", { "line-color": C.ours, "line-opacity": 0.5, "line-width": 1 },
+    { filter: ["==", ["get", "state"], "seeing"] }),
+  line("footprint-edges-blind", "footprints", { "line-color": C.grey, "line-opacity": 0.75, "line-width": 1.2, "line-dasharray": [2, 4] },
+    { filter: ["!=", ["get", "state"], "seeing"], layout: { "line-join": "round" } }),
+  line("plans", "plans", { "line-color": C.ours, "line-opacity": 0.6, "line-width": 1.4, "line-dasharray": [1.5, 3] },
+    { layout: { "line-join": "round" } }),
+  { id: "plan-points", type: "circle", source: "plan-points", filter: ["!", ["get", "home"]],
+    paint: { "circle-radius": 2.6, "circle-color": C.background, "circle-stroke-color": C.ours, "circle-stroke-width": 1.3 } },
+  { id: "home", type: "symbol", source: "plan-points", filter: ["get", "home"],
+    layout: { "icon-image": "home", "icon-allow-overlap": true } },
+  line("drone-trails", "drone-trails", { "line-color": C.ours, "line-width": 2, "line-opacity": ["get", "opacity"] }),
+  { id: "sensors", type: "symbol", source: "sensors",
+    layout: { "icon-image": ["concat", "camera-", ["get", "state"]], "icon-allow-overlap": true } },
+];
+
+const contacts = [
+  line("trails", "trails", { "line-color": byRank, "line-width": 2, "line-opacity": ["get", "opacity"] }),
+  { id: "ellipses", type: "fill", source: "ellipses", filter: ["!", isStale],
+    paint: { "fill-color": byRank, "fill-opacity": ["*", 0.16, opacity] } },
+  { id: "ellipses-stale", type: "fill", source: "ellipses", filter: isStale,
+    paint: { "fill-pattern": ["concat", "hatch-", ["get", "pattern"]], "fill-opacity": 0.55 } },
+  line("ellipse-edges", "ellipses", { "line-color": byRank, "line-width": 1.3, "line-opacity": ["*", 0.9, opacity] },
+    { filter: ["!", ["get", "simulated"]] }),
+  line("ellipse-edges-simulated", "ellipses", { "line-color": byRank, "line-width": 1.3, "line-opacity": ["*", 0.9, opacity],
+    "line-dasharray": [3, 2.4] }, { filter: ["get", "simulated"], layout: { "line-join": "round" } }),
+  line("ticks", "ticks", { "line-color": byRank, "line-width": 2.4, "line-opacity": opacity }),
+  { id: "selected", type: "circle", source: "selected",
+    paint: { "circle-radius": 19, "circle-opacity": 0, "circle-stroke-color": C.bright, "circle-stroke-width": 1.6 } },
+  { id: "contacts", type: "circle", source: "contacts", filter: ["==", ["get", "icon"], ""],
+    paint: { "circle-radius": ["case", ["==", ["get", "state"], "live"], 5.2, 4.4],
+      "circle-color": ["case", ["==", ["get", "state"], "live"], byRank, C.background], "circle-opacity": opacity,
+      "circle-stroke-color": ["case", ["==", ["get", "state"], "live"], C.background, byRank], "circle-stroke-width": 1.8,
+      "circle-stroke-opacity": opacity } },
+  { id: "alarming", type: "symbol", source: "contacts", filter: ["!=", ["get", "icon"], ""],
+    layout: { "icon-image": ["get", "icon"], "icon-allow-overlap": true, "icon-size": 0.9, "symbol-sort-key": ["-", 0, ["get", "rank"]] },
+    paint: { "icon-opacity": opacity } },
+  { id: "drones", type: "symbol", source: "drones",
+    layout: { "icon-image": "drone", "icon-rotate": ["get", "heading"], "icon-rotation-alignment": "map", "icon-allow-overlap": true },
+    paint: { "icon-opacity": opacity } },
+];
+
+const labels = [
+  { id: "keep-out-names", type: "symbol", source: "keep-outs", ...text(["get", "label"], 12, "#aab6c1") },
+  { id: "corridor-names", type: "symbol", source: "centre-lines",
+    ...text(["get", "name"], 12.5, "#c9d3dc", { "symbol-placement": "line", "symbol-spacing": 420, "text-offset": [0, -1.5],
+      "text-max-angle": 40 }) },
+  { id: "sensor-names", type: "symbol", source: "sensors",
+    ...text(["get", "label"], 11, "#aebbc6", { "text-anchor": "top", "text-offset": [0, 1.1], "text-padding": 7 }) },
+  { id: "drone-names", type: "symbol", source: "drones",
+    ...text(["get", "label"], 12, C.ours, { "text-anchor": "left", "text-offset": [1.75, 0], "text-justify": "left" }) },
+  { id: "contact-names", type: "symbol", source: "contacts", filter: ["any", ["get", "selected"], ["!=", ["get", "icon"], ""], [">=", ["zoom"], 14.5]],
+    ...text(["get", "label"], 12, ["case", ["get", "selected"], C.bright, "#d5dde4"], { "text-variable-anchor": ["left", "right", "bottom", "top"],
+      "text-radial-offset": 1.35, "text-justify": "auto", "symbol-sort-key": ["get", "order"] }) },
+];
+
+export function emptyStyle() {
+  const sources = Object.fromEntries([...GROUND_SOURCES, ...LIVE_SOURCES].map((name) => [name, { type: "geojson", data: empty }]));
+  return { version: 8, sources, layers: [...ground, ...watchers, ...contacts, ...labels], transition: { duration: 150, delay: 0 } };
+}
+
+/** What a click may mean, the most important first. */
+export const CLICKABLE = [["alarming", "contact"], ["contacts", "contact"], ["contact-names", "contact"], ["drones", "drone"],
+  ["sensors", "sensor"], ["ellipses", "contact"], ["ellipses-stale", "contact"], ["footprints", "sensor"]];

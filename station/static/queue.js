@@ -1,0 +1,155 @@
+// The alarm queue: what waits for a person on top, what somebody has taken below it.
+
+import { askLoggedIn } from "./api.js";
+import { cap, classGlyph, glyph, make, priorityShape } from "./dom.js";
+import { ageText, borderText, degrees, timeElement } from "./format.js";
+import { onLanguage, say, t } from "./language.js";
+import { announce, warn } from "./status.js";
+import { isWaiting, now, on, select, state, taken, waiting } from "./state.js";
+
+const TAKEN_SHOWN = 30;
+const cards = new Map();        // alarm id -> {element, signature}
+const pending = new Set();      // alarms whose acknowledgement is on its way
+let root = null;
+
+export function startQueue(element) {
+  root = element;
+  on("picture", render);
+  on("selection", () => { render(); scrollToSelected(); });
+  onLanguage(() => { cards.clear(); render(); });
+  setInterval(ages, 1000);
+  render();
+}
+
+function render() {
+  if (!root) return;
+  const open = waiting(), done = taken().slice(0, TAKEN_SHOWN);
+  const list = (alarms, name) => make("ul", { class: "cards", "aria-label": name }, alarms.map(card));
+  const focused = document.activeElement?.closest?.(".card")?.dataset.id;
+  const action = document.activeElement?.dataset?.action;
+  root.setAttribute("aria-label", t("queue.title"));
+  root.replaceChildren(
+    make("header", { class: "queue-head" }, make("h2", {}, t("queue.title")), counts(open)),
+    make("div", { class: "queue-body", tabindex: "-1" },
+      open.length ? list(open, t("queue.waiting")) : nothingWaits(),
+      done.length ? [make("h3", {}, t("queue.taken"), make("span", { class: "tally" }, String(done.length))),
+        list(done, t("queue.taken"))] : null),
+  );
+  for (const id of cards.keys()) if (!state.alarms.has(id)) cards.delete(id);
+  if (focused) {
+    const again = cards.get(focused)?.element;
+    (again?.querySelector(`[data-action="${action}"]`) ?? again?.querySelector("button"))?.focus();
+  }
+}
+
+function counts(open) {
+  return make("div", { class: "counts" }, [1, 2, 3].map((p) => {
+    const n = open.filter((a) => a.priority === p).length;
+    return make("span", { class: `count p${p}${n ? "" : " none"}`, title: t("queue.count", { priority: p, n }) }, priorityShape(p), String(n));
+  }));
+}
+
+function nothingWaits() {
+  const watching = [...state.sensors.values()].filter((s) => s.state === "seeing").length;
+  const advice = !state.hasPicture ? "queue.empty_no_picture"
+    : state.sensors.size === 0 ? "queue.empty_no_sensor" : watching === 0 ? "queue.empty_blind" : "queue.empty_quiet";
+  return make("div", { class: "empty" }, glyph("watch"), make("p", {}, t("queue.empty")),
+    make("p", { class: "advice" }, t(advice, { n: watching, all: state.sensors.size })));
+}
+
+function card(alarm) {
+  const contact = state.contacts.get(alarm.contact);
+  const chosen = state.selection?.kind === "alarm" && state.selection.id === alarm.id;
+  const border = contact ? Math.round(contact.border_m / 10) : null;
+  const signature = JSON.stringify([alarm.state, alarm.priority, alarm.snapshot ?? contact?.snapshot, alarm.events.length, border, chosen,
+    pending.has(alarm.id), alarm.says]);
+  const kept = cards.get(alarm.id);
+  if (kept?.signature === signature) return kept.element;
+  const element = build(alarm, contact, chosen);
+  cards.set(alarm.id, { element, signature });
+  return element;
+}
+
+function build(alarm, contact, chosen) {
+  const open = isWaiting(alarm);
+  const last = alarm.events.at(-1);
+  const named = alarm.rule === "corridor_entry" || !alarm.corridor;       // its sentence names the corridor already
+  const place = [named ? null : state.geography.names[alarm.corridor] ?? alarm.corridor, contact ? borderText(contact.border_m) : null].filter(Boolean).join(" · ");
+  const classes = ["card", `p${alarm.priority}`, open ? "open" : "done", chosen ? "chosen" : ""].join(" ");
+  return make("li", { class: classes, "data-id": alarm.id, onclick: () => select("alarm", alarm.id) },
+    picture(alarm, contact),
+    make("div", { class: "card-text" },
+      make("button", { class: "card-title", type: "button", "aria-current": chosen ? "true" : null, "data-action": "open" },
+        priorityShape(alarm.priority, t("priority.name", { n: alarm.priority })), make("span", {}, say(alarm.says))),
+      place ? make("p", { class: "place" }, place) : null,
+      alarm.position ? make("p", { class: "coordinates" }, degrees(alarm.position)) : null,
+      make("p", { class: "when" }, timeElement(alarm.raised_ns, now()), make("span", { class: "age", "data-since": alarm.raised_ns },
+        ageText((now() - alarm.raised_ns / 1e6) / 1000)), alarm.simulated ? make("span", { class: "sim" }, "SIM") : null),
+      open ? null : make("p", { class: "by" }, t(`alarm_state.${alarm.state}_by`, { person: last.person, reason: last.reason }))),
+    open ? actions(alarm, chosen) : null);
+}
+
+function picture(alarm, contact) {
+  const id = alarm.snapshot ?? contact?.snapshot;
+  if (id) return make("img", { class: "thumb", src: `/api/snapshots/${encodeURIComponent(id)}`, alt: t("snapshot.alt"), loading: "lazy" });
+  const sign = alarm.sensor ? glyph("camera") : alarm.rule === "node_silent" ? glyph("node") : classGlyph(contact?.object_class ?? "person");
+  return make("div", { class: "thumb none", title: t("snapshot.none") }, sign);
+}
+
+function actions(alarm, chosen) {
+  if (!state.me?.decides) return null;
+  const busy = pending.has(alarm.id);
+  return make("div", { class: "actions" },
+    make("button", { class: chosen ? "primary" : "take", type: "button", disabled: busy, "data-action": "acknowledge",
+      onclick: (event) => { event.stopPropagation(); acknowledge(alarm.id); } }, t(busy ? "action.acknowledging" : "action.acknowledge"),
+      chosen ? cap("A") : null));
+}
+
+function ages() {
+  const at = now();
+  for (const element of root.querySelectorAll("[data-since]")) {
+    element.textContent = ageText((at - Number(element.dataset.since) / 1e6) / 1000);
+  }
+}
+
+export async function acknowledge(id) { await change(id, "acknowledged", ""); }
+
+/** Ask the station for a change of an alarm; what the screen shows changes when the station says so. */
+export async function change(id, to, reason) {
+  if (pending.has(id)) return false;
+  pending.add(id);
+  render();
+  try {
+    await askLoggedIn(`/api/alarms/${encodeURIComponent(id)}`, { to, reason });
+    announce(t(`said.${to}`));
+    return true;
+  } catch (error) {
+    if (!error.says) throw error;
+    warn(say(error.says));
+    return false;
+  } finally {
+    pending.delete(id);
+    render();
+  }
+}
+
+/** The alarm that key A means: the chosen one while it waits, else the first that waits. */
+export function acknowledgeNext() {
+  const chosen = state.selection?.kind === "alarm" ? state.alarms.get(state.selection.id) : null;
+  const alarm = chosen ?? waiting()[0];
+  if (!alarm || !isWaiting(alarm) || !state.me?.decides) return;
+  if (!chosen) select("alarm", alarm.id);
+  acknowledge(alarm.id);
+}
+
+export function step(by) {
+  const all = [...waiting(), ...taken().slice(0, TAKEN_SHOWN)];
+  if (!all.length) return;
+  const here = all.findIndex((a) => state.selection?.kind === "alarm" && a.id === state.selection.id);
+  const next = here < 0 ? 0 : Math.min(Math.max(here + by, 0), all.length - 1);
+  select("alarm", all[next].id);
+}
+
+function scrollToSelected() {
+  if (state.selection?.kind === "alarm") cards.get(state.selection.id)?.element.scrollIntoView({ block: "nearest" });
+}

@@ -1,0 +1,66 @@
+// Two tones for what waits: again and again for priority 1, once for 2, never for 3. Browsers lock sound until a press.
+
+import { on, state, tell, waiting } from "./state.js";
+
+const REPEAT_MS = 2600;
+const REMEMBERED = "trailwatch.muted";
+let context = null;
+let muted = false;
+let repeating = null;
+
+try { muted = localStorage.getItem(REMEMBERED) === "yes"; } catch { /* no storage: sound is on */ }
+
+export function soundState() {
+  if (muted) return "muted";
+  return context?.state === "running" ? "on" : "locked";
+}
+
+export function startSound() {
+  try {
+    context = new AudioContext();
+    context.onstatechange = () => tell("feed");
+  } catch { context = null; }     // a machine without sound: the state says locked, and the screen shows it
+  for (const event of ["pointerdown", "keydown"]) document.addEventListener(event, unlock, { capture: true });
+  on("alarm", (alarm) => { if (alarm.priority === 2 && alarm.state === "active") tones(660, 520); });
+  on("picture", watch);
+  watch();
+}
+
+function unlock() { if (context?.state === "suspended") context.resume(); }
+
+export function toggleSound() {
+  const locked = soundState() === "locked";
+  unlock();
+  if (!locked) muted = !muted;
+  try { localStorage.setItem(REMEMBERED, muted ? "yes" : "no"); } catch { /* it is then forgotten with the page */ }
+  watch();
+  tell("feed");
+}
+
+function watch() {
+  const first = !muted && waiting().some((alarm) => alarm.priority === 1);
+  if (first && repeating === null) {
+    tones(880, 660);
+    repeating = setInterval(() => tones(880, 660), REPEAT_MS);
+  } else if (!first && repeating !== null) {
+    clearInterval(repeating);
+    repeating = null;
+  }
+}
+
+function tones(...hertz) {
+  if (muted || context?.state !== "running" || !state.hasPicture) return;
+  hertz.forEach((frequency, i) => {
+    const start = context.currentTime + i * 0.19;
+    const tone = context.createOscillator(), loudness = context.createGain();
+    tone.type = "triangle";
+    tone.frequency.value = frequency;
+    loudness.gain.setValueAtTime(0, start);
+    loudness.gain.linearRampToValueAtTime(0.22, start + 0.015);
+    loudness.gain.setValueAtTime(0.22, start + 0.14);
+    loudness.gain.linearRampToValueAtTime(0, start + 0.18);
+    tone.connect(loudness).connect(context.destination);
+    tone.start(start);
+    tone.stop(start + 0.2);
+  });
+}

@@ -1,0 +1,91 @@
+// What the page knows: the picture kept up to date, what is selected, and whom to tell when either changes.
+
+export const state = {
+  me: null,
+  geography: null,
+  realm: document.documentElement.dataset.realm,
+  contacts: new Map(), alarms: new Map(), matches: new Map(), sensors: new Map(), nodes: new Map(), drones: new Map(),
+  counts: null,
+  hasPicture: false,
+  feed: { open: false, heardMs: performance.now(), offsetMs: 0, mindSilentSinceNs: null, p50: null, p99: null, attempt: 0 },
+  selection: null,        // {kind: "alarm" | "contact" | "sensor" | "drone", id}
+};
+
+const listeners = new Map();
+
+/** Topics: picture, selection, feed, alarm (a new one, its value). */
+export function on(topic, listener) {
+  listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
+}
+
+export function tell(topic, value) {
+  for (const listener of listeners.get(topic) ?? []) listener(value);
+}
+
+/** The station's time, milliseconds since 1970. */
+export function now() { return Date.now() + state.feed.offsetMs; }
+
+const KEYS = { contacts: "id", alarms: "id", matches: "id", sensors: "id", nodes: "node", drones: "drone" };
+
+export function takePicture(picture) {
+  const known = new Set(state.alarms.keys());
+  const first = !state.hasPicture;
+  for (const [name, key] of Object.entries(KEYS)) state[name] = new Map(picture[name].map((value) => [value[key], value]));
+  state.counts = picture.counts;
+  state.realm = picture.realm;
+  state.hasPicture = true;
+  if (!first) for (const alarm of picture.alarms) if (!known.has(alarm.id)) tell("alarm", alarm);
+  tell("picture");
+}
+
+export function takeDelta(delta) {
+  const fresh = [];
+  for (const [name, key] of Object.entries(KEYS)) {
+    for (const value of delta[name] ?? []) {
+      if (name === "alarms" && !state.alarms.has(value.id)) fresh.push(value);
+      state[name].set(value[key], value);
+    }
+  }
+  for (const id of delta.contacts_gone ?? []) state.contacts.delete(id);
+  state.counts = delta.counts ?? state.counts;
+  for (const alarm of fresh) tell("alarm", alarm);
+  tell("picture");
+}
+
+export function select(kind, id) {
+  const same = state.selection?.kind === kind && state.selection?.id === id;
+  if (same) return;
+  state.selection = kind ? { kind, id } : null;
+  tell("selection");
+}
+
+/** Alarms that ask for a person, first priority first, newest first. */
+export function waiting() { return sorted([...state.alarms.values()].filter(isWaiting)); }
+
+/** Alarms that somebody has taken, newest first. */
+export function taken() {
+  return [...state.alarms.values()].filter((a) => !isWaiting(a) && a.state !== "closed").sort((a, b) => b.raised_ns - a.raised_ns);
+}
+
+export function isWaiting(alarm) { return alarm.state === "active" || alarm.state === "escalated"; }
+
+function sorted(alarms) { return alarms.sort((a, b) => a.priority - b.priority || b.raised_ns - a.raised_ns); }
+
+/** The most urgent open alarm of a contact: one that waits before one that is taken; null when there is none. */
+export function alarmOf(contactId) {
+  let best = null;
+  for (const alarm of state.alarms.values()) {
+    if (alarm.contact !== contactId || alarm.state === "closed") continue;
+    if (!best || Number(isWaiting(alarm)) - Number(isWaiting(best)) > 0
+      || (isWaiting(alarm) === isWaiting(best) && alarm.priority < best.priority)) best = alarm;
+  }
+  return best;
+}
+
+/** The contact that is meant by what is selected: itself, or the alarm's. */
+export function selectedContact() {
+  const s = state.selection;
+  if (s?.kind === "contact") return state.contacts.get(s.id) ?? null;
+  if (s?.kind === "alarm") return state.contacts.get(state.alarms.get(s.id)?.contact) ?? null;
+  return null;
+}

@@ -1,0 +1,110 @@
+// The line on top: realm, sector, nodes, feed, clock, sound, who. And the banner when the feed is gone or the mind silent.
+
+import { ask } from "./api.js";
+import { glyph, make } from "./dom.js";
+import { ageText, clockText, dateText, utcText, zoneText } from "./format.js";
+import { showKeys } from "./keys.js";
+import { number, onLanguage, otherLanguage, t } from "./language.js";
+import { soundState, toggleSound } from "./sound.js";
+import { now, on, select, state } from "./state.js";
+
+const LATE_MS = 3000;
+const WARNING_MS = 7000;
+let line = null, banner = null, parts = {};
+
+export function startStatus(lineElement, bannerElement) {
+  line = lineElement;
+  banner = bannerElement;
+  onLanguage(build);
+  on("feed", update);
+  on("picture", update);
+  setInterval(update, 1000);
+  build();
+}
+
+function build() {
+  parts = {
+    nodes: make("div", { class: "nodes" }), feed: make("span", { class: "feed" }), clock: make("time", { class: "clock" }),
+    sound: make("button", { class: "icon", type: "button", onclick: toggleSound }),
+  };
+  const training = state.realm === "training";
+  line.replaceChildren(
+    make("div", { class: "brand" }, make("img", { src: "/static/mark.svg", alt: "", width: 22, height: 22 }), "Trailwatch"),
+    make("span", { class: `realm ${state.realm}` }, training ? "TRAINING / HUẤN LUYỆN" : t("realm.live")),
+    make("div", { class: "sector" }, make("b", {}, state.geography.name)),
+    parts.nodes,
+    make("span", { class: "gap" }),
+    parts.feed, parts.clock, parts.sound,
+    make("button", { class: "icon text", type: "button", title: t("action.language"), onclick: otherLanguage }, t("language.other")),
+    make("button", { class: "icon text", type: "button", title: t("keys.title"), "aria-label": t("keys.title"), onclick: showKeys }, "?"),
+    make("div", { class: "person" }, make("span", { title: t(`role.${state.me.role}`) }, state.me.name),
+      make("button", { class: "quiet", type: "button", onclick: logOut }, t("action.log_out"))));
+  update();
+}
+
+async function logOut() {
+  try { await ask("/api/logout", {}); } catch { /* the login page is right in either case */ }
+  location.assign("/login");
+}
+
+function update() {
+  if (!line || !parts.clock) return;
+  const at = now();
+  parts.clock.replaceChildren(make("b", {}, clockText(at)), make("span", {}, `${dateText(at)} ${zoneText()}`));
+  parts.clock.title = utcText(at);
+  const sound = soundState();
+  parts.sound.replaceChildren(glyph(sound === "on" ? "sound" : "silent"), make("span", {}, t(`sound.${sound}`)));
+  parts.sound.className = `icon sound ${sound}`;
+  parts.sound.title = t(`sound.${sound}_hint`);
+  nodes(at);
+  feed(at);
+}
+
+function nodes(at) {
+  const all = [...state.nodes.values()].sort((a, b) => a.node.localeCompare(b.node));
+  const silent = all.filter((n) => n.silent).length;
+  const shown = all.slice(0, 8);
+  parts.nodes.replaceChildren(...shown.map((node) => {
+    const age = (at - node.last_heard_ns / 1e6) / 1000;
+    const sensor = [...state.sensors.values()].find((s) => s.node === node.node);
+    const how = node.silent ? "silent" : age >= 3 ? "late" : sensor && sensor.state !== "seeing" ? sensor.state : "good";
+    const title = t(node.silent ? "node.title_silent" : "node.title", { node: node.node, age: ageText(age) });
+    const text = node.silent || age >= 3 ? ageText(age) : sensor && sensor.state !== "seeing" ? t(`sensor.${sensor.state}`) : "";
+    return make("button", { class: `node ${how}`, type: "button", title, onclick: () => {
+      if (sensor) select("sensor", sensor.id);
+      else if (state.drones.size) select("drone", state.drones.keys().next().value);
+    }, disabled: !sensor && !(node.kind === "fleet" && state.drones.size) }, make("i", { "aria-hidden": "true" }), node.node, text ? make("em", {}, text) : null);
+  }), all.length > shown.length ? make("span", { class: "more" }, t("node.more", { n: all.length - shown.length, silent })) : "");
+  if (!all.length) parts.nodes.replaceChildren(make("span", { class: "more" }, t(state.hasPicture ? "node.none" : "node.waiting")));
+}
+
+function feed(at) {
+  const f = state.feed;
+  const quietMs = performance.now() - f.heardMs;
+  const lost = !f.open || quietMs > LATE_MS;
+  const silentS = f.mindSilentSinceNs === null ? null : (at - f.mindSilentSinceNs / 1e6) / 1000;
+  parts.feed.className = `feed ${lost ? "lost" : silentS !== null ? "late" : "good"}`;
+  parts.feed.textContent = lost ? t("feed.lost_short", { age: ageText(quietMs / 1000) })
+    : f.p50 === null ? t("feed.live") : t("feed.live_latency", { seconds: number(f.p50 / 1000, 1) });
+  parts.feed.title = f.p99 === null ? "" : t("feed.latency", { p50: number(f.p50, 0), p99: number(f.p99, 0) });
+  const text = lost && state.hasPicture ? t("feed.lost", { age: ageText(quietMs / 1000) })
+    : lost ? t("feed.connecting") : silentS !== null ? t(state.hasPicture && silentS < 86400 * 365 ? "feed.mind_silent" : "feed.mind_starting", { age: ageText(silentS) }) : "";
+  if (banner.textContent !== text) banner.textContent = text;
+  banner.hidden = text === "";
+  document.body.classList.toggle("stale", lost);
+}
+
+let warned = null;
+
+/** Something was refused: said in words, for a while, and to screen readers. */
+export function warn(text) { show(text, "warning"); }
+
+export function announce(text) { show(text, "done"); }
+
+function show(text, kind) {
+  const said = document.getElementById("said");
+  said.className = `said ${kind}`;
+  said.textContent = text;
+  clearTimeout(warned);
+  warned = setTimeout(() => { said.textContent = ""; said.className = "said"; }, kind === "warning" ? WARNING_MS : 2500);
+}
