@@ -61,13 +61,14 @@ def mission_items(plan: Plan, home_msl_m: float) -> tuple[MissionItem, ...]:
         if w.kind is WaypointKind.RETURN:
             add(FRAME_ABSOLUTE, RETURN_COMMAND)
             continue
-        command, first = {
-            WaypointKind.TAKEOFF: (mavlink.MAV_CMD_NAV_TAKEOFF, 0.0),
-            WaypointKind.WAYPOINT: (mavlink.MAV_CMD_NAV_WAYPOINT, w.hold_s),
-            WaypointKind.LOITER_TIME: (mavlink.MAV_CMD_NAV_LOITER_TIME, w.hold_s),
+        command, p = {
+            WaypointKind.TAKEOFF: (mavlink.MAV_CMD_NAV_TAKEOFF, (0.0,)),
+            WaypointKind.WAYPOINT: (mavlink.MAV_CMD_NAV_WAYPOINT, (w.hold_s,)),
+            # The third is the direction of the circle: a copter hovers, and ArduPilot gives back 1 or -1, never 0.
+            WaypointKind.LOITER_TIME: (mavlink.MAV_CMD_NAV_LOITER_TIME, (w.hold_s, 0.0, 1.0)),
         }[w.kind]
         add(
-            FRAME_ABOVE_HOME, command, first,
+            FRAME_ABOVE_HOME, command, *p,
             lat_deg=w.position.lat_deg, lon_deg=w.position.lon_deg, height_m=w.height_above_home_m,
         )
     return tuple(items)

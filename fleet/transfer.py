@@ -20,12 +20,14 @@ COUNT_RETRY_S = 1.5             # MAVLink mission protocol, "Timeouts and Retrie
 ITEM_RETRY_S = 0.25             # the same, per item
 SILENCE_S = 9.0                 # ArduPilot cancels an upload after 8 s of silence: from then on it can only be begun again
 ACKNOWLEDGE_S = 3.0             # after the last item: ArduPilot asks again each second for one that it lacks
+STORAGE_TRIES = 3
 BUDGET_S, BUDGET_ITEM_S = 20.0, 2.0     # of a whole transfer, and more for each item
 HEARD = ("MISSION_REQUEST", "MISSION_REQUEST_INT", "MISSION_ACK", "MISSION_COUNT", "MISSION_ITEM_INT", "MISSION_ITEM")
 
 ACCEPTED = int(mavlink.MAV_MISSION_ACCEPTED)
 INVALID_SEQUENCE = int(mavlink.MAV_MISSION_INVALID_SEQUENCE)
 CANCELLED = int(mavlink.MAV_MISSION_OPERATION_CANCELLED)
+NO_SPACE = int(mavlink.MAV_MISSION_NO_SPACE)
 DENIED = int(mavlink.MAV_MISSION_DENIED)
 
 
@@ -122,6 +124,8 @@ class Upload:
                 self.end = TransferEnd(True, f"{len(self._items)} items accepted")
         elif result == INVALID_SEQUENCE:
             return              # it got an item twice, because it had asked twice; it goes on asking
+        elif result == NO_SPACE and not self.asked and self.beginnings < STORAGE_TRIES:
+            return              # ArduPilot says so of any count until its storage is up, in the first second of a boot
         elif result in (CANCELLED, DENIED):
             self.asked.clear()
             self._completed_s = None

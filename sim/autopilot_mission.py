@@ -272,5 +272,7 @@ def _item_of(m: Any) -> Item:
 def _as_stored(item: Item) -> Item:
     """What ArduPilot keeps: heights to the centimetre; items without a place lose frame, position and height."""
     if item.command in PLACED_COMMANDS and math.isfinite(item.z):
+        if item.command == 19:
+            item = replace(item, p3=-1.0 if item.p3 < 0 else 1.0)
         return replace(item, z=round(item.z * 100.0) / 100.0, frame={5: 0, 6: 3, 11: 10}.get(item.frame, item.frame))
     return replace(item, frame=0, x=0, y=0, z=0.0)

@@ -23,7 +23,7 @@ DEFAULTS: dict[str, float] = {
     "BATT_LOW_TIMER": 10.0,         # s
     "BATT_FS_LOW_ACT": 2.0,         # RTL
     "BATT_FS_CRT_ACT": 1.0,         # LAND
-    "FS_GCS_ENABLE": 1.0,
+    "FS_GCS_ENABLE": 0.0,           # off, as ArduCopter ships; the fleet switches it on
     "FS_GCS_TIMEOUT": 5.0,          # s
     "FS_THR_ENABLE": 1.0,
     "FS_EKF_ACTION": 1.0,           # LAND
