@@ -206,7 +206,7 @@ class Mind:
         )
         now_ns = self._clock.utc_ns()
         for contact in touched:
-            self._desk.judge(contact, received_ns, now_ns)
+            self._desk.judge(contact, now_ns)
             self._touch(contact)
             if contact.plates or self._questions.has_reports:
                 self._questions.consider(contact)

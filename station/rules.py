@@ -45,7 +45,7 @@ class AlarmDesk:
         self.next_number = next_number
         self.changed: dict[int, Alarm] = {}
 
-    def judge(self, contact: Contact, received_ns: int, now_ns: int) -> None:
+    def judge(self, contact: Contact, now_ns: int) -> None:
         """Raise, or join to an alarm, the corridors that a contact is in now."""
         if contact.detections < DETECTIONS_FOR_ALARM:
             return
@@ -59,7 +59,7 @@ class AlarmDesk:
             corridor = self._corridors[corridor_id]
             if not alarms_now(corridor, at_ns, self._sector.utc_offset_min):
                 continue
-            alarm = self._found_again(contact, corridor_id) or self._in_flood(corridor_id, contact, now_ns)
+            alarm = self._found_again(contact, corridor_id) or self._in_flood(corridor_id, contact)
             if alarm is not None:
                 join_contact(alarm, contact.number, contact.id, now_ns)
             else:
@@ -142,8 +142,10 @@ class AlarmDesk:
                 best = (distance_m, alarm)
         return best[1] if best else None
 
-    def _in_flood(self, corridor: str, contact: Contact, now_ns: int) -> Alarm | None:
-        recent = [a for a in self.open.values() if a.rule == "corridor_entry" and now_ns - a.events[0].at_ns <= FLOOD_NS]
+    def _in_flood(self, corridor: str, contact: Contact) -> Alarm | None:
+        # By capture time: the hours that an offline node delivers in a minute are no flood.
+        at_ns = contact.last_seen_ns
+        recent = [a for a in self.open.values() if a.rule == "corridor_entry" and abs(at_ns - a.raised_ns) <= FLOOD_NS]
         if len(recent) < FLOOD_ALARMS:
             return None
         joinable = [a for a in recent if a.corridor == corridor and a.group == contact.group and a.is_unanswered]

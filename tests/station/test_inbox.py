@@ -45,7 +45,7 @@ class Running:
             while not self._stop.is_set():
                 self.inbox.turn()
             self.inbox.commit()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the test must hear of it
             self.error = error
 
     def stop(self) -> None:
@@ -310,7 +310,8 @@ def mutated(draw: st.DrawFn, good: list[bytes]) -> bytes:
 def hostile_envelopes(draw: st.DrawFn) -> bytes:
     """Parses as msgpack, with the shape of an envelope and values that nobody expects."""
     odd = st.one_of(
-        st.none(), st.integers(-(2**63), 2**64 - 1), st.floats(), st.text(max_size=5), st.lists(st.integers(0, 3), max_size=3)
+        st.none(), st.integers(-(2**63), 2**64 - 1), st.floats(), st.text(max_size=5),
+        st.lists(st.integers(0, 3), max_size=3),
     )
     body = draw(
         st.dictionaries(st.sampled_from(["type", "sensor", "captured_ns", "detections", "jpeg", "at_ns"]), odd)
