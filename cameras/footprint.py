@@ -14,6 +14,7 @@ from geofences.terrain import Terrain, march
 
 EDGE_SAMPLES = 12           # points along each edge of the picture
 LIMIT_STEPS = 12            # a 4096th of the distance between two samples: a fiftieth of a pixel
+SIMPLER_BY_M = 0.2          # points on a straight edge say nothing
 INSIDE_MARGIN_PX = 1.0      # a point on the picture's edge, after two projections, is still in it
 
 
@@ -42,7 +43,8 @@ def _without_knots(outline: Array) -> Array:
     areas = shapely.area(parts)
     if areas.max() <= 0:
         return np.empty((0, 2))
-    ring: Array = shapely.get_coordinates(shapely.get_exterior_ring(parts[int(areas.argmax())]))[:-1]
+    largest = shapely.simplify(parts[int(areas.argmax())], SIMPLER_BY_M)
+    ring: Array = shapely.get_coordinates(shapely.get_exterior_ring(largest))[:-1]
     return ring
 
 

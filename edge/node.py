@@ -12,7 +12,7 @@ import shapely
 
 from cameras.camera import Camera
 from cameras.footprint import footprint
-from cameras.pose import FixedPose, NoPose, PoseEstimate, PoseSource
+from cameras.pose import FixedPose, NoPose, Pose, PoseSource
 from edge.detector import Detector, UltralyticsDetector
 from edge.geolocate import geolocate
 from edge.health import Meter, Sight
@@ -60,6 +60,7 @@ class Node:
         self._sight = Sight(clock)
         self._meter = Meter(clock, setup.outbox.parent, setup.settings.time_quality)
         self._no_pose = ""
+        self._drawn: tuple[Camera, Pose, tuple[GroundPosition, ...]] | None = None
         self._health_due_ns = self._sensor_due_ns = 0
         self._told_state = self._sight.state
         self._uplink: Uplink | None = None
@@ -70,8 +71,7 @@ class Node:
         try:
             while not stop.is_set() and not self._source.ended:
                 messages: list[UpBody] = []
-                with self._meter.stage("grab"):
-                    frame = self._source.grab(GRAB_TIMEOUT_S)
+                frame = self._source.grab(GRAB_TIMEOUT_S)
                 if frame is not None:
                     self._sight.frame()
                     messages += self._see(frame)
@@ -131,16 +131,22 @@ class Node:
 
     def _sensor_report(self) -> SensorReport:
         at_ns = self._clock.utc_ns()
-        estimate = self._poses.pose_at(at_ns)
-        outline: tuple[GroundPosition, ...] = ()
-        if isinstance(estimate, PoseEstimate):
-            ground = footprint(self._camera or self._setup.camera, estimate.pose, self._setup.sector.terrain)
-            if len(ground):
-                outline = tuple(GroundPosition(*(float(v) for v in p)) for p in self._setup.sector.frame.from_enu(ground))
         return SensorReport(
-            sensor=self._sensor, at_ns=at_ns, position=self._setup.position, footprint=outline, state=self._sight.state,
+            sensor=self._sensor, at_ns=at_ns, position=self._setup.position, footprint=self._outline(at_ns), state=self._sight.state,
             state_since_ns=self._sight.since_ns, simulated=self._source.simulated, detail=self._sight.detail,
         )
+
+    def _outline(self, at_ns: int) -> tuple[GroundPosition, ...]:
+        """The footprint in degrees; drawn anew only when camera or pose have changed."""
+        estimate, camera = self._poses.pose_at(at_ns), self._camera or self._setup.camera
+        if isinstance(estimate, NoPose):
+            return ()
+        if self._drawn is None or self._drawn[:2] != (camera, estimate.pose):
+            ground = footprint(camera, estimate.pose, self._setup.sector.terrain)
+            degrees = self._setup.sector.frame.from_enu(ground) if len(ground) else ground
+            outline = tuple(GroundPosition(round(float(lat), 7), round(float(lon), 7)) for lat, lon in degrees)
+            self._drawn = (camera, estimate.pose, outline)
+        return self._drawn[2]
 
     def _health(self) -> UpBody:
         uplink = self._uplink.problem if self._uplink else ""

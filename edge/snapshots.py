@@ -15,6 +15,7 @@ from wire.messages import Box, Snapshot, TrackState
 
 WIDTH_LIMIT_PX, HEIGHT_LIMIT_PX = 320, 480
 CONTEXT = 0.6               # of the box's size, added on every side: a person alone says little about where
+NARROWEST = 0.75            # the shorter side of a crop, in terms of the longer: a person stands in a place
 SMALLEST_SIDE_PX = 96       # of the crop, however far away the object is
 BETTER = 1.6                # times the worth of the last picture sent
 PER_TRACK_LIMIT = 3
@@ -71,6 +72,7 @@ def crop(image: Image, box: Array) -> tuple[Image, Array]:
     height, width = image.shape[:2]
     centre = (box[:2] + box[2:]) / 2.0
     half = np.maximum((box[2:] - box[:2]) * (0.5 + CONTEXT), SMALLEST_SIDE_PX / 2.0)
+    half = np.maximum(half, half[::-1] * NARROWEST)
     low = np.clip(np.floor(centre - half), 0, [width - 1, height - 1]).astype(int)
     high = np.clip(np.ceil(centre + half), low + 1, [width, height]).astype(int)
     cut = image[low[1] : high[1], low[0] : high[0]]
