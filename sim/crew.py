@@ -17,10 +17,12 @@ from typing import IO
 
 from wire.clock import NS_PER_S, Clock
 from wire.process import DIE_WITH_PARENT
+from wire.settings import SettingsError
 
 RESTART_AFTER_S = 1.0           # doubles with each restart of the same process, up to RESTART_AFTER_MOST_S
 RESTART_AFTER_MOST_S = 15.0
 STOP_WITHIN_S = 8.0             # SIGTERM first; what has not left by then is killed
+SETTINGS_STATUS = 2             # exit status of a process that cannot use its settings: starting it again changes nothing
 
 _log = logging.getLogger("trailwatch.crew")
 _COMMAND_LINE = Path(__file__).resolve().parents[1] / "ground_station.py"
@@ -73,11 +75,13 @@ class Crew:
         return self._logs / f"{name}.log"
 
     def watch(self) -> None:
-        """Start again what has died, each after its back-off."""
+        """Start again what has died, each after its back-off. Raises SettingsError with the words of one that cannot."""
         now = self._clock.monotonic_ns()
         for member in self._members.values():
             if member.stopping or member.process is None or member.process.poll() is None:
                 continue
+            if member.process.returncode == SETTINGS_STATUS:
+                raise SettingsError(f"{member.name}: {self.failed_at_start(member.name)}")
             if member.due_ns == 0:
                 wait_s = min(RESTART_AFTER_S * 2**member.restarts, RESTART_AFTER_MOST_S)
                 member.due_ns = now + round(wait_s * NS_PER_S)

@@ -52,9 +52,9 @@ def run(request: DemoRequest) -> int:
     """Run the demo and print what it did. Raises SettingsError when there is nothing to watch, or nothing to watch with."""
     log_to_stderr()
     video = _video(request.video)
-    weights = resolve_weights("yolo11n", request.weights)
+    weights = resolve_weights("yolo11n", request.weights).resolve()
     clock = WallClock()
-    folder = request.keep or Path(tempfile.mkdtemp(prefix="trailwatch-"))
+    folder = request.keep.resolve() if request.keep else Path(tempfile.mkdtemp(prefix="trailwatch-"))
     stop = stop_on_signals()
     crew = Crew(folder / "logs", clock)
     try:
