@@ -1,0 +1,203 @@
+"""Simulated drones as processes of their own, a network that loses packets, and links that listen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from fleet.drone import Drone
+from geofences.sector import Sector, load_sector
+from mavlink.link import Link
+from wire.clock import WallClock
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = (16.62225, 106.60230)
+
+AUTOPILOT = """
+system_id = {system_id}
+hardware_id = "{hardware_id}"
+ports = [0, 0]
+home = [{home[0]}, {home[1]}]
+home_msl_m = 165.0
+settle_s = {settle_s}
+speedup = {speedup}
+seed = 3
+
+[parameters]
+{parameters}
+"""
+
+
+@pytest.fixture(scope="session")
+def sector() -> Sector:
+    return load_sector(ROOT / "configs/sectors/laobao/sector.toml")
+
+
+@dataclass
+class AutopilotUnderTest:
+    """A running autopilot process and the ports that it said it has."""
+
+    process: subprocess.Popen[bytes]
+    ports: list[int]
+
+    def connection(self, port: int = 0) -> str:
+        return f"tcp:127.0.0.1:{self.ports[port]}"
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=10)
+
+
+def _start(
+    folder: Path, *, settle_s: float = 3.0, speedup: float = 10.0, system_id: int = 1, hardware_id: str = "a1b2c3",
+    parameters: str = "",
+) -> AutopilotUnderTest:
+    config = folder / f"drone-{system_id}-{random.randrange(10**9)}.toml"
+    config.write_text(
+        AUTOPILOT.format(
+            system_id=system_id, hardware_id=hardware_id, home=HOME, settle_s=settle_s, speedup=speedup,
+            parameters=parameters,
+        )
+    )
+    log = config.with_suffix(".log")
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "ground_station.py", "autopilot", "--config", str(config)], cwd=ROOT, stdout=out, stderr=out
+        )
+    deadline = time.monotonic() + 20
+    while "TCP" not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.02)
+    ports = [int(p) for p in log.read_text().split("TCP")[1].split("\n")[0].split(",")]
+    return AutopilotUnderTest(process, ports)
+
+
+@pytest.fixture
+def start_autopilot(tmp_path: Path) -> Iterator[Callable[..., AutopilotUnderTest]]:
+    """Starts simulated autopilots; they are stopped at the end, and have to end cleanly."""
+    started: list[AutopilotUnderTest] = []
+
+    def start(**settings: object) -> AutopilotUnderTest:
+        started.append(_start(tmp_path, **settings))    # type: ignore[arg-type]
+        return started[-1]
+
+    yield start
+    for autopilot in started:
+        if autopilot.process.poll() is None:
+            assert autopilot.stop() == 0
+
+
+@dataclass
+class Listening:
+    """A link with a drone that hears it."""
+
+    link: Link
+    drone: Drone
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+
+@contextlib.asynccontextmanager
+async def _listening(connection: str, *, heartbeat_s: float = 0.05) -> AsyncIterator[Listening]:
+    link = Link(connection, WallClock(), heartbeat_s=heartbeat_s)
+    drone = Drone("drone-1", WallClock())
+
+    async def listen() -> None:
+        with link.subscribe(limit=2000) as heard:
+            while True:
+                m = await heard.get(1.0)
+                if m is not None and m.get_srcSystem() != 255:
+                    drone.take(m)
+
+    both = Listening(link, drone)
+    both.tasks = [asyncio.create_task(link.run()), asyncio.create_task(listen())]
+    try:
+        deadline = time.monotonic() + 20
+        while drone.heartbeat is None:
+            assert time.monotonic() < deadline, f"no heartbeat from {connection}: {link.problem}"
+            await asyncio.sleep(0.02)
+        yield both
+    finally:
+        for task in both.tasks:
+            task.cancel()
+        await asyncio.gather(*both.tasks, return_exceptions=True)
+
+
+@pytest.fixture
+def listening() -> Callable[..., contextlib.AbstractAsyncContextManager[Listening]]:
+    return _listening
+
+
+class LossyProxy:
+    """Datagrams between a client and a server, of which a share is lost each way. One MAVLink message a datagram.
+
+    The server side is a TCP autopilot: its stream is cut into MAVLink frames, so that whole messages are lost.
+    """
+
+    def __init__(self, target_port: int, loss: float, seed: int) -> None:
+        self._target_port = target_port
+        self._loss = loss
+        self._chance = random.Random(seed)
+        self.passed = self.lost = 0
+
+    async def __aenter__(self) -> LossyProxy:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        self._tasks = [
+            asyncio.create_task(self._pump(reader, up_writer)), asyncio.create_task(self._pump(up_reader, writer))
+        ]
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readexactly(10)
+                assert head[0] == 0xFD, "not a MAVLink 2 frame"
+                signed = 13 if head[2] & 1 else 0
+                frame = head + await reader.readexactly(head[1] + 2 + signed)
+                if self._chance.random() < self._loss:
+                    self.lost += 1
+                    continue
+                self.passed += 1
+                writer.write(frame)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+@pytest.fixture
+def lossy_proxy() -> type[LossyProxy]:
+    return LossyProxy
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    return {**os.environ, "YOLO_AUTOINSTALL": "false"}
