@@ -58,7 +58,7 @@ def run(request: DemoRequest) -> int:
     stop = stop_on_signals()
     crew = Crew(folder / "logs", clock)
     try:
-        stage = set_the_stage(folder, video, weights)
+        stage = set_the_stage(folder, video, weights, clock)
         listener = FeedListener(stage.address, LISTENER, stage.listener_password, clock)
         began = clock.monotonic_ns()
         crew.start("station", "serve", "--config", str(stage.settings.file))

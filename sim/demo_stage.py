@@ -10,6 +10,9 @@ from pathlib import Path
 from sim.demo_settings import Value, filled, free_port, is_free
 from station.access import Role, add_person, ensure_administrator
 from station.settings import StationSettings, load_station_settings
+from station.subjects import Category
+from station.watchlist import Draft, add_subject, approve_subject, report_subject
+from wire.clock import NS_PER_S, Clock
 from wire.keys import AllowedNode, NodeKind, append_allowed, make_node_key, make_station_key, write_private
 from wire.settings import SettingsError
 from wire.units import Realm
@@ -36,8 +39,11 @@ class Stage:
         return self.folder / node / "outbox.db"
 
 
-def set_the_stage(folder: Path, video: Path, weights: Path) -> Stage:
-    """Fill this run's folder: settings with their ports, a station key, a key a node, accounts, a watchlist."""
+def set_the_stage(folder: Path, video: Path, weights: Path, clock: Clock) -> Stage:
+    """Fill this run's folder: settings with their ports, a station key, a key a node, accounts, a watchlist.
+
+    video, weights: absolute. Raises SettingsError when the folder holds an earlier run.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "station.toml").exists():
         raise SettingsError(f"{folder}: an earlier demo was kept here. Name an empty folder with --keep, or delete it.")
@@ -70,6 +76,7 @@ def set_the_stage(folder: Path, video: Path, weights: Path) -> Stage:
         ("drones", 0, "connection"): f"tcp:127.0.0.1:{autopilot}",
     })
     _write(folder, "drone-1", {("ports",): [autopilot, spare]})
+    _write_watchlist(settings, clock)
     password = ensure_administrator(settings)
     listener = add_person(settings, LISTENER, Role.AUDITOR, secrets.token_urlsafe(18))
     return Stage(folder, settings, f"http://127.0.0.1:{web_port}", password or "", listener)
@@ -85,6 +92,27 @@ def _write_station(folder: Path, inbox: str, web_port: int) -> StationSettings:
     settings = load_station_settings(folder / "station.toml")
     settings.make_folders()
     return settings
+
+
+def _write_watchlist(settings: StationSettings, clock: Clock) -> None:
+    """One invented subject in the welfare lane, and a person's report that places her on the trail tonight."""
+    now_ns = clock.utc_ns()
+    draft = Draft(
+        category=Category.MISSING_PERSON,
+        label="Nguyễn Thị Mẫu (nhân vật diễn tập)",
+        reason="An invented person of the demo: her family reported her missing after an offer of work abroad.",
+        lawful_basis="exercise",
+        what_to_do="Speak to her alone and kindly; offer a phone call home; call the welfare officer.",
+        expires_ns=now_ns + 24 * 3600 * NS_PER_S,
+        corridors=("khe-da",),
+        party_size=3,
+    )
+    subject = add_subject(settings, "demo nominator", draft, clock)
+    approve_subject(settings, "demo second approver", subject.id, clock)
+    report_subject(
+        settings, "demo nominator", subject.id, now_ns - 600 * NS_PER_S, now_ns + 8 * 3600 * NS_PER_S,
+        reported_by="Trạm Khe Đá (diễn tập)", corridor="khe-da", says="seen at the market with two strangers", clock=clock,
+    )
 
 
 def _write(folder: Path, name: str, values: Values) -> None:
