@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from station.inbox import ensure_station_key, run_inbox
-from station.mind import run_mind
+from station.mind_process import run_mind
 from station.processes import die_with_parent, log_to_stderr, stop_on_signal
 from station.settings import StationSettings, load_station_settings
 from wire.clock import NS_PER_S, Clock, WallClock

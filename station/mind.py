@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
-import zmq
 
-from geofences.sector import Sector, load_sector
+from geofences.sector import Sector
 from station.admission import captured_ns
 from station.alarms import Alarm, Decision, alarm_number, decide
 from station.contacts import Contact
@@ -39,7 +38,6 @@ from station.picture import (
     Request,
     Sentence,
 )
-from station.processes import log_to_stderr, stop_on_signal
 from station.questions import Questions
 from station.record import Record
 from station.rules import FAULT_AFTER_NS, FLOOD_NS, AlarmDesk
@@ -47,7 +45,7 @@ from station.settings import StationSettings
 from station.situation import Situation
 from station.store import INBOX, MIND, Synchronous, open_reader, open_store
 from station.views import contact_view
-from wire.clock import NS_PER_S, Clock, WallClock
+from wire.clock import NS_PER_S, Clock
 from wire.codec import RefusedError, decode_envelope
 from wire.messages import (
     DetectionBatch,
@@ -60,12 +58,9 @@ from wire.messages import (
     SensorState,
     TaskState,
 )
-from wire.settings import SettingsError
 from wire.units import Realm
 
 READ_LIMIT = 400                    # arrivals in one step, so that a question is answered during a long catch-up
-POLL_MS = 100                       # looks at the inbox this often even when no notice comes
-DELTA_EVERY_NS = 100_000_000
 COMMIT_EVERY_NS = 500_000_000       # of contacts and places alone
 COASTING_SHOWN_EVERY_NS = NS_PER_S
 KEPT_ENDED_NS = 120 * NS_PER_S      # an ended contact stays in the picture so long
@@ -437,104 +432,3 @@ class Mind:
         self._questions.close()
         if self._inbox is not None:
             self._inbox.close()
-
-
-class MindServer:
-    """The mind's sockets: woken by the inbox, asked by the web server, heard by whoever listens to the feed."""
-
-    def __init__(self, settings: StationSettings, mind: Mind, clock: Clock) -> None:
-        self._mind = mind
-        self._clock = clock
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._notice = self._context.socket(zmq.SUB)
-        self._feed = self._context.socket(zmq.PUB)
-        self._ask = self._context.socket(zmq.ROUTER)
-        self._notice.conflate = True        # only the newest: it says that there is something, and the disk says what
-        self._notice.subscribe(b"")
-        self._notice.connect(settings.inbox_notice)
-        for socket, where in ((self._feed, settings.mind_feed), (self._ask, settings.mind_ask)):
-            try:
-                socket.bind(where)
-            except zmq.ZMQError as error:
-                self.close()
-                raise SettingsError(f"{settings.file}: data_dir: {where}: {error.strerror}") from None
-        self._poller = zmq.Poller()
-        self._poller.register(self._notice, zmq.POLLIN)
-        self._poller.register(self._ask, zmq.POLLIN)
-        self._decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
-        self._told_ns = 0
-        self._more = False
-        self._failing = ""
-
-    def turn(self) -> None:
-        """One round: wait for news or a question, think, commit, tell."""
-        events = dict(self._poller.poll(0 if self._more else self._wait_ms()))
-        if self._notice in events:
-            self._notice.recv()
-        try:
-            self._more = self._mind.read()
-            self._mind.pass_time()
-            self._mind.commit()
-            self._failing = ""
-        except sqlite3.Error as error:
-            # What was read stays in memory, and the next commit takes it along.
-            if self._failing != str(error):
-                _log.error("the disk takes no results: %s. Trying again; nothing is lost, it is all in inbox.db.", error)
-            self._failing = str(error)
-            self._more = False
-            self._mind.tell_unsaved()
-        if self._ask in events:
-            self._answer()
-        if self._clock.monotonic_ns() - self._told_ns >= DELTA_EVERY_NS:
-            delta = self._mind.delta()
-            if delta is not None:
-                self._told_ns = self._clock.monotonic_ns()
-                self._feed.send(msgspec.msgpack.encode(delta))
-
-    def _wait_ms(self) -> int:
-        due_ms = (DELTA_EVERY_NS - (self._clock.monotonic_ns() - self._told_ns)) // 1_000_000
-        return max(1, min(POLL_MS, due_ms)) if due_ms > 0 else POLL_MS
-
-    def _answer(self) -> None:
-        while True:
-            try:
-                *road, payload = self._ask.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            try:
-                self._ask.send_multipart([*road, msgspec.msgpack.encode(self._reply(payload))], zmq.NOBLOCK)
-            except zmq.ZMQError as error:
-                _log.debug("an answer was not sent: %s", error)
-
-    def _reply(self, payload: bytes) -> Answer:
-        try:
-            request = self._decoder.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return Refused(Sentence("ask.refused.not_understood", {}))
-        try:
-            return self._mind.answer(request)
-        except sqlite3.Error as error:
-            _log.error("a decision could not be stored: %s", error)
-            return Refused(Sentence("ask.refused.not_stored", {"error": str(error)}))
-
-    def close(self) -> None:
-        self._context.destroy(linger=0)
-
-
-def run_mind(settings: StationSettings, clock: Clock | None = None) -> int:
-    """The mind process. Returns 0 after SIGTERM or SIGINT."""
-    log_to_stderr()
-    stop = stop_on_signal()
-    clock = clock or WallClock()
-    settings.make_folders()
-    mind = Mind(settings, load_sector(settings.sector), clock)
-    server = MindServer(settings, mind, clock)
-    _log.info("thinking from arrival %d on, realm %s", mind.place, settings.realm.value)
-    try:
-        while not stop.is_set():
-            server.turn()
-        mind.commit(force=True)
-    finally:
-        server.close()
-        mind.close()
-    return 0
