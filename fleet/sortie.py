@@ -61,7 +61,7 @@ class Sortie:
         self._link, self._drone, self._sector, self._terms = link, drone, sector, terms
         self._clock, self._report = clock, report
         self._items: tuple[MissionItem, ...] = ()
-        self._boots = drone.boots
+        self._boots, self._connections = drone.boots, link.counts.connections
         self._last_preflight: Preflight | None = None
 
     async def fly(self) -> bool:
@@ -120,6 +120,8 @@ class Sortie:
         until_s = loop.time() + READY_WITHIN_S
         said_s = float("-inf")
         while True:
+            if (self._drone.boots, self._link.counts.connections) != (self._boots, self._connections):
+                raise SortieError("the drone or its link was interrupted before take-off: what it holds has to be read anew")
             now = preflight(self._drone, self.plan, needs, self._sector.frame, self._clock.utc_ns())
             before = self._last_preflight
             changed = before is None or [i.state for i in before.items] != [i.state for i in now.items]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +77,7 @@ def test_a_plan_that_passed_never_comes_nearer_the_border_than_the_buffer(
         return
     home = sector.frame.point(HOME)
     path = [home, *[sector.frame.point(w.position) for w in plan.waypoints], home]
-    for a, b in zip(path, path[1:], strict=False):
+    for a, b in itertools.pairwise(path):
         on_leg = dense(np.asarray(a), np.asarray(b))
         ways_home = np.vstack([on_leg, *[dense(p, home, 8) for p in on_leg[::3]]])
         assert border_distance_m(ways_home, sector).min() >= sector.border_buffer_m - 0.01
@@ -92,7 +93,7 @@ def test_a_plan_refused_for_the_border_really_comes_too_near(sector: Sector, poi
     plan = plan_over(sector, points)
     home = sector.frame.point(HOME)
     path = [home, *[np.asarray(p) for p in points], home]
-    legs = np.vstack([dense(np.asarray(a), np.asarray(b), 40) for a, b in zip(path, path[1:], strict=False)])
+    legs = np.vstack([dense(np.asarray(a), np.asarray(b), 40) for a, b in itertools.pairwise(path)])
     ways = np.vstack([legs, *[dense(p, home, 20) for p in legs[::4]]])
     if sector.border.signed_distance_m(ways).min() < sector.border_buffer_m + 60.0:
         return

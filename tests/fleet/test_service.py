@@ -1,0 +1,262 @@
+"""The fleet service as a process, against simulated autopilots as processes; what it told is read from its outbox."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wire.codec import decode_envelope
+from wire.keys import NodeKind, make_node_key, make_station_key, write_private
+from wire.messages import CheckResult, DroneTelemetry, LinkState, Plan, Preflight, PreflightState, TaskPhase, TaskState
+from wire.units import Realm
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FLEET = """
+key = "node.key"
+sector = "{sector}"
+data_dir = "data"
+heartbeat_s = {heartbeat_s}
+
+[station]
+endpoint = "tcp://127.0.0.1:{station}"
+public_key = '{station_key}'
+
+[[drones]]
+id = "drone-1"
+connection = "{connection}"
+home = [16.62225, 106.60230]
+{drone}
+
+[[patrols]]
+drone = "drone-1"
+corridor = "khe-da"
+height_m = 20.0
+reach_m = 150.0
+launch = "{launch}"
+"""
+
+
+class Service:
+    """A running fleet service and what it has put into its outbox."""
+
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
+        self.folder, self.process = folder, process
+
+    def said(self, kind: type) -> list[Any]:
+        path = self.folder / "data/outbox.db"
+        if not path.exists():
+            return []
+        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            rows = db.execute("select data from queue order by boot, sequence").fetchall()
+        except sqlite3.OperationalError:
+            return []
+        finally:
+            db.close()
+        bodies = [decode_envelope(row[0]).body for row in rows]
+        return [b for b in bodies if isinstance(b, kind)]
+
+    def phases(self) -> list[TaskPhase]:
+        return [t.phase for t in self.said(TaskState)]
+
+    def wait(self, holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not holds():
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.1)
+
+    def log(self) -> str:
+        return (self.folder / "fleet.log").read_text()
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=20)
+
+
+@pytest.fixture
+def start_service(tmp_path: Path, environment: dict[str, str], free_port: int) -> Iterator[Callable[..., Service]]:
+    started: list[Service] = []
+
+    def start(
+        connection: str, *, realm: Realm = Realm.TRAINING, heartbeat_s: float = 0.05, drone: str = "", launch: str = "auto",
+        kind: NodeKind = NodeKind.FLEET,
+    ) -> Service:
+        if not (tmp_path / "node.key").exists():
+            write_private(tmp_path / "node.key", make_node_key("fleet", kind, realm))
+        (tmp_path / "fleet.toml").write_text(
+            FLEET.format(
+                sector=ROOT / "configs/sectors/laobao/sector.toml", station=free_port, heartbeat_s=heartbeat_s, launch=launch,
+                station_key=make_station_key(realm).public, connection=connection, drone=drone,
+            )
+        )
+        with (tmp_path / "fleet.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "ground_station.py", "fleet", "--config", str(tmp_path / "fleet.toml")], cwd=ROOT,
+                env=environment, stdout=log, stderr=log,
+            )
+        started.append(Service(tmp_path, process))
+        return started[-1]
+
+    yield start
+    for service in started:
+        if service.process.poll() is None:
+            service.process.kill()
+            service.process.wait()
+
+
+FLOWN = [
+    TaskPhase.CREATED, TaskPhase.SENT, TaskPhase.RECEIVED, TaskPhase.ACCEPTED, TaskPhase.EXECUTING, TaskPhase.DONE,
+]
+
+
+@pytest.mark.slow
+def test_a_whole_sortie_from_plan_to_landing(
+    start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
+) -> None:
+    autopilot = start_autopilot(speedup=10.0, settle_s=41.0)
+    service = start_service(autopilot.connection())
+    service.wait(lambda: TaskPhase.DONE in service.phases() or TaskPhase.FAILED in service.phases())
+    assert service.phases() == FLOWN
+    (plan,) = service.said(Plan)
+    (check,) = service.said(CheckResult)
+    assert check.passed and check.smallest_border_distance_m >= 150.0
+    assert plan.hardware_id == "a1b2c3" and plan.system_id == 1
+    preflights = service.said(Preflight)
+    assert preflights[0].state is PreflightState.RUNNING, "it had to wait for the position estimate"
+    assert preflights[-1].state is PreflightState.PASS
+    service.wait(lambda: not service.said(DroneTelemetry)[-1].armed, 5.0)
+    telemetry = [t for t in service.said(DroneTelemetry) if t.position is not None]
+    assert max(t.height_above_home_m for t in telemetry) == pytest.approx(20.0, abs=1.5)
+    west = min(t.position.lon_deg for t in telemetry)
+    assert 106.60230 - west == pytest.approx(150.0 / 106_600.0, abs=25.0 / 106_600.0)
+    assert all(t.simulated and t.link is LinkState.CONNECTED for t in telemetry)
+    assert {t.mode for t in telemetry} >= {"GUIDED", "AUTO"}
+    assert not telemetry[-1].armed
+    assert service.stop() == 0
+    assert "Traceback" not in service.log()
+
+
+@pytest.mark.slow
+def test_stopping_the_service_calls_the_drone_back_and_says_so(
+    start_autopilot: Callable[..., Any], start_service: Callable[..., Service], listening: Callable[..., Any]
+) -> None:
+    import asyncio
+
+    autopilot = start_autopilot(speedup=4.0)
+    service = start_service(autopilot.connection())
+    service.wait(lambda: TaskPhase.EXECUTING in service.phases())
+    time.sleep(1.0)
+    assert service.stop() == 0
+    last = service.said(TaskState)[-1]
+    assert last.phase is TaskPhase.CANCELLED and "mode RTL: accepted" in last.sentence
+
+    async def home() -> None:
+        async with listening(autopilot.connection(1)) as both:
+            deadline = time.monotonic() + 30
+            while both.drone.armed():
+                assert both.drone.mode() == "RTL"
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.1)
+
+    asyncio.run(home())
+
+
+@pytest.mark.slow
+def test_a_service_that_is_killed_leaves_a_drone_that_comes_home_and_a_new_one_waits_for_it(
+    start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
+) -> None:
+    autopilot = start_autopilot(speedup=6.0)
+    service = start_service(autopilot.connection())
+    service.wait(lambda: TaskPhase.EXECUTING in service.phases())
+    service.process.kill()
+    service.process.wait()
+    time.sleep(1.5)     # 9 s of the drone's time, over its station failsafe's 5
+    again = start_service(autopilot.connection())
+    again.wait(lambda: any(t.mode == "RTL" and t.armed for t in again.said(DroneTelemetry)))
+    again.wait(lambda: again.phases().count(TaskPhase.DONE) == 1)
+    assert again.phases() == [*FLOWN[:-1], *FLOWN]
+    assert "in the air already, in RTL" in again.log()
+    assert len({t.task_id for t in again.said(TaskState)}) == 2
+    assert again.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_drone_that_reboots_is_identified_again_and_flies(
+    start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
+) -> None:
+    """The process dies before take-off and comes back on the same port, as a drone does whose battery is changed."""
+    autopilot = start_autopilot(settle_s=150.0, speedup=10.0)
+    service = start_service(autopilot.connection())
+    service.wait(lambda: bool(service.said(Preflight)))
+    autopilot.process.kill()
+    autopilot.process.wait()
+    config = next(service.folder.glob("drone-1-*.toml"))
+    text = config.read_text().replace("ports = [0, 0]", f"ports = {autopilot.ports}").replace("settle_s = 150.0", "settle_s = 2.0")
+    config.write_text(text)
+    process = subprocess.Popen([sys.executable, "ground_station.py", "autopilot", "--config", str(config)], cwd=ROOT)
+    try:
+        service.wait(lambda: TaskPhase.DONE in service.phases(), 90.0)
+        assert "has to be read anew" in service.log()
+        assert service.stop() == 0
+    finally:
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+
+
+def test_a_live_station_does_not_command_a_simulated_drone(
+    start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
+) -> None:
+    autopilot = start_autopilot()
+    service = start_service(autopilot.connection(), realm=Realm.LIVE, launch="manual")
+    service.wait(lambda: bool([t for t in service.said(DroneTelemetry) if t.simulated]))
+    assert service.stop() == 0
+    assert service.phases() == []
+
+
+def test_another_aircraft_on_the_connection_is_not_commanded(
+    start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
+) -> None:
+    autopilot = start_autopilot(hardware_id="ffee")
+    service = start_service(autopilot.connection(), drone='hardware_id = "a1b2c3"')
+    service.wait(lambda: "it is not commanded" in service.log())
+    assert service.phases() == []
+    assert service.stop() == 0
+
+
+def test_no_drone_is_no_reason_to_die_and_telemetry_says_lost(start_service: Callable[..., Service]) -> None:
+    service = start_service("tcp:127.0.0.1:9")
+    service.wait(lambda: len(service.said(DroneTelemetry)) > 2)
+    telemetry = service.said(DroneTelemetry)[-1]
+    assert telemetry.link is LinkState.LOST and telemetry.position is None
+    assert "no connection" in service.log()
+    assert service.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"launch": "auto", "realm": Realm.LIVE}, 'patrols.0.launch: a live launch needs a person: "auto" is for simulated'),
+        ({"launch": "perhaps"}, 'patrols.0.launch: "perhaps": give "manual" or "auto"'),
+        ({"connection": "tcp:nowhere"}, 'drones.0.connection: "tcp:nowhere": give tcp:HOST:PORT'),
+        ({"drone": "endurance_s = 0.0"}, "drones.0.endurance_s: 0.0: seconds in the air"),
+        ({"drone": "colour = 3"}, "drones.0.colour"),
+        ({"kind": NodeKind.CAMERA}, 'key: a key of kind "camera"'),
+    ],
+)
+def test_bad_settings_are_one_line_with_file_line_and_key(
+    start_service: Callable[..., Service], change: dict[str, Any], words: str
+) -> None:
+    service = start_service(**{"connection": "tcp:127.0.0.1:5760", **change})
+    assert service.process.wait(timeout=20) == 2
+    lines = service.log().strip().splitlines()
+    assert len(lines) == 1 and words in lines[0] and "fleet.toml:" in lines[0], lines
