@@ -153,7 +153,8 @@ def _digest(number: int, at_ns: int, person: str, action: str, details: str, pre
 def _ensure_key(settings: StationSettings) -> Ed25519PrivateKey:
     path = settings.record_key
     if not path.exists():
-        if settings.record_db.exists():
+        # Looked at again: whoever made the record's file made the key before it.
+        if settings.record_db.exists() and not path.exists():
             raise SettingsError(
                 f"{path}: is gone, and the record it signs is not. Put the key back from the backup, or move the record "
                 "away."
@@ -162,17 +163,18 @@ def _ensure_key(settings: StationSettings) -> Ed25519PrivateKey:
         secret = made.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        public = made.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        if write_once(path, secret):
-            write_once(public_key_file(settings), public)
+        write_once(path, secret)
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: not a readable private key: {error}") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise SettingsError(f"{path}: not an Ed25519 key")
+    if not public_key_file(settings).exists():
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        write_once(public_key_file(settings), public)
     return key
 
 

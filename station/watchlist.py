@@ -293,7 +293,8 @@ def _next(db: sqlite3.Connection, table: str) -> int:
 def _ensure_key(settings: StationSettings) -> bytes:
     path = settings.watchlist_key
     if not path.exists():
-        if settings.watchlist_db.exists():
+        # Looked at again: whoever made the list's file made the key before it.
+        if settings.watchlist_db.exists() and not path.exists():
             raise SettingsError(
                 f"{path}: is gone, and the watchlist it opens is not. Put the key back from the backup, or move the list "
                 "away."
