@@ -1,0 +1,29 @@
+"""What several rooms' tests share: the real recording and weights where they are, and stand-ins that run anywhere."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("TRAILWATCH_TEST_DATA", ROOT.parent / "shared"))
+
+os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+
+
+@pytest.fixture(scope="session")
+def real_video():
+    """A recording of real people: 768 x 576, 10 frames/s, 795 frames."""
+    path = SHARED / "media/vtest.avi"
+    if not path.exists():
+        pytest.skip(f"needs the recording {path}; name its folder's parent with TRAILWATCH_TEST_DATA")
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_weights():
+    """The real YOLO11n with its 80 COCO classes."""
+    path = SHARED / "models/yolo11n.pt"
+    if not path.exists():
+        pytest.skip(f"needs the real weights {path}; name their folder's parent with TRAILWATCH_TEST_DATA")
+    return path
