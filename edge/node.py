@@ -132,8 +132,9 @@ class Node:
     def _sensor_report(self) -> SensorReport:
         at_ns = self._clock.utc_ns()
         return SensorReport(
-            sensor=self._sensor, at_ns=at_ns, position=self._setup.position, footprint=self._outline(at_ns), state=self._sight.state,
-            state_since_ns=self._sight.since_ns, simulated=self._source.simulated, detail=self._sight.detail,
+            sensor=self._sensor, at_ns=at_ns, position=self._setup.position, footprint=self._outline(at_ns),
+            state=self._sight.state, state_since_ns=self._sight.since_ns, detail=self._sight.detail,
+            simulated=self._source.simulated,
         )
 
     def _outline(self, at_ns: int) -> tuple[GroundPosition, ...]:

@@ -195,8 +195,7 @@ class Outbox:
             raise SettingsError(
                 f"{self._path}: schema version {found['schema']}, this program knows {SCHEMA_VERSION}: update Trailwatch"
             )
-        db.executescript(_SCHEMA)
-        db.execute("begin immediate")
+        db.executescript("begin immediate;" + _SCHEMA)      # one commit with the boot: no reader sees half a schema
         self.boot = int(meta.get("boot", "0")) + 1
         found["boot"] = str(self.boot)
         db.executemany("insert or replace into meta values (?, ?)", list(found.items()))

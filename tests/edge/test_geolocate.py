@@ -85,7 +85,7 @@ def test_projecting_a_geolocated_point_returns_its_pixel(yaw, pitch, roll, heigh
     np.testing.assert_allclose(project(ground, pose, LENS), [[x, y]], atol=0.01)
 
 
-def test_the_covariance_is_that_of_a_thousand_disturbed_cameras():
+def test_the_covariance_is_that_of_many_disturbed_cameras():
     """Monte Carlo: the pose really is moved, the pixel really shaken; the cloud's covariance is the predicted one."""
     rng = np.random.default_rng(1)
     sigma = PoseSigma(0.3, 0.2, 0.3, 0.2, 0.3)
@@ -94,7 +94,7 @@ def test_the_covariance_is_that_of_a_thousand_disturbed_cameras():
     foot = np.array([[500.0, 350.0]])
     predicted = geolocate(foot, camera(), PoseEstimate(pose, sigma, rates, time_sigma), FLAT).covariance_m2[0]
     cloud = []
-    for _ in range(1500):
+    for _ in range(700):
         dt = rng.normal(0, time_sigma)
         moved = Pose(
             rng.normal(0, sigma.position_m) + 3.0 * dt, rng.normal(0, sigma.position_m),
@@ -103,7 +103,7 @@ def test_the_covariance_is_that_of_a_thousand_disturbed_cameras():
         )
         one = geolocate(foot + rng.normal(0, 1.0, (1, 2)), camera(), PoseEstimate(moved, EXACT), FLAT)
         cloud.append(one.position_enu_m[0])
-    np.testing.assert_allclose(np.cov(np.array(cloud).T), predicted, rtol=0.15, atol=0.05)
+    np.testing.assert_allclose(np.cov(np.array(cloud).T), predicted, rtol=0.2, atol=0.05)
 
 
 def test_a_mast_is_not_refused_at_an_angle_at_which_a_drone_is():

@@ -1,0 +1,260 @@
+"""A node as a process: it sends what it sees, survives kill -9 without loss, and says in one line what is wrong."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from geofences.corridors import make_corridor_set
+from wire.codec import decode_envelope
+from wire.keys import NodeKind, make_node_key
+from wire.messages import (
+    Corridor,
+    DetectionBatch,
+    NodeHealth,
+    Order,
+    OrderAction,
+    OrderResult,
+    PlacementPoint,
+    SensorReport,
+    SensorState,
+    Snapshot,
+    TrackState,
+    TrackUpdate,
+)
+from wire.units import GroundPosition, Realm
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared"
+WEIGHTS = SHARED / "models/yolo11n.pt"
+VTEST = SHARED / "media/vtest.avi"
+
+# The real command line, with a detector that needs no weights.
+BLOCK_NODE = """
+    import importlib.util, sys
+    sys.path.insert(0, {root!r})
+    spec = importlib.util.spec_from_file_location("node_parts", {conftest!r})
+    parts = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(parts)
+    import edge.node
+    edge.node.UltralyticsDetector = parts.BlockDetector
+    edge.node.resolve_weights = lambda name, given: edge.node.Path(given or name)
+    import ground_station
+    sys.exit(ground_station.main(["edge", "--config", sys.argv[1]]))
+"""
+
+
+@pytest.fixture
+def start():
+    """Starts nodes; none outlives its test."""
+    started = []
+
+    def begin(config, blocks=True):
+        if blocks:
+            code = textwrap.dedent(BLOCK_NODE).format(root=str(ROOT), conftest=str(Path(__file__).with_name("conftest.py")))
+            command = [sys.executable, "-c", code, str(config)]
+        else:
+            command = [sys.executable, str(ROOT / "ground_station.py"), "edge", "--config", str(config)]
+        process = subprocess.Popen(command, cwd=config.parent, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def wait_for(condition, seconds=40.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def ledger(config):
+    with sqlite3.connect(f"file:{config.parent / 'node/outbox.db'}?mode=ro", uri=True) as db:
+        put, detections = db.execute("select messages_put, detections_put from ledger").fetchone()
+        waiting = [decode_envelope(data) for (data,) in db.execute("select data from queue")]
+    return put, detections, waiting
+
+
+def test_a_node_tells_what_it_sees_and_ends_cleanly(settings, station, start):
+    corridors = make_corridor_set("laobao", (Corridor("new", "New", (
+        GroundPosition(16.6205, 106.5930), GroundPosition(16.6205, 106.5950)), 100.0, 1),))
+    station.greeting = [corridors, Order("o-1", "gate-1", OrderAction.CLIP)]
+    config = settings()
+    node = start(config)
+    wait_for(lambda: any(b.corridors_version == corridors.version for b in station.bodies(DetectionBatch)))
+    wait_for(lambda: len(station.bodies(Snapshot)) >= 2 and len(station.bodies(NodeHealth)) >= 3)
+    node.send_signal(signal.SIGTERM)
+    assert node.wait(15) == 0
+    _, stderr = node.communicate()
+    assert "Traceback" not in stderr
+
+    batches = station.bodies(DetectionBatch)
+    assert all(isinstance(d.placement, PlacementPoint) for b in batches for d in b.detections)
+    assert {d.corridors for d in batches[0].detections} == {("khe-da",)}
+    assert {d.corridors for d in batches[-1].detections} == {("new",)}
+    assert any(d.confirmed for d in batches[-1].detections)
+    updates = station.bodies(TrackUpdate)
+    confirmed = {u.track for u in updates if u.state is TrackState.CONFIRMED}
+    assert confirmed == {u.track for u in updates if u.state is TrackState.ENDED}
+    assert {s.track for s in station.bodies(Snapshot)} <= confirmed
+    reports = station.bodies(SensorReport)
+    assert all(r.simulated for r in reports)
+    assert reports[0].state is SensorState.SEEING and len(reports[0].footprint) >= 4
+    health = station.bodies(NodeHealth)[-1]
+    assert health.problems == () and health.frames_in > 10
+    assert {"detect", "track", "place", "outbox"} <= set(station.bodies(NodeHealth)[1].stage_ms)
+    assert [(r.order_id, r.done) for r in station.bodies(OrderResult)] == [("o-1", False)]
+    assert ledger(config)[2] == []
+
+
+def test_a_node_killed_in_the_middle_loses_and_doubles_nothing(settings, station, start):
+    config = settings()
+    for _ in range(3):
+        before = len(station.received)
+        node = start(config)
+        wait_for(lambda before=before: len(station.received) > before + 25)
+        node.kill()
+        node.wait()
+    last = start(config)
+    wait_for(lambda: ledger(config)[2] == [] and any(e.boot == 4 for e in station.received))
+    last.send_signal(signal.SIGTERM)
+    assert last.wait(15) == 0
+    put, detections, waiting = ledger(config)
+    assert waiting == []
+    stored = {(e.node, e.boot, e.sequence): e for e in station.received}
+    assert len(stored) == put
+    assert sum(len(e.body.detections) for e in stored.values() if isinstance(e.body, DetectionBatch)) == detections
+    assert {e.boot for e in stored.values()} == {1, 2, 3, 4}
+
+
+def test_a_recording_that_ends_ends_the_node_with_everything_sent(settings, station, start):
+    config = settings([("loop = true", "loop = false")])
+    node = start(config)
+    assert node.wait(40) == 0
+    put, detections, waiting = ledger(config)
+    assert waiting == [] and len(station.received) == put
+    assert detections >= 50
+
+
+def test_a_video_that_vanishes_makes_the_sensor_blind_within_two_seconds(settings, station, start, video):
+    node = start(settings())
+    wait_for(lambda: station.bodies(DetectionBatch))
+    video.write_bytes(b"")
+    gone = time.monotonic()
+    wait_for(lambda: station.bodies(SensorReport)[-1].state is SensorState.BLIND)
+    assert time.monotonic() - gone < 6.0            # three seconds of recording were still to play
+    report = station.bodies(SensorReport)[-1]
+    assert "empty (0 bytes)" in report.detail
+    assert node.poll() is None
+
+
+def test_without_a_station_a_node_goes_on_seeing_and_keeps_all(settings, station, start):
+    config = settings([(station.endpoint, "tcp://127.0.0.1:9")])
+    node = start(config)
+    wait_for(lambda: "boot 1" in node.stderr.readline())        # its outbox is open
+    wait_for(lambda: len(ledger(config)[2]) > 30)
+    node.send_signal(signal.SIGTERM)
+    assert node.wait(15) == 0
+    _, detections, waiting = ledger(config)
+    assert sum(len(e.body.detections) for e in waiting if isinstance(e.body, DetectionBatch)) == detections > 0
+    health = [e.body for e in waiting if isinstance(e.body, NodeHealth)]
+    assert "is not reached" in health[-1].problems[0]
+
+
+def last_line(process):
+    _, stderr = process.communicate(timeout=60)
+    assert "Traceback" not in stderr
+    return stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda video: video.unlink(), "no such video file"),
+        (lambda video: video.write_bytes(b""), "empty (0 bytes)"),
+        (lambda video: video.write_bytes(b"no video" * 1000), "not a video that can be read"),
+    ],
+)
+def test_a_video_that_cannot_be_read_is_one_line_and_an_exit(settings, start, video, spoil, says):
+    config = settings()
+    spoil(video)
+    node = start(config)
+    line = last_line(node)
+    assert node.returncode == 2
+    assert line.startswith(f"{config}:") and "source.path" in line and says in line
+
+
+@pytest.mark.parametrize(
+    ("replaced", "says"),
+    [
+        ([('weights = ""', 'weights = "nowhere.pt"')], "there is no such file"),
+        ([('weights = ""', 'weights = "broken.pt"')], "not YOLO weights that can be loaded"),
+        ([("height_agl_m = 8.0", "height_agl_m = -3.0")], "stands above the ground"),
+        ([('key = "gate-1.key"', 'key = "walk.avi"')], "cannot be read"),
+        ([('public_key = "', 'public_key = "short')], "station.endpoint"),
+        ([("[camera]", "[camera")], "not valid TOML"),
+    ],
+)
+def test_what_is_wrong_with_the_settings_is_one_line_and_an_exit(settings, start, replaced, says):
+    config = settings(replaced)
+    (config.parent / "broken.pt").write_bytes(b"PK\x03\x04" + b"x" * 200_000)
+    blocks = "public_key" in replaced[0][0]         # needs to come as far as the uplink; the others never see a detector
+    node = start(config, blocks=blocks)
+    line = last_line(node)
+    assert node.returncode == 2
+    assert says in line and len(line) < 700
+
+
+def test_a_live_key_on_a_recording_is_refused(settings, start):
+    node = start(settings(key=make_node_key("gate-1", NodeKind.CAMERA, Realm.LIVE)), blocks=False)
+    assert "A recorded video is training" in last_line(node)
+    assert node.returncode == 2
+
+
+def test_a_picture_of_another_shape_is_refused(settings, start, video, tools):
+    tools.write_video(video, size=(320, 180))
+    node = start(settings())
+    assert "calibrated for 320 x 240" in last_line(node)
+    assert node.returncode == 2
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+@pytest.mark.skipif(not (WEIGHTS.exists() and VTEST.exists()), reason="needs ../shared: the real weights and vtest.avi")
+@pytest.mark.parametrize(("camera", "corridor"), [("camera-1", "khe-da"), ("camera-2", "ben-song")])
+def test_the_demos_cameras_see_real_people_inside_their_corridors(tmp_path, station, node_key, start, camera, corridor):
+    from geofences.sector import load_sector
+    from wire.keys import write_private
+
+    text = (ROOT / f"configs/demo/{camera}.toml").read_text(encoding="utf-8")
+    sector_file = ROOT / "configs/sectors/laobao/sector.toml"
+    for key, value in {
+        "key": "gate-1.key", "sector": str(sector_file), "data_dir": "node", "endpoint": station.endpoint,
+        "public_key": station.key.public, "path": str(VTEST), "weights": str(WEIGHTS),
+    }.items():
+        lines = [f"{key} = '{value}'" if line.startswith(f"{key} = ") else line for line in text.splitlines()]
+        text = "\n".join(lines)
+    config = tmp_path / "gate-1.toml"
+    config.write_text(text, encoding="utf-8")
+    write_private(tmp_path / "gate-1.key", node_key)
+    node = start(config, blocks=False)
+    wait_for(lambda: len(station.bodies(DetectionBatch)) >= 25, 90)
+    node.send_signal(signal.SIGTERM)
+    assert node.wait(20) == 0
+    detections = [d for b in station.bodies(DetectionBatch) for d in b.detections]
+    assert len(detections) > 100
+    assert sum(d.corridors == (corridor,) for d in detections) > 0.9 * len(detections)
+    sector = load_sector(sector_file)
+    places = [d.placement.position for d in detections if isinstance(d.placement, PlacementPoint)]
+    assert sector.border.signed_distance_m([sector.frame.point(p) for p in places]).min() > sector.border_buffer_m
+    assert sum(d.confirmed for d in detections) > 50

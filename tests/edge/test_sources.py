@@ -1,0 +1,176 @@
+"""Recordings play on whether or not anybody looks, and what cannot be read says so."""
+
+import random
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.sources import Frame, ReplaySource, RestartingSource, SourceError
+from wire.clock import SteppedClock, WallClock
+
+
+def number(frame):
+    """Which picture of write_video this is, by where its first block stands."""
+    return round((np.flatnonzero(frame.image[125, :, 0] > 200)[0] - 20) / 3)
+
+
+def test_every_frame_comes_in_order_at_its_own_rate(video):
+    clock = SteppedClock()
+    source = ReplaySource(video, clock, loop=False)
+    begin = clock.utc_ns()
+    frames = [source.grab(1.0) for _ in range(30)]
+    assert [number(f) for f in frames] == list(range(30))
+    assert [round((f.captured_ns - begin) / 1e8) for f in frames] == list(range(30))
+    assert source.grab(1.0) is None and source.ended
+    assert source.dropped == 0
+
+
+def test_late_frames_are_dropped_and_counted_and_never_queued(video):
+    clock = SteppedClock()
+    source = ReplaySource(video, clock, loop=False)
+    assert number(source.grab(1.0)) == 0
+    clock.advance(0.95)                         # ten frames were due meanwhile; the newest is the tenth
+    late = source.grab(1.0)
+    assert number(late) == 9
+    assert late.captured_ns == clock.utc_ns()
+    assert source.dropped == 8
+    assert number(source.grab(1.0)) == 10
+
+
+def test_a_lower_rate_takes_every_second_frame_and_calls_none_dropped(video):
+    source = ReplaySource(video, SteppedClock(), loop=False, max_fps=5.0)
+    assert [number(source.grab(1.0)) for _ in range(15)] == list(range(0, 30, 2))
+    assert source.dropped == 0
+
+
+def test_a_loop_begins_again_without_a_hole(video):
+    clock = SteppedClock()
+    source = ReplaySource(video, clock, loop=True)
+    frames = [source.grab(1.0) for _ in range(75)]
+    assert [number(f) for f in frames] == [i % 30 for i in range(75)]
+    assert np.ptp(np.diff([f.captured_ns for f in frames])) < 1e6
+    assert not source.ended and source.dropped == 0
+
+
+def test_waiting_is_never_longer_than_asked_for(video):
+    source = ReplaySource(video, WallClock(), loop=True, max_fps=1.0)
+    source.grab(1.0)
+    begin = time.monotonic()
+    assert source.grab(0.1) is None
+    assert time.monotonic() - begin < 0.3
+
+
+def test_a_replay_is_simulated_and_nothing_can_change_that(video, tmp_path):
+    cv2.imwrite(str(tmp_path / "one.png"), np.zeros((10, 10, 3), np.uint8))
+    assert ReplaySource(video, SteppedClock(), loop=True).simulated is True
+    assert ReplaySource(tmp_path, SteppedClock(), loop=True).simulated is True
+
+
+def test_a_folder_of_images_is_shown_by_name_and_a_broken_one_is_passed_over(tmp_path):
+    for i in (2, 0, 1, 3):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((10, 10, 3), 10 * i, np.uint8))
+    (tmp_path / "1.png").write_bytes(b"not a picture")
+    (tmp_path / "notes.txt").write_text("nor this")
+    source = ReplaySource(tmp_path, SteppedClock(), loop=False)
+    frames = []
+    while not source.ended:
+        frame = source.grab(1.0)
+        if frame is not None:
+            frames.append(int(frame.image[0, 0, 0]))
+    assert frames == [0, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "no such video"), (b"", "empty"), (b"\x00" * 5000, "not a video"),
+        (b"RIFF____AVI LIST" + b"x" * 500, "video|picture"),
+    ],
+)
+def test_what_is_not_a_video_is_refused_in_words(tmp_path, content, says):
+    path = tmp_path / "bad.avi"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SourceError, match=says):
+        ReplaySource(path, SteppedClock(), loop=False).grab(1.0)
+
+
+def test_an_empty_folder_is_refused_in_words(tmp_path):
+    with pytest.raises(SourceError, match="holds no image"):
+        ReplaySource(tmp_path, SteppedClock(), loop=False)
+
+
+@pytest.mark.parametrize("part", [0.5, 0.9])
+def test_a_truncated_video_gives_what_it_has_and_then_begins_again(video, part):
+    data = video.read_bytes()
+    video.write_bytes(data[: int(len(data) * part)])
+    source = ReplaySource(video, SteppedClock(), loop=True)
+    numbers = [number(source.grab(1.0)) for _ in range(60)]
+    assert numbers[:10] == list(range(10))
+    assert numbers.count(0) >= 2
+
+
+class Camera:
+    """A source that can fail; it stands for an RTSP camera, which step by step can."""
+
+    simulated, ended = False, False
+
+    def __init__(self, clock, frames=10**9, fails=False):
+        self.clock, self.left, self.fails, self.dropped, self.closed = clock, frames, fails, 0, False
+
+    def grab(self, timeout_s):
+        if self.fails:
+            raise SourceError("the plug is out")
+        self.clock.sleep(min(timeout_s, 0.2))
+        if self.left <= 0:
+            return None
+        self.left -= 1
+        return Frame(np.zeros((4, 4, 3), np.uint8), self.clock.utc_ns())
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_source_without_a_frame_for_20_s_is_closed_and_opened_again():
+    clock = SteppedClock()
+    first, second = Camera(clock, frames=3), Camera(clock)
+    source = RestartingSource(first, lambda: second, clock)
+    grabbed = [source.grab(0.2) for _ in range(102)]
+    assert [f is not None for f in grabbed[:4]] == [True, True, True, False]
+    assert not first.closed
+    while source.restarts == 0:
+        source.grab(0.2)
+    assert first.closed
+    assert clock.monotonic_ns() / 1e9 == pytest.approx(0.6 + 20 + 1, abs=1.5)
+    assert source.grab(0.2) is not None
+
+
+def test_restarts_back_off_with_jitter_and_a_frame_ends_that():
+    waits = set()
+    for seed in range(5):
+        clock = SteppedClock()
+        times = []
+
+        def make(clock=clock, times=times):
+            times.append(clock.monotonic_ns() / 1e9)
+            if len(times) < 8:
+                raise SourceError("nobody there")
+            return Camera(clock)
+
+        source = RestartingSource(Camera(clock, fails=True), make, clock, chance=random.Random(seed))
+        while source.grab(0.25) is None:
+            pass
+        gaps = np.diff(times)
+        assert gaps[4] > 2 * gaps[0] and gaps.max() <= 45.0
+        waits.add(round(gaps[0], 3))
+        assert source.complaint == ""
+    assert len(waits) == 5
+
+
+def test_while_it_waits_a_source_says_why(video):
+    clock = SteppedClock()
+    source = RestartingSource(Camera(clock, fails=True), lambda: Camera(clock), clock)
+    assert source.grab(0.2) is None
+    assert source.complaint == "the plug is out"

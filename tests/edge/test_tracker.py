@@ -1,0 +1,98 @@
+"""A track keeps its number, is believed after three good looks, and is told to have ended."""
+
+import numpy as np
+
+from edge.detector import CLASSES, Found
+from edge.tracker import HITS_LEAST, LOST_FRAMES, Tracker
+from wire.messages import TrackState
+from wire.units import ObjectClass
+
+PERSON, TRUCK = CLASSES.index(ObjectClass.PERSON), CLASSES.index(ObjectClass.TRUCK)
+
+
+def found(*objects):
+    """Each object: x, score, class."""
+    boxes = np.array([[x, 100.0, x + 30, 190.0] for x, _, _ in objects]).reshape(-1, 4)
+    return Found(boxes, np.array([s for _, s, _ in objects], float), np.array([c for *_, c in objects], np.int64))
+
+
+def run(tracker, frames, begin=0):
+    return [tracker.update(f, (begin + i) * 200_000_000) for i, f in enumerate(frames)]
+
+
+def test_two_walkers_keep_their_numbers_while_they_walk():
+    tracker = Tracker("gate-1", 0.4)
+    seen = run(tracker, [found((100 + 4 * i, 0.8, PERSON), (400 - 4 * i, 0.8, PERSON)) for i in range(30)])
+    for tracked in seen[1:]:
+        assert sorted(tracked.ids) == sorted(seen[1].ids) and len(tracked.ids) == 2
+    left = [t.ids[np.argmin(t.boxes[:, 0])] for t in seen[1:30]]
+    assert len(set(left)) == 1
+
+
+def test_a_track_is_confirmed_at_the_third_hit_and_told_once():
+    tracker = Tracker("gate-1", 0.4)
+    seen = run(tracker, [found((100 + 2 * i, 0.8, PERSON)) for i in range(10)])
+    confirmed = [bool(t.confirmed.any()) for t in seen]
+    assert confirmed == [False] * (HITS_LEAST - 1) + [True] * (10 - HITS_LEAST + 1)
+    news = [u for t in seen for u in t.news]
+    assert len(news) == 1
+    assert (news[0].state, news[0].object_class, news[0].hits) == (TrackState.CONFIRMED, ObjectClass.PERSON, HITS_LEAST)
+
+
+def test_the_median_decides_so_one_bright_moment_confirms_nothing():
+    tracker = Tracker("gate-1", 0.5)
+    scores = [0.3, 0.9, 0.3, 0.3, 0.3, 0.3, 0.3]
+    seen = run(tracker, [found((100, s, PERSON)) for s in scores])
+    assert not any(t.confirmed.any() for t in seen)
+    seen = run(tracker, [found((100, 0.8, PERSON)) for _ in range(10)], begin=10)
+    assert seen[-1].confirmed.all()
+
+
+def test_boxes_and_scores_are_the_detectors_own_and_not_smoothed():
+    tracker = Tracker("gate-1", 0.4)
+    frames = [found((100 + 5 * i + (i % 2), 0.6 + 0.01 * i, PERSON)) for i in range(8)]
+    for f, tracked in zip(frames, run(tracker, frames), strict=True):
+        if len(tracked.ids):
+            np.testing.assert_array_equal(tracked.boxes, f.boxes)
+            np.testing.assert_array_equal(tracked.scores, f.scores)
+            np.testing.assert_array_equal(tracked.foot_px, [[f.boxes[0, 0] + 15, 190.0]])
+
+
+def test_a_confirmed_track_that_is_gone_has_ended_and_one_that_hides_for_a_moment_has_not():
+    tracker = Tracker("gate-1", 0.4)
+    run(tracker, [found((100, 0.8, PERSON)) for _ in range(5)])
+    hidden = run(tracker, [found() for _ in range(LOST_FRAMES // 2)], begin=5)
+    assert not any(t.news for t in hidden)
+    back = run(tracker, [found((100, 0.8, PERSON)) for _ in range(3)], begin=15)
+    assert back[0].confirmed.all()
+    gone = run(tracker, [found() for _ in range(LOST_FRAMES + 3)], begin=20)
+    ended = [u for t in gone for u in t.news]
+    assert [u.state for u in ended] == [TrackState.ENDED]
+    assert ended[0].hits == 8
+    assert ended[0].last_ns == 17 * 200_000_000
+
+
+def test_a_track_that_was_never_believed_ends_without_a_word():
+    tracker = Tracker("gate-1", 0.9)
+    run(tracker, [found((100, 0.5, PERSON)) for _ in range(5)])
+    gone = run(tracker, [found() for _ in range(LOST_FRAMES + 3)], begin=5)
+    assert not any(t.news for t in gone)
+
+
+def test_numbers_are_not_given_twice():
+    tracker = Tracker("gate-1", 0.4)
+    ids = set()
+    for k in range(4):
+        seen = run(tracker, [found((100 + 3 * i, 0.8, PERSON)) for i in range(4)], begin=100 * k)
+        run(tracker, [found() for _ in range(LOST_FRAMES + 3)], begin=100 * k + 4)
+        ids.add(int(seen[-1].ids[0]))
+    assert len(ids) == 4
+
+
+def test_the_class_of_a_track_is_what_most_of_its_looks_said():
+    tracker = Tracker("gate-1", 0.4)
+    classes = [TRUCK, PERSON, TRUCK, TRUCK, PERSON, TRUCK]
+    run(tracker, [found((100, 0.8, c)) for c in classes])
+    ended = tracker.end_all()
+    assert [u.object_class for u in ended] == [ObjectClass.TRUCK]
+    assert tracker.end_all() == ()
