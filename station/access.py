@@ -92,11 +92,16 @@ PEOPLE = Schema("people", (_people_1,))
 class People:
     """people.db. Safe to use from several threads; argon2 runs outside the lock."""
 
-    def __init__(self, path: Path, realm: Realm, clock: Clock) -> None:
-        """Open or create. Raises StoreError when the file belongs to the other realm or cannot be used."""
+    def __init__(
+        self, path: Path, realm: Realm, clock: Clock, hasher: argon2.PasswordHasher | None = None
+    ) -> None:
+        """Open or create. hasher: argon2id as RFC 9106 recommends unless told.
+
+        Raises StoreError when the file belongs to the other realm or cannot be used.
+        """
         self._clock = clock
         self._lock = threading.Lock()
-        self._hasher = argon2.PasswordHasher()
+        self._hasher = hasher or argon2.PasswordHasher()
         self._conn = open_store(path, PEOPLE, realm, clock)
         self._nobody = self._hasher.hash(secrets.token_hex(16))
 
@@ -223,7 +228,8 @@ class People:
         """A fresh token; the lock is held and the transaction open. Sessions that have ended go on this occasion."""
         token = secrets.token_urlsafe(SESSION_TOKEN_BYTES)
         self._conn.execute(
-            "DELETE FROM sessions WHERE created_ns < ? OR used_ns < ?", [now - ABSOLUTE_S * NS_PER_S, now - IDLE_S * NS_PER_S]
+            "DELETE FROM sessions WHERE created_ns < ? OR used_ns < ?",
+            [now - ABSOLUTE_S * NS_PER_S, now - IDLE_S * NS_PER_S],
         )
         self._conn.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", [_digest(token), name, address, now, now])
         role, must, born = self._conn.execute(

@@ -75,6 +75,7 @@ class ContactState(msgspec.Struct):
     snapshot: str | None
     ended_ns: int | None
     merged_into: int | None
+    absorbed: list[int] = []
 
 
 @dataclass(slots=True)
@@ -82,8 +83,8 @@ class Contact:
     """A contact as fusion works on it.
 
     votes: sum of detection scores by class. tracks: "node/boot/sensor/track" to the last capture time. apart: numbers of
-    contacts that one sensor saw beside this one in a single frame. last_received_ns: when its newest detection reached the
-    station. ended_ns: station time; None while it may be seen again.
+    contacts that one sensor saw beside this one in a single frame. absorbed: of those merged into this one.
+    last_received_ns: when its newest detection reached the station. ended_ns: station time; None while it may be seen again.
     """
 
     number: int
@@ -107,12 +108,18 @@ class Contact:
     snapshot: str | None = None
     ended_ns: int | None = None
     merged_into: int | None = None
+    absorbed: list[int] = field(default_factory=list)
     trail_m: Array = field(default_factory=lambda: np.full(2, np.inf))      # where the last trail point is
     fresh_trail: list[TrailPoint] = field(default_factory=list)             # not yet on the disk
 
     @property
     def id(self) -> str:
         return contact_id(self.number)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Its own id, and those of the contacts that it has absorbed."""
+        return (self.id, *(contact_id(n) for n in self.absorbed))
 
     @property
     def motion(self) -> Motion:
@@ -144,7 +151,7 @@ class Contact:
             self.number, self.group, e.mean.tolist(), e.covariance.ravel().tolist(), e.at_ns, self.first_seen_ns,
             self.last_seen_ns, self.last_received_ns, self.detections, self.score_sum, self.simulated, self.votes,
             self.plates, self.sights, self.tracks, sorted(self.apart), self.why, self.visits, list(self.corridors),
-            self.snapshot, self.ended_ns, self.merged_into,
+            self.snapshot, self.ended_ns, self.merged_into, self.absorbed,
         )
 
 
@@ -154,6 +161,7 @@ def contact_from(s: ContactState, trail: list[TrailPoint]) -> Contact:
         s.number, s.group, Estimate(np.array(s.mean), np.array(s.covariance).reshape(4, 4), s.at_ns), s.first_seen_ns,
         s.last_seen_ns, s.last_received_ns, s.simulated, s.detections, s.score_sum, s.votes, s.plates, s.sights, s.tracks,
         set(s.apart), s.why, trail, s.visits, tuple(s.corridors), s.snapshot, s.ended_ns, s.merged_into,
+        s.absorbed,
     )
 
 

@@ -301,6 +301,7 @@ class Fusion:
             self._by_track[track] = older.number
         for corridor, visit in younger.visits.items():
             older.visits.setdefault(corridor, visit)
+        older.absorbed += [younger.number, *younger.absorbed]
         older.apart |= younger.apart - {older.number}
         older.snapshot = older.snapshot or younger.snapshot
         older.first_seen_ns = min(older.first_seen_ns, younger.first_seen_ns)

@@ -42,6 +42,8 @@ IDLE_POLL_MS = 250
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5_000, 15_000      # a half-open connection is dropped after the second
 RECEIVE_QUEUE_MESSAGES = 500        # of one peer, in memory; beyond that TCP holds it back
 GREETED_LIMIT = 10_000
+COUNTS_EVERY_NS = NS_PER_S          # refused connections alone are no reason to wear the disk
+SAID_EVERY_NS = 60 * NS_PER_S       # the same refusal of the same node goes to the log no more often
 
 _log = logging.getLogger("trailwatch.inbox")
 
@@ -73,6 +75,7 @@ class Inbox:
         self._batch = Batch()
         self._failing = ""
         self._looked_ns = 0
+        self._said_ns: dict[tuple[str, str], int] = {}
         self._greeted: OrderedDict[tuple[bytes, int], None] = OrderedDict()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._zap = open_zap(self._context)
@@ -126,17 +129,17 @@ class Inbox:
         self._allowed_tick()
         batch = self._batch
         if batch and (
-            self._clock.monotonic_ns() - batch.since_ns >= COMMIT_EVERY_NS
-            or len(batch.messages) >= BATCH_LIMIT_MESSAGES
-            or batch.size >= BATCH_LIMIT_BYTES
+            self._left_ns() <= 0 or len(batch.messages) >= BATCH_LIMIT_MESSAGES or batch.size >= BATCH_LIMIT_BYTES
         ):
             self.commit()
 
+    def _left_ns(self) -> int:
+        """Until the batch is due."""
+        owed = self._batch.messages or self._batch.refusals
+        return self._batch.since_ns + (COMMIT_EVERY_NS if owed else COUNTS_EVERY_NS) - self._clock.monotonic_ns()
+
     def _wait_ms(self) -> int:
-        if not self._batch:
-            return IDLE_POLL_MS
-        left_ns = COMMIT_EVERY_NS - (self._clock.monotonic_ns() - self._batch.since_ns)
-        return max(0, -(-left_ns // 1_000_000))
+        return min(IDLE_POLL_MS, max(0, -(-self._left_ns() // 1_000_000))) if self._batch else IDLE_POLL_MS
 
     def _allowed_tick(self) -> None:
         now_ns = self._clock.monotonic_ns()
@@ -155,7 +158,6 @@ class Inbox:
             reply, refused = answer_zap(request, self._allowed)
             self._zap.send_multipart(reply)
             if refused is not None:
-                _log.warning("a node with the unknown key %s was refused", refused)
                 self._count("unknown_key", "", f"key {refused}")
 
     def _receive(self) -> None:
@@ -187,7 +189,7 @@ class Inbox:
             except RefusedError as error:
                 self._refuse(peer, sender.node, Refusal(*identity_of(data), str(error)[:TEXT_LIMIT]), error.reason)
                 continue
-            self._begin()
+            self._begin(owed=True)
             self._batch.messages.append((peer, sender, admitted, data, received_ns))
             self._batch.size += len(data)
             boot = admitted.envelope.boot
@@ -203,18 +205,25 @@ class Inbox:
         return self._allowed.by_key(str(public))
 
     def _refuse(self, peer: bytes, node: str, refusal: Refusal, reason: str) -> None:
+        self._begin(owed=True)
         self._count(reason, node, refusal.reason)
         self._batch.refusals.append((peer, refusal))
 
     def _count(self, reason: str, node: str, detail: str) -> None:
-        self._begin()
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._said_ns.get((reason, node), -SAID_EVERY_NS) >= SAID_EVERY_NS:
+            self._said_ns[(reason, node)] = now_ns
+            _log.warning("refused (%s) from %s: %s", reason, node or "an unknown node", detail)
+        self._begin(owed=False)
         self._batch.counted[(reason, node)] += 1
         self._batch.details[(reason, node)] = detail
         self._batch.size += 200
 
-    def _begin(self) -> None:
-        if not self._batch:
-            self._batch.since_ns = self._clock.monotonic_ns()
+    def _begin(self, owed: bool) -> None:
+        """Start the time of a batch; it starts anew with the first message that is owed an answer."""
+        batch = self._batch
+        if not batch or (owed and not (batch.messages or batch.refusals)):
+            batch.since_ns = self._clock.monotonic_ns()
 
     # ------------------------------------------------------------------------------------------- to the disk, and back
 

@@ -124,7 +124,14 @@ class Mind:
             (self.place, READ_LIMIT),
         ).fetchall()
         for row in rows:
-            self._take(inbox, *row)
+            try:
+                self._take(inbox, *row)
+            except sqlite3.Error:
+                raise
+            except Exception:  # noqa: BLE001 - see below
+                # Whatever it is, the same arrival would end the next start as well, and the station would raise no alarm
+                # any more. Said with all there is to find the fault; everything after it is judged.
+                _log.exception("arrival %d of node %s could not be judged; going on without it", row[0], row[1])
             self.place = int(row[0])
         self._questions.ask(self._fusion, self._desk, self._clock.utc_ns())
         return len(rows) == READ_LIMIT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,7 @@ from station.picture import MatchState, Sentence
 from station.record import Record
 from station.rules import AlarmDesk
 from station.settings import StationSettings
+from station.store import StoreError
 from station.subjects import PRIORITY, Report, Subject
 from station.watchlist import Watchlist
 from wire.clock import NS_PER_S, Clock
@@ -24,6 +26,8 @@ LIST_CHECKED_EVERY_NS = NS_PER_S
 PARTY_RADIUS_M = 15.0
 DECIDED_SHOWN_NS = 3600 * NS_PER_S
 YES_NEEDED_GRAVE, YES_NEEDED = 2, 1
+
+_log = logging.getLogger("trailwatch.mind")
 
 
 class Questions:
@@ -106,9 +110,15 @@ class Questions:
         self._watchlist.close()
 
     def _read_list(self) -> None:
-        self._subjects = [s for s in self._watchlist.subjects() if s.approved_by is not None]
+        try:
+            subjects, reports = self._watchlist.subjects(), self._watchlist.reports()
+        except StoreError as error:
+            # Somebody has tampered with the list; that must not stop the alarms of the corridors.
+            _log.error("%s Going on with the list of before, of %d subjects.", error, len(self._subjects))
+            return
+        self._subjects = [s for s in subjects if s.approved_by is not None]
         self._reports = {}
-        for report in self._watchlist.reports():
+        for report in reports:
             self._reports.setdefault(report.subject, []).append(report)
         self._plates = {
             canonical_plate(p) for s in self._subjects for p in (*s.plates, *(v.plate for v in s.vehicles))
@@ -120,7 +130,7 @@ class Questions:
             return
         around: Circumstances | None = None
         for subject in self._subjects:
-            if (subject.id, contact.id) in self._asked or not subject.matches_at(now_ns):
+            if any((subject.id, i) in self._asked for i in contact.ids) or not subject.matches_at(now_ns):
                 continue
             reports = self._reports.get(subject.id, [])
             if not reports and not has_plate:

@@ -11,8 +11,7 @@ import socket
 import sqlite3
 import ssl
 from collections.abc import AsyncIterator
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any
 
 import anyio.to_thread
 import msgspec
@@ -22,42 +21,38 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from geofences.sector import load_sector
 from station.access import ABSOLUTE_S, WHO_DECIDES, AccessError, People, Role, Session, open_people
 from station.feed import Feed, MindSilentError, following
 from station.geography import draw_geography
-from station.picture import AlarmState, ChangeAlarm, DecideMatch, MatchState, Refused, Sentence
+from station.guard import (
+    RefusedRequest,
+    SecurityHeaders,
+    address_of,
+    answer_json,
+    check_origin,
+    check_reason,
+    is_own_origin,
+    read_body,
+    show_fault,
+    show_problem,
+)
+from station.picture import AlarmState, ChangeAlarm, DecideMatch, MatchState, MatchView, Refused, Sentence
 from station.settings import StationSettings
 from station.shelf import STATIC, Shelf
 from station.store import INBOX, StoreError, open_reader, read_snapshot
+from station.subjects import Category
+from station.watchlist import WatchlistError, look_at_subject
 from wire.clock import Clock, WallClock
 from wire.settings import refuse
 
-BODY_LIMIT_BYTES = 16 * 1024
-REASON_LIMIT = 500
 HASHERS = 2                     # passwords checked at the same moment: each takes 64 MB and a core
 SESSION_CHECK_S = 20.0          # an open feed looks this often whether its session still lasts
 SHUTDOWN_S = 3
-SECURITY_HEADERS = {
-    # Nothing but our own files, no inline script, no eval; MapLibre's worker is a file of ours. blob: and data: are
-    # pictures that scripts draw (map symbols) and that MapLibre's own style sheet holds.
-    "content-security-policy": (
-        "default-src 'self'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-        "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=(), usb=()",
-}
-
 log = logging.getLogger("trailwatch.web")
-T = TypeVar("T")
 
 
 class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,16 +86,14 @@ class Me(msgspec.Struct, frozen=True):
     realm: str
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """Why a request was refused, in a sentence of the language files."""
+class OpenedMatch(msgspec.Struct, frozen=True):
+    """A match with what its subject's record tells an officer. The look was recorded before this was sent."""
 
-    says: Sentence
-
-
-class RefusedRequest(HTTPException):
-    def __init__(self, status: int, says: Sentence, retry_after_s: int = 0) -> None:
-        super().__init__(status, headers={"Retry-After": str(retry_after_s)} if retry_after_s else None)
-        self.says = says
+    match: MatchView
+    category: Category
+    label: str
+    reason: str
+    what_to_do: str
 
 
 class Web:
@@ -137,7 +130,8 @@ class Web:
             Route("/api/snapshots/{id}", self.snapshot),
             WebSocketRoute("/feed", self.feed),
         ]
-        app = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: _problem, 500: _fault})
+        handlers = {HTTPException: show_problem, 500: show_fault}
+        app = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers=handlers)
         return SecurityHeaders(app)
 
     @contextlib.asynccontextmanager
@@ -162,7 +156,7 @@ class Web:
 
     async def _changing(self, request: Request, *, may_be_new: bool = False, decides: bool = False) -> Session:
         """The session of a request that changes something: from our own page, with the session's second secret."""
-        _check_origin(request)
+        check_origin(request)
         session = await self._known(request, may_be_new=may_be_new)
         if not hmac.compare_digest(request.headers.get("x-csrf-token", "").encode(), session.csrf.encode()):
             raise RefusedRequest(403, Sentence("refused.csrf"))
@@ -185,31 +179,31 @@ class Web:
     def _me(self, session: Session) -> Response:
         p = session.person
         decides = p.role in WHO_DECIDES
-        return _json(Me(p.name, p.role, p.must_change_password, decides, session.csrf, self._settings.realm.value))
+        return answer_json(Me(p.name, p.role, p.must_change_password, decides, session.csrf, self._settings.realm.value))
 
     async def log_in(self, request: Request) -> Response:
-        _check_origin(request)
-        wanted = await _body(request, LoginRequest)
+        check_origin(request)
+        wanted = await read_body(request, LoginRequest)
         try:
             session = await anyio.to_thread.run_sync(
-                self._people.log_in, wanted.name, wanted.password, _address(request), limiter=self._hashers
+                self._people.log_in, wanted.name, wanted.password, address_of(request), limiter=self._hashers
             )
         except AccessError as error:
-            log.warning("refused login from %s: %s", _address(request), error)
+            log.warning("refused login from %s: %s", address_of(request), error)
             raise RefusedRequest(429 if error.retry_after_s else 401, error.says, error.retry_after_s) from None
         return self._with_cookie(self._me(session), session)
 
     async def log_out(self, request: Request) -> Response:
         session = await self._changing(request, may_be_new=True)
         await anyio.to_thread.run_sync(self._people.log_out, session.token)
-        return self._with_cookie(_json(None), None)
+        return self._with_cookie(answer_json(None), None)
 
     async def change_password(self, request: Request) -> Response:
         session = await self._changing(request, may_be_new=True)
-        wanted = await _body(request, PasswordRequest)
+        wanted = await read_body(request, PasswordRequest)
         try:
             fresh = await anyio.to_thread.run_sync(
-                self._people.change_password, session, wanted.old, wanted.new, _address(request), limiter=self._hashers
+                self._people.change_password, session, wanted.old, wanted.new, address_of(request), limiter=self._hashers
             )
         except AccessError as error:
             raise RefusedRequest(429 if error.retry_after_s else 400, error.says, error.retry_after_s) from None
@@ -218,7 +212,7 @@ class Web:
     async def me(self, request: Request) -> Response:
         """Null before the login: asking who one is, is no error."""
         session = await self._session(request)
-        return self._me(session) if session else _json(None)
+        return self._me(session) if session else answer_json(None)
 
     # ------------------------------------------------------------------------------------------------------ the page
 
@@ -240,12 +234,12 @@ class Web:
 
     async def picture(self, request: Request) -> Response:
         await self._known(request)
-        return _json(self._feed.picture())
+        return answer_json(self._feed.picture())
 
     async def figures(self, request: Request) -> Response:
         # Open before the password was changed: they say how the station runs, and nothing about anybody.
         await self._known(request, may_be_new=True)
-        return _json(self._feed.figures())
+        return answer_json(self._feed.figures())
 
     async def snapshot(self, request: Request) -> Response:
         await self._known(request)
@@ -275,20 +269,20 @@ class Web:
             raise RefusedRequest(503, Sentence("refused.mind_silent")) from None
         if isinstance(answer, Refused):
             raise RefusedRequest(409, answer.says)
-        return _json(None)
+        return answer_json(None)
 
     async def change_alarm(self, request: Request) -> Response:
         session = await self._changing(request, decides=True)
-        wanted = await _body(request, AlarmRequest)
-        _check_reason(wanted.reason)
+        wanted = await read_body(request, AlarmRequest)
+        check_reason(wanted.reason)
         return await self._ask_mind(
             ChangeAlarm(request.path_params["id"], wanted.to, session.person.name, wanted.reason.strip())
         )
 
     async def decide_match(self, request: Request) -> Response:
         session = await self._changing(request, decides=True)
-        wanted = await _body(request, MatchRequest)
-        _check_reason(wanted.reason)
+        wanted = await read_body(request, MatchRequest)
+        check_reason(wanted.reason)
         return await self._ask_mind(
             DecideMatch(request.path_params["id"], wanted.to, session.person.name, wanted.reason.strip())
         )
@@ -300,13 +294,19 @@ class Web:
         match = self._feed.match(request.path_params["id"])
         if match is None:
             raise RefusedRequest(404, Sentence("refused.no_such_match"))
-        return _json(match)
+        try:
+            subject = await anyio.to_thread.run_sync(
+                look_at_subject, self._settings, session.person.name, match.subject, f"match {match.id}", self._clock
+            )
+        except WatchlistError:
+            raise RefusedRequest(404, Sentence("refused.no_such_subject")) from None
+        return answer_json(OpenedMatch(match, subject.category, subject.label, subject.reason, subject.what_to_do))
 
     # ---------------------------------------------------------------------------------------------------- live feed
 
     async def feed(self, websocket: WebSocket) -> None:
         session = await self._session(websocket)
-        if not _own_origin(websocket) or session is None or session.person.must_change_password:
+        if not is_own_origin(websocket) or session is None or session.person.must_change_password:
             await websocket.close(code=4401)
             return
         await websocket.accept()
@@ -334,85 +334,6 @@ class Web:
                 if await anyio.to_thread.run_sync(self._people.session, token) is None:
                     await websocket.close(code=4401)
                     raise WebSocketDisconnect(4401) from None
-
-
-class SecurityHeaders:
-    """Adds the security headers to every answer, and no-store to what is not a file of the page's."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = message.setdefault("headers", [])
-                headers.extend((name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items())
-                if not any(name.lower() == b"cache-control" for name, _ in headers):
-                    headers.append((b"cache-control", b"no-store"))
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
-
-
-# ---------------------------------------------------------------------------------------------------- small questions
-
-
-def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
-
-
-async def _problem(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    says = error.says if isinstance(error, RefusedRequest) else Sentence("refused.http", {"status": error.status_code})
-    return Response(
-        msgspec.json.encode(Problem(says)),
-        status_code=error.status_code,
-        headers=dict(error.headers or {}),
-        media_type="application/json",
-    )
-
-
-async def _fault(_request: Request, error: Exception) -> Response:
-    log.error("a request failed: %r", error)
-    return Response(msgspec.json.encode(Problem(Sentence("refused.fault"))), status_code=500, media_type="application/json")
-
-
-async def _body(request: Request, kind: type[T]) -> T:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise RefusedRequest(415, Sentence("refused.http", {"status": 415}))
-    data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > BODY_LIMIT_BYTES:
-            raise RefusedRequest(413, Sentence("refused.http", {"status": 413}))
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise RefusedRequest(400, Sentence("refused.http", {"status": 400})) from None
-
-
-def _check_reason(reason: str) -> None:
-    if len(reason) > REASON_LIMIT:
-        raise RefusedRequest(400, Sentence("refused.reason_length", {"most": REASON_LIMIT}))
-
-
-def _own_origin(connection: HTTPConnection) -> bool:
-    """Whether the page that asks is ours: browsers name it in Origin for every POST and every WebSocket."""
-    origin = urlsplit(connection.headers.get("origin", ""))
-    return origin.netloc != "" and origin.netloc == connection.headers.get("host")
-
-
-def _check_origin(request: Request) -> None:
-    if "origin" in request.headers and not _own_origin(request):
-        raise RefusedRequest(403, Sentence("refused.origin"))
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
 
 
 # ---------------------------------------------------------------------------------------------------------- process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from itertools import pairwise
 
 from station.picture import (
     AlarmEventView,
@@ -38,10 +39,10 @@ from wire.messages import (
 )
 from wire.units import Covariance2, GroundPosition, HeightAgl, HeightMsl, ObjectClass, Position, Realm, TimeQuality
 
-KHE_DA = [(16.62115, 106.59110), (16.62090, 106.59260), (16.62060, 106.59390), (16.62075, 106.59560), (16.62180, 106.59760),
-          (16.62235, 106.59980), (16.62225, 106.60230)]
-BEN_SONG = [(16.60722, 106.60770), (16.60880, 106.60800), (16.61010, 106.60890), (16.61150, 106.60930), (16.61330, 106.60910),
-            (16.61500, 106.60960)]
+KHE_DA = [(16.62115, 106.59110), (16.62090, 106.59260), (16.62060, 106.59390), (16.62075, 106.59560),
+          (16.62180, 106.59760), (16.62235, 106.59980), (16.62225, 106.60230)]
+BEN_SONG = [(16.60722, 106.60770), (16.60880, 106.60800), (16.61010, 106.60890), (16.61150, 106.60930),
+            (16.61330, 106.60910), (16.61500, 106.60960)]
 S = 1_000_000_000
 M = 111_195.0       # metres a degree of latitude
 
@@ -49,10 +50,10 @@ M = 111_195.0       # metres a degree of latitude
 def along(line, fraction):
     """Point and heading (degrees) at a fraction of a line's length."""
     parts = []
-    for (a, b), (c, d) in zip(line, line[1:], strict=False):
+    for (a, b), (c, d) in pairwise(line):
         parts.append(math.hypot((c - a) * M, (d - b) * M * math.cos(math.radians(a))))
     left = fraction * sum(parts)
-    for ((a, b), (c, d)), length in zip(zip(line, line[1:], strict=False), parts, strict=True):
+    for ((a, b), (c, d)), length in zip(pairwise(line), parts, strict=True):
         if left <= length:
             f = left / length
             heading = math.degrees(math.atan2((d - b) * math.cos(math.radians(a)), c - a)) % 360
@@ -99,17 +100,18 @@ def contact(id_, line, fraction, now, *, kind=ObjectClass.PERSON, speed=1.3, age
 def alarm(id_, now, *, rule="corridor_entry", priority=1, state=AlarmState.ACTIVE, ago_s=14, says=None, contact_view=None,
           corridor="khe-da", sensor=None, match=None, snapshot=None, events=(), simulated=True):
     raised = now - ago_s * S
-    first = AlarmEventView(AlarmState.ACTIVE, raised, "", "")
+    first = AlarmEventView(AlarmState.ACTIVE, raised, "system", "")
     return AlarmView(
         id=id_, rule=rule, priority=priority, state=state, raised_ns=raised, says=says,
         contact=contact_view.id if contact_view else None, corridor=corridor, sensor=sensor, match=match,
         position=contact_view.position if contact_view else None, snapshot=snapshot, simulated=simulated,
-        events=(first, *events),
+        events=(first, *events), contacts=(contact_view.id,) if contact_view else (),
     )
 
 
 def corridor_entry(kind="person", corridor="Đường mòn Khe Đá"):
-    return Sentence("alarm.corridor_entry", {"object_class": kind, "corridor": corridor})
+    params = {"object_class": kind, "corridor": corridor, "corridor_id": "khe-da", "contact": "K-0412", "contacts": 1}
+    return Sentence("alarm.corridor_entry", params)
 
 
 def health(now, problems=()):
@@ -125,35 +127,39 @@ def scene(now=None, snapshots=(None, None, None)):
     now = now or time.time_ns()
     walkers = [
         contact("K-0412", KHE_DA, 0.31, now, sensors=("gate-1", "gate-2"), snapshot=snapshots[0],
-                why=(Sentence("merged.same_place", {"sensors": "gate-1, gate-2", "distance_m": 2.4, "sigmas": 1.1}),)),
+                why=(Sentence("contact.why.joined",
+                              {"sensor": "gate-2", "others": "gate-1", "distance_m": 2.4, "sigmas": 1.1}),)),
         contact("K-0413", KHE_DA, 0.29, now, aside=(-2, 7), score=0.81, snapshot=snapshots[0], border_m=396.0),
         contact("K-0409", KHE_DA, 0.64, now, age_s=5.4, state=ContactState.COASTING, border_m=774.0, cov=(38, 11, 22),
                 aside=(0, -6), score=0.72),
-        contact("K-0398", BEN_SONG, 0.44, now, age_s=24, state=ContactState.COASTING, corridors=("ben-song",), border_m=208.0,
-                cov=(160, -60, 120), sensors=("gate-2",), score=0.66),
+        contact("K-0398", BEN_SONG, 0.44, now, age_s=24, state=ContactState.COASTING, corridors=("ben-song",),
+                border_m=208.0, cov=(160, -60, 120), sensors=("gate-2",), score=0.66),
     ]
     lorry = contact("K-0415", BEN_SONG, 0.72, now, kind=ObjectClass.TRUCK, speed=5.2, sensors=("gate-2",),
                     corridors=("ben-song",), border_m=265.0, cov=(14, 3, 9), score=0.91, plate="74C-I23.45",
                     snapshot=snapshots[1], back=True, trail_s=40)
-    outside = contact("K-0416", KHE_DA, 0.86, now, kind=ObjectClass.MOTORCYCLE, aside=(60, 130), corridors=(), border_m=980.0,
-                      speed=6.0, score=0.58, trail_s=30)
+    outside = contact("K-0416", KHE_DA, 0.86, now, kind=ObjectClass.MOTORCYCLE, aside=(60, 130), corridors=(),
+                      border_m=980.0, speed=6.0, score=0.58, trail_s=30)
     match = MatchView(
-        id="M-31", contact="K-0415", subject="TL-2026-017", lane="enforcement", state=MatchState.QUESTION, asked_ns=now - 34 * S,
-        bits=15.1,
+        id="M-31", contact="K-0415", subject="TL-2026-017", lane="enforcement", state=MatchState.QUESTION,
+        asked_ns=now - 34 * S, bits=15.1,
         evidence=(
-            Evidence("plate", 14.2, Sentence("evidence.plate", {"listed": "74C-123.45", "read": "74C-I23.45"})),
-            Evidence("corridor", 1.6, Sentence("evidence.corridor", {"corridor": "Lối mòn Bến Sông"})),
-            Evidence("hour", -0.7, Sentence("evidence.hour", {"hour": "03:00"})),
+            Evidence("plate", 14.2, Sentence(
+                "match.evidence.plate_similar",
+                {"listed": "74C-123.45", "read": "74C-I23.45", "times": 9, "equivalents": 1})),
+            Evidence("corridor", 1.6, Sentence("match.evidence.corridor_agrees", {"corridor": "ben-song"})),
+            Evidence("hour", -0.7, Sentence("match.evidence.hour_differs", {"time": "04:08"})),
         ),
     )
     alarms = (
         alarm("A-0207", now, contact_view=walkers[0], says=corridor_entry(), snapshot=snapshots[0]),
-        alarm("A-0206", now, rule="watchlist_match", priority=1, contact_view=lorry, corridor="ben-song", match="M-31", ago_s=34,
-              says=Sentence("alarm.watchlist_match", {"object_class": "truck"}), snapshot=snapshots[1]),
+        alarm("A-0206", now, rule="watchlist_match", priority=1, contact_view=lorry, corridor="ben-song", match="M-31",
+              says=Sentence("alarm.watchlist_match", {"match": "M-31", "contact": "K-0415", "lane": "enforcement"}),
+              ago_s=34, snapshot=snapshots[1]),
         alarm("A-0205", now, priority=2, contact_view=walkers[3], corridor="ben-song", ago_s=129,
               says=corridor_entry(corridor="Lối mòn Bến Sông"), snapshot=snapshots[2]),
         alarm("A-0203", now, rule="sensor_blind", priority=2, corridor=None, sensor="gate-3", ago_s=610,
-              says=Sentence("alarm.sensor_blind", {"sensor": "gate-3"}), state=AlarmState.ACKNOWLEDGED,
+              says=Sentence("alarm.sensor_blind", {"sensor": "gate-3", "detail": ""}), state=AlarmState.ACKNOWLEDGED,
               events=(AlarmEventView(AlarmState.ACKNOWLEDGED, now - 560 * S, "lan", "Đã báo tổ kỹ thuật"),)),
         alarm("A-0198", now, contact_view=walkers[2], ago_s=1260, says=corridor_entry(), state=AlarmState.ACKNOWLEDGED,
               events=(AlarmEventView(AlarmState.ACKNOWLEDGED, now - 1245 * S, "lan", ""),), snapshot=snapshots[2]),
@@ -166,13 +172,15 @@ def scene(now=None, snapshots=(None, None, None)):
     for name, line, fraction, aside, heading, state in cameras:
         at = offset(along(line, fraction)[0], *aside)
         sensors.append(SensorView(
-            id=name, node=f"cam-{name[-1]}", position=Position(*at, HeightAgl(6.0)), footprint=wedge(at, heading), state=state,
-            state_since_ns=now - 700 * S, last_frame_ns=now - (640 * S if state is SensorState.BLIND else S // 8),
+            id=name, node=f"cam-{name[-1]}", position=Position(*at, HeightAgl(6.0)), footprint=wedge(at, heading),
+            state=state, state_since_ns=now - 700 * S,
+            last_frame_ns=now - (640 * S if state is SensorState.BLIND else S // 8),
             simulated=True, detail="no frame for 640 s" if state is SensorState.BLIND else "",
         ))
-    nodes = tuple(
+    cameras_nodes = [
         NodeView(f"cam-{i}", "camera", now - (S // 2 if i != 3 else 25 * S), i == 3, health(now)) for i in (1, 2, 3, 4)
-    ) + (NodeView("fleet", "fleet", now - S // 4, False, None),)
+    ]
+    nodes = (*cameras_nodes, NodeView("fleet", "fleet", now - S // 4, False, None))
     return Picture(
         realm=Realm.TRAINING, turn=0, at_ns=now, contacts=(*walkers, lorry, outside), alarms=alarms, matches=(match,),
         sensors=tuple(sensors), nodes=nodes, drones=(drone(now),),

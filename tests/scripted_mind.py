@@ -113,9 +113,10 @@ class ScriptedMind:
     def _change_alarm(self, request):
         alarm: AlarmView | None = self.values["alarms"].get(request.alarm)
         if alarm is None:
-            return Refused(Sentence("refused.no_such_alarm", {}))
+            return Refused(Sentence("alarm.refused.unknown", {"alarm": request.alarm}))
         if alarm.state is request.to:
-            return Refused(Sentence("refused.already_acknowledged", {"person": alarm.events[-1].person}))
+            return Refused(Sentence("alarm.refused.already", {
+                "state": alarm.state.value, "person": alarm.events[-1].person, "at_ns": alarm.events[-1].at_ns}))
         event = AlarmEventView(request.to, time.time_ns(), request.person, request.reason)
         self.say(alarms=(msgspec.structs.replace(alarm, state=AlarmState(request.to), events=(*alarm.events, event)),))
         return Done()
@@ -123,7 +124,7 @@ class ScriptedMind:
     def _decide_match(self, request):
         match: MatchView | None = self.values["matches"].get(request.match)
         if match is None or match.state is not MatchState.QUESTION:
-            return Refused(Sentence("refused.already_decided", {"person": "an"}))
+            return Refused(Sentence("match.refused.already", {"state": "rejected", "person": "an", "at_ns": time.time_ns()}))
         self.say(matches=(msgspec.structs.replace(match, state=request.to),))
         return Done()
 

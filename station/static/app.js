@@ -5,7 +5,7 @@ import { startDrawer } from "./drawer.js";
 import { startFeed } from "./feed.js";
 import { setOffset } from "./format.js";
 import { startKeys } from "./keys.js";
-import { loadLanguage, t } from "./language.js";
+import { loadLanguage, setNames, t } from "./language.js";
 import { startLegend } from "./legend.js";
 import { openMap } from "./map.js";
 import { startQueue } from "./queue.js";
@@ -20,6 +20,7 @@ async function start() {
   await loadLanguage();
   [state.me, state.geography] = await Promise.all([askLoggedIn("/api/me"), askLoggedIn("/api/geography")]);
   if (!state.me) { location.assign("/login"); return; }
+  setNames(state.geography.names);
   setOffset(state.geography.utc_offset_min);
   startStatus(element("status"), element("banner"));
   startQueue(element("queue"));

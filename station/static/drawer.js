@@ -4,9 +4,10 @@ import { cap, fact, make, priorityShape } from "./dom.js";
 import { ageText, borderText, degrees, metres, mgrs, timeElement } from "./format.js";
 import { axes } from "./ground.js";
 import { number, onLanguage, say, t } from "./language.js";
+import { decisionSection, personText, reasonText } from "./decision.js";
 import { matchSection } from "./match.js";
-import { acknowledge, change } from "./queue.js";
-import { alarmOf, isWaiting, now, on, select, selectedContact, state } from "./state.js";
+import { centreOnSelected } from "./map.js";
+import { alarmOf, now, on, select, selectedContact, state } from "./state.js";
 
 let root = null;
 const shown = new Map();        // section -> {key, element}
@@ -59,7 +60,7 @@ function alarmParts(id) {
     head(say(alarm.says), [alarm.id, t(`alarm_state.${alarm.state}`)].join(" · "), alarm.priority, alarm.simulated),
     snapshot(alarm.snapshot ?? contact?.snapshot ?? null),
     decision(alarm),
-    ...matchesOf(alarm.contact),
+    ...matchesOf(alarm.contact, alarm.match),
     contact ? contactFacts(contact) : alarm.position ? placeFacts(alarm) : null,
     alarm.sensor && state.sensors.has(alarm.sensor) ? sensorFacts(state.sensors.get(alarm.sensor)) : null,
     contact ? reasons(contact) : null,
@@ -82,8 +83,13 @@ function contactParts(id) {
   ];
 }
 
-function matchesOf(contact) {
-  return [...state.matches.values()].filter((m) => contact && m.contact === contact)
+function decision(alarm) {
+  if (!state.me?.decides || alarm.state === "closed") return null;
+  return section("decision", [alarm.id, alarm.state], () => decisionSection(alarm));
+}
+
+function matchesOf(contact, match = null) {
+  return [...state.matches.values()].filter((m) => m.id === match || (contact && m.contact === contact))
     .map((m) => section(`match-${m.id}`, m, () => matchSection(m)));
 }
 
@@ -91,22 +97,6 @@ function snapshot(id) {
   return section("snapshot", id, () => id
     ? make("figure", { class: "snapshot" }, make("img", { src: `/api/snapshots/${encodeURIComponent(id)}`, alt: t("snapshot.alt") }))
     : make("p", { class: "no-snapshot" }, t("snapshot.none")));
-}
-
-function decision(alarm) {
-  if (!state.me?.decides || alarm.state === "closed") return null;
-  return section("decision", [alarm.id, alarm.state], () => isWaiting(alarm)
-    ? make("div", { class: "decision" }, make("button", { class: "primary", type: "button", onclick: () => acknowledge(alarm.id) },
-      t("action.acknowledge"), cap("A")))
-    : closing(alarm));
-}
-
-function closing(alarm) {
-  const id = `reason-${alarm.id}`;
-  const reason = make("input", { id, class: "reason", maxlength: 300, placeholder: t("action.close_reason") });
-  const close = async () => { if (reason.value.trim()) await change(alarm.id, "closed", reason.value.trim()); else reason.focus(); };
-  return make("form", { class: "decision closing", onsubmit: (event) => { event.preventDefault(); close(); } },
-    make("label", { for: id }, t("action.close_label")), make("div", { class: "row" }, reason, make("button", { type: "submit" }, t("action.close"))));
 }
 
 function contactFacts(contact) {
@@ -120,7 +110,8 @@ function contactFacts(contact) {
     contact.plate ? fact(t("fact.plate"), make("span", { class: "plate" }, contact.plate)) : null,
     fact(t("fact.seen"), make("span", { class: age >= 10 ? "stale" : age >= 3 ? "dim" : "" }, t("age.ago", { age: ageText(age) })),
       make("span", { class: "aside" }, t("fact.since"), " ", timeElement(contact.first_seen_ns, now()))),
-    fact(t("fact.position"), make("span", { class: "mono" }, degrees(contact.position)), make("span", { class: "mono second" }, `MGRS ${mgrs(contact.position)}`)),
+    fact(t("fact.position"), make("span", { class: "mono" }, degrees(contact.position)), make("span", { class: "mono second" }, `MGRS ${mgrs(contact.position)}`),
+      make("button", { class: "quiet nearer", type: "button", onclick: centreOnSelected }, t("action.nearer"), cap("C"))),
     fact(t("fact.error"), t("fact.error_value", { major: metres(major), minor: metres(minor) })),
     fact(t("fact.border"), borderText(contact.border_m)),
     fact(t("fact.corridor"), contact.corridors.length ? contact.corridors.map((c) => state.geography.names[c] ?? c).join(", ") : t("fact.outside")),
@@ -144,7 +135,7 @@ function reasons(contact) {
 function history(alarm) {
   return section("history", alarm.events, () => make("section", { class: "history" }, make("h3", {}, t("drawer.history")),
     make("ol", {}, alarm.events.map((event) => make("li", {}, timeElement(event.at_ns, now()), make("span", {}, t(`alarm_state.${event.state}`),
-      event.person ? ` · ${event.person}` : "", event.reason ? make("q", {}, event.reason) : null))))));
+      ` · ${personText(event.person)}`, event.reason ? make("small", {}, reasonText(event)) : null))))));
 }
 
 function sensorFacts(sensor) {

@@ -1,9 +1,12 @@
 // Every text on the screen comes from language/*.json. Vietnamese first.
 
+import { clockText } from "./format.js";
+
 const LANGUAGES = ["vi", "en"];
 const REMEMBERED = "trailwatch.language";
 let texts = {};
 let current = "vi";
+let names = {};
 const listeners = [];
 
 function remembered() {
@@ -18,6 +21,9 @@ function preferred() {
 }
 
 export function language() { return current; }
+
+/** Names of corridors, by id. */
+export function setNames(byId) { names = byId; }
 
 export function onLanguage(listener) { listeners.push(listener); }
 
@@ -36,13 +42,16 @@ export async function otherLanguage() {
   await loadLanguage(next);
 }
 
-/** The text of a key. {name} takes a parameter, {name|class} looks its value up under "class.", {name|m} writes a number. */
+/** The text of a key. {name} takes a parameter, {name|class} looks its value up under "class.", {name|time} is a time of day,
+ *  {name|corridor} the name of a corridor. */
 export function t(key, parameters = {}) {
   const text = texts[key];
   if (text === undefined) return `[${key}]`;
   return text.replace(/\{(\w+)(?:\|(\w+))?\}/g, (_, name, how) => {
     const value = parameters[name];
     if (value === undefined || value === null) return "?";
+    if (how === "corridor") return String(value).split(", ").map((id) => names[id] ?? id).join(", ");
+    if (how === "time") return clockText(value / 1e6);
     if (how && texts[`${how}.${value}`] !== undefined) return texts[`${how}.${value}`];
     return typeof value === "number" ? number(value) : String(value);
   });

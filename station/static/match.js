@@ -16,6 +16,8 @@ export function matchSection(match) {
       make("span", { class: "bits total" }, t("match.bits", { bits: signed(match.bits) }))),
     make("ul", { class: "evidence" }, match.evidence.map(evidence)),
     instructions(match),
+    match.state === "question" && match.confirmed_by.length
+      ? make("p", { class: "match-answer" }, t("match.one_yes", { person: match.confirmed_by.join(", "), needed: match.needed })) : null,
     match.state === "question" ? answer(match) : make("p", { class: `match-answer ${match.state}` }, t(`match.${match.state}`)));
 }
 
@@ -36,6 +38,8 @@ function instructions(match) {
     try {
       const file = await askLoggedIn(`/api/matches/${encodeURIComponent(match.id)}`);
       box.replaceChildren(make("h4", {}, t("match.what_to_do")), make("p", {}, file.what_to_do || t("match.nothing_to_do")),
+        make("h4", {}, t("match.category")), make("p", {}, t(`category.${file.category}`)),
+        make("h4", {}, t("match.why_listed")), make("p", {}, file.reason),
         make("p", { class: "recorded" }, t("match.recorded")));
     } catch (error) {
       if (!error.says) throw error;

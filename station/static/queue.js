@@ -4,6 +4,7 @@ import { askLoggedIn } from "./api.js";
 import { cap, classGlyph, glyph, make, priorityShape } from "./dom.js";
 import { ageText, borderText, degrees, timeElement } from "./format.js";
 import { onLanguage, say, t } from "./language.js";
+import { personText, reasonText } from "./decision.js";
 import { announce, warn } from "./status.js";
 import { isWaiting, now, on, select, state, taken, waiting } from "./state.js";
 
@@ -72,7 +73,7 @@ function card(alarm) {
 
 function build(alarm, contact, chosen) {
   const open = isWaiting(alarm);
-  const last = alarm.events.at(-1);
+  const last = alarm.events.findLast((event) => event.state === alarm.state);
   const named = alarm.rule === "corridor_entry" || !alarm.corridor;       // its sentence names the corridor already
   const place = [named ? null : state.geography.names[alarm.corridor] ?? alarm.corridor, contact ? borderText(contact.border_m) : null].filter(Boolean).join(" · ");
   const classes = ["card", `p${alarm.priority}`, open ? "open" : "done", chosen ? "chosen" : ""].join(" ");
@@ -84,8 +85,9 @@ function build(alarm, contact, chosen) {
       place ? make("p", { class: "place" }, place) : null,
       alarm.position ? make("p", { class: "coordinates" }, degrees(alarm.position)) : null,
       make("p", { class: "when" }, timeElement(alarm.raised_ns, now()), make("span", { class: "age", "data-since": alarm.raised_ns },
-        ageText((now() - alarm.raised_ns / 1e6) / 1000)), alarm.simulated ? make("span", { class: "sim" }, "SIM") : null),
-      open ? null : make("p", { class: "by" }, t(`alarm_state.${alarm.state}_by`, { person: last.person, reason: last.reason }))),
+        ageText((now() - alarm.raised_ns / 1e6) / 1000)), alarm.contacts.length > 1 ? make("span", {}, t("queue.group", { n: alarm.contacts.length })) : null,
+        alarm.simulated ? make("span", { class: "sim" }, "SIM") : null),
+      open ? null : make("p", { class: "by" }, t(`alarm_state.${alarm.state}_by`, { person: personText(last.person), reason: reasonText(last) }))),
     open ? actions(alarm, chosen) : null);
 }
 

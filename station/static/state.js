@@ -75,7 +75,7 @@ function sorted(alarms) { return alarms.sort((a, b) => a.priority - b.priority |
 export function alarmOf(contactId) {
   let best = null;
   for (const alarm of state.alarms.values()) {
-    if (alarm.contact !== contactId || alarm.state === "closed") continue;
+    if (alarm.state === "closed" || !(alarm.contact === contactId || alarm.contacts.includes(contactId))) continue;
     if (!best || Number(isWaiting(alarm)) - Number(isWaiting(best)) > 0
       || (isWaiting(alarm) === isWaiting(best) && alarm.priority < best.priority)) best = alarm;
   }

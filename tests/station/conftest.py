@@ -228,3 +228,8 @@ def detection() -> Callable[..., Detection]:
 @pytest.fixture
 def frame() -> Callable[..., DetectionBatch]:
     return frame_of
+
+
+@pytest.fixture
+def allow_node(settings: StationSettings) -> Callable[..., NodeKey]:
+    return lambda node, kind=NodeKind.CAMERA: allow(settings, node, kind)

@@ -1,0 +1,270 @@
+"""The page as an operator uses it: real Chromium, real web server, real sockets; the mind has a script."""
+
+import re
+import time
+
+import msgspec
+import pytest
+from playwright.sync_api import expect
+
+from station.access import Role, add_person
+from station.picture import AlarmEventView, AlarmState, ChangeAlarm, ContactState, DecideMatch, MatchState, Sentence
+from tests.browser.conftest import enter
+from tests.scene import KHE_DA, alarm, contact, corridor_entry, scene
+from tests.web_stage import PASSWORD
+from wire.units import Realm
+
+HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>{corridor}'
+
+
+def test_the_one_time_password_is_changed_at_the_door(stages, watched):
+    stage = stages()
+    word = add_person(stage.settings, "minh", Role.OPERATOR)
+    stage.mind(scene())
+    stage.start()
+    watched.goto(stage.address)
+    watched.fill("#name", "minh")
+    watched.fill("#password", "not it at all")
+    watched.press("#password", "Enter")
+    expect(watched.locator(".problem")).to_have_text("Tên hoặc mật khẩu không đúng.")
+    watched.fill("#password", word)
+    watched.press("#password", "Enter")
+    watched.fill("#old", word)
+    watched.fill("#fresh", "ngan")
+    watched.fill("#again", "ngan")
+    watched.press("#again", "Enter")
+    expect(watched.locator(".problem")).to_contain_text("12")
+    watched.fill("#fresh", "cau mat khau rieng")
+    watched.fill("#again", "cau mat khau khac")
+    watched.press("#again", "Enter")
+    expect(watched.locator(".problem")).to_contain_text("không giống nhau")
+    watched.fill("#again", "cau mat khau rieng")
+    watched.press("#again", "Enter")
+    watched.wait_for_selector("body[data-map=ready]")
+    assert watched.url == f"{stage.address}/"
+
+
+def test_an_alarm_arrives_by_itself_and_is_taken_with_one_key(logged_in, watched):
+    mind = logged_in()
+    expect(watched.locator(".empty")).to_contain_text("Không có cảnh báo nào chờ")
+    now = time.time_ns()
+    walker = contact("K-7", KHE_DA, 0.4, now)
+    mind.say(contacts=(walker,))
+    mind.say(alarms=(alarm("A-1", now, contact_view=walker, says=corridor_entry(), ago_s=1),))
+    card = watched.locator(".card.open")
+    expect(card).to_contain_text("Người trong hành lang Đường mòn Khe Đá")
+    expect(card).to_contain_text("412 m")
+    watched.keyboard.press("a")
+    expect(watched.locator(".card.done")).to_contain_text("lan đã tiếp nhận")
+    expect(watched.locator(".card.open")).to_have_count(0)
+    assert mind.asked == [ChangeAlarm("A-1", AlarmState.ACKNOWLEDGED, "lan")]
+
+
+def test_who_was_second_reads_who_was_first(logged_in, watched):
+    now = time.time_ns()
+    mind = logged_in()
+    mind.say(alarms=(alarm("A-1", now, says=corridor_entry()),))
+    expect(watched.locator(".card.open")).to_have_count(1)
+    # Somebody else takes it, and the change has not reached this page yet.
+    with mind._lock:
+        it = mind.values["alarms"]["A-1"]
+        taken = AlarmEventView(AlarmState.ACKNOWLEDGED, now, "an", "")
+        mind.values["alarms"]["A-1"] = msgspec.structs.replace(it, state=AlarmState.ACKNOWLEDGED, events=(*it.events, taken))
+    watched.click(".card.open [data-action=acknowledge]")
+    expect(watched.locator("#said")).to_contain_text("an đã làm việc này trước")
+
+
+def test_the_page_asks_nobody_else_and_breaks_no_rule_of_its_policy(logged_in, stage, watched):
+    logged_in(scene())
+    watched.wait_for_timeout(1500)
+    watched.keyboard.press("j")
+    watched.wait_for_timeout(700)
+    hosts = {h for h in watched.seen["hosts"] if h != f"127.0.0.1:{stage.port}"}
+    assert {h for h in hosts if not h.startswith(("blob:", "data:"))} == set()
+    assert [m for m in watched.seen["console"] if "Content Security Policy" in m or m.startswith("error")] == []
+    assert watched.seen["errors"] == []
+
+
+def test_hostile_names_are_text(logged_in, watched):
+    now = time.time_ns()
+    mind = logged_in()
+    walker = msgspec.structs.replace(
+        contact(HOSTILE, KHE_DA, 0.4, now, plate=HOSTILE, sensors=(HOSTILE,)),
+        why_merged=(Sentence("contact.why.joined", {"sensor": HOSTILE, "others": HOSTILE, "distance_m": 1, "sigmas": 1}),),
+    )
+    event = AlarmEventView(AlarmState.ACKNOWLEDGED, now, HOSTILE, HOSTILE)
+    mind.say(
+        contacts=(walker,), alarms=(alarm("A-1", now, contact_view=walker, says=corridor_entry(corridor=HOSTILE)),
+                                    alarm("A-2", now, says=Sentence(HOSTILE), events=(event,), state=AlarmState.ACKNOWLEDGED)),
+        nodes=tuple(msgspec.structs.replace(n, node=HOSTILE) for n in scene().nodes[:1]),
+        sensors=tuple(msgspec.structs.replace(s, id=HOSTILE, node=HOSTILE, detail=HOSTILE) for s in scene().sensors[:1]),
+        matches=tuple(msgspec.structs.replace(m, contact=HOSTILE, subject=HOSTILE) for m in scene().matches),
+    )
+    expect(watched.locator(".card.open")).to_contain_text("<script>")
+    for _ in range(3):
+        watched.keyboard.press("j")
+        watched.wait_for_timeout(300)
+        expect(watched.locator("#drawer")).to_contain_text("<img")
+    watched.click(".node")
+    expect(watched.locator("#drawer h2")).to_contain_text("<img")
+    assert watched.evaluate("window.pwned") is None
+    assert watched.locator("#queue script, #drawer script, #status script, img[src=x]").count() == 0
+
+
+def test_a_lost_feed_is_said_with_its_age_and_comes_back_with_the_whole_picture(logged_in, stage, watched):
+    mind = logged_in(scene())
+    expect(watched.locator(".card.open")).to_have_count(3)
+    stage.stop()
+    banner = watched.locator("#banner")
+    expect(banner).to_contain_text("Mất kết nối với trạm", timeout=8000)
+    expect(banner).to_contain_text(re.compile(r"[3-9] giây"), timeout=9000)
+    mind.say(alarms=(alarm("A-9", time.time_ns(), says=corridor_entry()),))
+    stage.start()
+    expect(banner).to_be_hidden(timeout=15_000)
+    expect(watched.locator('.card[data-id="A-9"]')).to_be_visible()
+    assert not watched.evaluate("document.body.classList.contains('stale')")
+
+
+def test_a_silent_mind_is_said_and_a_decision_is_not_pretended(logged_in, watched):
+    mind = logged_in(scene())
+    expect(watched.locator(".card.open")).to_have_count(3)
+    mind.answering = False
+    expect(watched.locator("#banner")).to_contain_text("không trả lời", timeout=12_000)
+    watched.keyboard.press("a")
+    expect(watched.locator("#said")).to_contain_text("CHƯA được ghi", timeout=8000)
+    expect(watched.locator(".card.open")).to_have_count(3)
+    mind.answering = True
+    expect(watched.locator("#banner")).to_be_hidden(timeout=12_000)
+
+
+def test_an_ended_session_leads_to_the_door(logged_in, stage, watched):
+    logged_in(scene())
+    from station.access import set_password
+
+    set_password(stage.settings, "lan")
+    watched.keyboard.press("a")
+    watched.wait_for_url("**/login")
+
+
+def test_the_language_switches_and_is_remembered(logged_in, stage, watched):
+    logged_in(scene())
+    expect(watched.locator("#queue h2")).to_have_text("Hàng đợi cảnh báo")
+    watched.keyboard.press("j")
+    watched.keyboard.press("l")
+    expect(watched.locator("#queue h2")).to_have_text("Alarm queue")
+    expect(watched.locator("#drawer")).to_contain_text("Error (90 %)")
+    assert watched.evaluate("document.documentElement.lang") == "en"
+    watched.reload()
+    expect(watched.locator("#queue h2")).to_have_text("Alarm queue")
+
+
+@pytest.mark.parametrize("where", ["/login", "/"])
+def test_a_rehearsal_says_so_on_every_page(logged_in, stage, watched, where):
+    logged_in(scene())
+    if where == "/login":
+        watched.context.clear_cookies()
+        watched.goto(stage.address + "/login")
+        watched.wait_for_selector("#name")
+    mark = watched.locator(".watermark").first
+    expect(mark).to_be_visible()
+    expect(mark).to_contain_text("TRAINING / HUẤN LUYỆN")
+    assert watched.evaluate("getComputedStyle(document.querySelector('.frame')).borderTopWidth") == "3px"
+    # Over everything, and in nobody's way.
+    assert watched.evaluate("document.elementFromPoint(1, 1) !== document.querySelector('.frame')")
+    expect(watched.locator(".realm.training").first).to_be_visible()
+
+
+def test_the_watermark_stands_without_any_script(stages, browser):
+    stage = stages()
+    stage.start()
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(stage.address + "/login")
+    expect(page.locator(".watermark")).to_be_visible()
+
+
+def test_a_live_station_has_no_watermark(stages, watched):
+    stage = stages("live")
+    stage.person()
+    stage.mind(msgspec.structs.replace(scene(), realm=Realm.LIVE))
+    stage.start()
+    enter(watched, stage)
+    expect(watched.locator(".watermark").first).to_be_hidden()
+    expect(watched.locator(".realm")).to_have_text("THỰC")
+
+
+def test_an_officer_answers_a_question_with_a_reason(logged_in, watched):
+    mind = logged_in(scene())
+    watched.click('.card[data-id="A-0206"]')
+    question = watched.locator("#drawer .match")
+    expect(question).to_contain_text("Câu hỏi cho cán bộ")
+    expect(question).to_contain_text("+14,2")
+    question.get_by_role("button", name="Không phải").click()
+    expect(watched.locator("#said")).to_contain_text("căn cứ")
+    assert mind.asked == []
+    question.locator("input").fill("xe của bưu điện")
+    mind.say(contacts=scene().contacts)         # the picture moves on while somebody types
+    expect(question.locator("input")).to_have_value("xe của bưu điện")
+    question.get_by_role("button", name="Không phải").click()
+    expect(watched.locator("#drawer .match")).to_contain_text("Cán bộ trả lời: không phải")
+    assert mind.asked == [DecideMatch("M-31", MatchState.REJECTED, "lan", "xe của bưu điện")]
+
+
+def test_an_alarm_is_closed_with_a_code_and_a_note(logged_in, watched):
+    mind = logged_in(scene())
+    watched.click('.card[data-id="A-0198"]')
+    watched.select_option("#drawer select", "animal")
+    watched.fill("#drawer .closing input", "bò")
+    watched.click("#drawer .closing button")
+    expect(watched.locator("#drawer .history")).to_contain_text("động vật: bò")
+    assert mind.asked == [ChangeAlarm("A-0198", AlarmState.CLOSED, "lan", "animal bò")]
+
+
+def test_an_auditor_sees_no_button_that_would_be_refused(stage, watched):
+    stage.person("kiem", Role.AUDITOR)
+    stage.mind(scene())
+    enter(watched, stage, "kiem")
+    expect(watched.locator(".card.open")).to_have_count(3)
+    watched.click('.card[data-id="A-0206"]')
+    assert watched.locator("[data-action=acknowledge], #drawer .decision, #drawer .answer, #drawer .instructions button").count() == 0
+
+
+def test_the_keyboard_goes_through_the_queue_and_says_its_keys(logged_in, watched):
+    logged_in(scene())
+    expect(watched.locator(".card.open")).to_have_count(3)
+    seen = []
+    for _ in range(3):
+        watched.keyboard.press("j")
+        seen.append(watched.locator(".card.chosen").get_attribute("data-id"))
+    watched.keyboard.press("k")
+    assert seen == ["A-0207", "A-0206", "A-0205"]
+    expect(watched.locator(".card.chosen")).to_have_attribute("data-id", "A-0206")
+    watched.keyboard.press("Escape")
+    expect(watched.locator("#drawer")).to_be_hidden()
+    watched.keyboard.press("?")
+    expect(watched.locator("dialog#keys")).to_contain_text("Tiếp nhận cảnh báo đang chọn")
+
+
+def test_a_contact_that_is_not_seen_is_shown_so_with_its_age(logged_in, watched):
+    now = time.time_ns()
+    mind = logged_in()
+    lost = contact("K-3", KHE_DA, 0.5, now, age_s=45, state=ContactState.COASTING)
+    mind.say(contacts=(lost,), alarms=(alarm("A-1", now, contact_view=lost, says=corridor_entry()),))
+    watched.click(".card.open")
+    expect(watched.locator("#drawer .fact .stale")).to_contain_text(re.compile("4[5-9] giây trước"))
+
+
+def test_the_page_is_shown_within_two_seconds_and_small(logged_in, stage, watched):
+    logged_in(scene())
+    sizes = watched.evaluate(
+        "performance.getEntriesByType('resource').reduce((n, e) => n + e.transferSize, 0)"
+        " + performance.getEntriesByType('navigation')[0].transferSize"
+    )
+    paint = watched.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null")
+    assert sizes < 700_000
+    assert paint is not None and paint < 2000
+
+
+def test_first_words_are_shown_when_nothing_is_there_yet(stage, watched):
+    enter(watched, stage, "lan", PASSWORD)      # no mind at all
+    expect(watched.locator("#banner")).to_contain_text("đang khởi động")
+    expect(watched.locator(".empty")).to_contain_text("Không có cảnh báo nào chờ")

@@ -1,0 +1,96 @@
+"""Both languages say the same things, and everything that code wants to say has words in both."""
+
+import json
+import re
+
+import pytest
+
+from station import alarms, guard
+from station.access import Role
+from station.picture import AlarmState, ContactState, MatchState
+from station.sentences import SENTENCES, SYSTEM_REASONS
+from station.subjects import Category, Lane
+from tests.web_stage import ROOT
+from wire.messages import LinkState, PreflightState, SensorState, TaskPhase
+from wire.units import ObjectClass
+
+STATIC = ROOT / "station" / "static"
+LANGUAGES = {name: json.loads((STATIC / "language" / f"{name}.json").read_text(encoding="utf-8")) for name in ("vi", "en")}
+SCRIPTS = {p.name: p.read_text(encoding="utf-8") for p in STATIC.glob("*.js")}
+# Keys that scripts put together from a word of the station.
+BUILT = {
+    "class": ObjectClass, "contact_state": ContactState, "alarm_state": AlarmState, "sensor": SensorState, "link": LinkState,
+    "task": TaskPhase, "preflight": PreflightState, "role": Role, "lane": Lane, "category": Category,
+    "close": alarms.CLOSE_REASONS, "reason": [*SYSTEM_REASONS, "shelved"], "sound": ["on", "muted", "locked"],
+    "match": [MatchState.CONFIRMED, MatchState.REJECTED], "answer": [MatchState.CONFIRMED, MatchState.REJECTED],
+    "said": ["acknowledged", "escalated", "shelved", "closed"],
+}
+
+
+def parameters(text):
+    return set(re.findall(r"\{(\w+)", text))
+
+
+def test_both_languages_have_the_same_keys_and_parameters():
+    vi, en = LANGUAGES["vi"], LANGUAGES["en"]
+    assert set(vi) ^ set(en) == set()
+    assert {k: (parameters(vi[k]), parameters(en[k])) for k in vi if parameters(vi[k]) != parameters(en[k])} == {}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_sentence_of_the_station_has_words_and_they_use_its_parameters(language):
+    texts = LANGUAGES[language]
+    assert [k for k in SENTENCES if k not in texts] == []
+    wrong = {k: parameters(texts[k]) - parameters(SENTENCES[k]) for k in SENTENCES}
+    assert {k: names for k, names in wrong.items() if names} == {}
+
+
+def test_every_sentence_that_python_builds_has_words():
+    keys = set()
+    for path in (ROOT / "station").glob("*.py"):
+        keys |= set(re.findall(r'Sentence\(\s*"([a-z_.]+)"', path.read_text(encoding="utf-8")))
+    assert "refused.login" in keys and "alarm.corridor_entry" in keys
+    assert sorted(keys - set(LANGUAGES["vi"])) == []
+
+
+def test_every_key_that_a_script_names_has_words():
+    named = {(name, key) for name, text in SCRIPTS.items() for key in re.findall(r'(?<![\w.])t\(\s*"([\w.]+)"', text)}
+    for found in (r'"((?:keys|queue|feed|node)\.\w+)"', r'key: "([\w.]+)"'):
+        named |= {(name, key) for name, text in SCRIPTS.items() for key in re.findall(found, text)}
+    assert len(named) > 80
+    assert sorted((n, k) for n, k in named if k not in LANGUAGES["vi"]) == []
+
+
+def test_every_key_that_a_script_builds_from_a_word_has_words():
+    keys = {f"{prefix}.{word}" for prefix, words in BUILT.items() for word in words}
+    keys |= {f"alarm_state.{s}_by" for s in AlarmState if s is not AlarmState.ACTIVE}
+    assert sorted(keys - set(LANGUAGES["vi"])) == []
+    built = {p for text in SCRIPTS.values() for p in re.findall(r"t\(`(\w+)\.\$", text)}
+    assert built <= set(BUILT), "a script builds keys that this test does not know"
+    assert {h for t in LANGUAGES["vi"].values() for h in re.findall(r"\|(\w+)\}", t)} <= {*BUILT, "time", "corridor"}
+
+
+def test_no_text_is_left_over():
+    used = "\n".join(SCRIPTS.values()) + "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "station").glob("*.py"))
+    left = [k for k in LANGUAGES["vi"] if f'"{k}"' not in used and k.split(".")[0] not in BUILT and k not in SENTENCES]
+    assert left == []
+
+
+def test_no_script_parses_text_as_html():
+    banned = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|ContextualFragm")
+    assert [name for name, text in SCRIPTS.items() if banned.search(text)] == []
+    assert [name for name, text in SCRIPTS.items() if re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)] == []
+
+
+def test_close_codes_of_the_page_are_those_of_the_station():
+    codes = re.search(r"CLOSE_CODES = \[([^\]]+)\]", SCRIPTS["decision.js"]).group(1)
+    assert tuple(re.findall(r'"(\w+)"', codes)) == alarms.CLOSE_REASONS
+    minutes = re.search(r"SHELVE_MINUTES = \[([^\]]+)\]", SCRIPTS["decision.js"]).group(1)
+    assert tuple(int(m) for m in minutes.split(",")) == alarms.SHELVE_MINUTES
+    system = re.search(r"SYSTEM_REASONS = \[([^\]]+)\]", SCRIPTS["decision.js"]).group(1)
+    assert set(re.findall(r'"(\w+)"', system)) == set(SYSTEM_REASONS)
+
+
+def test_a_reason_fits_what_the_station_takes():
+    longest = max(int(n) for n in re.findall(r"maxlength: (\d+)", SCRIPTS["decision.js"] + SCRIPTS["match.js"]))
+    assert longest + len("false_detection ") <= guard.REASON_LIMIT
