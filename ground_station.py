@@ -119,6 +119,117 @@ def _people_list(a: argparse.Namespace) -> int:
     return 0
 
 
+# ------------------------------------------------------------------------------------------------------ the watchlist
+
+
+def _person(a: argparse.Namespace) -> str:
+    """In whose name: an account of the station, proved by its password, or whoever is logged in to this machine.
+
+    Every look and every change is recorded under it.
+    """
+    import getpass
+
+    if not a.account:
+        return f"{getpass.getuser()} (command line)"
+    from station.access import AccessError, open_people
+
+    people = open_people(_station(a))
+    try:
+        session = people.log_in(a.account, getpass.getpass(f"password of {a.account}: "), "command line")
+        people.log_out(session.token)
+    except AccessError as error:
+        raise SettingsError(f"--as {a.account}: {error}") from None
+    finally:
+        people.close()
+    return session.person.name
+
+
+def _watchlist_add(a: argparse.Namespace) -> int:
+    from geofences.sector import load_sector
+    from station.nomination import make_draft
+    from station.watchlist import add_subject
+    from wire.clock import WallClock
+
+    settings = _station(a)
+    fields = {
+        "category": a.category, "label": a.label, "reason": a.reason, "lawful_basis": a.lawful_basis,
+        "what_to_do": a.what_to_do, "expires": a.expires, "plates": ";".join(a.plate), "vehicles": ";".join(a.vehicle),
+        "corridors": ";".join(a.corridor), "hours": a.hours, "party_size": a.party_size,
+    }
+    draft, problems = make_draft(fields, load_sector(settings.sector), WallClock().utc_ns())
+    if draft is None:
+        raise SettingsError("\n".join(f"watchlist add: --{str(p).replace('_', '-')}" for p in problems))
+    subject = add_subject(settings, _person(a), draft)
+    print(f"{subject.id} is nominated. It matches nothing until a second person approves it.")
+    return 0
+
+
+def _watchlist_list(a: argparse.Namespace) -> int:
+    from station.watchlist import list_subjects
+    from wire.clock import WallClock
+
+    now_ns = WallClock().utc_ns()
+    for s in list_subjects(_station(a), _person(a)):
+        state = "expired" if s.expires_ns <= now_ns else "approved" if s.approved_by else "waits for approval"
+        plates = ", ".join([*s.plates, *(v.plate for v in s.vehicles)]) or "no plate"
+        print(f"{s.id}  {s.lane.value:11}  {s.category.value:16}  {state:18}  {plates:20}  {s.label}")
+    return 0
+
+
+def _watchlist_show(a: argparse.Namespace) -> int:
+    import msgspec
+
+    from station.watchlist import look_at_subject
+
+    for name, value in msgspec.to_builtins(look_at_subject(_station(a), _person(a), a.subject, a.why)).items():
+        print(f"{name:14} {value}")
+    return 0
+
+
+def _watchlist_import(a: argparse.Namespace) -> int:
+    from station.nomination import import_csv
+
+    imported = import_csv(_station(a), _person(a), a.file, take_good_lines=a.take_good_lines)
+    print(imported)
+    return 1 if imported.problems else 0
+
+
+def _watchlist_approve(a: argparse.Namespace) -> int:
+    from station.watchlist import approve_subject
+
+    print(f"{approve_subject(_station(a), _person(a), a.subject).id} is approved and matches from now on.")
+    return 0
+
+
+def _watchlist_expire(a: argparse.Namespace) -> int:
+    from station.watchlist import expire_subject
+
+    print(f"{expire_subject(_station(a), _person(a), a.subject, a.reason).id} has expired and matches nothing any more.")
+    return 0
+
+
+def _watchlist_report(a: argparse.Namespace) -> int:
+    from station.watchlist import report_subject
+    from wire.clock import NS_PER_S, WallClock
+
+    now_ns = WallClock().utc_ns()
+    report = report_subject(
+        _station(a), _person(a), a.subject, now_ns, now_ns + round(a.hours * 3600) * NS_PER_S,
+        reported_by=a.by, corridor=a.corridor, says=a.says,
+    )
+    print(f"{report.id}: {a.by} reports {a.subject} in {a.corridor} for the next {a.hours:g} h.")
+    return 0
+
+
+def _record_verify(a: argparse.Namespace) -> int:
+    from station.record import public_key_file, verify
+
+    settings = _station(a)
+    verdict = verify(a.record or settings.record_db, a.key or public_key_file(settings))
+    print(verdict)
+    return 0 if verdict.broken is None else 1
+
+
 def _models_list(_: argparse.Namespace) -> int:
     from models.registry import manifest, resolve_weights
 
@@ -147,6 +258,7 @@ def parser() -> argparse.ArgumentParser:
     _add_main_job(commands)
     _add_processes(commands)
     _add_station(commands)
+    _add_watchlist(commands)
     test = commands.add_parser("test", help="run every test")
     test.add_argument("arguments", nargs=argparse.REMAINDER, help="handed to pytest")
     test.set_defaults(call=_test)
@@ -198,8 +310,49 @@ def _add_station(commands: Commands) -> None:
     add.add_argument("--role", required=True, choices=roles)
     _command(actions, "list", "list the accounts", _people_list)
     _command(actions, "password", "give a one-time password to somebody", _people_password).add_argument("name")
+    record = _with_config(commands.add_parser("record", help="who looked at what, who decided what"))
+    actions = record.add_subparsers(required=True, metavar="ACTION")
+    verify = _command(actions, "verify", "check the chain, offline", _record_verify)
+    verify.add_argument("--record", type=Path, metavar="FILE", help="another record.db, for example from a backup")
+    verify.add_argument("--key", type=Path, metavar="FILE", help="its public key, when it is another station's")
     models = commands.add_parser("models", help="detector weights").add_subparsers(required=True, metavar="ACTION")
     _command(models, "list", "what weights are known, and where they are", _models_list)
+
+
+def _add_watchlist(commands: Commands) -> None:
+    watchlist = _with_config(commands.add_parser("watchlist", help="subjects, and people's reports about them"))
+    watchlist.add_argument("--as", dest="account", metavar="NAME", help="a station account; its password is asked for")
+    actions = watchlist.add_subparsers(required=True, metavar="ACTION")
+    add = _command(actions, "add", "nominate a subject; a second person has to approve", _watchlist_add)
+    categories = ["organiser_broker", "courier", "repeat_crosser", "missing_person", "at_risk"]
+    add.add_argument("--category", required=True, choices=categories)
+    for name, does in (
+        ("--label", "how the record is called"), ("--reason", "why"), ("--lawful-basis", "by which order or law"),
+        ("--what-to-do", "what an officer is to do"), ("--expires", "YYYY-MM-DD, to the end of that day"),
+    ):
+        add.add_argument(name, required=True, help=does)
+    add.add_argument("--plate", action="append", default=[], help="a licence plate; may be given more than once")
+    add.add_argument("--vehicle", action="append", default=[], metavar="PLATE/CLASS/COLOUR", help="a vehicle by its plate")
+    add.add_argument("--corridor", action="append", default=[], help="a habit; it never names anybody alone")
+    add.add_argument("--hours", default="", metavar="HH:MM-HH:MM", help="a habit")
+    add.add_argument("--party-size", default="", help="a habit")
+    _command(actions, "list", "list all subjects; that you looked is recorded", _watchlist_list)
+    show = _command(actions, "show", "show one subject; that you looked is recorded", _watchlist_show)
+    show.add_argument("subject")
+    show.add_argument("--why", default="", help="goes into the record")
+    bring = _command(actions, "import", "nominate the subjects of a CSV file, all or none", _watchlist_import)
+    bring.add_argument("file", type=Path)
+    bring.add_argument("--take-good-lines", action="store_true", help="leave out bad lines instead of taking none")
+    _command(actions, "approve", "approve what somebody else nominated", _watchlist_approve).add_argument("subject")
+    expire = _command(actions, "expire", "end a record now", _watchlist_expire)
+    expire.add_argument("subject")
+    expire.add_argument("--reason", default="")
+    report = _command(actions, "report", "note that a person reports a subject in a corridor", _watchlist_report)
+    report.add_argument("subject")
+    report.add_argument("--corridor", required=True)
+    report.add_argument("--by", required=True, help="who says so, by name")
+    report.add_argument("--hours", type=_positive, default=2.0, help="from now on")
+    report.add_argument("--says", default="", help="in their words")
 
 
 def _positive(text: str) -> float:

@@ -22,7 +22,7 @@ def commands():
                 yield pytest.param(line, id=f"{document.name}: {line}")
 
 
-@pytest.mark.parametrize("line", commands())
+@pytest.mark.parametrize("line", list(commands()))
 def test_a_documented_command_is_one_that_the_program_takes(line):
     words = [word for word in shlex.split(line) if word not in ("&&", "|", ">")]
     try:
