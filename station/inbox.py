@@ -8,12 +8,12 @@ stored before (same node, boot, sequence) is acknowledged again and not stored. 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import sqlite3
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
+import msgspec
 import zmq
 
 from geofences.sector import load_sector
@@ -253,7 +253,8 @@ class Inbox:
 
     def _store(self, batch: Batch, answers: dict[bytes, tuple[list[tuple[int, int]], list[Refusal]]]) -> int:
         db = self._db
-        stored = duplicates = detections = 0
+        stored = duplicates = 0
+        detections: list[tuple[object, ...]] = []
         last_heard: dict[str, tuple[AllowedNode, int]] = {}
         for peer, sender, admitted, data, received_ns in batch.messages:
             envelope = admitted.envelope
@@ -279,19 +280,18 @@ class Inbox:
             arrival = cursor.lastrowid
             assert arrival is not None
             if isinstance(envelope.body, DetectionBatch):
-                rows = detection_rows(arrival, envelope.body)
-                db.executemany(_INSERT_DETECTION, rows)
-                detections += len(rows)
+                detections += detection_rows(arrival, envelope.body)
             elif isinstance(envelope.body, Snapshot):
                 s = envelope.body
                 db.execute(
                     "INSERT INTO snapshots(id, node, sensor, track, captured_ns, box, jpeg) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (arrival, envelope.node, s.sensor, s.track, s.captured_ns,
-                     json.dumps([s.box.x1, s.box.y1, s.box.x2, s.box.y2]), s.jpeg),
+                     _json(s.box), s.jpeg),
                 )
+        db.executemany(_INSERT_DETECTION, detections)
         db.executemany(
-            "UPDATE totals SET value = value + ? WHERE name = ?", [(stored, "messages"), (detections, "detections")]
+            "UPDATE totals SET value = value + ? WHERE name = ?", [(stored, "messages"), (len(detections), "detections")]
         )
         if duplicates:
             db.execute(
@@ -334,6 +334,10 @@ class Inbox:
         self._db.close()
 
 
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode("utf-8")
+
+
 _INSERT_DETECTION = f"INSERT INTO detections VALUES ({', '.join('?' * 17)})"
 
 
@@ -350,7 +354,7 @@ def detection_rows(arrival: int, batch: DetectionBatch) -> list[tuple[object, ..
             where = (None, None, None, None, None, p.bearing_deg, p.sigma_deg)
         rows.append(
             (arrival, i, batch.sensor, batch.captured_ns, d.track, d.object_class.value, d.score, int(d.confirmed), *where,
-             json.dumps(d.corridors), d.plate)
+             _json(d.corridors), d.plate)
         )
     return rows
 

@@ -40,7 +40,8 @@ def check_magic(frame: bytes) -> None:
     if frame != MAGIC:
         theirs = frame[2] if len(frame) == 3 else "unknown"
         raise RefusedError(
-            f"protocol version {theirs}, this station speaks {PROTOCOL_VERSION}: update the older of the two", "other_version"
+            f"protocol version {theirs}, this station speaks {PROTOCOL_VERSION}: update the older of the two",
+            "other_version",
         )
 
 

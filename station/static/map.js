@@ -104,7 +104,15 @@ function clicked(event) {
 
 function hovered(event) { map.getCanvas().style.cursor = at(event.point) ? "pointer" : ""; }
 
-function put(source, data) { map.getSource(source)?.setData(data); }
+const drawn = new Map();
+
+/** Hand data to the map, but only what is new: drawing is dear where there is no graphics card. */
+function put(source, data) {
+  const text = JSON.stringify(data);
+  if (drawn.get(source) === text) return;
+  drawn.set(source, text);
+  map.getSource(source)?.setData(data);
+}
 
 function drawGround() {
   const g = state.geography;

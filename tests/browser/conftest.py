@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.web_stage import PASSWORD, Stage
 
@@ -35,7 +36,7 @@ def browser_type_launch_args(browser_type_launch_args):
 
 @pytest.fixture(scope="session")
 def browser_context_args(browser_context_args):
-    return {**browser_context_args, "viewport": {"width": 1600, "height": 900}, "locale": "vi-VN"}
+    return {**browser_context_args, "viewport": {"width": 1200, "height": 700}, "locale": "vi-VN"}
 
 
 @pytest.fixture
@@ -69,7 +70,8 @@ def watched(page):
     page.on("request", lambda r: page.seen["hosts"].add(r.url.split("/")[2] if "//" in r.url else r.url[:5]))
     page.on("console", lambda m: page.seen["console"].append(f"{m.type}: {m.text}"))
     page.on("pageerror", lambda e: page.seen["errors"].append(str(e)))
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(20_000)
+    expect.set_options(timeout=15_000)
     return page
 
 
@@ -90,4 +92,4 @@ def enter(page, stage, name="lan", password=PASSWORD):
     page.fill("#name", name)
     page.fill("#password", password)
     page.press("#password", "Enter")
-    page.wait_for_selector("body[data-map=ready]")
+    page.wait_for_selector("body[data-map=ready]", timeout=60_000)

@@ -77,7 +77,7 @@ def test_no_text_is_left_over():
 
 
 def test_no_script_parses_text_as_html():
-    banned = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|ContextualFragm")
+    banned = re.compile(r"(inner|outer|Adjacent)HTML|document\.write|\beval\(|new Function|DOMParser|ContextualFragment")
     assert [name for name, text in SCRIPTS.items() if banned.search(text)] == []
     assert [name for name, text in SCRIPTS.items() if re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)] == []
 

@@ -28,9 +28,8 @@ def test_a_child_leaves_when_its_parent_is_killed():
     while time.monotonic() < until:
         try:
             os.kill(child, 0)
-            with open(f"/proc/{child}/stat") as stat:
-                if stat.read().split()[2] == "Z":
-                    return
+            if Path(f"/proc/{child}/stat").read_text().split()[2] == "Z":
+                return
         except (ProcessLookupError, FileNotFoundError):
             return
         time.sleep(0.02)
