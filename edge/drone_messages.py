@@ -54,6 +54,10 @@ class PoseReader:
         self._clock = BootClock()
         self.unusable = 0
 
+    def begin_anew(self) -> None:
+        """On a new connection: it may be to an autopilot that was started again, whose count of time is another."""
+        self._clock = BootClock()
+
     def sample(self, message: Message, received_ns: int) -> Sample | None:
         """The sample in a message; None for a message of another kind, or one whose values are unknown."""
         try:

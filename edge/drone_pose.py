@@ -136,6 +136,12 @@ class DronePose:
                 case PositionSample():
                     _keep(self._positions, sample)
 
+    def told_until_ns(self) -> int:
+        """UTC ns up to which everything that a pose needs has been told; 0 before the first word of each kind."""
+        with self._lock:
+            looks = self._attitudes if self._mount else self._gimbals
+            return min((kept[-1].at_ns if kept else 0) for kept in (self._positions, looks))
+
     def pose_at(self, captured_ns: int) -> PoseEstimate | NoPose:
         """The camera's pose at that moment (UTC ns), or why there is none. Its sigma grows with the gap it bridges."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from dataclasses import replace
@@ -9,11 +10,14 @@ from pathlib import Path
 
 import cv2
 import shapely
+from scipy.spatial.transform import Rotation
 
 from cameras.camera import Camera
 from cameras.footprint import footprint
-from cameras.pose import FixedPose, NoPose, Pose, PoseSource
+from cameras.pose import FixedPose, NoPose, Pose, PoseEstimate, PoseSource
 from edge.detector import Detector, UltralyticsDetector
+from edge.drone_link import DroneLink
+from edge.drone_pose import DronePoseLimits
 from edge.geolocate import geolocate
 from edge.health import Meter, Sight
 from edge.judge import judge
@@ -28,11 +32,12 @@ from wire.messages import CorridorSet, Order, OrderResult, SensorReport, UpBody
 from wire.outbox import Outbox
 from wire.process import die_with_parent, log_to_stderr, stop_on_signals
 from wire.settings import refuse
-from wire.units import GroundPosition
+from wire.units import GroundPosition, HeightMsl, Position
 from wire.uplink import Down, Uplink
 
 HEALTH_EVERY_S = 1.0
 SENSOR_EVERY_S = 3.0
+DRONE_SENSOR_EVERY_S = 1.0      # its footprint moves
 GRAB_TIMEOUT_S = 0.25           # how late a stop, or the news that a camera is blind, may be
 DRAIN_S = 4.0                   # at the end: time for the station to acknowledge what still waits
 
@@ -60,6 +65,7 @@ class Node:
         self._sight = Sight(clock)
         self._meter = Meter(clock, setup.outbox.parent, setup.settings.time_quality)
         self._no_pose = ""
+        self._seen_from: PoseEstimate | None = None     # of the newest frame, and so where it is on the map
         self._drawn: tuple[Camera, Pose, tuple[GroundPosition, ...]] | None = None
         self._health_due_ns = self._sensor_due_ns = 0
         self._told_state = self._sight.state
@@ -96,9 +102,9 @@ class Node:
             tracked = self._tracker.update(found, frame.captured_ns)
         estimate = self._poses.pose_at(frame.captured_ns)
         if isinstance(estimate, NoPose):
-            self._no_pose = estimate.reason
+            self._no_pose, self._seen_from = estimate.reason, None
             return [*tracked.news]
-        self._no_pose = ""
+        self._no_pose, self._seen_from = "", estimate
         with self._meter.stage("place"):
             placed = geolocate(tracked.foot_px, camera, estimate, self._setup.sector.terrain)
             batch = judge(
@@ -121,32 +127,36 @@ class Node:
         now_ns = self._clock.monotonic_ns()
         due: list[UpBody] = []
         if now_ns >= self._sensor_due_ns or self._sight.state is not self._told_state:
-            self._sensor_due_ns = now_ns + round(SENSOR_EVERY_S * NS_PER_S)
+            every_s = SENSOR_EVERY_S if self._setup.survey else DRONE_SENSOR_EVERY_S
+            self._sensor_due_ns = now_ns + round(every_s * NS_PER_S)
             self._told_state = self._sight.state
-            due.append(self._sensor_report())
+            due += self._sensor_report()
         if now_ns >= self._health_due_ns:
             self._health_due_ns = now_ns + round(HEALTH_EVERY_S * NS_PER_S)
             due.append(self._health())
         return due
 
-    def _sensor_report(self) -> SensorReport:
+    def _sensor_report(self) -> list[UpBody]:
+        """None for a drone that does not know where it is: a place on the map would be a lie; its health says why."""
         at_ns = self._clock.utc_ns()
-        return SensorReport(
-            sensor=self._sensor, at_ns=at_ns, position=self._setup.position, footprint=self._outline(at_ns),
-            state=self._sight.state, state_since_ns=self._sight.since_ns, detail=self._sight.detail,
-            simulated=self._source.simulated,
-        )
+        estimate = self._setup.survey or self._seen_from
+        if estimate is None:
+            return []
+        lat, lon = (float(v) for v in self._setup.sector.frame.from_enu(estimate.pose.position[None, :2])[0])
+        return [SensorReport(
+            sensor=self._sensor, at_ns=at_ns, position=Position(lat, lon, HeightMsl(estimate.pose.height_msl_m)),
+            footprint=self._outline(estimate.pose), state=self._sight.state, state_since_ns=self._sight.since_ns,
+            detail=self._sight.detail, simulated=self._source.simulated,
+        )]
 
-    def _outline(self, at_ns: int) -> tuple[GroundPosition, ...]:
+    def _outline(self, pose: Pose) -> tuple[GroundPosition, ...]:
         """The footprint in degrees; drawn anew only when camera or pose have changed."""
-        estimate, camera = self._poses.pose_at(at_ns), self._camera or self._setup.camera
-        if isinstance(estimate, NoPose):
-            return ()
-        if self._drawn is None or self._drawn[:2] != (camera, estimate.pose):
-            ground = footprint(camera, estimate.pose, self._setup.sector.terrain)
+        camera = self._camera or self._setup.camera
+        if self._drawn is None or self._drawn[:2] != (camera, pose):
+            ground = footprint(camera, pose, self._setup.sector.terrain)
             degrees = self._setup.sector.frame.from_enu(ground) if len(ground) else ground
             outline = tuple(GroundPosition(round(float(lat), 7), round(float(lon), 7)) for lat, lon in degrees)
-            self._drawn = (camera, estimate.pose, outline)
+            self._drawn = (camera, pose, outline)
         return self._drawn[2]
 
     def _health(self) -> UpBody:
@@ -206,10 +216,12 @@ def run(config: Path) -> int:
     except SourceError as error:
         raise refuse(config, ["source", "path"], str(error)) from None
     s = setup.settings
-    outbox = Outbox(setup.outbox, setup.key.node, setup.key.realm, clock, s.outbox_limit_mb * 1_000_000)
-    try:
+    with contextlib.ExitStack() as open_:
+        outbox = Outbox(setup.outbox, setup.key.node, setup.key.realm, clock, s.outbox_limit_mb * 1_000_000)
+        open_.callback(outbox.close)
         detector = UltralyticsDetector(weights, s.detector.input_size_px, s.detector.threads)
-        node = Node(setup, source, detector, FixedPose(setup.estimate), outbox, clock)
+        poses = FixedPose(setup.survey) if setup.survey else open_.enter_context(_drone_link(setup, clock))
+        node = Node(setup, source, detector, poses, outbox, clock)
         try:
             uplink = Uplink(s.station.endpoint, s.station.public_key, setup.key, outbox, clock, node.hear)
         except ValueError as error:
@@ -220,6 +232,12 @@ def run(config: Path) -> int:
         )
         with uplink:
             node.run(uplink, stop)
-    finally:
-        outbox.close()
     return 0
+
+
+def _drone_link(setup: Setup, clock: Clock) -> DroneLink:
+    drone = setup.settings.drone
+    assert drone is not None        # Setup has a survey or a drone
+    mount = None if drone.mount_deg is None else Rotation.from_euler("ZYX", drone.mount_deg[::-1], degrees=True)
+    limits = DronePoseLimits(setup.sigma, drone.time_sigma_s)
+    return DroneLink(drone.connection, drone.system_id, setup.key.realm, setup.sector.frame, limits, mount, clock)

@@ -13,10 +13,11 @@ from cameras.camera import Camera
 from cameras.lens import Lens
 from cameras.pose import Pose, PoseEstimate, PoseSigma
 from geofences.sector import Sector, load_sector
+from mavlink.link import ConnectionTextError, parse_connection
 from wire.keys import NodeKey, NodeKind, load_node_key
 from wire.outbox import LIMIT_BYTES
 from wire.settings import SettingsError, load_settings, refuse
-from wire.units import GroundPosition, HeightMsl, Position, Realm, TimeQuality
+from wire.units import GroundPosition, Realm, TimeQuality
 
 
 class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,18 +59,32 @@ class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     yaw_deg clockwise from north; pitch_deg positive looks up; roll_deg positive lowers the picture's right side.
     error_limit_m: a place whose 90 % ellipse is longer (semi-axis) is sent as a bearing. reach_m: nothing is placed beyond.
+    Where it stands and looks is given for a fixed camera, and told by the autopilot for one on a drone.
     """
 
     id: str
-    position: tuple[float, float]
-    height_agl_m: float
-    yaw_deg: float
-    pitch_deg: float
     error_limit_m: float
     reach_m: float
     lens: LensSettings
     sigma: SigmaSettings
+    position: tuple[float, float] | None = None
+    height_agl_m: float | None = None
+    yaw_deg: float | None = None
+    pitch_deg: float | None = None
     roll_deg: float = 0.0
+
+
+class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """connection: "tcp:HOST:PORT", "udpin:HOST:PORT" or "udpout:HOST:PORT" of the autopilot. system_id: whom to listen to.
+
+    mount_deg: roll, pitch, yaw of a camera fixed to the airframe, against its nose; left out where a gimbal tells its own
+    attitude. time_sigma_s: how far frame times and telemetry times may disagree.
+    """
+
+    connection: str
+    system_id: int = 1
+    mount_deg: tuple[float, float, float] | None = None
+    time_sigma_s: float = 0.02
 
 
 class SourceKind(StrEnum):
@@ -100,7 +115,10 @@ class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """key: the node's key file, of kind "camera"; it decides node and realm. Relative paths count from the file's folder."""
+    """key: the node's key file, of kind "camera" or "drone"; it decides node and realm. drone: for the latter alone.
+
+    Relative paths count from the file's folder.
+    """
 
     key: str
     sector: str
@@ -109,21 +127,25 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     camera: CameraSettings
     source: SourceSettings
     detector: DetectorSettings = DetectorSettings()
+    drone: DroneSettings | None = None
     time_quality: TimeQuality = TimeQuality.NTP
     outbox_limit_mb: int = LIMIT_BYTES // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Settings with what they point to loaded, and everything in metres of the sector's frame."""
+    """Settings with what they point to loaded, and everything in metres of the sector's frame.
+
+    survey: where a fixed camera stands and looks; None for one on a drone. sigma: of that, or of the drone's telemetry.
+    """
 
     file: Path
     settings: NodeSettings
     key: NodeKey
     sector: Sector
     camera: Camera
-    estimate: PoseEstimate
-    position: Position
+    sigma: PoseSigma
+    survey: PoseEstimate | None
 
     @property
     def outbox(self) -> Path:
@@ -150,8 +172,7 @@ def load_setup(path: Path) -> Setup:
     key = load_node_key(path.parent / s.key)
     if key.kind is NodeKind.FLEET:
         raise refuse(path, ["key"], f'"{key.node}" is a key of the fleet; a camera needs one of its own (kind "camera")')
-    if key.kind is NodeKind.DRONE:
-        raise refuse(path, ["key"], f'"{key.node}" is a key of a drone, whose pose comes over MAVLink and not from [camera]')
+    _check_kind(path, s, key)
     if key.realm is Realm.LIVE:
         raise refuse(
             path, ["source", "kind"],
@@ -159,12 +180,8 @@ def load_setup(path: Path) -> Setup:
             "make this node a key of the training realm, or give it a real camera.",
         )
     sector = load_sector(path.parent / s.sector)
-    lat, lon = s.camera.position
-    east, north = (float(v) for v in sector.frame.point(GroundPosition(lat, lon)))
-    if not sector.box.covers(shapely.Point(east, north)):
-        raise refuse(path, ["camera", "position"], f'{lat}, {lon} is outside the box of sector "{sector.id}"')
-    height_msl_m = float(sector.terrain.height_msl_m([[east, north]])[0]) + s.camera.height_agl_m
     lens, sigma = s.camera.lens, s.camera.sigma
+    spread = PoseSigma(sigma.position_m, sigma.height_m, sigma.yaw_deg, sigma.pitch_deg, sigma.roll_deg)
     return Setup(
         file=path,
         settings=s,
@@ -175,21 +192,54 @@ def load_setup(path: Path) -> Setup:
                  lens.k1, lens.k2, lens.p1, lens.p2, lens.k3),
             sigma.pixel_px, s.camera.error_limit_m, s.camera.reach_m,
         ),
-        estimate=PoseEstimate(
-            Pose(east, north, height_msl_m, s.camera.yaw_deg, s.camera.pitch_deg, s.camera.roll_deg),
-            PoseSigma(sigma.position_m, sigma.height_m, sigma.yaw_deg, sigma.pitch_deg, sigma.roll_deg),
-        ),
-        position=Position(lat, lon, HeightMsl(height_msl_m)),
+        sigma=spread,
+        survey=_survey(path, s.camera, sector, spread) if s.drone is None else None,
     )
+
+
+def _check_kind(path: Path, s: NodeSettings, key: NodeKey) -> None:
+    """A drone's key goes with [drone], a camera's with a survey."""
+    surveyed = ("position", "height_agl_m", "yaw_deg", "pitch_deg")
+    if key.kind is NodeKind.DRONE:
+        if s.drone is None:
+            raise refuse(path, ["key"], f'"{key.node}" is a key of a drone: say in [drone] how its autopilot is reached')
+        given = [name for name in surveyed if getattr(s.camera, name) is not None]
+        if given:
+            raise refuse(path, ["camera", given[0]], "the autopilot says where a drone's camera is; leave this out")
+        try:
+            parse_connection(s.drone.connection)
+        except ConnectionTextError as error:
+            raise refuse(path, ["drone", "connection"], str(error)) from None
+        if not 1 <= s.drone.system_id <= 250:
+            raise refuse(path, ["drone", "system_id"], f"{s.drone.system_id}: give 1 to 250")
+        if not 0 <= s.drone.time_sigma_s <= 1:
+            raise refuse(path, ["drone", "time_sigma_s"], f"{s.drone.time_sigma_s}: give seconds, for example 0.02")
+        return
+    if s.drone is not None:
+        raise refuse(path, ["drone"], f'the key of "{key.node}" is of a fixed camera; this needs one of kind "drone"')
+    for name in surveyed:
+        if getattr(s.camera, name) is None:
+            raise refuse(path, ["camera"], f"{name} is missing: where a fixed camera stands and looks has to be given")
+
+
+def _survey(path: Path, c: CameraSettings, sector: Sector, sigma: PoseSigma) -> PoseEstimate:
+    assert c.position is not None and c.height_agl_m is not None and c.yaw_deg is not None and c.pitch_deg is not None
+    lat, lon = c.position
+    east, north = (float(v) for v in sector.frame.point(GroundPosition(lat, lon)))
+    if not sector.box.covers(shapely.Point(east, north)):
+        raise refuse(path, ["camera", "position"], f'{lat}, {lon} is outside the box of sector "{sector.id}"')
+    height_msl_m = float(sector.terrain.height_msl_m([[east, north]])[0]) + c.height_agl_m
+    return PoseEstimate(Pose(east, north, height_msl_m, c.yaw_deg, c.pitch_deg, c.roll_deg), sigma)
 
 
 def _check_numbers(path: Path, s: NodeSettings) -> None:
     c = s.camera
     rules: list[tuple[bool, list[str | int], str]] = [
         (bool(c.id) and len(c.id) <= 64, ["camera", "id"], "give a name of 1 to 64 characters, for example \"gate-2\""),
-        (c.height_agl_m > 0, ["camera", "height_agl_m"],
+        (c.height_agl_m is None or c.height_agl_m > 0, ["camera", "height_agl_m"],
          f"{c.height_agl_m}; a camera stands above the ground. Give metres above ground, for example 6.0."),
-        (-90 <= c.pitch_deg <= 90, ["camera", "pitch_deg"], f"{c.pitch_deg}: give -90 (straight down) to 90 degrees"),
+        (c.pitch_deg is None or -90 <= c.pitch_deg <= 90, ["camera", "pitch_deg"],
+         f"{c.pitch_deg}: give -90 (straight down) to 90 degrees"),
         (c.reach_m > 0, ["camera", "reach_m"], f"{c.reach_m}: give metres, above 0"),
         (c.error_limit_m > 0, ["camera", "error_limit_m"], f"{c.error_limit_m}: give metres, above 0"),
         (min(c.lens.width_px, c.lens.height_px) > 0, ["camera", "lens", "width_px"], "a picture has pixels both ways"),

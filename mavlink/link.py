@@ -34,6 +34,7 @@ QUEUE_LIMIT = 256               # messages that wait for one subscriber
 READ_BYTES = 16 * 1024
 STATION_SYSTEM = 255            # the system id that autopilots take for their station unless told otherwise
 STATION_COMPONENT = 190         # MAV_COMP_ID_MISSIONPLANNER, as ground stations use it
+COMPANION_COMPONENT = 191       # MAV_COMP_ID_ONBOARD_COMPUTER
 
 _log = logging.getLogger("trailwatch.link")
 
@@ -187,6 +188,26 @@ class Subscription:
         return self._queue.popleft() if self._queue else None
 
 
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who we say we are. vehicle_type: a MAV_TYPE.
+
+    Only a station's heartbeat may keep a drone's station failsafe from acting, so nobody else speaks as one.
+    """
+
+    system_id: int
+    component_id: int
+    vehicle_type: int
+
+
+STATION = Speaker(STATION_SYSTEM, STATION_COMPONENT, mavlink.MAV_TYPE_GCS)
+
+
+def companion(system_id: int) -> Speaker:
+    """A computer on board of the aircraft system_id: it has the aircraft's own system id."""
+    return Speaker(system_id, COMPANION_COMPONENT, mavlink.MAV_TYPE_ONBOARD_CONTROLLER)
+
+
 @dataclass(slots=True)
 class LinkCounts:
     """Since the link was made. unreadable: bytes that were no MAVLink; stalled: writes given up on a full connection."""
@@ -201,11 +222,11 @@ class LinkCounts:
 class Link:
     """The owner of one connection: `run` until cancelled, in the event loop of whoever flies the drones.
 
-    system_id: which we say we are. heartbeat_s: 1 Hz unless the vehicle's time runs faster than ours.
+    heartbeat_s: 1 Hz unless the vehicle's time runs faster than ours.
     """
 
     def __init__(
-        self, connection: str, clock: Clock, *, system_id: int = STATION_SYSTEM, heartbeat_s: float = HEARTBEAT_S
+        self, connection: str, clock: Clock, *, speaker: Speaker = STATION, heartbeat_s: float = HEARTBEAT_S
     ) -> None:
         self.connection = connection
         self.counts = LinkCounts()
@@ -216,8 +237,11 @@ class Link:
         self._subscriptions: set[Subscription] = set()
         self._transport: _Transport | None = None
         self._heard_ns: int | None = None
-        self._mav = mavlink.MAVLink(self, srcSystem=system_id, srcComponent=STATION_COMPONENT)
+        self._mav = mavlink.MAVLink(self, srcSystem=speaker.system_id, srcComponent=speaker.component_id)
         self._mav.robust_parsing = True
+        self._heartbeat = mavlink.MAVLink_heartbeat_message(
+            speaker.vehicle_type, mavlink.MAV_AUTOPILOT_INVALID, 0, 0, mavlink.MAV_STATE_ACTIVE, 3
+        )
 
     # ------------------------------------------------------------------------------------------------- for everybody
 
@@ -281,7 +305,7 @@ class Link:
         while True:
             if loop.time() >= due_s:
                 due_s = loop.time() + self._heartbeat_s
-                self.send(_HEARTBEAT)
+                self.send(self._heartbeat)
             try:
                 async with asyncio.timeout_at(due_s):
                     data = await transport.read()
@@ -324,8 +348,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-_HEARTBEAT = mavlink.MAVLink_heartbeat_message(
-    mavlink.MAV_TYPE_GCS, mavlink.MAV_AUTOPILOT_INVALID, 0, 0, mavlink.MAV_STATE_ACTIVE, 3
-)

@@ -12,7 +12,7 @@ from wire.units import Realm
 
 def test_a_good_file_gives_a_camera_in_the_sectors_frame(settings):
     setup = load_setup(settings())
-    assert setup.estimate.pose.height_msl_m == 173.0
+    assert setup.survey.pose.height_msl_m == 173.0
     assert setup.marking == "TRAINING"
     assert setup.outbox == setup.file.parent / "node/outbox.db"
 

@@ -28,7 +28,7 @@ HOME = (16.62225, 106.60230)
 AUTOPILOT = """
 system_id = {system_id}
 hardware_id = "{hardware_id}"
-ports = [0, 0]
+ports = {ports}
 home = [{home[0]}, {home[1]}]
 home_msl_m = 165.0
 settle_s = {settle_s}
@@ -63,13 +63,13 @@ class AutopilotUnderTest:
 
 def _start(
     folder: Path, *, settle_s: float = 3.0, speedup: float = 10.0, system_id: int = 1, hardware_id: str = "a1b2c3",
-    parameters: str = "",
+    parameters: str = "", ports: list[int] | None = None,
 ) -> AutopilotUnderTest:
     config = folder / f"drone-{system_id}-{random.randrange(10**9)}.toml"
     config.write_text(
         AUTOPILOT.format(
             system_id=system_id, hardware_id=hardware_id, home=HOME, settle_s=settle_s, speedup=speedup,
-            parameters=parameters,
+            parameters=parameters, ports=ports or [0, 0],
         )
     )
     log = config.with_suffix(".log")

@@ -1,0 +1,144 @@
+"""A drone's own node listens to its autopilot: who it is, and where the camera was when a frame was exposed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+
+from pymavlink.dialects.v20 import ardupilotmega as mavlink
+from scipy.spatial.transform import Rotation
+
+from cameras.pose import NoPose, PoseEstimate
+from edge.drone_messages import PoseReader
+from edge.drone_pose import DronePose, DronePoseLimits
+from geofences.geodesy import LocalFrame
+from mavlink.ardupilot import SIMULATION_PARAMETERS, set_interval
+from mavlink.link import Link, Subscription, companion
+from wire.clock import NS_PER_S, Clock
+from wire.units import Realm
+
+AUTOPILOT = mavlink.MAV_COMP_ID_AUTOPILOT1
+# Hz. Fast enough that the straight line between two samples errs less than the telemetry itself (edge/drone_pose.py).
+POSE_RATES_HZ: dict[int, float] = {
+    mavlink.MAVLINK_MSG_ID_ATTITUDE: 20.0,
+    mavlink.MAVLINK_MSG_ID_GLOBAL_POSITION_INT: 10.0,
+    mavlink.MAVLINK_MSG_ID_GIMBAL_DEVICE_ATTITUDE_STATUS: 20.0,
+}
+HEARD = ("HEARTBEAT", "PARAM_VALUE", "ATTITUDE", "GLOBAL_POSITION_INT", "GIMBAL_DEVICE_ATTITUDE_STATUS")
+ASK_AGAIN_S = 2.0               # for who it is, and for reports that have stopped coming
+SILENT_TRIES = 5                # a real autopilot answers no SIM_ parameter at all: this many unanswered rounds say "real"
+WAIT_S = 0.4                    # two position reports at 5 Hz, for one that is still on its way
+LOOK_S = 0.01
+
+_log = logging.getLogger("trailwatch.edge")
+
+
+class DroneLink:
+    """A cameras.pose.PoseSource from an autopilot. A context manager: its thread owns the connection while inside.
+
+    system_id: whom to listen to on it. mount: None where a gimbal tells its own attitude (see DronePose). A drone that is
+    simulated gives no pose to a live node, nor a real one to a training node: the realm is not a matter of settings.
+    """
+
+    def __init__(
+        self, connection: str, system_id: int, realm: Realm, frame: LocalFrame, limits: DronePoseLimits,
+        mount: Rotation | None, clock: Clock,
+    ) -> None:
+        self._connection = connection
+        self._system_id = system_id
+        self._realm = realm
+        self._clock = clock
+        self._reader = PoseReader()
+        self._poses = DronePose(frame, limits, mount)
+        self._simulated: bool | None = None
+        self._link = Link(connection, clock, speaker=companion(system_id))
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._serve, name="drone link", daemon=True)
+
+    def __enter__(self) -> DroneLink:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._cancel)
+        self._thread.join()
+
+    def pose_at(self, captured_ns: int) -> PoseEstimate | NoPose:
+        """The camera's pose at that moment. Waits a little for telemetry that is still on its way."""
+        until_ns = self._clock.monotonic_ns() + round(WAIT_S * NS_PER_S)
+        while True:
+            refusal = self._refusal()
+            if refusal is not None:
+                return refusal
+            if self._poses.told_until_ns() >= captured_ns or self._clock.monotonic_ns() >= until_ns:
+                return self._poses.pose_at(captured_ns)
+            self._clock.sleep(LOOK_S)
+
+    def _refusal(self) -> NoPose | None:
+        if self._simulated is None:
+            return NoPose(self._link.problem or f"{self._connection}: waiting for the autopilot to say who it is")
+        if self._simulated and self._realm is Realm.LIVE:
+            return NoPose(f"{self._connection}: the autopilot is simulated, and this node's key is live")
+        if not self._simulated and self._realm is Realm.TRAINING:
+            return NoPose(f"{self._connection}: the autopilot is a real one, and this node's key is of the training realm")
+        return None
+
+    # --------------------------------------------------------------------------------------------------- its own thread
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._task = self._loop.create_task(self._listen())
+        with contextlib.suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._task)
+        self._loop.close()
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _listen(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._link.run())
+            with self._link.subscribe(HEARD, self._system_id) as heard:
+                tasks.create_task(self._keep_asking())
+                await self._take(heard)
+
+    async def _take(self, heard: Subscription) -> None:
+        connection = 0
+        while True:
+            message = await heard.get(1.0)
+            if message is None:
+                continue
+            if connection != self._link.counts.connections:
+                connection = self._link.counts.connections
+                self._reader.begin_anew()
+            if message.get_type() == "PARAM_VALUE":
+                if message.param_id.rstrip("\0") in SIMULATION_PARAMETERS and not self._simulated:
+                    self._simulated = True
+                    _log.info("%s: the autopilot is simulated", self._connection)
+                continue
+            sample = self._reader.sample(message, self._clock.utc_ns())
+            if sample is not None:
+                self._poses.add(sample)
+
+    async def _keep_asking(self) -> None:
+        """Ask who it is and for its reports; again whenever they have stopped, as after a reboot of the autopilot."""
+        unanswered = 0
+        while True:
+            connected = self._link.connected and self._link.heard_age_s < ASK_AGAIN_S
+            if connected and self._simulated is None:
+                unanswered += 1
+                if unanswered > SILENT_TRIES:
+                    self._simulated = False
+                for name in SIMULATION_PARAMETERS:
+                    self._link.send(
+                        mavlink.MAVLink_param_request_read_message(self._system_id, AUTOPILOT, name.encode(), -1)
+                    )
+            age_s = (self._clock.utc_ns() - self._poses.told_until_ns()) / NS_PER_S
+            if self._link.connected and age_s > ASK_AGAIN_S / 2:
+                for message_id, rate_hz in POSE_RATES_HZ.items():
+                    self._link.send(set_interval(self._system_id, AUTOPILOT, message_id, rate_hz))
+            await asyncio.sleep(ASK_AGAIN_S if self._simulated is not None else ASK_AGAIN_S / 4)
