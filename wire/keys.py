@@ -75,6 +75,9 @@ def write_private(path: Path, value: msgspec.Struct) -> None:
 
 
 def load_node_key(path: Path) -> NodeKey:
+    """Read a node's key file. Raises SettingsError."""
+    if not path.exists():
+        raise SettingsError(f"{path.resolve()}: there is no such key file. `trailwatch keys new` makes one.")
     key = load_settings(path, NodeKey)
     _check(path, key.public, key.secret)
     return key

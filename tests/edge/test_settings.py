@@ -55,7 +55,7 @@ def test_a_key_of_another_kind_is_refused(settings, kind):
 
 
 def test_a_missing_key_file_is_named(settings):
-    with pytest.raises(SettingsError, match=r"nowhere\.key: there is no such file"):
+    with pytest.raises(SettingsError, match=r"nowhere\.key: there is no such key file"):
         load_setup(settings([('key = "gate-1.key"', 'key = "nowhere.key"')]))
 
 
