@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
@@ -14,7 +15,7 @@ from fleet.commands import Outcome, command, read_parameter, set_mode, until, wr
 from fleet.drone import Drone
 from fleet.mission import MissionItem, differences, mission_items
 from fleet.preflight import LAUNCHABLE, PreflightNeeds, preflight
-from fleet.transfer import Target, download, upload
+from fleet.transfer import Target, clear, download, upload
 from geofences.sector import Sector
 from mavlink.link import Link
 from wire.clock import NS_PER_S, Clock
@@ -103,15 +104,20 @@ class Sortie:
         self.say(TaskPhase.SENT, f"{len(self._items)} items are going up")
         end = await upload(self._link, self._items, target)
         if not end.done:
-            raise SortieError(end.sentence)
+            await self._discard(target, end.sentence)
         self.say(TaskPhase.RECEIVED, end.sentence)
         back = await download(self._link, target)
         if not back.done:
             raise SortieError(back.sentence)
         wrong = differences(self._items, back.items)
         if wrong:
-            raise SortieError("the drone holds another mission than the plan: " + "; ".join(wrong[:5]))
+            await self._discard(target, "the drone holds another mission than the plan: " + "; ".join(wrong[:5]))
         self.say(TaskPhase.ACCEPTED, f"{back.sentence}, equal to the plan")
+
+    async def _discard(self, target: Target, sentence: str) -> NoReturn:
+        """An upload that ends half-way leaves old and new items mixed in the drone: nobody must fly that."""
+        cleared = await clear(self._link, target)
+        raise SortieError(f"{sentence}; its mission {'was cleared' if cleared else 'could NOT be cleared: do not fly it'}")
 
     async def _make_ready(self) -> None:
         failsafe = await self._station_failsafe()

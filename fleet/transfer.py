@@ -21,6 +21,7 @@ ITEM_RETRY_S = 0.25             # the same, per item
 SILENCE_S = 9.0                 # ArduPilot cancels an upload after 8 s of silence: from then on it can only be begun again
 ACKNOWLEDGE_S = 3.0             # after the last item: ArduPilot asks again each second for one that it lacks
 STORAGE_TRIES = 3
+CLEAR_TRIES = 3
 BUDGET_S, BUDGET_ITEM_S = 20.0, 2.0     # of a whole transfer, and more for each item
 HEARD = ("MISSION_REQUEST", "MISSION_REQUEST_INT", "MISSION_ACK", "MISSION_COUNT", "MISSION_ITEM_INT", "MISSION_ITEM")
 
@@ -199,6 +200,17 @@ class Download:
 async def upload(link: Link, items: Sequence[MissionItem], target: Target) -> TransferEnd:
     """Send items to the drone. A True end that is not confirmed needs reading back, as every upload gets anyway."""
     return await _run(link, Upload(items, target, _now_s()), target)
+
+
+async def clear(link: Link, target: Target) -> bool:
+    """Empty the drone's mission; True when it said so."""
+    with link.subscribe(("MISSION_ACK",), target.system_id) as heard:
+        for _ in range(CLEAR_TRIES):
+            link.send(mavlink.MAVLink_mission_clear_all_message(target.system_id, target.component_id, target.kind))
+            answer = await heard.get(COUNT_RETRY_S)
+            if answer is not None and answer.mission_type == target.kind and answer.type == ACCEPTED:
+                return True
+    return False
 
 
 async def download(link: Link, target: Target) -> TransferEnd:

@@ -1,7 +1,9 @@
 """The vehicle's side of MAVLink's mission protocol, as ArduPilot plays it: missions, fences and rally points.
 
-No sockets and no clock: it is handed messages and the time, and calls back with what to send. Uploads fill a draft; the
-stored items change only when the last one has come and the whole is acceptable.
+No sockets and no clock: it is handed messages and the time, and calls back with what to send.
+
+Observed on ArduCopter 4.7: an upload of a mission is not atomic. Its count cuts the old mission to that length, and each
+item replaces the old one as it arrives, so that one which ends half-way leaves a mixture of both. A fence is kept whole.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 ITEM_RETRY_S = 1.0              # ArduPilot asks for a missing item again each second (GCS_MAVLINK/MissionItemProtocol)
 UPLOAD_SILENCE_S = 8.0          # and gives up after this
 ITEM_LIMIT = 650                # what its default storage holds
-FENCE_VERTEX_LIMIT = 69
+FENCE_VERTEX_LIMIT = 69         # and of these
+STORAGE_READY_S = 1.5           # after a boot; until then every count gets NO_SPACE
 HEIGHT_LIMIT_M = 83_000.0       # LOCATION_ALT_MAX_M
 
 POSITION_FRAMES = (0, 3, 5, 6, 10, 11)      # GLOBAL, GLOBAL_RELATIVE_ALT, their _INT twins, GLOBAL_TERRAIN_ALT
@@ -70,8 +73,7 @@ def refuse_item(item: Item, kind: int) -> int | None:
 
 
 def refuse_fence(items: list[Item]) -> int | None:
-    """Whether fence items make whole polygons, each vertex naming the same count."""
-    vertices = 0
+    """MAV_MISSION_ERROR unless the items make whole polygons, each vertex naming the same count."""
     i = 0
     while i < len(items):
         command = items[i].command
@@ -80,11 +82,10 @@ def refuse_fence(items: list[Item]) -> int | None:
             ring = items[i : i + count]
             if count < 3 or len(ring) < count or any(v.command != command or int(v.p1) != count for v in ring):
                 return int(mavlink.MAV_MISSION_ERROR)
-            vertices += count
             i += count
         else:
             i += 1
-    return int(mavlink.MAV_MISSION_ERROR) if vertices > FENCE_VERTEX_LIMIT else None
+    return None
 
 
 @dataclass(slots=True)
@@ -94,7 +95,7 @@ class Upload:
     component: int
     kind: int
     count: int
-    draft: list[Item]
+    fresh: list[Item]
     heard_s: float
     asked_s: float
 
@@ -157,7 +158,7 @@ class MissionStore:
             self._ask(up, now_s)
 
     def drop_channel(self, channel: int) -> None:
-        """The link is gone: an upload over it ends, and the old items stay."""
+        """The link is gone: an upload over it ends, where it stands."""
         if self._upload is not None and self._upload.channel == channel:
             self._upload = None
 
@@ -166,7 +167,8 @@ class MissionStore:
         if up is not None and (up.channel != channel or up.system != m.get_srcSystem()):
             self._ack(channel, m, mavlink.MAV_MISSION_DENIED, m.mission_type)
             return
-        if m.count > ITEM_LIMIT:
+        limit = FENCE_VERTEX_LIMIT if m.mission_type == FENCE else ITEM_LIMIT
+        if m.count > limit or now_s < STORAGE_READY_S:
             self._ack(channel, m, mavlink.MAV_MISSION_NO_SPACE, m.mission_type)
             return
         if m.count == 0:
@@ -174,6 +176,8 @@ class MissionStore:
             self._changed(m.mission_type)
             self._ack(channel, m, mavlink.MAV_MISSION_ACCEPTED, m.mission_type)
             return
+        if m.mission_type == MISSION:
+            del self.items[MISSION][m.count :]
         self._upload = Upload(
             channel, m.get_srcSystem(), m.get_srcComponent(), m.mission_type, m.count, [], now_s, now_s
         )
@@ -183,7 +187,7 @@ class MissionStore:
         up = self._upload
         if up is None or up.kind != m.mission_type:
             return
-        if m.seq != len(up.draft):
+        if m.seq != len(up.fresh):
             self._ack(channel, m, mavlink.MAV_MISSION_INVALID_SEQUENCE, m.mission_type)
             return
         if up.channel != channel or up.system != m.get_srcSystem():
@@ -195,15 +199,17 @@ class MissionStore:
             self._upload = None
             self._ack(channel, m, refusal, m.mission_type)
             return
-        up.draft.append(_as_stored(item))
+        up.fresh.append(_as_stored(item))
         up.heard_s = now_s
-        if len(up.draft) < up.count:
+        if up.kind == MISSION:
+            self.items[MISSION][item.seq : item.seq + 1] = up.fresh[-1:]
+        if len(up.fresh) < up.count:
             self._ask(up, now_s)
             return
         self._upload = None
-        refusal = refuse_fence(up.draft) if up.kind == FENCE else None
+        refusal = refuse_fence(up.fresh) if up.kind == FENCE else None
         if refusal is None:
-            self.items[up.kind] = up.draft
+            self.items[up.kind] = up.fresh
             self._changed(up.kind)
         self._ack(channel, m, mavlink.MAV_MISSION_ACCEPTED if refusal is None else refusal, up.kind)
 
@@ -252,7 +258,7 @@ class MissionStore:
     def _ask(self, up: Upload, now_s: float) -> None:
         up.asked_s = now_s
         self._send(
-            up.channel, mavlink.MAVLink_mission_request_message(up.system, up.component, len(up.draft), up.kind)
+            up.channel, mavlink.MAVLink_mission_request_message(up.system, up.component, len(up.fresh), up.kind)
         )
 
     def _ack(self, channel: int, m: Any, result: int, kind: int) -> None:

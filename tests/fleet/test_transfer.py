@@ -54,9 +54,12 @@ class Vehicle:
         )
 
 
-def converse(machine: Upload | Download, vehicle: Vehicle, chance: random.Random, loss: float, delay_s: float = 0.0) -> float:
+def converse(
+    machine: Upload | Download, vehicle: Vehicle, chance: random.Random, loss: float, delay_s: float = 0.0,
+    start_s: float = 2.0,
+) -> float:
     """Let a machine and the vehicle talk over a line that loses messages, in simulated time; the seconds it took."""
-    now_s = 0.0
+    now_s = start_s
     line: list[tuple[float, bool, Any]] = []
 
     def put(to_vehicle: bool, message: Any) -> None:
@@ -82,7 +85,7 @@ def converse(machine: Upload | Download, vehicle: Vehicle, chance: random.Random
             put(False, answer)
         vehicle.out.clear()
         now_s += STEP_S
-    return now_s
+    return now_s - start_s
 
 
 @settings(max_examples=60, deadline=None)
@@ -100,8 +103,6 @@ def test_an_upload_that_says_done_has_put_the_plan_into_the_drone(
     assert reading.end is not None and reading.end.done
     if machine.end.done and machine.end.confirmed:
         assert differences(items, reading.end.items) == ()
-    if not machine.end.done:
-        assert len(vehicle.store.items[0]) in (0, count), "an upload that failed left half a mission in the drone"
 
 
 @settings(max_examples=30, deadline=None)
@@ -118,7 +119,11 @@ def test_a_fifth_of_all_messages_may_be_lost(seed: int, count: int) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(noise=st.lists(st.tuples(st.sampled_from(["ack", "request", "count", "item"]), st.integers(0, 30), st.integers(0, 2)), max_size=40))
+@given(
+    noise=st.lists(
+        st.tuples(st.sampled_from(["ack", "request", "count", "item"]), st.integers(0, 30), st.integers(0, 2)), max_size=40
+    )
+)
 def test_no_answer_out_of_turn_makes_an_upload_believe_it_is_done(noise: list[tuple[str, int, int]]) -> None:
     """Until the last item has been asked for, nothing that arrives is an acceptance of this mission."""
     items = mission(30)
@@ -131,7 +136,9 @@ def test_no_answer_out_of_turn_makes_an_upload_believe_it_is_done(noise: list[tu
             "ack": mavlink.MAVLink_mission_ack_message(255, 190, 0, mission_type),
             "request": mavlink.MAVLink_mission_request_message(255, 190, number, mission_type),
             "count": mavlink.MAVLink_mission_count_message(255, 190, number, mission_type),
-            "item": mavlink.MAVLink_mission_item_int_message(255, 190, number, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0, 0, mission_type),
+            "item": mavlink.MAVLink_mission_item_int_message(
+                255, 190, number, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0, 0, mission_type
+            ),
         }[kind]
         for answer in machine.take(through_the_wire(message, 1), 0.1):
             assert answer.get_type() == "MISSION_ITEM_INT" and answer.mission_type == 0
@@ -164,17 +171,27 @@ def test_a_refusal_names_the_item_and_the_reason() -> None:
     converse(machine, vehicle, random.Random(1), 0.0)
     assert machine.end is not None and not machine.end.done
     assert machine.end.sentence == "the drone refused the mission at item 3: MAV_MISSION_INVALID_PARAM7"
-    assert vehicle.store.items[0] == []
+    assert len(vehicle.store.items[0]) == 3, "what came before the bad item stays in the drone"
 
 
 def test_a_station_that_uploads_already_is_waited_for() -> None:
     vehicle = Vehicle()
-    vehicle.store.take(through_the_wire(mavlink.MAVLink_mission_count_message(1, 1, 5, 0), 200), 1, 0.0)
+    vehicle.store.take(through_the_wire(mavlink.MAVLink_mission_count_message(1, 1, 5, 0), 200), 1, 2.0)
     vehicle.out.clear()
     machine = Upload(mission(3), Target(1), 0.0)
     took_s = converse(machine, vehicle, random.Random(1), 0.0)
     assert machine.end is not None and machine.end.done
     assert 8.0 < took_s < 12.0
+
+
+def test_no_space_in_the_first_second_of_a_boot_is_asked_again_and_later_believed() -> None:
+    machine = Upload(mission(3), Target(1), 0.0)
+    converse(machine, Vehicle(), random.Random(1), 0.0, start_s=0.0)
+    assert machine.end is not None and machine.end.done and machine.beginnings == 2
+    far_too_many = Upload(tuple(replace(mission(3)[1], seq=i) for i in range(700)), Target(1), 0.0)
+    converse(far_too_many, Vehicle(), random.Random(1), 0.0)
+    assert far_too_many.end is not None
+    assert far_too_many.end.sentence == "the drone refused the mission: MAV_MISSION_NO_SPACE"
 
 
 @pytest.mark.parametrize(
@@ -198,7 +215,8 @@ def test_reading_back_notices_what_was_changed(change: dict[str, Any], words: st
 def test_reading_back_allows_what_an_autopilot_rounds() -> None:
     sent = mission(7)
     back = tuple(
-        replace(i, frame=0, lat_e7=0, lon_e7=0) if i.command == 178 else replace(i, height_m=i.height_m + 0.004) for i in sent
+        replace(i, frame=0, lat_e7=0, lon_e7=0) if i.command == 178 else replace(i, height_m=i.height_m + 0.004)
+        for i in sent
     )
     assert differences(sent, back) == ()
     assert differences(sent, back[:-1]) == ("7 items were sent and 6 are in the drone",)
