@@ -35,6 +35,8 @@ FENCE_CHECK_S = 0.1
 PREARM_SHARE = 0.57             # of the settling time: the pre-arm bit is healthy before GUIDED is ready (23.6 s of 41 s)
 FIX_SHARE = 0.2
 
+BATTERY_ACTIONS = {1: Mode.LAND, 2: Mode.RTL}
+
 SEVERITY_CRITICAL, SEVERITY_WARNING, SEVERITY_NOTICE, SEVERITY_INFO = 2, 4, 5, 6
 
 
@@ -106,7 +108,9 @@ class Flight:
         return 6 if self.t_s >= self._settle_s * FIX_SHARE else 1
 
     def prearm_ok(self) -> bool:
-        return self.t_s >= self._settle_s * PREARM_SHARE and self.gps_fix() >= 3
+        """The pre-arm bit of SYS_STATUS; in a mode that needs a position it waits for one."""
+        settled = self.t_s >= self._settle_s * PREARM_SHARE and self.gps_fix() >= 3
+        return settled and (self.mode not in NEEDS_POSITION or self.position_ok())
 
     def position_ok(self) -> bool:
         """Whether the position estimate is good enough for the modes that need one."""
@@ -157,6 +161,9 @@ class Flight:
             return False
         if mode is self.mode:
             return True
+        if not self.armed:      # on the ground every mode may be chosen; arming is what is refused then
+            self._enter(mode)
+            return True
         if mode in NEEDS_POSITION and not self.position_ok():
             self._announce(SEVERITY_WARNING, f"Mode change to {mode.name} failed: requires position")
             return False
@@ -165,7 +172,7 @@ class Flight:
             if len(items) < 2:
                 self._announce(SEVERITY_WARNING, "Mode change to AUTO failed: init failed")
                 return False
-            if self.armed and self.body.on_ground and items[1].command != 22:
+            if self.body.on_ground and items[1].command != 22:
                 self._announce(SEVERITY_CRITICAL, "Auto: Missing Takeoff Cmd")
                 return False
         self._enter(mode)
@@ -248,6 +255,7 @@ class Flight:
             self.p.set("FENCE_TOTAL", float(len(self.store.items[FENCE]) if self.store else 0))
         elif kind == MISSION:
             self.p.set("MIS_TOTAL", float(len(self.items())))
+            self._announce(SEVERITY_INFO, "Flight plan received")
             self.mission_seq = min(self.mission_seq, max(0, len(self.items()) - 1))
             if self.mission is not None and self.mode is Mode.AUTO:
                 self._start_items()
@@ -293,8 +301,9 @@ class Flight:
         before = self.mission.current
         done: list[int] = []
         wish = self.mission.step(self.body, self.p, dt_s, done)
-        for seq in done:
-            self._reached(seq)
+        if done:
+            # One slot: of several in one step, as of a take-off and the DO item after it, only the last is told.
+            self._reached(done[-1])
         if self.mission.current != before:
             self._announce(SEVERITY_INFO, f"Mission: {self.mission.current} {_name(self.items(), self.mission.current)}")
         self.mission_seq = self.mission.current
@@ -327,10 +336,10 @@ class Flight:
     def _arming_refusal(self) -> str | None:
         if self.mode not in ARMABLE:
             return f"Arm: {self.mode.name} mode not armable"
+        if (self.mode in NEEDS_POSITION or self.fence_enabled()) and not self.position_ok():
+            return "PreArm: Need Position Estimate"
         if not self.prearm_ok():
             return "PreArm: GPS 1: Bad fix" if self.gps_fix() < 3 else "PreArm: AHRS: waiting for home"
-        if (self.mode in NEEDS_POSITION or self.fence_enabled()) and not self.position_ok():
-            return "Arm: Need Position Estimate"
         if self.t_s - self._fence_uploaded_s < FENCE_GRACE_S:
             return "PreArm: Fence requires position"
         if self.p["BATT_LOW_VOLT"] > 0 and self.voltage_v() < self.p["BATT_LOW_VOLT"]:
@@ -379,17 +388,19 @@ class Flight:
         lasted = self._low_since_s is not None and self.t_s - self._low_since_s >= self.p["BATT_LOW_TIMER"]
         if lasted and critical > 0 and volts < critical and self.failsafe != "battery critical":
             self._announce(SEVERITY_CRITICAL, f"Battery 1 is critical {volts:.2f}V used {self._used_mah()} mAh")
-            self._act("battery critical", Mode.LAND)
+            self._act("battery critical", BATTERY_ACTIONS.get(int(self.p["BATT_FS_CRT_ACT"])))
         elif lasted and self.failsafe not in ("battery", "battery critical"):
             self._announce(SEVERITY_WARNING, f"Battery 1 is low {volts:.2f}V used {self._used_mah()} mAh")
-            self._act("battery", Mode.RTL)
+            self._act("battery", BATTERY_ACTIONS.get(int(self.p["BATT_FS_LOW_ACT"])))
 
     def _used_mah(self) -> int:
         return round(self.body.battery.used_mah)
 
-    def _act(self, failsafe: str, mode: Mode) -> None:
-        """What a failsafe does: disarm on the ground, else the mode, or LAND when that mode is not to be had."""
+    def _act(self, failsafe: str, mode: Mode | None) -> None:
+        """What a failsafe does: disarm on the ground, else the mode, or LAND when that is not to be had. None: only tell."""
         self.failsafe = failsafe
+        if mode is None:
+            return
         if self.body.on_ground and not self._flown:
             self.disarm(force=True)
         elif self.mode is not Mode.LAND and not self.set_mode(mode):
@@ -429,8 +440,10 @@ class Flight:
             self._landed_since_s = self.t_s
             return
         if self._flown:
-            coming_down = self.mode in (Mode.LAND, Mode.RTL) or (self.mode is Mode.AUTO)
+            coming_down = self.mode in (Mode.LAND, Mode.RTL, Mode.AUTO)
             if coming_down and self.t_s - self._landed_since_s >= LANDED_S:
+                if self.mode is Mode.AUTO and self.mission is not None:
+                    self._reached(self.mission.current)
                 self.disarm(force=True)
         elif not self._taking_off and self.t_s - self._armed_s >= self.p["DISARM_DELAY"] > 0:
             self.disarm(force=True)

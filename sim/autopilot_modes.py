@@ -171,7 +171,8 @@ class MissionFlight:
         return Target(east, north, self._home.up + up if item.frame not in (0, 5) else up + self._home.up)
 
     def step(self, body: Multirotor, p: Parameters, dt_s: float, reached: list[int]) -> Wish:
-        """One step. Sequence numbers that were completed in it are appended to `reached`."""
+        """One step. What was completed in it is appended to `reached`: one navigation item at most, and DO items."""
+        arrived = False
         for _ in range(16):      # DO items take no time; the bound stops a jump that runs in a circle
             if self.finished or self.current >= len(self._items):
                 self.finished = True
@@ -181,13 +182,13 @@ class MissionFlight:
             if self._entered != self.current:
                 self._enter(item, body, p)
             if self._do(item):
+                reached.append(item.seq)
                 continue
             wish, done = self._navigate(item, body, p, dt_s)
-            if not done:
+            if not done or arrived:
                 return wish
+            arrived = True
             reached.append(self.current)
-            if item.command in (20, 21):
-                return wish
             if self.current + 1 >= len(self._items):
                 self.finished = True
             else:

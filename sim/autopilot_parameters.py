@@ -21,8 +21,8 @@ DEFAULTS: dict[str, float] = {
     "BATT_LOW_VOLT": 0.0,           # V, 0 is off
     "BATT_CRT_VOLT": 0.0,           # V, 0 is off
     "BATT_LOW_TIMER": 10.0,         # s
-    "BATT_FS_LOW_ACT": 2.0,         # RTL
-    "BATT_FS_CRT_ACT": 1.0,         # LAND
+    "BATT_FS_LOW_ACT": 0.0,         # none; 1 is LAND, 2 is RTL
+    "BATT_FS_CRT_ACT": 0.0,
     "FS_GCS_ENABLE": 0.0,           # off, as ArduCopter ships; the fleet switches it on
     "FS_GCS_TIMEOUT": 5.0,          # s
     "FS_THR_ENABLE": 1.0,

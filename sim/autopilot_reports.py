@@ -25,7 +25,7 @@ def heartbeat(f: Flight, utc_ns: int) -> Any:
         base |= mavlink.MAV_MODE_FLAG_SAFETY_ARMED
     if f.mode in (Mode.AUTO, Mode.GUIDED, Mode.RTL, Mode.LAND):
         base |= mavlink.MAV_MODE_FLAG_GUIDED_ENABLED
-    base |= mavlink.MAV_MODE_FLAG_STABILIZE_ENABLED
+    base |= mavlink.MAV_MODE_FLAG_STABILIZE_ENABLED | mavlink.MAV_MODE_FLAG_MANUAL_INPUT_ENABLED
     if f.failsafe and f.armed:
         status = mavlink.MAV_STATE_CRITICAL
     else:
@@ -126,9 +126,9 @@ def mission_current(f: Flight, utc_ns: int) -> Any:
 
 def ekf_status_report(f: Flight, utc_ns: int) -> Any:
     del utc_ns
-    flags = mavlink.EKF_ATTITUDE | mavlink.EKF_VELOCITY_VERT | mavlink.EKF_POS_VERT_ABS
+    flags = mavlink.EKF_ATTITUDE | mavlink.EKF_VELOCITY_HORIZ | mavlink.EKF_VELOCITY_VERT | mavlink.EKF_POS_VERT_ABS
     if f.position_ok():
-        flags |= mavlink.EKF_VELOCITY_HORIZ | mavlink.EKF_POS_HORIZ_REL | mavlink.EKF_POS_HORIZ_ABS
+        flags |= mavlink.EKF_POS_HORIZ_REL | mavlink.EKF_POS_HORIZ_ABS
         flags |= mavlink.EKF_PRED_POS_HORIZ_REL | mavlink.EKF_PRED_POS_HORIZ_ABS
     else:
         flags |= mavlink.EKF_CONST_POS_MODE

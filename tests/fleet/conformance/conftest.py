@@ -24,13 +24,14 @@ FIRST_PORT, PORTS_AN_INSTANCE = 5760, 10
 # The least that an ArduCopter in SITL needs to be armed: a frame, a battery monitor, calibrated sensors and sticks.
 PARAMETERS = "\n".join(
     [
-        "FRAME_CLASS 1", "FRAME_TYPE 0", "BATT_MONITOR 4", "FS_THR_ENABLE 1", "MOT_BAT_VOLT_MIN 9.6", "MOT_BAT_VOLT_MAX 12.8",
-        "MOT_THST_EXPO 0.65", "MOT_THST_HOVER 0.39", "SIM_BARO_RND 0",
+        "FRAME_CLASS 1", "FRAME_TYPE 0", "BATT_MONITOR 4", "FS_THR_ENABLE 1",
+        "MOT_BAT_VOLT_MIN 9.6", "MOT_BAT_VOLT_MAX 12.8", "MOT_THST_EXPO 0.65", "MOT_THST_HOVER 0.39", "SIM_BARO_RND 0",
         *[f"COMPASS_OFS{n}_{a} {v}" for n in ("", "2", "3") for a, v in (("X", 5), ("Y", 13), ("Z", -18))],
         *[f"RC{i}_{what} {v}" for i in range(1, 9) for what, v in (("MIN", 1000), ("MAX", 2000), ("TRIM", 1500))],
         *[f"INS_ACC{n}OFFS_{a} 0.001" for n in ("", "2") for a in "XYZ"],
         *[f"INS_ACC{n}SCAL_{a} 1.001" for n in ("", "2") for a in "XYZ"],
-        "INS_ACC3OFFS_X 0", "INS_ACC3OFFS_Y 0", "INS_ACC3OFFS_Z 0", "INS_ACC3SCAL_X 1", "INS_ACC3SCAL_Y 1", "INS_ACC3SCAL_Z 1",
+        *[f"INS_ACC3OFFS_{a} 0" for a in "XYZ"],
+        *[f"INS_ACC3SCAL_{a} 1" for a in "XYZ"],
     ]
 )
 

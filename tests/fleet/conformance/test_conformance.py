@@ -19,7 +19,7 @@ from fleet.drone import Drone
 from fleet.mission import MissionItem, differences
 from fleet.planner import PatrolWish, plan_patrol
 from fleet.sortie import Sortie, SortieTerms
-from fleet.transfer import Target, download, upload
+from fleet.transfer import Target, clear, download, upload
 from geofences.sector import Sector
 from mavlink.link import Link
 from wire.clock import WallClock
@@ -79,7 +79,8 @@ def long(system_id: int, number: int, *parameters: float) -> Any:
 
 def waypoint(seq: int, **changes: Any) -> MissionItem:
     fields: dict[str, Any] = {
-        "frame": 3, "command": 16, "lat_e7": 166_222_500 - 1000 * seq, "lon_e7": 1_066_023_000 - 2000 * seq, "height_m": 25.0,
+        "frame": 3, "command": 16, "height_m": 25.0,
+        "lat_e7": 166_222_500 - 1000 * seq, "lon_e7": 1_066_023_000 - 2000 * seq,
     }
     return MissionItem(seq, **{**fields, **changes})
 
@@ -144,25 +145,27 @@ def test_a_second_client_of_a_port_hears_nothing(vehicle: Any, listening: Callab
     asyncio.run(scenario())
 
 
-def test_guided_is_refused_until_the_estimate_is_there_and_the_reason_comes_after_the_answer(
+def test_arming_in_guided_is_refused_until_the_estimate_is_there_and_the_reason_comes_after_the_answer(
     vehicle: Any, listening: Callable[..., Any]
 ) -> None:
     async def scenario() -> None:
         async with listening(vehicle.connection) as both:
             mine = both.drone.heartbeat.value.get_srcSystem()
             assert (await ask_for_messages(both.link, both.drone, mine)).done
+            assert (await set_mode(both.link, both.drone, mine, "GUIDED")).done, "a disarmed drone may take any mode"
+            assert await until(lambda: both.drone.gps_fix is not None and both.drone.gps_fix.value >= 3, READY_WITHIN_S)
             assert not both.drone.ready()
             with both.link.subscribe(("COMMAND_ACK", "STATUSTEXT"), mine) as heard:
-                both.link.send(long(mine, SET_MODE, 1.0, 4.0))
+                both.link.send(long(mine, ARM, 1.0))
                 order = []
                 while (m := await heard.get(0.5)) is not None and len(order) < 6:
                     order.append(m)
-            kinds = [m.get_type() for m in order if m.get_type() == "COMMAND_ACK" or "position" in m.text.lower()]
+            kinds = [m.get_type() for m in order if m.get_type() == "COMMAND_ACK" or "Arm: " in m.text]
             assert kinds[:2] == ["COMMAND_ACK", "STATUSTEXT"], [str(m) for m in order]
             assert next(m for m in order if m.get_type() == "COMMAND_ACK").result == mavlink.MAV_RESULT_FAILED
             assert await until(both.drone.ready, READY_WITHIN_S)
             assert await until(both.drone.prearm_ok, READY_WITHIN_S)
-            outcome = await set_mode(both.link, both.drone, mine, "GUIDED")
+            outcome = await command(both.link, both.drone, mine, ARM, (1.0,), "arm")
             assert outcome.done, outcome
 
     asyncio.run(scenario())
@@ -201,19 +204,22 @@ def test_a_mission_comes_back_as_it_went_up(vehicle: Any, listening: Callable[..
     ],
     ids=["frame", "command", "latitude", "height that is none", "huge height"],
 )
-def test_an_item_that_cannot_be_flown_is_refused_and_the_old_mission_stays(
+def test_an_item_that_cannot_be_flown_is_refused_and_leaves_old_and_new_items_mixed(
     vehicle: Any, listening: Callable[..., Any], bad: MissionItem, reason: str
 ) -> None:
     async def scenario() -> None:
         async with listening(vehicle.connection) as both:
             mine = both.drone.heartbeat.value.get_srcSystem()
-            old = (HOME_ITEM, waypoint(1), MissionItem(2, 0, 20))
+            old = (HOME_ITEM, waypoint(1), waypoint(2), waypoint(3), MissionItem(4, 0, 20))
             assert (await upload(both.link, old, Target(mine))).done
-            refused = await upload(both.link, (HOME_ITEM, waypoint(1, height_m=99.0), bad), Target(mine))
+            new = (HOME_ITEM, waypoint(1, height_m=99.0), bad, waypoint(3))
+            refused = await upload(both.link, new, Target(mine))
             assert not refused.done
             assert refused.sentence == f"the drone refused the mission at item 2: {reason}"
             back = await download(both.link, Target(mine))
-            assert differences(old, back.items) == ()
+            assert differences((HOME_ITEM, new[1], old[2], old[3]), back.items) == ()
+            assert await clear(both.link, Target(mine))
+            assert len((await download(both.link, Target(mine))).items) <= 1
 
     asyncio.run(scenario())
 
@@ -229,7 +235,7 @@ def test_too_many_items_are_no_space_and_an_upload_left_alone_is_cancelled(
             answer = await one_answer(link, mavlink.MAVLink_mission_count_message(mine, 1, 2000, 0), ("MISSION_ACK",))
             assert answer.type == mavlink.MAV_MISSION_NO_SPACE
             with link.subscribe(("MISSION_REQUEST", "MISSION_REQUEST_INT", "MISSION_ACK"), mine) as heard:
-                link.send(mavlink.MAVLink_mission_count_message(mine, 1, 5, 0))
+                link.send(mavlink.MAVLink_mission_count_message(mine, 1, 3, 0))
                 answers = []
                 while (m := await heard.get(3.0)) is not None:
                     answers.append(m)
@@ -355,9 +361,10 @@ def test_a_patrol_is_flown_from_upload_to_landing(vehicle: Any, listening: Calla
             states = [s for s in said if isinstance(s, TaskState)]
             assert flown, [s.sentence for s in states]
             assert [s.phase for s in states] == [
-                TaskPhase.CREATED, TaskPhase.SENT, TaskPhase.RECEIVED, TaskPhase.ACCEPTED, TaskPhase.EXECUTING, TaskPhase.DONE,
+                TaskPhase.CREATED, TaskPhase.SENT, TaskPhase.RECEIVED, TaskPhase.ACCEPTED, TaskPhase.EXECUTING,
+                TaskPhase.DONE,
             ]
-            assert {1, 3} <= drone.reached
+            assert drone.reached == {2, 3, 4, 5, 6}, "the take-off is swallowed by the speed change right after it"
             places = [s for s in said if isinstance(s, GroundPosition)]
             distances = sector.border.signed_distance_m([sector.frame.point(p) for p in places])
             assert distances.min() > sector.border_buffer_m
