@@ -45,24 +45,28 @@ async def command(link: Link, drone: Drone, system_id: int, number: int, paramet
     loop = asyncio.get_running_loop()
     seven = (*parameters, *[0.0] * 7)[:7]
     with link.subscribe(("COMMAND_ACK", "STATUSTEXT"), system_id) as heard:
+        reasons = []
         for attempt in range(TRIES):
             link.send(mavlink.MAVLink_command_long_message(system_id, AUTOPILOT, number, attempt, *seven))
             until_s = loop.time() + ACKNOWLEDGE_S
             while (left_s := until_s - loop.time()) > 0:
                 answer = await heard.get(left_s)
-                if answer is None or answer.get_type() != "COMMAND_ACK" or answer.command != number:
+                if answer is None:
                     continue
-                if answer.result == IN_PROGRESS:
+                if answer.get_type() == "STATUSTEXT":
+                    reasons.append(answer.text.rstrip("\0"))   # mostly they come after the answer, and some before it
+                elif answer.command != number:
+                    continue
+                elif answer.result == IN_PROGRESS:
                     until_s = loop.time() + PROGRESS_S
                 elif answer.result == ACCEPTED:
                     return Outcome(True, f"{drone.name}: {what}: accepted")
                 else:
-                    reasons = []
                     while (text := await heard.get(REASON_S)) is not None:
                         if text.get_type() == "STATUSTEXT":
                             reasons.append(text.text.rstrip("\0"))
                     name = mavlink.enums["MAV_RESULT"][answer.result].name.removeprefix("MAV_RESULT_").lower()
-                    said = f' ({"; ".join(reasons)})' if reasons else ""
+                    said = f' ({"; ".join(reasons[-3:])})' if reasons else ""
                     return Outcome(False, f"{drone.name}: {what}: {name}{said}")
     return Outcome(False, f"{drone.name}: {what}: no acknowledgement after {TRIES} tries")
 
