@@ -27,7 +27,9 @@ LIMITS = CheckLimits(1200.0)
 HASTY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def plan_over(sector: Sector, points_enu_m: list[tuple[float, float]], height_m: float = 30.0, home: GroundPosition = HOME) -> Plan:
+def plan_over(
+    sector: Sector, points_enu_m: list[tuple[float, float]], height_m: float = 30.0, home: GroundPosition = HOME
+) -> Plan:
     places = [sector.frame.position(e, n) for e, n in points_enu_m]
     return Plan(
         "p", "drone-1", 1, "a1b2c3", "khe-da", home,
@@ -176,7 +178,8 @@ def test_numbers_that_are_none_are_refused_and_do_not_raise(sector: Sector, bad:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    home=places, corridor=st.sampled_from(["khe-da", "ben-song"]), height_m=st.floats(20.0, 80.0), speed=st.floats(3.0, 12.0),
+    home=places, corridor=st.sampled_from(["khe-da", "ben-song"]), height_m=st.floats(20.0, 80.0),
+    speed=st.floats(3.0, 12.0),
     reach_m=st.one_of(st.just(0.0), st.floats(40.0, 900.0)),
 )
 def test_every_patrol_that_the_planner_makes_passes_the_ground_checks(

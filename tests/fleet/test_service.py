@@ -88,15 +88,15 @@ def start_service(tmp_path: Path, environment: dict[str, str], free_port: int) -
     started: list[Service] = []
 
     def start(
-        connection: str, *, realm: Realm = Realm.TRAINING, heartbeat_s: float = 0.05, drone: str = "", launch: str = "auto",
-        kind: NodeKind = NodeKind.FLEET,
+        connection: str, *, realm: Realm = Realm.TRAINING, heartbeat_s: float = 0.05, drone: str = "",
+        launch: str = "auto", kind: NodeKind = NodeKind.FLEET,
     ) -> Service:
         if not (tmp_path / "node.key").exists():
             write_private(tmp_path / "node.key", make_node_key("fleet", kind, realm))
         (tmp_path / "fleet.toml").write_text(
             FLEET.format(
-                sector=ROOT / "configs/sectors/laobao/sector.toml", station=free_port, heartbeat_s=heartbeat_s, launch=launch,
-                station_key=make_station_key(realm).public, connection=connection, drone=drone,
+                sector=ROOT / "configs/sectors/laobao/sector.toml", station=free_port, heartbeat_s=heartbeat_s,
+                launch=launch, station_key=make_station_key(realm).public, connection=connection, drone=drone,
             )
         )
         with (tmp_path / "fleet.log").open("ab") as log:
@@ -201,8 +201,8 @@ def test_a_drone_that_reboots_is_identified_again_and_flies(
     autopilot.process.kill()
     autopilot.process.wait()
     config = next(service.folder.glob("drone-1-*.toml"))
-    text = config.read_text().replace("ports = [0, 0]", f"ports = {autopilot.ports}").replace("settle_s = 150.0", "settle_s = 2.0")
-    config.write_text(text)
+    text = config.read_text().replace("ports = [0, 0]", f"ports = {autopilot.ports}")
+    config.write_text(text.replace("settle_s = 150.0", "settle_s = 2.0"))
     process = subprocess.Popen([sys.executable, "ground_station.py", "autopilot", "--config", str(config)], cwd=ROOT)
     try:
         service.wait(lambda: TaskPhase.DONE in service.phases(), 90.0)

@@ -225,7 +225,9 @@ def test_udp_answers_whoever_spoke() -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("text", ["", "tcp:", "tcp:127.0.0.1", "tcp:127.0.0.1:x", "tcp:127.0.0.1:0", "ftp:127.0.0.1:21", "5760"])
+@pytest.mark.parametrize(
+    "text", ["", "tcp:", "tcp:127.0.0.1", "tcp:127.0.0.1:x", "tcp:127.0.0.1:0", "ftp:127.0.0.1:21", "5760"]
+)
 def test_a_connection_that_names_nothing_is_refused_in_words(text: str) -> None:
     with pytest.raises(ConnectionTextError, match="give tcp:HOST:PORT"):
         parse_connection(text)
