@@ -138,7 +138,8 @@ def noise(points: Array, seed: int, wave_m: float) -> Array:
     """Smooth noise (n,) of about -1 to 1 at points (n, 3): eight plane waves of about one wavelength, in metres."""
     chance = np.random.default_rng([seed & 0xFFFFFFFF, 11])
     directions = chance.normal(size=(8, 3))
-    directions *= (2.0 * np.pi / wave_m) * chance.uniform(0.6, 1.6, (8, 1)) / np.linalg.norm(directions, axis=1, keepdims=True)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions *= (2.0 * np.pi / wave_m) * chance.uniform(0.6, 1.6, (8, 1))
     return np.asarray(np.sin(points @ directions.T + chance.uniform(0, 2 * np.pi, 8)).sum(axis=1) / 2.8)
 
 

@@ -41,7 +41,7 @@ class Part:
 
 
 PARTS = (
-    Part("head", "body", 900, 170),
+    Part("head", "body", 1000, 170),
     Part("hand_l", "body", 210, 24),
     Part("hand_r", "body", 210, 24),
     Part("body", "helper-tights", 3000, 620),
@@ -223,24 +223,15 @@ def _skin(weights: dict[str, list[tuple[int, float]]], parents: dict[str, str], 
     return np.asarray(skin / skin.sum(axis=1, keepdims=True))
 
 
-def _kept_faces(part: Part, faces: list[list[int]], skin: Array, rest: Array) -> list[list[int]]:
+def _kept_faces(part: Part, faces: list[list[int]], skin: Array) -> list[list[int]]:
     """The faces of the part's group that belong to it."""
     if part.group != "body":
         return faces
     if part.name == "head":
         owned = skin[:, BONES.index("head")] + skin[:, BONES.index("neck_01")]
-        inside = _inside_head(rest)
-        return [face for face in faces if owned[face].max() > 0.12 and not inside[face].all()]
+        return [face for face in faces if owned[face].max() > 0.12]
     owned = skin[:, BONES.index(part.name)]
     return [face for face in faces if owned[face].max() > 0.08]
-
-
-def _inside_head(rest: Array) -> Array:
-    """Which vertices line the mouth: nobody sees them. (n,) bool; by the fixed order of the base mesh's body group."""
-    eyes = rest[14598:14742].mean(axis=0)
-    lips = rest[:13380][:, 1].max()
-    deep = (np.abs(rest[:, 0]) < 0.03) & (rest[:, 2] < eyes[2] - 0.045) & (rest[:, 2] > eyes[2] - 0.10)
-    return np.asarray(deep & (rest[:, 1] < lips - 0.035) & (rest[:, 1] > eyes[1] - 0.07))
 
 
 def convert(folder: Path, asset: Path) -> None:
@@ -262,7 +253,8 @@ def convert(folder: Path, asset: Path) -> None:
             for weight in WEIGHTS:
                 body = shape(folder, base, sex, age, weight)
                 heads = {
-                    bone: body[cubes[entry["head"]["cube_name"]]].mean(axis=0) for bone, entry in rig.items() if bone != "Root"
+                    bone: body[cubes[entry["head"]["cube_name"]]].mean(axis=0)
+                    for bone, entry in rig.items() if bone != "Root"
                 }
                 shapes.append(curl_fingers(body, heads, weights))
                 joints.append([heads[bone] for bone in BONES])
@@ -272,7 +264,7 @@ def convert(folder: Path, asset: Path) -> None:
     near: list[Array] = []
     far: list[Array] = []
     for number, part in enumerate(PARTS):
-        triangles = _triangulate(_kept_faces(part, faces[part.group], skin, model))
+        triangles = _triangulate(_kept_faces(part, faces[part.group], skin))
         fine = decimate(model, triangles, part.near)
         coarse = decimate(model, fine, part.far)
         for level, reduced in ((near, fine), (far, coarse)):

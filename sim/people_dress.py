@@ -139,13 +139,14 @@ def dress(body: Body, outfit: Outfit, detail: str) -> Dressed:
     layers: list[Layer] = []
 
     hem_m = tailor.hip_m - outfit.hem * (tailor.hip_m - tailor.knee_m)
-    trunk = ~tailor.is_arm & ~tailor.is_foot & (tailor.neck < 0.5)
+
+    def covered(allowed: Bools, inside: Bools) -> Bools:
+        # a triangle across the hem belongs to the garment; its vertices are pulled back to the hem, so that it is straight
+        return np.asarray(on_body & allowed[faces].all(axis=1) & inside[faces].any(axis=1))
 
     # skin and shoes
     shoe = 0.010 * tailor.is_foot[:, None] * normals if outfit.shoes is not None else 0.0
-    bare = tailor.is_foot if outfit.skirt else (tailor.is_leg & (tailor.along_leg > outfit.trouser - OVERLAP)) | tailor.is_foot
-    if outfit.skirt:
-        bare = tailor.is_leg & (tailor.along_leg > 0.9)
+    bare = tailor.is_foot | (tailor.is_leg & (tailor.along_leg > (0.9 if outfit.skirt else outfit.trouser - OVERLAP)))
     bare = bare | (tailor.is_arm & (tailor.along_arm > outfit.sleeve - OVERLAP)) | (tailor.neck > 0.35)
     colours = skin_colour.copy()
     if outfit.shoes is not None:
@@ -155,24 +156,26 @@ def dress(body: Body, outfit: Outfit, detail: str) -> Dressed:
     # trousers
     if not outfit.skirt:
         end = float(np.interp(outfit.trouser, [0.0, 1.0, 2.0], [tailor.hip_m, tailor.knee_m, tailor.ankle_m]))
-        inside = (trunk & (v[:, 2] < hem_m + OVERLAP_M) & (v[:, 2] >= end - 0.03)) & ~tailor.is_arm
+        cut = covered(~tailor.is_arm & (tailor.neck < 0.5), (v[:, 2] < hem_m + OVERLAP_M) & (v[:, 2] > end))
         flare = 1.0 + 0.7 * np.clip((tailor.hip_m - v[:, 2]) / (tailor.hip_m - tailor.ankle_m), 0.0, 1.0)
         out = soft + normals * (outfit.lower_loose_m * flare * (1.0 + 0.5 * folds))[:, None]
         out[:, 2] = np.maximum(out[:, 2], end)
-        layers.append(tailor.cut(on_body & inside[faces].all(axis=1), out, paint(v, outfit.lower, outfit.seed + 40) * shade))
+        layers.append(tailor.cut(cut, out, paint(v, outfit.lower, outfit.seed + 40) * shade))
     else:
         layers.append(_skirt(tailor, outfit))
 
     # shirt
-    inside = (trunk & (v[:, 2] > hem_m - 0.02)) | (tailor.is_arm & (tailor.along_arm < outfit.sleeve + 0.1))
-    inside &= ~(tailor.is_leg & (v[:, 2] < hem_m - 0.04))
+    cut = covered(
+        (tailor.neck < 0.5) & ~tailor.is_foot,
+        np.where(tailor.is_arm, tailor.along_arm < outfit.sleeve, v[:, 2] > hem_m),
+    )
     drop = np.clip((body.joint("spine_02")[2] - v[:, 2]) / 0.3, 0.0, 1.0)
     loose = outfit.upper_loose_m * (1.0 + 0.5 * folds + 0.9 * drop) + 0.012 * drop
     out = soft + normals * loose[:, None]
     past = np.where(tailor.is_arm, np.maximum(tailor.along_arm - outfit.sleeve, 0.0), 0.0)
     out = out - tailor.arm_way * past[:, None]
     out[:, 2] = np.where(tailor.is_arm, out[:, 2], np.maximum(out[:, 2], hem_m))
-    layers.append(tailor.cut(on_body & inside[faces].all(axis=1), out, cloth(v, outfit) * shade))
+    layers.append(tailor.cut(cut, out, cloth(v, outfit) * shade))
 
     layers.extend(_head(tailor, outfit, skin_colour))
     layers.extend(tailor.cut(part == PART[hand], v, skin_colour) for hand in ("hand_l", "hand_r"))
@@ -197,34 +200,39 @@ def _head(tailor: Tailor, outfit: Outfit, skin_colour: Array) -> list[Layer]:
     v, faces = tailor.body.vertices, tailor.faces
     mine = tailor.part == PART["head"]
     used = np.unique(faces[mine])
-    nape, top = float(tailor.body.joint("head")[2]), float(v[used, 2].max())
-    front, back = float(v[used, 1].max()), float(v[used][v[used, 2] > nape, 1].min())
-    tall = top - nape
-    up, ahead = (v[:, 2] - nape) / tall, (v[:, 1] - back) / (front - back)     # 0 to 1 over the skull
+    middle, top = float(tailor.body.joint("head")[2]), float(v[used, 2].max())
+    front, back = float(v[used, 1].max()), float(v[used][v[used, 2] > middle, 1].min())
+    tall = top - middle
+    up, ahead = (v[:, 2] - middle) / tall, (v[:, 1] - back) / (front - back)     # 0 to 1 over the skull
     aside = np.abs(v[:, 0]) / tall
     colours = skin_colour.copy()
     face = ahead > 0.62
-    socket = face & (np.abs(up - 0.50) < 0.045) & (np.abs(aside - 0.17) < 0.08)
-    brow = face & (np.abs(up - 0.585) < 0.03) & (np.abs(aside - 0.18) < 0.11)
-    lips = face & (np.abs(up - 0.15) < 0.035) & (aside < 0.12)
-    colours[socket] *= 0.35
-    colours[brow] *= 0.45
+    # places on a skull whose middle is nought and whose crown is one, measured on the base mesh
+    socket = face & (np.hypot((up - 0.285) * 1.4, aside - 0.20) < 0.085)
+    brow = face & (np.abs(up - 0.40) < 0.045) & (np.abs(aside - 0.20) < 0.12)
+    lips = face & (np.abs(up + 0.17) < 0.05) & (aside < 0.14)
+    colours[socket] *= 0.5
+    colours[brow] *= 0.6
     colours[lips] *= [0.62, 0.62, 0.85]
     layers = [tailor.cut(mine, v, colours)]
     # the hairline falls from the forehead over the ear's top to the nape
-    line = np.interp(ahead, [0.0, 0.28, 0.42, 0.62, 0.74, 1.0], [0.10, 0.22, 0.56, 0.62, 0.80, 0.86])
+    line = np.interp(ahead, [0.0, 0.22, 0.34, 0.44, 0.62, 0.80, 1.0], [-0.38, -0.24, 0.02, 0.36, 0.42, 0.70, 0.78])
     hairy = up > line
-    thick = 0.006 + 0.007 * min(outfit.hair_length, 2.0)
+    thick = 0.004 if outfit.headgear else 0.006 + 0.007 * min(outfit.hair_length, 2.0)
     inset = np.clip((up - line) / 0.1, 0.25, 1.0)
     out = v + tailor.normals * (thick * inset * (1.0 + 0.35 * noise(v, outfit.seed + 50, 0.05)))[:, None]
     tone = paint(v, outfit.hair, outfit.seed + 51, 0.25)
     layers.append(tailor.cut(mine & hairy[faces].all(axis=1), out, tone))
     if outfit.hair_length >= 2.0:
-        shoulder, chest = nape - 0.10, float(tailor.body.joint("spine_03")[2])
-        end = {2: nape - 0.02, 3: shoulder - 0.02, 4: chest - 0.02}[int(outfit.hair_length)]
+        shoulder, chest = float(tailor.body.joint("upperarm_l")[2]), float(tailor.body.joint("spine_03")[2])
+        end = {2: middle - 0.10, 3: shoulder - 0.01, 4: chest - 0.02}[int(outfit.hair_length)]
         fall = v.copy()
         fall[:, 2] = np.maximum(fall[:, 2], end)
-        layers.append(tailor.cut(tailor.part == PART["hair"], fall, tone))
+        before_face = ((ahead > 0.66) & (up < 0.74))[faces].any(axis=1)
+        if outfit.headgear:
+            fall[:, :2] = np.where((up > 0.3)[:, None], fall[:, :2] * 0.9, fall[:, :2])
+            before_face |= (up > 0.55)[faces].any(axis=1)
+        layers.append(tailor.cut((tailor.part == PART["hair"]) & ~before_face, fall, tone))
     return layers
 
 
