@@ -24,6 +24,9 @@ TECHNICAL_RULES = ("sensor_blind", "node_silent", "clock_wrong")
 
 # Events of the system that leave the state as it is.
 JOINED, RECOVERED, AGAIN, UNANSWERED, SHELVING_OVER = "joined", "recovered", "again", "unanswered", "shelving_over"
+# What a person's answer to one of several candidates says in the alarm's history; a contact's id follows.
+CANDIDATE_NO, CANDIDATE_YES = "candidate_no", "candidate_yes"
+CANDIDATES_NAMED = 6                    # more than these in one sentence and nobody reads it; all stand in `contacts`
 
 _A = AlarmState
 LEGAL: dict[AlarmState, frozenset[AlarmState]] = {
@@ -39,7 +42,8 @@ class Alarm(msgspec.Struct):
     """An alarm as it stands in mind.db; its events lie in a table of their own and are put back on loading.
 
     contacts: numbers, the first raised it, the others joined. last_seen_ns, last_m: when and where (metres, east and north)
-    the newest of them was last inside the corridor. fault_over: a technical alarm's fault is over.
+    the newest of them was last inside the corridor. fault_over: a technical alarm's fault is over. matches: the questions of
+    a watchlist alarm, one for each of `contacts` and in their order, all about `subject`; `match` is the first of them.
     """
 
     number: int
@@ -55,6 +59,8 @@ class Alarm(msgspec.Struct):
     sensor: str | None = None
     node: str | None = None
     match: str | None = None
+    matches: list[str] = []
+    subject: str | None = None
     position: GroundPosition | None = None
     snapshot: str | None = None
     last_seen_ns: int = 0
@@ -86,6 +92,7 @@ class Alarm(msgspec.Struct):
             contact=self.contact_ids[0] if self.contact_ids else None, corridor=self.corridor, sensor=self.sensor,
             match=self.match, position=self.position, snapshot=self.snapshot, simulated=self.simulated,
             events=tuple(self.events), contacts=tuple(self.contact_ids), node=self.node,
+            matches=tuple(self.matches),
         )
 
 
@@ -153,6 +160,19 @@ def join_contact(alarm: Alarm, number: int, contact: str, now_ns: int) -> None:
     alarm.contact_ids.append(contact)
     alarm.says = Sentence(alarm.says.key, {**alarm.says.params, "contacts": len(alarm.contacts)})
     _append(alarm, alarm.state, now_ns, SYSTEM, f"{JOINED} {contact}")
+
+
+def join_candidate(alarm: Alarm, match: str, number: int, contact: str, now_ns: int) -> None:
+    """One more contact that may be the subject this alarm is about, with its own question."""
+    join_contact(alarm, number, contact, now_ns)
+    alarm.matches.append(match)
+    named = ", ".join(alarm.contact_ids[:CANDIDATES_NAMED]) + (" …" if len(alarm.contact_ids) > CANDIDATES_NAMED else "")
+    alarm.says = Sentence("alarm.watchlist_candidates", {**alarm.says.params, "candidates": named})
+
+
+def note_candidate(alarm: Alarm, answer: str, contact: str, person: str, now_ns: int) -> None:
+    """A person has answered about one candidate and others wait; the alarm stays as it is. answer: CANDIDATE_NO or _YES."""
+    _append(alarm, alarm.state, now_ns, person, f"{answer} {contact}")
 
 
 def note_fault(alarm: Alarm, is_over: bool, now_ns: int) -> None:

@@ -77,6 +77,7 @@ class Match(msgspec.Struct):
     identifier: str
     evidence: tuple[Evidence, ...]
     decisions: list[MatchDecision] = []
+    snapshot: str | None = None
 
     @property
     def id(self) -> str:
@@ -95,7 +96,7 @@ class Match(msgspec.Struct):
     def view(self) -> MatchView:
         return MatchView(
             self.id, self.contact, self.subject, self.lane, self.state, self.asked_ns, self.bits, self.evidence,
-            self.confirmed_by, self.needed,
+            self.confirmed_by, self.needed, self.snapshot,
         )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from geofences.sector import Sector
 from station.admission import captured_ns
-from station.alarms import Alarm, Decision, alarm_number, decide
+from station.alarms import CANDIDATE_NO, CANDIDATE_YES, Alarm, Decision, alarm_number, decide, note_candidate
 from station.contacts import Contact
 from station.fusion import Fusion, Seen, SensorFrame
 from station.matching import Match
@@ -99,6 +99,7 @@ class Mind:
         )
         self._ended = {c.number: c for c in memory.contacts if c.ended_ns is not None}
         self._desk = AlarmDesk(sector, memory.alarms, memory.numbers.alarm)
+        self._desk.recall([*self._fusion.contacts.values(), *self._ended.values()])
         self._record = Record(settings, clock)
         self._questions = Questions(settings, sector, clock, self._record, memory.matches, memory.numbers.match)
         self._situation = Situation(
@@ -225,6 +226,7 @@ class Mind:
         if contact is not None:
             contact.snapshot = str(arrival)
             self._desk.note_snapshot(contact)
+            self._questions.note_snapshot(contact)
             self._touch(contact)
 
     def _touch(self, contact: Contact) -> None:
@@ -337,20 +339,30 @@ class Mind:
         decided = self._questions.decide(r.match, r.to, r.person, r.reason, self._clock.utc_ns())
         if isinstance(decided, Sentence):
             return Refused(decided)
+        before = [copy.deepcopy(a) for a in self._desk.open.values() if decided.id in a.matches and a.is_open]
         try:
-            self._settle_alarms(decided, r.person)
+            for alarm in before:
+                self._settle_alarm(self._desk.open[alarm.number], decided, r.to, r.person)
             self.commit(force=True)
         except sqlite3.Error:
             self._questions.undo(decided)
+            for alarm in before:
+                self._desk.open[alarm.number] = alarm
+                self._desk.changed.pop(alarm.number, None)
             raise
         return Done()
 
-    def _settle_alarms(self, decided: Match, person: str) -> None:
-        for alarm in self._desk.open.values():
-            if alarm.match == decided.id and decided.state is MatchState.REJECTED and alarm.is_open:
-                self._move(alarm, Decision(AlarmState.CLOSED, person, "match_rejected"))
-            elif alarm.match == decided.id and decided.state is MatchState.CONFIRMED and alarm.is_unanswered:
-                self._move(alarm, Decision(AlarmState.ACKNOWLEDGED, person, "match_confirmed"))
+    def _settle_alarm(self, alarm: Alarm, decided: Match, answer: MatchState, person: str) -> None:
+        """What the answer about one candidate does to the alarm that asked: the last no closes it, a yes takes it."""
+        asked = [m for m in self._questions.matches.values() if m.id in alarm.matches]
+        if all(m.state is MatchState.REJECTED for m in asked):
+            self._move(alarm, Decision(AlarmState.CLOSED, person, "match_rejected"))
+        elif decided.state is MatchState.CONFIRMED and alarm.is_unanswered:
+            self._move(alarm, Decision(AlarmState.ACKNOWLEDGED, person, f"match_confirmed {decided.contact}"))
+        else:
+            said = CANDIDATE_NO if answer is MatchState.REJECTED else CANDIDATE_YES
+            note_candidate(alarm, said, decided.contact, person, self._clock.utc_ns())
+            self._desk.changed[alarm.number] = alarm
 
     # -------------------------------------------------------------------------------------------------- disk and picture
 
@@ -420,13 +432,14 @@ class Mind:
         """Everything, as of the last delta's turn; what has changed since comes with the next one as well."""
         now_ns, s = self._clock.utc_ns(), self._situation
         contacts = [*self._fusion.contacts.values(), *self._ended.values()]
+        asked = {m for a in self._desk.open.values() if a.is_open for m in a.matches}
         return Picture(
             realm=self._settings.realm,
             turn=self.turn,
             at_ns=now_ns,
             contacts=tuple(contact_view(c, self._sector, now_ns) for c in sorted(contacts, key=lambda c: c.number)),
             alarms=tuple(a.view() for _, a in sorted(self._desk.open.items())),
-            matches=tuple(m.view() for _, m in sorted(self._questions.shown().items())),
+            matches=tuple(m.view() for _, m in sorted(self._questions.shown(asked).items())),
             sensors=tuple(s.sensor_view(name) for name in sorted(s.sensors)),
             nodes=tuple(view for _, view in sorted(s.nodes.items())),
             drones=tuple(v for name in sorted(s.drones) if (v := s.drone_view(name)) is not None),

@@ -94,6 +94,7 @@ class AlarmView(msgspec.Struct, frozen=True):
     events: tuple[AlarmEventView, ...]
     contacts: tuple[str, ...] = ()
     node: str | None = None
+    matches: tuple[str, ...] = ()   # of a watchlist alarm: one question for each of `contacts`, in their order
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -126,6 +127,7 @@ class MatchView(msgspec.Struct, frozen=True):
     evidence: tuple[Evidence, ...]
     confirmed_by: tuple[str, ...] = ()
     needed: int = 1             # how many persons must say yes
+    snapshot: str | None = None # the contact's, kept here because the contact leaves the picture before the question does
 
 
 class SensorView(msgspec.Struct, frozen=True):

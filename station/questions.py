@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -86,10 +87,14 @@ class Questions:
         refused = decide_match(match, answer, person, reason, now_ns)
         if refused is not None:
             return refused
-        self._record.append(
-            person, f"match.{answer.value}",
-            {"match": match.id, "subject": match.subject, "contact": match.contact, "reason": reason},
-        )
+        try:
+            self._record.append(
+                person, f"match.{answer.value}",
+                {"match": match.id, "subject": match.subject, "contact": match.contact, "reason": reason},
+            )
+        except sqlite3.Error:
+            self.undo(match)
+            raise
         self.changed[match.number] = match
         return match
 
@@ -98,12 +103,20 @@ class Questions:
         match.decisions.pop()
         self.changed.pop(match.number, None)
 
-    def shown(self) -> dict[int, Match]:
-        """The open questions, and those answered within the last hour."""
+    def note_snapshot(self, contact: Contact) -> None:
+        """A contact's picture has come; open questions about it that have none yet show it."""
+        ids = contact.ids
+        for match in self.matches.values():
+            if match.contact in ids and match.snapshot is None and match.state is MatchState.QUESTION:
+                match.snapshot = contact.snapshot
+                self.changed[match.number] = match
+
+    def shown(self, asked: set[str]) -> dict[int, Match]:
+        """The questions that open alarms ask, whatever was answered, and those answered within the last hour."""
         since_ns = self._clock.utc_ns() - DECIDED_SHOWN_NS
         return {
             n: m for n, m in self.matches.items()
-            if m.state is MatchState.QUESTION or m.decisions[-1].at_ns > since_ns
+            if m.id in asked or (m.decisions and m.decisions[-1].at_ns > since_ns)
         }
 
     def close(self) -> None:
@@ -142,6 +155,7 @@ class Questions:
             match = Match(
                 self.next_number, contact.id, subject.id, subject.lane.value,
                 YES_NEEDED_GRAVE if subject.is_grave else YES_NEEDED, now_ns, found.bits, found.identifier, found.evidence,
+                snapshot=contact.snapshot,
             )
             # Recorded first: a crash between here and the commit leaves a line too many, never one too few.
             self._record.append(
@@ -155,7 +169,7 @@ class Questions:
             self.matches[match.number] = match
             self.changed[match.number] = match
             self._asked.add((subject.id, contact.id))
-            desk.match_question(match.id, contact, match.lane, PRIORITY[subject.category], now_ns)
+            desk.match_question(match.id, subject.id, contact, match.lane, PRIORITY[subject.category], now_ns)
 
     def _around(self, contact: Contact, fusion: Fusion) -> Circumstances:
         local = datetime.fromtimestamp(contact.last_seen_ns / 1e9, UTC) + timedelta(minutes=self._sector.utc_offset_min)

@@ -7,6 +7,10 @@ alarm for a contact and its stay; two things keep a walker from becoming many al
 - a flood (10 corridor alarms in 10 minutes, EEMUA 191): a further contact joins an alarm of its corridor that nobody has
   answered yet and that is not older than 10 minutes. An alarm that was answered never swallows a new contact this way.
 
+watchlist_match: a question about a subject and a contact. One report of a corridor and some hours makes a candidate of
+everybody who walks there: while nobody has answered, a further candidate of the same subject, seen within 10 minutes of the
+last one, joins the alarm with a question of its own. An answered alarm takes no more of them; the next one is a new alarm.
+
 Technical: sensor_blind after 10 s, node_silent after 10 s, clock_wrong at the first message with an impossible time.
 """
 
@@ -17,7 +21,7 @@ from collections.abc import Iterable
 
 from geofences.corridors import alarms_now
 from geofences.sector import Sector
-from station.alarms import Alarm, join_contact, note_fault, pass_time, raise_alarm
+from station.alarms import Alarm, join_candidate, join_contact, note_fault, pass_time, raise_alarm
 from station.contacts import Contact, Visit
 from station.picture import AlarmState, Sentence
 from wire.clock import NS_PER_S
@@ -31,6 +35,7 @@ FOUND_WITHIN_NS = 120 * NS_PER_S
 FOUND_WITHIN_M = 15.0
 FOUND_SPEED_M_S = {"person": 2.5, "vehicle": 15.0, "boat": 6.0}
 FLOOD_ALARMS, FLOOD_NS = 10, 600 * NS_PER_S         # EEMUA 191
+CANDIDATES_WITHIN_NS = 600 * NS_PER_S   # as a flood's; from the newest sight of any candidate that the alarm has
 FAULT_AFTER_NS = 10 * NS_PER_S
 BLIND_PRIORITY, SILENT_PRIORITY, CLOCK_PRIORITY = 3, 2, 3     # a silent node may take several cameras with it
 
@@ -45,8 +50,20 @@ class AlarmDesk:
         self.next_number = next_number
         self.changed: dict[int, Alarm] = {}
 
+    def recall(self, contacts: Iterable[Contact]) -> None:
+        """After a restart: when and where the contacts of the open alarms were last seen. Contacts are on the disk with the
+        place in the inbox; an alarm is written only when it changes."""
+        for contact in contacts:
+            self._saw_candidate(contact)
+            for visit in contact.visits.values():
+                alarm = self.open.get(visit.alarm)
+                if alarm is not None and visit.last_inside_ns >= alarm.last_seen_ns:
+                    alarm.last_seen_ns = visit.last_inside_ns
+                    alarm.last_m = (float(contact.estimate.mean[0]), float(contact.estimate.mean[1]))
+
     def judge(self, contact: Contact, now_ns: int) -> None:
         """Raise, or join to an alarm, the corridors that a contact is in now."""
+        self._saw_candidate(contact)
         if contact.detections < DETECTIONS_FOR_ALARM:
             return
         at_ns = contact.last_seen_ns
@@ -68,15 +85,24 @@ class AlarmDesk:
             contact.visits[corridor_id] = Visit(at_ns, alarm.number)
             self._saw(alarm.number, contact)
 
-    def match_question(self, match: str, contact: Contact, lane: str, priority: int, now_ns: int) -> Alarm:
+    def match_question(
+        self, match: str, subject: str, contact: Contact, lane: str, priority: int, now_ns: int
+    ) -> Alarm:
         """A watchlist question is open. The alarm names the match; what is on the record, only whoever opens it reads."""
-        alarm = self._new(
-            "watchlist_match", priority, contact.last_seen_ns, now_ns, contact.simulated,
-            Sentence("alarm.watchlist_match", {"match": match, "contact": contact.id, "lane": lane}),
-        )
-        alarm.match = match
-        alarm.contacts, alarm.contact_ids = [contact.number], [contact.id]
-        alarm.position, alarm.snapshot = self._position(contact), contact.snapshot
+        alarm = self._waiting_for_candidates(subject, contact)
+        if alarm is not None:
+            join_candidate(alarm, match, contact.number, contact.id, now_ns)
+            self.changed[alarm.number] = alarm
+        else:
+            alarm = self._new(
+                "watchlist_match", priority, contact.last_seen_ns, now_ns, contact.simulated,
+                Sentence("alarm.watchlist_match", {"match": match, "contact": contact.id, "lane": lane}),
+            )
+            alarm.match, alarm.matches, alarm.subject = match, [match], subject
+            alarm.contacts, alarm.contact_ids = [contact.number], [contact.id]
+            alarm.position = self._position(contact)
+        alarm.snapshot = alarm.snapshot or contact.snapshot
+        alarm.last_seen_ns = max(alarm.last_seen_ns, contact.last_seen_ns)
         return alarm
 
     def note_snapshot(self, contact: Contact) -> None:
@@ -124,6 +150,21 @@ class AlarmDesk:
         if alarm is not None and contact.last_seen_ns >= alarm.last_seen_ns:
             alarm.last_seen_ns = contact.last_seen_ns
             alarm.last_m = (float(contact.estimate.mean[0]), float(contact.estimate.mean[1]))
+
+    def _saw_candidate(self, contact: Contact) -> None:
+        for alarm in self.open.values():
+            if alarm.subject is not None and contact.number in alarm.contacts:
+                alarm.last_seen_ns = max(alarm.last_seen_ns, contact.last_seen_ns)
+
+    def _waiting_for_candidates(self, subject: str, contact: Contact) -> Alarm | None:
+        # By capture time, as a flood: what an offline node delivers late is compared with what was seen at that hour.
+        at_ns = contact.last_seen_ns
+        joinable = [
+            a for a in self.open.values()
+            if a.rule == "watchlist_match" and a.subject == subject and a.is_unanswered
+            and a.raised_ns - CANDIDATES_WITHIN_NS <= at_ns <= a.last_seen_ns + CANDIDATES_WITHIN_NS
+        ]
+        return max(joinable, key=lambda a: a.number) if joinable else None
 
     def _found_again(self, contact: Contact, corridor: str) -> Alarm | None:
         east, north = contact.estimate.mean[:2]

@@ -11,6 +11,8 @@ SENTENCES: dict[str, str] = {
     # Alarms
     "alarm.corridor_entry": "{object_class} in corridor {corridor} ({corridor_id}); contact {contact}; {contacts} in all",
     "alarm.watchlist_match": "Question {match}: may contact {contact} be a listed subject? Lane {lane}",
+    "alarm.watchlist_candidates": "May one of {contacts} contacts, {candidates}, be a listed subject? "
+    "The first is {match}, {contact}. Lane {lane}",
     "alarm.sensor_blind": "Camera {sensor} sees nothing: {detail}",
     "alarm.node_silent": "Nothing heard from node {node} for {seconds} s",
     "alarm.clock_wrong": "The clock of node {node} is wrong by {offset_s} s; its detections are kept and not fused",
@@ -48,13 +50,16 @@ SENTENCES: dict[str, str] = {
     "ask.refused.not_stored": "The station could not store it: {error}. Nothing was changed",
 }
 
-# What the system writes as the reason of an alarm's event; "joined" is followed by a space and the contact's id.
+# What the system writes as the reason of an alarm's event; "joined", "candidate_..." and "match_confirmed" are followed by a
+# space and the contact's id. The last four come with the person who answered.
 SYSTEM_REASONS: dict[str, str] = {
     "joined": "One more contact",
     "recovered": "The fault is over",
     "again": "The fault is back",
     "unanswered": "Nobody answered for 60 s",
     "shelving_over": "The time of shelving is over",
-    "match_rejected": "The question was answered with no",
-    "match_confirmed": "The question was answered with yes",
+    "match_rejected": "The last open question was answered with no",
+    "match_confirmed": "The question about this contact was answered with yes",
+    "candidate_no": "The question about this contact was answered with no, others are open",
+    "candidate_yes": "A yes about this contact, and the alarm had been taken already, or a second person must say it too",
 }

@@ -6,7 +6,8 @@ import { acknowledge, change } from "./queue.js";
 import { isWaiting } from "./state.js";
 
 const CLOSE_CODES = ["crossing", "lawful", "known_person", "animal", "false_detection", "duplicate", "technical", "other"];
-const SYSTEM_REASONS = ["joined", "recovered", "again", "unanswered", "shelving_over", "match_rejected", "match_confirmed"];
+const SYSTEM_REASONS = ["joined", "recovered", "again", "unanswered", "shelving_over", "match_rejected", "match_confirmed",
+  "candidate_no", "candidate_yes"];
 const SHELVE_MINUTES = [5, 15, 60];
 
 export function personText(person) { return person === "system" || person === "" ? t("person.system") : person; }
@@ -15,7 +16,8 @@ export function personText(person) { return person === "system" || person === ""
 export function reasonText(event) {
   const [first, ...rest] = event.reason.split(" ");
   const more = rest.join(" ");
-  if (event.person === "system" && SYSTEM_REASONS.includes(first)) return t(`reason.${first}`, { contact: more });
+  const answered = first.startsWith("candidate_") || first.startsWith("match_");
+  if ((event.person === "system" || answered) && SYSTEM_REASONS.includes(first)) return t(`reason.${first}`, { contact: more });
   const words = event.state === "closed" && CLOSE_CODES.includes(first) ? t(`close.${first}`)
     : event.state === "shelved" && /^\d+$/.test(first) ? t("reason.shelved", { n: Number(first) }) : null;
   if (words === null) return event.reason;

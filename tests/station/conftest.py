@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 import zmq
 
 from station.inbox import ensure_station_key
+from station.picture import Answer
 from station.settings import StationSettings, load_station_settings
 from wire.codec import MAGIC, decode_down, encode_envelope
 from wire.keys import AllowedNode, NodeKey, NodeKind, append_allowed, load_station_key, make_node_key
@@ -233,3 +236,21 @@ def frame() -> Callable[..., DetectionBatch]:
 @pytest.fixture
 def allow_node(settings: StationSettings) -> Callable[..., NodeKey]:
     return lambda node, kind=NodeKind.CAMERA: allow(settings, node, kind)
+
+
+@pytest.fixture
+def ask(settings: StationSettings) -> Iterator[Callable[[Any], Any]]:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+
+    def asking(request: Any, seconds: float = 60.0) -> Any:
+        socket = context.socket(zmq.REQ)
+        socket.linger = 0
+        socket.connect(settings.mind_ask)
+        socket.send(msgspec.msgpack.encode(request))
+        assert socket.poll(int(seconds * 1000)), "the mind does not answer"
+        answer = msgspec.msgpack.decode(socket.recv(), type=Answer)
+        socket.close()
+        return answer
+
+    yield asking
+    context.destroy(linger=0)
