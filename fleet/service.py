@@ -12,6 +12,7 @@ from fleet.settings import Fleet, load
 from wire.clock import Clock, WallClock
 from wire.messages import UpBody
 from wire.outbox import Outbox
+from wire.process import log_to_stderr
 from wire.settings import refuse
 from wire.uplink import Uplink
 
@@ -23,7 +24,7 @@ _log = logging.getLogger("trailwatch.fleet")
 
 def run(config: Path) -> int:
     """Fly until SIGTERM or SIGINT. Raises SettingsError for settings that cannot be."""
-    logging.basicConfig(format="%(asctime)s %(name)s %(message)s", level=logging.INFO)
+    log_to_stderr()
     clock = WallClock()
     fleet = load(config)
     fleet.data_dir.mkdir(parents=True, exist_ok=True)

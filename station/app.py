@@ -19,13 +19,12 @@ from typing import IO
 
 from station.inbox import ensure_station_key, run_inbox
 from station.mind_process import run_mind
-from station.processes import die_with_parent, log_to_stderr, stop_on_signal
 from station.settings import StationSettings, load_station_settings
 from wire.clock import NS_PER_S, Clock, WallClock
+from wire.process import DIE_WITH_PARENT, log_to_stderr, stop_on_signals
 from wire.settings import SettingsError
 
 PROCESSES = ("inbox", "mind", "web")
-PARENT_VARIABLE = "TRAILWATCH_PARENT"   # tells a child whom to outlive not
 LOOK_EVERY_S = 0.1
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 10.0
 STEADY_S = 30.0                         # a process that ran this long has its delay forgiven
@@ -45,13 +44,10 @@ def serve(config: Path, only: str | None = None) -> int:
     with _lock(settings):
         ensure_station_key(settings)
         _announce_administrator(settings)
-        return Supervisor(settings, WallClock()).run(stop_on_signal())
+        return Supervisor(settings, WallClock()).run(stop_on_signals())
 
 
 def _run_one(settings: StationSettings, name: str) -> int:
-    parent = os.environ.get(PARENT_VARIABLE)
-    if parent is not None and parent.isdigit():
-        die_with_parent(int(parent))
     settings.make_folders()
     if name == "inbox":
         return run_inbox(settings)
@@ -148,7 +144,7 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         entry = Path(__file__).resolve().parent.parent / "ground_station.py"
-        environment = os.environ | {PARENT_VARIABLE: str(os.getpid())}
+        environment = os.environ | {DIE_WITH_PARENT: str(os.getpid())}
         child.process = subprocess.Popen(
             [sys.executable, str(entry), "serve", "--only", child.name, "--config", str(self._settings.file)],
             env=environment,

@@ -18,7 +18,6 @@ import zmq
 
 from geofences.sector import load_sector
 from station.admission import Admitted, AllowList, admit, answer_zap, identity_of, open_zap
-from station.processes import log_to_stderr, stop_on_signal
 from station.settings import StationSettings
 from station.store import INBOX, Synchronous, open_store, transaction
 from wire.clock import NS_PER_S, Clock, WallClock
@@ -32,6 +31,7 @@ from wire.messages import (
     Refusal,
     Snapshot,
 )
+from wire.process import log_to_stderr, stop_on_signals
 from wire.settings import SettingsError
 
 COMMIT_EVERY_NS = 25_000_000        # group commit: 20 to 50 ms; counts commits, not rows, for the sake of SD cards
@@ -377,7 +377,7 @@ def ensure_station_key(settings: StationSettings) -> StationKey:
 def run_inbox(settings: StationSettings, clock: Clock | None = None) -> int:
     """The inbox process. Returns 0 after SIGTERM or SIGINT, when everything received is on the disk and answered."""
     log_to_stderr()
-    stop = stop_on_signal()
+    stop = stop_on_signals()
     sector = load_sector(settings.sector)
     inbox = Inbox(settings, sector.corridor_set, clock or WallClock())
     _log.info("listening on %s, realm %s", inbox.endpoint, settings.realm.value)

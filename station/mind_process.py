@@ -11,9 +11,9 @@ import zmq
 from geofences.sector import load_sector
 from station.mind import Mind
 from station.picture import Answer, Refused, Request, Sentence
-from station.processes import log_to_stderr, stop_on_signal
 from station.settings import StationSettings
 from wire.clock import Clock, WallClock
+from wire.process import log_to_stderr, stop_on_signals
 from wire.settings import SettingsError
 
 POLL_MS = 100                       # looks at the inbox this often even when no notice comes
@@ -107,7 +107,7 @@ class MindServer:
 def run_mind(settings: StationSettings, clock: Clock | None = None) -> int:
     """The mind process. Returns 0 after SIGTERM or SIGINT."""
     log_to_stderr()
-    stop = stop_on_signal()
+    stop = stop_on_signals()
     clock = clock or WallClock()
     settings.make_folders()
     mind = Mind(settings, load_sector(settings.sector), clock)

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 DIE_WITH_PARENT = "TRAILWATCH_PARENT"       # environment: pid of the process that must outlive this one
 _PR_SET_PDEATHSIG = 1                       # linux/prctl.h
@@ -39,10 +40,12 @@ def stop_on_signals() -> threading.Event:
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
-    """One line an event on stderr: when, who, how bad, what. Other libraries' chatter stays out."""
+    """One line an event on stderr: when (UTC, as in the record), who, how bad, what. Other libraries' chatter stays out."""
     root = logging.getLogger("trailwatch")
     if not root.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s", "%H:%M:%S"))
+        form = logging.Formatter("%(asctime)s.%(msecs)03dZ %(name)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+        form.converter = time.gmtime
+        handler.setFormatter(form)
         root.addHandler(handler)
     root.setLevel(level)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -52,3 +53,26 @@ def test_a_parent_that_is_already_gone_is_noticed():
     )
     assert out.returncode == 0
     assert out.stdout == ""
+
+
+def test_a_process_says_when_who_and_how_bad_in_utc_and_leaves_on_sigterm():
+    code = (
+        "import logging; from wire.process import log_to_stderr, stop_on_signals\n"
+        "log_to_stderr(); log_to_stderr(); stop = stop_on_signals()\n"
+        "logging.getLogger('trailwatch.inbox').warning('disk is nearly full'); logging.getLogger('chatty').warning('no')\n"
+        "print('up', flush=True); stop.wait(60); print('left', flush=True)"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"TZ": "Asia/Ho_Chi_Minh"}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )
+    assert child.stdout.readline() == "up\n"
+    child.send_signal(signal.SIGTERM)
+    out, err = child.communicate(timeout=30)
+    assert (child.returncode, out) == (0, "left\n")
+    ours = [line for line in err.splitlines() if "trailwatch" in line]
+    assert len(ours) == 1, err
+    when, rest = ours[0].split(" ", 1)
+    assert rest == "trailwatch.inbox WARNING disk is nearly full"
+    at = datetime.strptime(when, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    assert abs((datetime.now(UTC) - at).total_seconds()) < 600, "UTC, wherever the post stands"
