@@ -196,20 +196,21 @@ class Raster:
         self.mesh_program = self.context.program(MESH_VERTEX, MESH_FRAGMENT)
         self.shadow_program = self.context.program(SHADOW_VERTEX, SHADOW_FRAGMENT)
         self._catcher_program = self.context.program(CATCHER_VERTEX, CATCHER_FRAGMENT)
-        self._sheets: dict[tuple[int, int], Sheet] = {}
+        self._sheets: dict[tuple[int, int, str], Sheet] = {}
         self._shadow = ShadowMap(self.context, SHADOW_SIDE_PX)
 
     def close(self) -> None:
         """Give the context back. Nothing can be drawn afterwards."""
         self.context.release()
 
-    def sheet(self, width: int, height: int) -> Sheet:
-        """A sheet of this size, kept for the next time."""
-        if (width, height) not in self._sheets:
+    def sheet(self, width: int, height: int, name: str = "") -> Sheet:
+        """A sheet of this size, kept for the next time under its name."""
+        key = (width, height, name)
+        if key not in self._sheets:
             if len(self._sheets) >= KEPT_SHEETS:
-                self._sheets.pop(next(iter(self._sheets)))
-            self._sheets[width, height] = Sheet(self.context, width, height)
-        return self._sheets[width, height]
+                self._sheets.pop(next(iter(self._sheets))).release()
+            self._sheets[key] = Sheet(self.context, width, height)
+        return self._sheets[key]
 
     def draw(
         self, placed: Sequence[Placed], pose: Pose, lens: Lens, light: Light, *, ground_msl_m: float | None = None,
@@ -228,6 +229,8 @@ class Raster:
         sheet.frame.clear(0.0, 0.0, 0.0, 0.0)
         self.context.enable_only(moderngl.DEPTH_TEST)
         self.set_light(self.mesh_program, light, clip, shadow, self._shadow)
+        set_uniform(self.mesh_program, "opaque", 1)
+        set_uniform(self.mesh_program, "backdrop_samples", 0)
         for p in placed:
             if len(p):
                 self.store.draw(self.mesh_program, p.mesh, p.packed(eye))

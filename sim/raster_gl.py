@@ -146,6 +146,11 @@ class Sheet:
         self.zbuffer = context.depth_renderbuffer(self.size)
         self.frame = context.framebuffer([self.colour, self.id_depth], self.zbuffer)
 
+    def release(self) -> None:
+        """Give its memory back."""
+        for part in (self.frame, self.colour, self.id_depth, self.zbuffer):
+            part.release()
+
     def read_colour(self, box: tuple[int, int, int, int] | None = None) -> Image:
         """(h, w, 4) uint8 of the whole sheet, or of (left, top, width, height)."""
         left, top, width, height = box or (0, 0, *self.size)

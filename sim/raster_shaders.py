@@ -19,11 +19,13 @@ in vec3 turn_z;
 in vec3 place;
 in vec3 traits;
 uniform vec4 wind;          // east, north: metres that a point 10 m up is bent at the most; seconds; unused
+out float bend;             // metres for each metre of wind
 vec3 standing() {
     vec3 at = mat3(turn_x, turn_y, turn_z) * position;
+    bend = traits.z * (at.z * at.z * 0.01 + 0.12 * sqrt(max(at.z, 0.0) * 0.1));
     if (traits.z > 0.0) {
         float high = at.z * 0.1;
-        float seed = dot(traits.xx, vec2(0.37, 0.11)) + place.x * 0.0;
+        float seed = turn_x.x * 17.0 + turn_x.y * 9.0;      // its heading is as good as a name
         float gust = 0.6 + 0.4 * sin(wind.z * 0.7 + seed) + 0.35 * sin(wind.z * 2.3 + seed * 1.7);
         vec2 flutter = 0.12 * sin(vec2(5.1, 4.3) * wind.z + position.xy * 3.0 + seed);
         at.xy += traits.z * (wind.xy * high * high * gust + length(wind.xy) * sqrt(max(high, 0.0)) * flutter * 0.5);
@@ -100,11 +102,20 @@ in vec2 on_texture;
 in vec3 in_shadow_map;
 flat in vec2 id_heat;
 in float depth_m;
+in float bend;
 uniform sampler2D picture;
 uniform int textured;
+uniform sampler2D backdrop;     // id and depth of what was drawn before, with backdrop_samples of ours to one of its pixels
+uniform int backdrop_samples;   // 0: there is none
+uniform int opaque;             // 0: alpha is the sun's share of the light instead, for shadows that come later
 layout(location = 0) out vec4 seen;
 layout(location = 1) out vec2 id_depth;
 void main() {
+    if (backdrop_samples > 0) {
+        float before = texelFetch(backdrop, ivec2(gl_FragCoord.xy) / backdrop_samples, 0).y;
+        // The ground is a little higher between two of its pixels: feet are not to vanish in it.
+        if (before > 0.0 && depth_m > before * 1.001 + 0.06) discard;
+    }
     vec4 skin = vec4(1.0);
     if (textured == 1) {
         skin = texture(picture, on_texture);
@@ -114,7 +125,8 @@ void main() {
     vec3 n = normalize(face);
     if (dot(n, view) < 0.0) n = -n;
     vec3 albedo = paint * skin.rgb;
-    id_depth = vec2(id_heat.x, depth_m);
+    // In a backdrop what bends is told by a number below nought, for those who let it sway afterwards.
+    id_depth = vec2(opaque == 0 && bend > 0.0 ? -bend : id_heat.x, depth_m);
     if (palette == 2) {
         float warm = id_heat.y * (0.86 + 0.14 * dot(n, view)) + 0.05 * (dot(albedo, vec3(0.33)) - 0.4);
         seen = vec4(vec3(mix(warm, 0.30, 1.0 - exp(-depth_m * fog_per_m))), 1.0);
@@ -124,7 +136,8 @@ void main() {
     float day = max(dot(n, sun_direction), 0.0);
     if (day > 0.0) day *= sunlit(in_shadow_map);
     vec3 light = albedo * (sun * day + mix(bounce, sky, n.z * 0.5 + 0.5) + lamp * dot(n, view) / max(dot(at, at), 1.0));
-    seen = vec4(toned(hazed(light, depth_m)), 1.0);
+    float share = opaque == 1 ? 1.0 : dot(albedo * sun * day, vec3(1.0)) / max(dot(light, vec3(1.0)), 1e-6);
+    seen = vec4(toned(hazed(light, depth_m)), share);
     if (palette == 1) seen.rgb = vec3(dot(seen.rgb, vec3(0.114, 0.587, 0.299)));
 }
 """

@@ -1,0 +1,28 @@
+"""The mesh of an actor as he stands now, as finely as his size in the picture asks for."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from sim.mesh import Mesh
+from sim.people import person_mesh
+from sim.world_state import ActorState, Kind, Looks, Posture
+
+PHASES = 24                     # a stride has this many pictures
+FAR_PX_PER_M = 24.0             # below this many pixels a metre the coarse mesh does
+
+
+def actor_mesh(state: ActorState, px_per_m: float) -> Mesh:
+    """What is to be drawn for an actor who covers px_per_m pixels a metre."""
+    looks = state.actor.looks
+    if state.actor.kind is Kind.PERSON:
+        phase = round(state.phase * PHASES) % PHASES
+        if looks.pack and not state.carries_pack:
+            looks = Looks(looks.seed, looks.sex, looks.age, False, looks.uniform, looks.hat, looks.plate, looks.colour)
+        return _person(looks, state.posture, phase, "near" if px_per_m > FAR_PX_PER_M else "far")
+    raise NotImplementedError(state.actor.kind)
+
+
+@lru_cache(maxsize=512)
+def _person(looks: Looks, posture: Posture, phase: int, detail: str) -> Mesh:
+    return person_mesh(looks, posture, phase / PHASES, detail)
