@@ -15,6 +15,7 @@ from geofences.border import BorderLine, split_sides
 from geofences.corridors import CorridorMap, make_corridor_set
 from geofences.geodesy import LocalFrame
 from geofences.terrain import FlatTerrain, Terrain
+from geofences.terrain_file import read_terrain
 from wire.messages import Corridor, CorridorSet
 from wire.settings import load_settings, refuse
 from wire.units import GroundPosition
@@ -32,9 +33,15 @@ class BorderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TerrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """file: a terrain grid (geofences.terrain_file), relative to the sector file; empty for a flat one at height_msl_m.
+
+    sigma_m and synthetic must not claim more than the file does.
+    """
+
     height_msl_m: float
     sigma_m: float
     synthetic: bool
+    file: str = ""
 
 
 class CorridorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,11 +130,29 @@ def load_sector(path: Path) -> Sector:
         border=border,
         border_buffer_m=s.border.buffer_m,
         border_geojson=drawn,
-        terrain=FlatTerrain(s.terrain.height_msl_m, s.terrain.sigma_m, synthetic=s.terrain.synthetic),
+        terrain=_load_terrain(path, s, frame),
         corridor_set=corridor_set,
         corridors=corridors,
         keep_outs=_load_keep_outs(path, s, frame),
     )
+
+
+def _load_terrain(path: Path, s: SectorSettings, frame: LocalFrame) -> Terrain:
+    t = s.terrain
+    if t.sigma_m < 0:
+        raise refuse(path, ["terrain", "sigma_m"], f"{t.sigma_m}: an error is 0 m or more")
+    if not t.file:
+        return FlatTerrain(t.height_msl_m, t.sigma_m, synthetic=t.synthetic)
+    try:
+        grid = read_terrain(path.parent / t.file, frame).terrain
+    except (OSError, ValueError) as error:
+        raise refuse(path, ["terrain", "file"], f"{path.parent / t.file}: {error}") from None
+    if grid.synthetic and not t.synthetic:
+        raise refuse(path, ["terrain", "synthetic"], f"false, and {t.file} says that its heights are made up. Say true.")
+    if t.sigma_m < grid.sigma_m:
+        raise refuse(path, ["terrain", "sigma_m"], f"{t.sigma_m}, and {t.file} says {grid.sigma_m:.2f}. Give that, or more.")
+    grid.sigma_m, grid.synthetic = t.sigma_m, t.synthetic
+    return grid
 
 
 def _load_border(

@@ -57,6 +57,19 @@ class GridTerrain:
         self.sigma_m = sigma_m
         self.synthetic = synthetic
 
+    @property
+    def heights_msl_m(self) -> Array:
+        """(rows, columns) of the posts; not to be changed."""
+        return self._heights
+
+    @property
+    def south_west_enu_m(self) -> tuple[float, float]:
+        return float(self._south_west[0]), float(self._south_west[1])
+
+    @property
+    def step_m(self) -> float:
+        return self._step_m
+
     def height_msl_m(self, enu_m: npt.ArrayLike) -> Array:
         at = (np.atleast_2d(np.asarray(enu_m, float)) - self._south_west) / self._step_m
         rows, columns = self._heights.shape

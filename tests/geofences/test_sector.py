@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from geofences.sector import load_sector
+from geofences.terrain import GridTerrain
+from geofences.terrain_file import write_terrain
 from wire.settings import SettingsError
 
 SECTOR = Path(__file__).parents[2] / "configs/sectors/laobao/sector.toml"
@@ -82,3 +84,41 @@ def test_a_border_file_without_a_border_is_refused(broken):
     (path.parent / "empty.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": []}))
     with pytest.raises(SettingsError, match='holds no feature with "kind": "border"'):
         load_sector(path)
+
+
+@pytest.fixture
+def with_grid(broken):
+    """The demo sector over a sloping grid; returns a function that changes its file."""
+
+    def change(old="", new="", sigma_m=0.4, synthetic=True):
+        path = broken('file = "" ', 'file = "grid.npz" ')
+        frame = load_sector(SECTOR).frame
+        heights = np.linspace(100.0, 300.0, 50)[:, None].repeat(60, axis=1)
+        grid = GridTerrain(heights, (-6000.0, -6000.0), 250.0, sigma_m, synthetic=synthetic)
+        write_terrain(path.parent / "grid.npz", grid, frame, "a test")
+        return broken(old, new) if old else path
+
+    return change
+
+
+def test_a_sector_takes_its_heights_from_a_grid(with_grid):
+    terrain = load_sector(with_grid()).terrain
+    south, north = terrain.height_msl_m([[0.0, -2000.0], [0.0, 2000.0]])
+    assert north - south == pytest.approx(4000.0 * 200.0 / (49 * 250.0), abs=0.1)
+    assert (terrain.sigma_m, terrain.synthetic) == (0.5, True)
+
+
+@pytest.mark.parametrize(
+    ("grid", "change", "says"),
+    [
+        ({}, ("synthetic = true", "synthetic = false"), "terrain.synthetic: false, and grid.npz says that its heights"),
+        ({"sigma_m": 0.8}, (), "terrain.sigma_m: 0.5, and grid.npz says 0.80. Give that, or more."),
+        ({}, ('file = "grid.npz"', 'file = "other.npz"'), "terrain.file: "),
+        ({}, ("sigma_m = 0.5 ", "sigma_m = -0.5 "), "terrain.sigma_m: -0.5: an error is 0 m or more"),
+    ],
+)
+def test_a_sector_may_not_claim_more_than_its_grid_does(with_grid, grid, change, says):
+    path = with_grid(*change, **grid)
+    with pytest.raises(SettingsError) as error:
+        load_sector(path)
+    assert says in str(error.value)

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from geofences.geodesy import LocalFrame
 from geofences.terrain import FlatTerrain, GridTerrain, march
+from geofences.terrain_file import QUANTUM_M, read_terrain, write_terrain
 
 
 def plane(slope_east, slope_north, base=100.0, size=41, step=50.0):
@@ -69,3 +71,41 @@ def test_a_hill_hides_what_is_behind_it():
 def test_a_grid_without_area_is_refused(shape):
     with pytest.raises(ValueError, match="at least 2 x 2"):
         GridTerrain(np.zeros(shape), (0, 0), 10.0, 1.0, synthetic=True)
+
+
+def test_a_grid_is_read_from_its_file_as_it_was_written(tmp_path):
+    frame = LocalFrame(16.62, 106.6)
+    heights = plane(0.1, -0.2)._heights.copy()
+    heights[3, 4] = np.nan
+    before = GridTerrain(heights, (-1000.0, -1000.0), 50.0, 0.4, synthetic=True)
+    write_terrain(tmp_path / "t.npz", before, frame, "a test")
+    read = read_terrain(tmp_path / "t.npz", frame)
+    np.testing.assert_allclose(read.terrain.heights_msl_m, heights, atol=QUANTUM_M / 2 + 1e-9)
+    assert (read.terrain.south_west_enu_m, read.terrain.step_m) == ((-1000.0, -1000.0), 50.0)
+    assert (read.terrain.sigma_m, read.terrain.synthetic, read.source) == (0.4, True, "a test")
+
+
+def test_a_grid_of_another_origin_is_refused(tmp_path):
+    write_terrain(tmp_path / "t.npz", plane(0, 0), LocalFrame(16.62, 106.6), "a test")
+    with pytest.raises(ValueError, match="made for another origin"):
+        read_terrain(tmp_path / "t.npz", LocalFrame(16.63, 106.6))
+
+
+def test_heights_too_far_apart_for_the_file_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="too far apart"):
+        write_terrain(tmp_path / "t.npz", plane(2.0, 0.0), LocalFrame(0, 0), "a test")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not really", b"\x93NUMPY"])
+def test_a_file_that_is_no_terrain_is_refused_in_words(tmp_path, content):
+    (tmp_path / "t.npz").write_bytes(content)
+    with pytest.raises(ValueError, match="terrain file"):
+        read_terrain(tmp_path / "t.npz", LocalFrame(0, 0))
+
+
+def test_a_pickled_archive_is_never_unpickled(tmp_path):
+    np.savez(tmp_path / "t.npz", **{k: np.array([{"a": 1}], dtype=object) for k in
+                                    ("heights", "lowest_m", "quantum_m", "south_west_m", "step_m", "frame_deg", "sigma_m",
+                                     "synthetic", "source")})
+    with pytest.raises(ValueError, match="pickle"):
+        read_terrain(tmp_path / "t.npz", LocalFrame(0, 0))
