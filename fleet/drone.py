@@ -21,7 +21,8 @@ FRESH_S = 3.0                   # older values are not acted on
 TEXTS_KEPT, TEXTS_FOR_S = 20, 30.0
 TEXTS_SHOWN = 5
 UNKNOWN_U16 = 65535             # MAVLink's "not known" in unsigned 16-bit fields
-REBOOT_STEP_MS = 1000           # a boot time that falls by more than this is another boot
+REBOOT_STEP_MS = 1000           # a boot time that falls by more than this, or lags so far, is another boot
+SLOWEST_RATE = 0.9              # of a simulated vehicle's time on a busy machine
 ON_GROUND = int(mavlink.MAV_LANDED_STATE_ON_GROUND)
 PREARM_BIT = int(mavlink.MAV_SYS_STATUS_PREARM_CHECK)
 
@@ -37,8 +38,8 @@ class Heard(Generic[T]):
 class Drone:
     """The state of one drone. take() is fed every message of its system; nothing else changes it.
 
-    boots: how often its boot time has jumped back. reached: mission items that it said it has completed, since the last
-    forget_progress().
+    boots: how often it has started anew, by its own boot time, as last heard in boot_ms. reached: mission items that it
+    said it has completed, since the last forget_progress().
     """
 
     def __init__(self, name: str, clock: Clock) -> None:
@@ -61,20 +62,20 @@ class Drone:
         self.mission_item: Heard[int] | None = None
         self.mission_total: Heard[int] | None = None
         self._clock = clock
-        self._boot_ms: int | None = None
+        self.boot_ms: Heard[int] | None = None
         self._texts: deque[Heard[str]] = deque(maxlen=TEXTS_KEPT)
 
     # ------------------------------------------------------------------------------------------------------- heard
 
     def take(self, m: Any) -> None:
+        now_ns = self._clock.monotonic_ns()
         handler = _HANDLERS.get(m.get_type())
         if handler is not None:
-            handler(self, m, self._clock.monotonic_ns())
+            handler(self, m, now_ns)
         boot_ms = getattr(m, "time_boot_ms", None)
         if boot_ms is not None and m.get_srcComponent() == mavlink.MAV_COMP_ID_AUTOPILOT1:
-            if self._boot_ms is not None and boot_ms < self._boot_ms - REBOOT_STEP_MS:
-                self.boots += 1
-            self._boot_ms = boot_ms
+            self.boots += self.boot_ms is not None and _is_another_boot(self.boot_ms, Heard(boot_ms, now_ns))
+            self.boot_ms = Heard(boot_ms, now_ns)
 
     def forget_progress(self) -> None:
         """Before a new mission is flown."""
@@ -188,6 +189,18 @@ class Drone:
             mission_total=self.mission_total.value if self.mission_total else None,
             texts=self.texts_since(now_ns - round(TEXTS_FOR_S * NS_PER_S))[-TEXTS_SHOWN:],
         )
+
+
+def _is_another_boot(before: Heard[int], now: Heard[int]) -> bool:
+    """Whether a vehicle has started anew between two of its boot times (milliseconds).
+
+    A boot time that falls says so. One that does not can still be another boot's, after a silence longer than the first
+    had lasted: then it fits into the silence, and lags behind the first one's time.
+    """
+    if now.value < before.value - REBOOT_STEP_MS:
+        return True
+    silence_ms = (now.at_ns - before.at_ns) / 1e6
+    return now.value <= silence_ms and now.value < before.value + SLOWEST_RATE * silence_ms - REBOOT_STEP_MS
 
 
 _HANDLERS: dict[str, Any] = {

@@ -28,6 +28,7 @@ CLIMBED_SHARE = 0.8             # of the take-off height, before the mission tak
 CLIMB_M_S = 1.0                 # slower than any copter climbs, for the time that is allowed
 OVERDUE_FACTOR, OVERDUE_S = 2.0, 120.0      # of the planned duration: against the wind it takes twice as long
 LOOK_S = 0.2
+REPORTS_WITHIN_S = 15.0         # after a silence: found out, asked for anew, and the first of them come
 PREFLIGHT_EVERY_S = 2.0
 
 Report = Callable[[UpBody], None]
@@ -187,8 +188,7 @@ class Sortie:
         while drone.armed() or drone.link() is LinkState.LOST:
             if loop.time() >= until_s:
                 raise SortieError(f"{drone.name} has not landed {allowed_s:.0f} s after take-off; last in {drone.mode()}")
-            if drone.boots != self._boots:
-                raise SortieError(f"{drone.name} has started anew in the middle of the sortie")
+            self._must_be_the_same()
             if drone.link() is not link:
                 link = drone.link()
                 _log.warning("%s: the link is %s", drone.name, link.value)
@@ -196,6 +196,7 @@ class Sortie:
                 mode = drone.mode()
                 _log.warning("%s: is in %s now", drone.name, mode)
             await asyncio.sleep(LOOK_S)
+        await self._still_the_same()
         last = max(i.seq for i in self._items)
         if drone.highest_item < last:
             texts = drone.texts_since(self._clock.monotonic_ns() - round(allowed_s * NS_PER_S))[-3:]
@@ -206,6 +207,24 @@ class Sortie:
             )
         flown = sum(w.kind is not WaypointKind.RETURN for w in self.plan.waypoints)
         return f"{drone.name} has flown {flown} waypoints, landed and disarmed"
+
+    async def _still_the_same(self) -> None:
+        """That it says "disarmed" is a landing only of the boot that took off: what restarts in the air is disarmed too.
+
+        A fresh boot sends heartbeats alone, so its boot time is known only once the pilot has asked for reports again.
+        """
+        drone, ended_ns = self._drone, self._clock.monotonic_ns()
+        told = await until(lambda: drone.boot_ms is not None and drone.boot_ms.at_ns > ended_ns, REPORTS_WITHIN_S)
+        self._must_be_the_same()
+        if not told:
+            raise SortieError(f"{drone.name} is disarmed and reports nothing: whether it has landed is not known")
+
+    def _must_be_the_same(self) -> None:
+        if self._drone.boots != self._boots:
+            raise SortieError(
+                f"{self._drone.name} has started anew in the middle of the sortie, on the way to item "
+                f"{self._drone.highest_item}: look for it there"
+            )
 
     def _height_m(self) -> float:
         return self._drone.height_m.value if self._drone.height_m is not None else 0.0

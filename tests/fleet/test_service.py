@@ -213,6 +213,28 @@ def test_a_drone_that_reboots_is_identified_again_and_flies(
         assert process.wait(timeout=10) == 0
 
 
+@pytest.mark.slow
+def test_a_drone_that_restarts_in_the_air_has_not_landed_and_is_looked_for(
+    start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
+) -> None:
+    autopilot = start_autopilot(speedup=4.0)
+    service = start_service(autopilot.connection())
+    service.wait(lambda: any(t.mode == "AUTO" and t.armed for t in service.said(DroneTelemetry)))
+    autopilot.process.kill()
+    autopilot.process.wait()
+    config = next(service.folder.glob("drone-1-*.toml"))
+    config.write_text(config.read_text().replace("ports = [0, 0]", f"ports = {autopilot.ports}"))
+    process = subprocess.Popen([sys.executable, "ground_station.py", "autopilot", "--config", str(config)], cwd=ROOT)
+    try:
+        service.wait(lambda: TaskPhase.FAILED in service.phases(), 60.0)
+        assert "has started anew in the middle of the sortie, on the way to item" in service.said(TaskState)[-1].sentence
+        assert service.stop() == 0
+        assert service.phases()[-1] is TaskPhase.FAILED, "it is not flown again by itself"
+    finally:
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+
+
 def test_a_live_station_does_not_command_a_simulated_drone(
     start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
 ) -> None:

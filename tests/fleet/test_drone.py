@@ -1,0 +1,79 @@
+"""What a drone's state makes of its messages; time is stepped by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymavlink.dialects.v20 import ardupilotmega as mavlink
+
+from fleet.drone import Drone
+from wire.clock import SteppedClock
+
+
+def heard(message: Any) -> Any:
+    """As the link hands it over: packed by system 1, and parsed."""
+    return mavlink.MAVLink(None).parse_buffer(message.pack(mavlink.MAVLink(None, 1, 1)))[0]
+
+
+def attitude(boot_ms: int) -> Any:
+    return heard(mavlink.MAVLink_attitude_message(boot_ms, 0, 0, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("first_ms", "silence_s", "then_ms", "boots"),
+    [
+        (60_000, 0.2, 60_200, 0),
+        (60_000, 0.2, 59_500, 0),           # out of order on a datagram link
+        (60_000, 5.0, 2_000, 1),
+        (60_000, 300.0, 360_000, 0),        # a cut link, the same boot
+        (60_000, 300.0, 290_000, 1),        # longer silent than it had run: its boot time is higher, and another boot's
+        (60_000, 300.0, 335_000, 0),        # a simulated vehicle on a busy machine runs late
+        (60_000, 10.0, 140_000, 0),         # and one whose time runs eight times faster does not start anew
+    ],
+)
+def test_another_boot_is_told_from_a_silence(first_ms: int, silence_s: float, then_ms: int, boots: int) -> None:
+    clock = SteppedClock()
+    drone = Drone("drone-1", clock)
+    drone.take(attitude(first_ms))
+    clock.advance(silence_s)
+    drone.take(attitude(then_ms))
+    assert drone.boots == boots
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rate=st.floats(0.92, 12.0), start_ms=st.integers(1_000, 10_000_000),
+    gaps_s=st.lists(st.floats(0.02, 400.0), min_size=1, max_size=30),
+)
+def test_one_boot_is_never_taken_for_two(rate: float, start_ms: int, gaps_s: list[float]) -> None:
+    clock = SteppedClock()
+    drone = Drone("drone-1", clock)
+    boot_ms = float(start_ms)
+    drone.take(attitude(round(boot_ms)))
+    for gap_s in gaps_s:
+        clock.advance(gap_s)
+        boot_ms += gap_s * 1000.0 * rate
+        drone.take(attitude(round(boot_ms)))
+    assert drone.boots == 0
+
+
+def test_a_place_of_zero_and_zero_is_none() -> None:
+    drone = Drone("drone-1", SteppedClock())
+    drone.take(heard(mavlink.MAVLink_global_position_int_message(1000, 0, 0, 0, 0, 0, 0, 0, 65535)))
+    assert drone.position is None and drone.telemetry().position is None
+    there = mavlink.MAVLink_global_position_int_message(1200, 166_222_500, 1_066_023_000, 165_000, 20, 0, 0, 0, 9000)
+    drone.take(heard(there))
+    assert drone.position is not None and drone.position.value.lat_deg == pytest.approx(16.62225)
+
+
+def test_values_too_old_are_not_acted_on_and_are_still_shown() -> None:
+    clock = SteppedClock()
+    drone = Drone("drone-1", clock)
+    drone.take(heard(mavlink.MAVLink_gps_raw_int_message(0, 3, 0, 0, 0, 0, 0, 0, 0, 12)))
+    assert drone.fresh(drone.gps_fix) == 3
+    clock.advance(4.0)
+    assert drone.fresh(drone.gps_fix) is None
+    assert drone.telemetry().gps_fix == 3
