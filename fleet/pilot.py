@@ -128,6 +128,8 @@ class Pilot:
         now = (self.link.counts.connections, self.drone.boots)
         identity = await identify(self.link, self.drone, self._system_id)
         if identity is None:
+            if not self.link.connected or self.drone.link() is not LinkState.CONNECTED:
+                return              # cut meanwhile, which is told elsewhere
             self._complain(f"{self.drone.name}: a system {self._system_id} answers, and does not say which aircraft it is")
             return
         before = self.drone.identity

@@ -27,7 +27,8 @@ Message = Any                   # a MAVLink message of the dialect; pymavlink ha
 HEARTBEAT_S = 1.0               # MAVLink's heartbeat protocol
 LINK_LATE_S = 3.5               # QGroundControl declares a link lost after this; ArduPilot's own failsafe follows at 5 s
 LINK_LOST_S = 10.0
-BACK_OFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)      # between attempts to connect
+BACK_OFF_S = (0.5, 1.0, 2.0)    # between attempts to connect: a drone may be in the air, and a try costs next to nothing
+SILENT_S = 20.0                 # a stream on which nothing comes for so long is dead on one side only: begun anew
 CONNECT_S = 5.0
 STALLED_BYTES = 64 * 1024       # waiting to be written: the other side does not read
 QUEUE_LIMIT = 256               # messages that wait for one subscriber
@@ -222,11 +223,13 @@ class LinkCounts:
 class Link:
     """The owner of one connection: `run` until cancelled, in the event loop of whoever flies the drones.
 
-    heartbeat_s: 1 Hz unless the vehicle's time runs faster than ours.
+    heartbeat_s: 1 Hz unless the vehicle's time runs faster than ours. silent_s: after so much silence a TCP connection is
+    closed and opened again, because a peer that lost its power or its route never says that it is gone.
     """
 
     def __init__(
-        self, connection: str, clock: Clock, *, speaker: Speaker = STATION, heartbeat_s: float = HEARTBEAT_S
+        self, connection: str, clock: Clock, *, speaker: Speaker = STATION, heartbeat_s: float = HEARTBEAT_S,
+        silent_s: float = SILENT_S,
     ) -> None:
         self.connection = connection
         self.counts = LinkCounts()
@@ -234,6 +237,7 @@ class Link:
         self._endpoint = parse_connection(connection)
         self._clock = clock
         self._heartbeat_s = heartbeat_s
+        self._silent_s = silent_s if self._endpoint.kind == "tcp" else float("inf")
         self._subscriptions: set[Subscription] = set()
         self._transport: _Transport | None = None
         self._heard_ns: int | None = None
@@ -301,8 +305,11 @@ class Link:
         parser.robust_parsing = True
         parser.signing = self._mav.signing
         loop = asyncio.get_running_loop()
-        due_s = loop.time()
+        due_s = heard_s = loop.time()
         while True:
+            if loop.time() - heard_s > self._silent_s:
+                self.problem = f"{self.connection}: nothing came for {self._silent_s:g} s"
+                return
             if loop.time() >= due_s:
                 due_s = loop.time() + self._heartbeat_s
                 self.send(self._heartbeat)
@@ -316,6 +323,7 @@ class Link:
                 return
             if not data:
                 return
+            heard_s = loop.time()
             self._take(parser, data)
 
     def _take(self, parser: Any, data: bytes) -> None:

@@ -153,7 +153,7 @@ def test_noise_and_half_messages_are_counted_and_the_next_message_is_heard() -> 
                 packed = TEXT.pack(peer.mav)
                 peer.writer.write(packed[:12])
                 peer.writer.write(b"\xfd\xff" + os.urandom(300))
-                for _ in range(5):
+                for _ in range(60):     # more than a false beginning at the end of the noise can swallow: 280 bytes
                     peer.say(TEXT)
                 assert await texts.get(2.0) is not None
             assert link.counts.unreadable > 0
@@ -177,6 +177,16 @@ def test_a_closed_tcp_link_comes_back_and_does_not_spin() -> None:
             await asyncio.sleep(1.5)
             assert time.process_time() - before_s < 0.3
             assert "no connection" in link.problem or "closed" in link.problem
+
+    asyncio.run(scenario())
+
+
+def test_a_tcp_link_on_which_nothing_comes_is_opened_anew() -> None:
+    """A peer that lost its power says nothing, not even that it is gone."""
+
+    async def scenario() -> None:
+        async with peer_and_link(heartbeat_s=0.1, silent_s=0.3) as (peer, _, _server):
+            await eventually(lambda: peer.connections >= 2)
 
     asyncio.run(scenario())
 
