@@ -22,6 +22,7 @@ from sim.autopilot_flight import Flight, Place
 from sim.autopilot_parameters import Parameters
 from sim.multirotor import Battery, Multirotor, MultirotorLimits, Wind
 from wire.clock import NS_PER_S, Clock, WallClock
+from wire.process import log_to_stderr
 from wire.settings import SettingsError, load_settings, refuse
 
 STEP_S = 0.02                   # 50 Hz, of simulated time
@@ -258,7 +259,6 @@ class AutopilotProcess:
         port.pending.clear()
         self._autopilot.channels[number].open = False
         self._autopilot.channels[number].out.clear()
-        self._autopilot.store.drop_channel(number)
         self._selector.register(port.listener, selectors.EVENT_READ, number)
 
     def _reboot(self) -> None:
@@ -293,7 +293,7 @@ def _listen(port: int) -> socket.socket:
 
 def run(config: Path) -> int:
     """Fly one simulated drone until SIGTERM or SIGINT."""
-    logging.basicConfig(format="%(asctime)s %(name)s %(message)s", level=logging.INFO)
+    log_to_stderr()
     s = load(config)
     process = AutopilotProcess(s, WallClock())
     for number in (signal.SIGTERM, signal.SIGINT):

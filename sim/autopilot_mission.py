@@ -4,6 +4,8 @@ No sockets and no clock: it is handed messages and the time, and calls back with
 
 Observed on ArduCopter 4.7: an upload of a mission is not atomic. Its count cuts the old mission to that length, and each
 item replaces the old one as it arrives, so that one which ends half-way leaves a mixture of both. A fence is kept whole.
+An upload belongs to the station that began it, by its system and component id and not by its link: it outlives a cut
+connection for as long as any other silence, and its station may begin it anew at once.
 """
 
 from __future__ import annotations
@@ -99,6 +101,10 @@ class Upload:
     heard_s: float
     asked_s: float
 
+    def is_of(self, m: Any) -> bool:
+        """Whether a message comes from the station that began it."""
+        return bool(self.system == m.get_srcSystem() and self.component == m.get_srcComponent())
+
 
 class MissionStore:
     """Items of each kind, and the transfer that is under way.
@@ -119,7 +125,7 @@ class MissionStore:
         self._home = home
         self._changed = changed
         self._may_clear = may_clear
-        self._upload: Upload | None = None
+        self._uploads: dict[int, Upload] = {}
 
     def take(self, m: Any, channel: int, now_s: float) -> bool:
         """Handle one message; False when it is not of this protocol. Its target was checked by the caller."""
@@ -143,29 +149,20 @@ class MissionStore:
         return True
 
     def tick(self, now_s: float) -> None:
-        up = self._upload
-        if up is None:
-            return
-        if now_s - up.heard_s > UPLOAD_SILENCE_S:
-            self._upload = None
-            self._send(
-                up.channel,
-                mavlink.MAVLink_mission_ack_message(
-                    up.system, up.component, mavlink.MAV_MISSION_OPERATION_CANCELLED, up.kind
-                ),
-            )
-        elif now_s - up.asked_s >= ITEM_RETRY_S:
-            self._ask(up, now_s)
-
-    def drop_channel(self, channel: int) -> None:
-        """The link is gone: an upload over it ends, where it stands."""
-        if self._upload is not None and self._upload.channel == channel:
-            self._upload = None
+        for up in list(self._uploads.values()):
+            if now_s - up.heard_s > UPLOAD_SILENCE_S:
+                del self._uploads[up.kind]
+                self._send(
+                    up.channel,
+                    mavlink.MAVLink_mission_ack_message(
+                        up.system, up.component, mavlink.MAV_MISSION_OPERATION_CANCELLED, up.kind
+                    ),
+                )
+            elif now_s - up.asked_s >= ITEM_RETRY_S:
+                self._ask(up, now_s)
 
     def _on_count(self, m: Any, channel: int, now_s: float) -> None:
-        up = self._upload
-        if up is not None and (up.channel != channel or up.system != m.get_srcSystem()):
-            self._ack(channel, m, mavlink.MAV_MISSION_DENIED, m.mission_type)
+        if not self._cancel(m, channel):
             return
         limit = FENCE_VERTEX_LIMIT if m.mission_type == FENCE else ITEM_LIMIT
         if m.count > limit or now_s < STORAGE_READY_S:
@@ -178,26 +175,34 @@ class MissionStore:
             return
         if m.mission_type == MISSION:
             del self.items[MISSION][m.count :]
-        self._upload = Upload(
-            channel, m.get_srcSystem(), m.get_srcComponent(), m.mission_type, m.count, [], now_s, now_s
-        )
-        self._ask(self._upload, now_s)
+        up = Upload(channel, m.get_srcSystem(), m.get_srcComponent(), m.mission_type, m.count, [], now_s, now_s)
+        self._uploads[up.kind] = up
+        self._ask(up, now_s)
+
+    def _cancel(self, m: Any, channel: int) -> bool:
+        """Make way for something new of this kind; False, and it is told, while another station uploads it."""
+        up = self._uploads.get(m.mission_type)
+        if up is not None and not up.is_of(m):
+            self._ack(channel, m, mavlink.MAV_MISSION_DENIED, m.mission_type)
+            return False
+        self._uploads.pop(m.mission_type, None)
+        return True
 
     def _on_item(self, m: Any, channel: int, now_s: float) -> None:
-        up = self._upload
-        if up is None or up.kind != m.mission_type:
+        up = self._uploads.get(m.mission_type)
+        if up is None:
             return
         if m.seq != len(up.fresh):
-            self._ack(channel, m, mavlink.MAV_MISSION_INVALID_SEQUENCE, m.mission_type)
+            self._ack(up.channel, m, mavlink.MAV_MISSION_INVALID_SEQUENCE, m.mission_type)
             return
-        if up.channel != channel or up.system != m.get_srcSystem():
-            self._ack(channel, m, mavlink.MAV_MISSION_DENIED, m.mission_type)
+        if not up.is_of(m):
+            self._ack(up.channel, m, mavlink.MAV_MISSION_DENIED, m.mission_type)
             return
         item = _item_of(m)
         refusal = refuse_item(item, up.kind) if not (up.kind == MISSION and item.seq == 0) else None
         if refusal is not None:
-            self._upload = None
-            self._ack(channel, m, refusal, m.mission_type)
+            del self._uploads[up.kind]
+            self._ack(up.channel, m, refusal, m.mission_type)
             return
         up.fresh.append(_as_stored(item))
         up.heard_s = now_s
@@ -206,35 +211,36 @@ class MissionStore:
         if len(up.fresh) < up.count:
             self._ask(up, now_s)
             return
-        self._upload = None
+        del self._uploads[up.kind]
         refusal = refuse_fence(up.fresh) if up.kind == FENCE else None
         if refusal is None:
             self.items[up.kind] = up.fresh
             self._changed(up.kind)
-        self._ack(channel, m, mavlink.MAV_MISSION_ACCEPTED if refusal is None else refusal, up.kind)
+        self._ack(up.channel, m, mavlink.MAV_MISSION_ACCEPTED if refusal is None else refusal, up.kind)
 
     def _on_request_list(self, m: Any, channel: int, now_s: float) -> None:
         del now_s
-        if self._upload is not None and self._upload.kind == m.mission_type:
+        if m.mission_type in self._uploads:
             self._ack(channel, m, mavlink.MAV_MISSION_DENIED, m.mission_type)
             return
-        self._send(
-            channel,
-            mavlink.MAVLink_mission_count_message(
-                m.get_srcSystem(), m.get_srcComponent(), self.count(m.mission_type), m.mission_type
-            ),
-        )
+        self._send(channel, self._count_message(m))
 
     def _on_request(self, m: Any, channel: int, now_s: float) -> None:
         del now_s
+        by_integer = m.get_type() == "MISSION_REQUEST_INT"
+        if by_integer and m.mission_type in self._uploads:
+            self._ack(channel, m, mavlink.MAV_MISSION_DENIED, m.mission_type)
+            return
         if m.seq >= self.count(m.mission_type):
+            if by_integer:
+                self._send(channel, self._count_message(m))
             self._ack(channel, m, mavlink.MAV_MISSION_INVALID_SEQUENCE, m.mission_type)
             return
         first = m.mission_type == MISSION and m.seq == 0
         item = self._home() if first else self.items[m.mission_type][m.seq]
         where = (m.get_srcSystem(), m.get_srcComponent(), item.seq, item.frame, item.command, 0, 1)
         params = (item.p1, item.p2, item.p3, item.p4)
-        if m.get_type() == "MISSION_REQUEST_INT":
+        if by_integer:
             answer = mavlink.MAVLink_mission_item_int_message(*where, *params, item.x, item.y, item.z, m.mission_type)
         else:
             answer = mavlink.MAVLink_mission_item_message(
@@ -244,7 +250,7 @@ class MissionStore:
 
     def _on_clear(self, m: Any, channel: int, now_s: float) -> None:
         del now_s
-        if m.mission_type == MISSION and not self._may_clear():
+        if not self._cancel(m, channel) or (m.mission_type == MISSION and not self._may_clear()):
             self._ack(channel, m, mavlink.MAV_MISSION_ERROR, m.mission_type)
             return
         self.items[m.mission_type] = []
@@ -254,6 +260,11 @@ class MissionStore:
     def count(self, kind: int) -> int:
         """Items that a download of `kind` has; a mission always holds home."""
         return max(1, len(self.items[kind])) if kind == MISSION else len(self.items[kind])
+
+    def _count_message(self, m: Any) -> Any:
+        return mavlink.MAVLink_mission_count_message(
+            m.get_srcSystem(), m.get_srcComponent(), self.count(m.mission_type), m.mission_type
+        )
 
     def _ask(self, up: Upload, now_s: float) -> None:
         up.asked_s = now_s

@@ -38,10 +38,11 @@ PARAMETERS = "\n".join(
 
 @dataclass
 class Vehicle:
-    """Something that speaks MAVLink over TCP. rate: its seconds a second."""
+    """Something that speaks MAVLink over TCP. rate: its seconds a second. second_port: of another station."""
 
     name: str
     port: int
+    second_port: int
     rate: float
 
     @property
@@ -81,14 +82,14 @@ def _arducopter(folder: Path) -> tuple[subprocess.Popen[bytes], Vehicle]:
     while "bind port" not in (text := (folder / "log").read_text(errors="replace")) or str(port) not in text:
         assert process.poll() is None and time.monotonic() < deadline, text
         time.sleep(0.05)
-    return process, Vehicle("arducopter", port, SPEEDUP)
+    return process, Vehicle("arducopter", port, port + 2, SPEEDUP)
 
 
 @pytest.fixture(params=["model", pytest.param("arducopter", marks=pytest.mark.arducopter)])
 def vehicle(request: pytest.FixtureRequest, tmp_path: Path, start_autopilot: Callable[..., Any]) -> Iterator[Vehicle]:
     if request.param == "model":
         autopilot = start_autopilot(settle_s=41.0, speedup=SPEEDUP)
-        yield Vehicle("model", autopilot.ports[0], SPEEDUP)
+        yield Vehicle("model", *autopilot.ports, SPEEDUP)
         return
     process, found = _arducopter(tmp_path / "sitl")
     try:

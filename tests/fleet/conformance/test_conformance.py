@@ -21,7 +21,7 @@ from fleet.planner import PatrolWish, plan_patrol
 from fleet.sortie import Sortie, SortieTerms
 from fleet.transfer import Target, clear, download, upload
 from geofences.sector import Sector
-from mavlink.link import Link
+from mavlink.link import Link, Speaker
 from wire.clock import WallClock
 from wire.messages import TaskPhase, TaskState
 from wire.units import GroundPosition, Realm
@@ -247,6 +247,42 @@ def test_too_many_items_are_no_space_and_an_upload_left_alone_is_cancelled(
             assert 4 <= len(answers) <= 12, "asked again each second, for eight"
             back = await download(link, Target(mine))
             assert differences(old, back.items) == ()
+
+    asyncio.run(scenario())
+
+
+def test_an_upload_belongs_to_its_station_and_outlives_its_link(vehicle: Any, listening: Callable[..., Any]) -> None:
+    async def scenario() -> None:
+        other = Link(f"tcp:127.0.0.1:{vehicle.second_port}", WallClock(), speaker=Speaker(254, 190, 6), heartbeat_s=0.05)
+        others = asyncio.create_task(other.run())
+        async with listening(vehicle.connection) as both:
+            assert await until(lambda: other.connected, 5.0)
+            mine = both.drone.heartbeat.value.get_srcSystem()
+            assert (await upload(both.link, (HOME_ITEM, waypoint(1), waypoint(2)), Target(mine))).done
+            count = mavlink.MAVLink_mission_count_message(mine, 1, 3, 0)
+            begun = await one_answer(both.link, count, ("MISSION_REQUEST", "MISSION_ACK"))
+            assert begun.get_type() == "MISSION_REQUEST"
+        denied = await one_answer(other, mavlink.MAVLink_mission_count_message(mine, 1, 3, 0), ("MISSION_ACK",))
+        assert denied.type == mavlink.MAV_MISSION_DENIED, "another station is uploading, though its link is gone"
+        async with listening(vehicle.connection) as both:
+            again = await upload(both.link, (HOME_ITEM, waypoint(1), waypoint(2)), Target(mine))
+            assert again.done and again.confirmed, again
+        others.cancel()
+        await asyncio.gather(others, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
+def test_an_item_beyond_the_end_is_answered_with_the_count(vehicle: Any, listening: Callable[..., Any]) -> None:
+    async def scenario() -> None:
+        async with listening(vehicle.connection) as both:
+            link, mine = both.link, both.drone.heartbeat.value.get_srcSystem()
+            assert (await upload(link, (HOME_ITEM, waypoint(1), waypoint(2)), Target(mine))).done
+            with link.subscribe(("MISSION_COUNT", "MISSION_ACK"), mine) as heard:
+                link.send(mavlink.MAVLink_mission_request_int_message(mine, 1, 7, 0))
+                first, second = await heard.get(2.0), await heard.get(2.0)
+            assert (first.get_type(), first.count) == ("MISSION_COUNT", 3)
+            assert (second.get_type(), second.type) == ("MISSION_ACK", mavlink.MAV_MISSION_INVALID_SEQUENCE)
 
     asyncio.run(scenario())
 
