@@ -23,7 +23,7 @@ TILE_PX = (32, 64)              # rows, columns of one tile at that width
 STRENGTH = 3.0                  # grey levels by which the mark lightens, and its surroundings darken
 CORNER_SHARE = 0.052            # height of the word in the corner, of the picture's
 CLIP_LEVELS = 10.0              # an edge in the picture counts as this much at the most
-LIKENESS_LIMIT = 5.5            # deviations: above, the mark is there; see tests/cameras/test_sim_mark.py for what was measured
+LIKENESS_LIMIT = 5.5            # deviations: above it the mark is there; its test says what was measured
 LEAST_SIDE_PX = 96
 
 
@@ -46,7 +46,8 @@ def _pattern(width: int, height: int) -> Image:
     high, wide = int(np.ceil(height / scale / rows)) + 1, CANON_PX // columns
     plane = np.tile(_tile(), (high, wide))
     canon_height = round(plane.shape[0] * scale)
-    sized = cv2.resize(plane, (width, canon_height), interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA)[:height]
+    way = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+    sized = cv2.resize(plane, (width, canon_height), interpolation=way)[:height]
     grey = np.clip(128 + sized * STRENGTH, 0, 255).round().astype(np.uint8)
     return np.dstack([grey, grey, grey])
 
@@ -60,7 +61,8 @@ def burn(picture: Image, line: str) -> Image:
     margin = max(2, tall // 4)
     (word, _), _ = cv2.getTextSize("SIM", cv2.FONT_HERSHEY_DUPLEX, scale, thick)
     cv2.rectangle(out, (margin, margin), (margin * 3 + word, margin * 3 + tall), (20, 20, 20), -1)
-    cv2.putText(out, "SIM", (margin * 2, margin * 2 + tall), cv2.FONT_HERSHEY_DUPLEX, scale, (90, 200, 255), thick, cv2.LINE_AA)
+    corner = (margin * 2, margin * 2 + tall)
+    cv2.putText(out, "SIM", corner, cv2.FONT_HERSHEY_DUPLEX, scale, (90, 200, 255), thick, cv2.LINE_AA)
     at = (margin * 5 + word, margin * 2 + round(tall * 0.86))
     for colour, weight in (((15, 15, 15), thick * 2 + 1), ((235, 235, 235), max(1, thick - 1))):
         cv2.putText(out, line, at, cv2.FONT_HERSHEY_SIMPLEX, scale * 0.62, colour, weight, cv2.LINE_AA)
@@ -68,7 +70,7 @@ def burn(picture: Image, line: str) -> Image:
 
 
 def folded(picture: Image) -> npt.NDArray[np.float32] | None:
-    """One tile, the mean of all of a picture's; None for what is too small. Means of these over many pictures are sharper."""
+    """One tile, the mean of all of a picture's; None for what is too small. Means over many pictures are sharper."""
     height, width = picture.shape[:2]
     if min(height, width) < LEAST_SIDE_PX:
         return None

@@ -1,4 +1,4 @@
-"""From light on a pinhole's plane to the picture a camera delivers: bent by the lens, noisy, blurred, rained on, compressed."""
+"""From light on a pinhole's plane to what a camera delivers: bent by the lens, rained on, blurred, noisy, compressed."""
 
 from __future__ import annotations
 
@@ -109,11 +109,12 @@ class Film:
         width, height = self._size
         scale = height / 720
         blur = (THERMAL_BLUR_PX if palette is Palette.THERMAL else LENS_BLUR_PX) * scale
-        out = cv2.GaussianBlur(picture, (3, 3) if blur < 0.8 else (0, 0), max(blur, 0.3))
+        size = (3, 3) if blur < 0.8 else (0, 0)
+        out = np.asarray(cv2.GaussianBlur(picture, size, max(blur, 0.3)), np.uint8)
         if weather.rain > 0 and palette is not Palette.THERMAL:
             out = self._rain(out, weather)
         if palette is not Palette.THERMAL:
-            out = cv2.multiply(out, self._fields.vignette, scale=1 / 255)
+            out = np.asarray(cv2.multiply(out, self._fields.vignette, scale=1 / 255), np.uint8)
         field = self._fields.noise[int(self._chance.integers(len(self._fields.noise)))]
         x, y = self._chance.integers(0, NOISE_SPARE_PX, 2)
         noise = field[y:y + height, x:x + width]
@@ -130,7 +131,8 @@ class Film:
                 break
             x, y = self._chance.integers(0, [streaks.shape[1] - width + 1, streaks.shape[0] - height + 1])
             strength = min(1.0, weather.rain * 3.0 - k * 0.7) * (0.25 + level / 255) * 0.55
-            picture = cv2.addWeighted(picture, 1.0, streaks[y:y + height, x:x + width], strength, 0.0)
+            piece = streaks[y:y + height, x:x + width]
+            picture = np.asarray(cv2.addWeighted(picture, 1.0, piece, strength, 0.0), np.uint8)
         return picture
 
 
@@ -181,6 +183,7 @@ def _streaks(width: int, height: int, chance: np.random.Generator, layer: int) -
         chance.uniform(60, 190, count), strict=True,
     ):
         reach = RAIN_LENGTH_PX * scale * long * (0.6 + 0.5 * layer)
-        cv2.line(field, (int(x), int(y)), (int(x + reach * slant), int(y + reach)), float(bright), 1 + layer // 2, cv2.LINE_AA)
+        end = (int(x + reach * slant), int(y + reach))
+        cv2.line(field, (int(x), int(y)), end, float(bright), 1 + layer // 2, cv2.LINE_AA)
     soft = cv2.GaussianBlur(field, (0, 0), 0.6 + 0.5 * layer)
     return np.dstack([soft, soft, soft])

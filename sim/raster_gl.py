@@ -124,12 +124,17 @@ def set_uniform(program: moderngl.Program, name: str, value: object) -> None:
         program[name] = value
 
 
-def set_matrix(program: moderngl.Program, name: str, matrix: npt.NDArray[np.float64]) -> None:
+def set_matrix(program: moderngl.Program, name: str, matrix: npt.NDArray[np.floating]) -> None:
     """A row-major (4, 4) matrix into a column-major uniform."""
+    write_uniform(program, name, matrix.T)
+
+
+def write_uniform(program: moderngl.Program, name: str, values: npt.ArrayLike) -> None:
+    """Set a uniform that is an array, or a matrix given column by column, if the program has it."""
     if name in program:
         uniform = program[name]
         assert isinstance(uniform, moderngl.Uniform)
-        uniform.write(np.ascontiguousarray(matrix.T, np.float32).tobytes())
+        uniform.write(np.ascontiguousarray(values, np.float32).tobytes())
 
 
 class Sheet:

@@ -100,7 +100,8 @@ class Renderer:
         sheet = self._actor_sheet(bend.pinhole)
         drawn = self._cast.place(moment.actors, pose, bend.pinhole)
         patches, seen = self._cast.draw(
-            drawn, sheet, backdrop, pose, bend.pinhole, air.light, self._scenery.shade(pose.position), self._scenery.shade_map,
+            drawn, sheet, backdrop, pose, bend.pinhole, air.light, self._scenery.shade(pose.position),
+            self._scenery.shade_map,
         )
         truth = self._cast.truth(drawn, seen, sheet, pose, lens, bend.pinhole)
         picture = _bent(backdrop, bend, swing, moment)

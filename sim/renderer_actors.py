@@ -17,7 +17,7 @@ from cameras.project import project
 from geofences.geodesy import Array
 from sim.mesh import Mesh
 from sim.raster import Light, Placed, Raster, clip_matrix, shadow_matrix
-from sim.raster_gl import Image, ShadowMap, Sheet, set_matrix, set_uniform
+from sim.raster_gl import Image, ShadowMap, Sheet, set_matrix, set_uniform, write_uniform
 from sim.renderer_backdrop import Backdrop
 from sim.renderer_shaders import FALLEN_FRAGMENT, FALLEN_VERTEX
 from sim.world_state import ActorState, Kind, TruthBox
@@ -74,7 +74,7 @@ class Cast:
         self._fallen = context.program(FALLEN_VERTEX, FALLEN_FRAGMENT)
         corners = np.array([[-1, -1], [3, -1], [-1, 3]], np.float32)
         self._screen = context.vertex_array(self._fallen, [(context.buffer(corners.tobytes()), "2f", "corner")])
-        self._fallen_sheet: tuple[tuple[int, int], moderngl.Texture, moderngl.Framebuffer] | None = None
+        self._fallen_sheet: tuple[tuple[int, int], moderngl.Framebuffer] | None = None
 
     def place(self, actors: Sequence[ActorState], pose: Pose, lens: Lens) -> list[Drawn]:
         """Those who may be in the picture, near ones first."""
@@ -140,7 +140,7 @@ class Cast:
     def _fall(
         self, box: Box, within: Sequence[Drawn], backdrop: Backdrop, pose: Pose, lens: Lens, light: Light
     ) -> npt.NDArray[np.uint8]:
-        """(h, w, 2) what these actors keep from the backdrop in a box: of the sun's light, and of the sky's at their feet."""
+        """(h, w, 2) what these actors keep from the backdrop in a box: the sun's light, and at their feet the sky's."""
         eye, program = pose.position, self._fallen
         matrix = np.eye(4)
         if light.shadows and within:
@@ -151,18 +151,18 @@ class Cast:
             # Where the ground lies under the ball it must still be inside the map.
             matrix[2] *= 0.2
             self._raster.draw_shadow_map(self._shadow, [d.placed for d in within], eye, matrix, light)
-        texture, frame = self._fallen_on((lens.width_px, lens.height_px))
+        frame = self._fallen_on((lens.width_px, lens.height_px))
         left, top, right, bottom = box
         frame.use()
         frame.viewport = (left, top, right - left, bottom - top)
         self._raster.context.enable_only(moderngl.NOTHING)
         set_matrix(program, "shadow_from_world", matrix)
-        program["world_from_ray"].write(np.ascontiguousarray(pose.rotation().T, np.float32).tobytes())  # type: ignore[union-attr]
+        write_uniform(program, "world_from_ray", pose.rotation().T)
         feet = np.zeros((FEET, 4), np.float32)
         for k, d in enumerate(within[:FEET]):
             feet[k, :3] = d.placed.position_m[0] - eye
             feet[k, 3] = WIDE_M.get(d.state.actor.kind, 1.4)
-        program["feet"].write(feet.tobytes())  # type: ignore[union-attr]
+        write_uniform(program, "feet", feet)
         for name, value in (
             ("standing", min(len(within), FEET)), ("backdrop", 7), ("backdrop_step", backdrop.samples), ("shadow_map", 1),
             ("shadow_texel", 1.0 / SHADOW_SIDE_PX if light.shadows and within else 0.0),
@@ -175,16 +175,16 @@ class Cast:
         data = frame.read((left, top, right - left, bottom - top), components=2, alignment=1)
         return np.frombuffer(data, np.uint8).reshape(bottom - top, right - left, 2)
 
-    def _fallen_on(self, size: tuple[int, int]) -> tuple[moderngl.Texture, moderngl.Framebuffer]:
+    def _fallen_on(self, size: tuple[int, int]) -> moderngl.Framebuffer:
         if self._fallen_sheet is None or self._fallen_sheet[0] != size:
-            texture = self._raster.context.texture(size, 2)
-            self._fallen_sheet = (size, texture, self._raster.context.framebuffer([texture]))
-        return self._fallen_sheet[1], self._fallen_sheet[2]
+            context = self._raster.context
+            self._fallen_sheet = (size, context.framebuffer([context.texture(size, 2)]))
+        return self._fallen_sheet[1]
 
     def truth(
         self, drawn: Sequence[Drawn], seen: dict[int, float], sheet: Sheet, pose: Pose, lens: Lens, pinhole: Lens
     ) -> tuple[TruthBox, ...]:
-        """What an all-knowing eye would say of each. lens: the real one, with its distortion. Each is drawn once more, alone."""
+        """What an all-knowing eye would say of each, drawn once more, alone. lens: the real one, with its distortion."""
         out = []
         for d in drawn:
             alone = self._silhouette(d, sheet, pose, pinhole)
@@ -249,7 +249,8 @@ def _box(corners: Array, pose: Pose, lens: Lens) -> Box | None:
     depth = np.maximum(seen[:, 2], 0.2)
     x = np.clip(lens.fx * seen[:, 0] / depth + lens.cx, -1e5, 1e5)
     y = np.clip(lens.fy * seen[:, 1] / depth + lens.cy, -1e5, 1e5)
-    left, top, right, bottom = (int(v) for v in (np.floor(x.min()), np.floor(y.min()), np.ceil(x.max()) + 1, np.ceil(y.max()) + 1))
+    left, top = int(np.floor(x.min())), int(np.floor(y.min()))
+    right, bottom = int(np.ceil(x.max())) + 1, int(np.ceil(y.max())) + 1
     if right <= 0 or bottom <= 0 or left >= lens.width_px or top >= lens.height_px:
         return None
     return left, top, right, bottom
@@ -284,7 +285,8 @@ def _grown(d: Drawn, light: Light, lens: Lens) -> Box:
         room += round(tall * min(np.sqrt(1 - up**2) / up, LONGEST_SHADOW) * 0.9)
     room = min(room, 400)
     return (
-        max(left - room, 0), max(top - room // 2, 0), min(right + room, lens.width_px), min(bottom + room // 2 + 6, lens.height_px),
+        max(left - room, 0), max(top - room // 2, 0),
+        min(right + room, lens.width_px), min(bottom + room // 2 + 6, lens.height_px),
     )
 
 

@@ -125,7 +125,7 @@ class Scenery:
         focal_px = lens.fx / samples
         colour = sheet.read_colour()
         if samples > 1:
-            colour = cv2.resize(colour, size, interpolation=cv2.INTER_AREA)
+            colour = np.asarray(cv2.resize(colour, size, interpolation=cv2.INTER_AREA), np.uint8)
         id_depth = sheet.read_id_depth()[samples - 1::samples, samples - 1::samples]
         bend_px = np.where(id_depth[..., 0] < 0, -id_depth[..., 0] * focal_px / np.maximum(id_depth[..., 1], 1.0), 0.0)
         # Spread beyond the leaf's edge, or the leaf would move behind a window of its own outline.

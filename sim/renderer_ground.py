@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from geofences.geodesy import Array
 from sim.ground_textures import SIDE_PX, TILE_M, ground_texture
-from sim.raster_gl import set_uniform
+from sim.raster_gl import set_uniform, write_uniform
 from sim.renderer_light import Weather
 from sim.renderer_shaders import GROUND_FRAGMENT, GROUND_VERTEX
 from sim.world_state import COVER_CODES, Landscape
@@ -31,8 +31,8 @@ class Ground:
         self._cover = _cover_textures(context, landscape)
         self._textures = _layers(context)
         self.noise = noise_texture(context)
-        tiles = np.array([TILE_M[c] for c in COVER_CODES], np.float32)
-        self.program["tile_m"].write(tiles.tobytes())  # type: ignore[union-attr]
+        tiles = np.array([TILE_M[c] for c in COVER_CODES])
+        write_uniform(self.program, "tile_m", tiles)
         self._middle: Array | None = None
         self._mesh: moderngl.VertexArray | None = None
         self._ways: moderngl.Texture | None = None
@@ -71,17 +71,18 @@ class Ground:
             ("wetness", weather.wetness), ("zenith", weather.zenith), ("horizon", weather.horizon), ("ripple_s", seconds),
         ):
             set_uniform(program, name, value)
-        for unit, (name, texture) in enumerate((
+        bound: tuple[tuple[str, moderngl.Texture | moderngl.TextureArray], ...] = (
             ("cover_a", self._cover[0]), ("cover_b", self._cover[1]), ("ways", self._ways), ("noise", self.noise),
             ("textures", self._textures),
-        ), start=2):
+        )
+        for unit, (name, texture) in enumerate(bound, start=2):
             texture.use(unit)
             set_uniform(program, name, unit)
         self._mesh.render()
 
 
 def ground_mesh(landscape: Landscape, middle: Array) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    """(n, 6) place relative to (middle, 0) and normal, (m, 3) triangles: rings of grids, each coarser than the one inside."""
+    """(n, 6) place relative to (middle, 0) and normal, (m, 3) triangles: rings of grids, the coarser outside the finer."""
     vertices, triangles, first, inner = [], [], 0, 0.0
     for ring, (half, step) in enumerate(RINGS):
         posts = np.arange(-half, half + step / 2, step)
@@ -144,7 +145,7 @@ def _relief(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """A height for each texel, from its brightness: what lies deep is dark."""
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32)
     local = cv2.GaussianBlur(grey, (0, 0), 1.2) - cv2.GaussianBlur(grey, (0, 0), 24.0)
-    return np.clip(128 + local * 60.0 / max(float(local.std()), 1.0), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(128 + local * 60.0 / max(float(local.std()), 1.0), 0, 255), np.uint8)
 
 
 def noise_texture(context: moderngl.Context) -> moderngl.Texture:
@@ -176,4 +177,4 @@ def _distances(lines: list[Array], middle: Array) -> npt.NDArray[np.uint8]:
     if free.all():
         return free
     metres = cv2.distanceTransform(free, cv2.DIST_L2, 5) * px_m
-    return np.clip(metres / WAYS_REACH_M * 255, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(metres / WAYS_REACH_M * 255, 0, 255), np.uint8)

@@ -78,10 +78,10 @@ def weather(sky: Sky, palette: Palette, exposure: float = 1.0, wind_s: float = 0
     haze = 1.0 / max(float(np.sin(np.radians(max(elevation, 0.0)))) + 0.025, 0.025)
     direct = np.exp(-AIR * haze) * (1.0 - 0.97 * sky.cloud**1.5)
     up = float(np.clip(np.sin(np.radians(max(elevation, 0.0))) * 3.0 + 0.12, 0.0, 1.0)) if elevation > -1.0 else 0.0
-    sun = direct * up * np.array([0.92, 0.96, 1.0])
+    sun = direct * up * np.array([1.0, 1.03, 1.06])
     blue_hour = float(np.clip((6.0 - elevation) / 14.0, 0.0, 1.0))
-    overcast = np.array([0.50, 0.50, 0.49])
-    clear = np.array([0.46, 0.37, 0.28]) * (1 - blue_hour) + np.array([0.62, 0.42, 0.30]) * blue_hour
+    overcast = np.array([0.46, 0.46, 0.45])
+    clear = np.array([0.40, 0.32, 0.25]) * (1 - blue_hour) + np.array([0.62, 0.42, 0.30]) * blue_hour
     above = clear * (1 - sky.cloud) + overcast * sky.cloud
     # By the light of the moon there are shadows, too, if faint ones.
     if elevation < -6.0:
@@ -97,7 +97,7 @@ def weather(sky: Sky, palette: Palette, exposure: float = 1.0, wind_s: float = 0
     horizon = above * 1.5 * np.array([1.0 - 0.55 * warm, 1.0 - 0.12 * warm, 1.0 + 0.35 * warm]) + sun * 0.28
     light = Light(
         sun_direction=sun_direction(sky), sun=_rgb(sun), sky=_rgb(above), bounce=_rgb(bounce), fog=_rgb(horizon * 0.9),
-        fog_per_m=CONTRAST / metres, exposure=1.25 * level, palette=list(Palette).index(palette), shadows=sun.max() > 0.04,
+        fog_per_m=CONTRAST / metres, exposure=1.75 * level, palette=list(Palette).index(palette), shadows=sun.max() > 0.04,
         wind=_wind(sky, wind_s),
     )
     if palette is Palette.LOW_LIGHT:

@@ -53,7 +53,8 @@ class PlantStock:
         chance = np.random.default_rng(landscape.seed)
         self._heading = (p.seed.astype(np.float64) * 0.61803398875) % 1.0 * 360.0
         self._variant = (p.seed % VARIANTS).astype(int)
-        self._tint = np.clip(chance.normal(1.0, [0.06, 0.08, 0.11], (len(p), 3)), 0.7, 1.25) * chance.uniform(0.78, 1.12, (len(p), 1))
+        hue = np.clip(chance.normal(1.0, [0.06, 0.08, 0.11], (len(p), 3)), 0.7, 1.25)
+        self._tint = hue * chance.uniform(0.78, 1.12, (len(p), 1))
 
     def seen(self, pose: Pose, lens: Lens) -> list[Placed]:
         """What may be in the picture, near ones first."""
@@ -128,13 +129,15 @@ def _card(raster: Raster, mesh: Mesh) -> Mesh:
         wide, tall = 2 * reach, (top if pitch == 0.0 else 2 * reach)
         lens = Lens(CARD_PX, CARD_PX, far * CARD_PX / wide, far * CARD_PX / tall, CARD_PX / 2 - 0.5, CARD_PX / 2 - 0.5)
         y = np.radians(yaw)
-        back = np.array([-np.sin(y) * far, -np.cos(y) * far, top / 2]) if pitch == 0.0 else np.array([0.0, 0.0, far + top / 2])
+        back = np.array([-np.sin(y) * far, -np.cos(y) * far, top / 2])
+        if pitch != 0.0:
+            back = np.array([0.0, 0.0, far + top / 2])
         image = raster.draw([Placed.one(mesh, (0.0, 0.0, 0.0))], Pose(*back, yaw, pitch), lens, even).image
         pictures.append(_opaque(image))
         right = np.array([np.cos(y), -np.sin(y), 0.0])
         up = np.array([0.0, 0.0, 1.0]) if pitch == 0.0 else np.array([0.0, 1.0, 0.0])
         base = np.array([0.0, 0.0, 0.0]) if pitch == 0.0 else np.array([0.0, -reach, top * 0.7])
-        corners += [base - right * reach, base + right * reach, base + right * reach + up * tall, base - right * reach + up * tall]
+        corners += [base + right * reach * side + up * tall * high for side, high in ((-1, 0), (1, 0), (1, 1), (-1, 1))]
         left, width = k / 3, 1 / 3
         uv += [(left, 1.0), (left + width, 1.0), (left + width, 0.0), (left, 0.0)]
     # Leaves face everywhere: lit as a dome is.

@@ -119,7 +119,8 @@ void main() {
                            + lamp * max(dot(n, view), 0.0) / max(dot(at, at), 1.0));
     if (water > 0.0) {
         vec2 w = p * vec2(0.9, 0.35) + ripple_s * vec2(0.25, 0.1);
-        vec3 wave = normalize(vec3((texture(noise, w / 2.7).rg - 0.5) * 0.16 + (texture(noise, w / 9.0).gr - 0.5) * 0.10, 1.0));
+        vec2 tip = (texture(noise, w / 2.7).rg - 0.5) * 0.16 + (texture(noise, w / 9.0).gr - 0.5) * 0.10;
+        vec3 wave = normalize(vec3(tip, 1.0));
         vec3 mirror = reflect(-view, wave);
         float grazing = 0.03 + 0.97 * pow(1.0 - max(dot(view, wave), 0.0), 5.0);
         vec3 above = mix(horizon, zenith, sqrt(clamp(mirror.z, 0.0, 1.0)));
