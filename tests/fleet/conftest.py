@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -189,6 +190,66 @@ class LossyProxy:
 @pytest.fixture
 def lossy_proxy() -> type[LossyProxy]:
     return LossyProxy
+
+
+class Relay:
+    """A TCP connection that can be cut and mended, as a radio's is by a ridge. While cut, it closes whoever comes."""
+
+    def __init__(self, target_port: int) -> None:
+        self._target_port = target_port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._open = True
+        self._sockets: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self._open = False
+        for sock in tuple(self._sockets):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        self._open = True
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):      # the listener was closed
+            while True:
+                client, _ = self._listener.accept()
+                if not self._open:
+                    client.close()
+                    continue
+                server = socket.create_connection(("127.0.0.1", self._target_port))
+                self._sockets |= {client, server}
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, here: socket.socket, there: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := here.recv(8192):
+                there.sendall(data)
+        for sock in (here, there):
+            self._sockets.discard(sock)
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
+
+@pytest.fixture
+def relay() -> Iterator[Callable[[int], Relay]]:
+    made: list[Relay] = []
+
+    def make(target_port: int) -> Relay:
+        made.append(Relay(target_port))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture

@@ -214,6 +214,29 @@ def test_a_drone_that_reboots_is_identified_again_and_flies(
 
 
 @pytest.mark.slow
+def test_a_short_cut_of_the_link_changes_nothing_and_a_long_one_brings_the_drone_home(
+    start_autopilot: Callable[..., Any], start_service: Callable[..., Service], relay: Callable[[int], Any]
+) -> None:
+    autopilot = start_autopilot(speedup=2.0, parameters="FS_GCS_TIMEOUT = 8.0")
+    between = relay(autopilot.ports[0])
+    service = start_service(f"tcp:127.0.0.1:{between.port}")
+    service.wait(lambda: any(t.mode == "AUTO" and t.armed for t in service.said(DroneTelemetry)))
+    identified = service.said(DroneTelemetry)[-1]
+    between.cut()
+    between.mend()
+    heard = len(service.said(DroneTelemetry))
+    service.wait(lambda: any(t.heard_age_s < 0.6 for t in service.said(DroneTelemetry)[heard + 4 :]))
+    assert {(t.mode, t.hardware_id) for t in service.said(DroneTelemetry)[heard:]} == {("AUTO", identified.hardware_id)}
+    between.cut()
+    service.wait(lambda: service.said(DroneTelemetry)[-1].link is LinkState.LOST)
+    between.mend()
+    service.wait(lambda: TaskPhase.FAILED in service.phases(), 90.0)
+    sentence = service.said(TaskState)[-1].sentence
+    assert "landed before the end of its patrol" in sentence and "in RTL" in sentence
+    assert service.stop() == 0
+
+
+@pytest.mark.slow
 def test_a_drone_that_restarts_in_the_air_has_not_landed_and_is_looked_for(
     start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
 ) -> None:
