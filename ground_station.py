@@ -50,6 +50,12 @@ def _autopilot(a: argparse.Namespace) -> int:
     return run(a.config)
 
 
+def _world(a: argparse.Namespace) -> int:
+    from sim.world_process import run
+
+    return run(a.config)
+
+
 def _demo(a: argparse.Namespace) -> int:
     from sim.demo import DemoRequest, run
 
@@ -292,6 +298,7 @@ def _add_processes(commands: Commands) -> None:
     serve.add_argument("--only", choices=["inbox", "mind", "web"], help="start one of its processes alone")
     _with_config(_command(commands, "fleet", "run the fleet service, which commands the drones", _fleet))
     _with_config(_command(commands, "autopilot", "run a simulated drone behind real MAVLink", _autopilot))
+    _with_config(_command(commands, "world", "run a simulated world for cameras to watch", _world))
 
 
 def _add_station(commands: Commands) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ["demo", "test", "serve", "edge", "fleet", "autopilot", "watchlist", "keys", "people", "models", "record"]
+COMMANDS = ["demo", "test", "serve", "edge", "fleet", "autopilot", "world", "watchlist", "keys", "people", "models", "record"]
 
 
 def trailwatch(*arguments):
@@ -22,7 +22,7 @@ def test_help_names_every_command():
     assert [c for c in COMMANDS if c not in out.stdout] == []
 
 
-@pytest.mark.parametrize("command", ["edge", "serve", "fleet", "autopilot"])
+@pytest.mark.parametrize("command", ["edge", "serve", "fleet", "autopilot", "world"])
 def test_a_missing_settings_file_is_one_clear_line(command):
     out = trailwatch(command, "--config", "nowhere.toml")
     assert out.returncode == 2
