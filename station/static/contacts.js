@@ -2,7 +2,7 @@
 
 import { collection, ellipse, feature, lonLat, moved } from "./ground.js";
 import { ageText } from "./format.js";
-import { number, t } from "./language.js";
+import { number, short, t } from "./language.js";
 import { alarmOf, isWaiting, now, selectedContact, state } from "./state.js";
 
 export const FRESH_S = 3, DIM_S = 10;
@@ -23,8 +23,17 @@ function trailPieces(trail, head, properties) {
   return pieces;
 }
 
+function groupOf(objectClass) { return objectClass === "person" || objectClass === "boat" ? objectClass : "vehicle"; }
+
+/** The name of the symbol; none for a person without an alarm, who is a dot. */
+function iconOf(contact, alarm) {
+  const group = groupOf(contact.object_class);
+  if (alarm) return `p${alarm.priority}-${group}${isWaiting(alarm) ? "" : "-taken"}`;
+  return group === "person" ? "" : `plain-${group}`;
+}
+
 function contactLabel(contact, alarm, age) {
-  const lines = [`${t(`class.${contact.object_class}`)} ${contact.id}`];
+  const lines = [`${t(`class.${contact.object_class}`)} ${short(contact.id)}`];
   if (age >= DIM_S) lines.push(t("contact.not_seen_for", { age: ageText(age) }));
   else if (contact.plate) lines.push(contact.plate);
   if (contact.simulated) lines[0] += "  SIM";
@@ -42,11 +51,12 @@ export function contactFeatures() {
     const properties = { id: contact.id, rank, fresh: freshness(age), simulated: contact.simulated, state: contact.state };
     const here = lonLat(contact.position);
     const isChosen = contact === chosen;
+    const isOver = contact.state === "ended" && !isChosen;      // a mark where it was lost; its error says nothing any more
     points.push(feature("Point", here, {
-      ...properties, icon: alarm ? `p${rank}${isWaiting(alarm) ? "" : "-taken"}` : "", selected: isChosen,
-      label: contactLabel(contact, alarm, age), order: isChosen ? 0 : rank,
+      ...properties, icon: iconOf(contact, alarm), selected: isChosen, order: isChosen ? 0 : isOver ? rank + 10 : rank,
+      label: isOver ? "" : contactLabel(contact, alarm, age),
     }));
-    ellipses.push(feature("Polygon", [ellipse(contact.position, contact.covariance)], { ...properties, pattern: alarm ? `p${rank}` : "none" }));
+    if (!isOver) ellipses.push(feature("Polygon", [ellipse(contact.position, contact.covariance)], { ...properties, pattern: alarm ? `p${rank}` : "none" }));
     const [east, north] = contact.velocity_m_s;
     if (Math.hypot(east, north) > STANDING_M_S && contact.state === "live") {
       ticks.push(feature("LineString", [here, moved(contact.position, east * TICK_S, north * TICK_S)], properties));

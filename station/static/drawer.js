@@ -3,11 +3,11 @@
 import { cap, fact, make, priorityShape } from "./dom.js";
 import { ageText, borderText, degrees, metres, mgrs, timeElement } from "./format.js";
 import { axes } from "./ground.js";
-import { number, onLanguage, say, t } from "./language.js";
+import { number, onLanguage, say, short, t } from "./language.js";
 import { decisionSection, personText, reasonText } from "./decision.js";
-import { matchSection } from "./match.js";
+import { candidateSection, candidatesHead, matchSection } from "./match.js";
 import { centreOnSelected } from "./map.js";
-import { alarmOf, now, on, select, selectedContact, state } from "./state.js";
+import { alarmOf, candidateOf, candidates, now, on, select, selectedContact, state } from "./state.js";
 
 let root = null;
 const shown = new Map();        // section -> {key, element}
@@ -15,7 +15,8 @@ const shown = new Map();        // section -> {key, element}
 export function startDrawer(element) {
   root = element;
   on("picture", render);
-  on("selection", () => { shown.clear(); render(); });
+  on("selection", () => { shown.clear(); render(); root.scrollTop = 0; });
+  on("candidate", render);
   onLanguage(() => { shown.clear(); render(); });
   setInterval(render, 1000);
 }
@@ -43,24 +44,28 @@ function render() {
   const focused = root.contains(document.activeElement) ? document.activeElement : null;
   root.replaceChildren(...wanted);
   if (focused?.isConnected) focused.focus();
+  else if (focused?.dataset.focus) root.querySelector(`[data-focus="${CSS.escape(focused.dataset.focus)}"]`)?.focus();
 }
+
+/** For the keyboard: from the queue into what a person does with the chosen alarm. */
+export function enterDrawer() { (root?.querySelector(".decision .primary, .answer input, .candidate-line") ?? root?.querySelector("button"))?.focus(); }
 
 function head(title, sub, priority, simulated) {
   return section("head", [title, sub, priority, simulated], () => make("header", { class: "drawer-head" },
     priority ? priorityShape(priority, t("priority.name", { n: priority })) : null,
-    make("div", {}, make("h2", {}, title), make("p", {}, sub, simulated ? make("span", { class: "sim" }, t("drawer.simulated")) : null)),
+    make("div", {}, make("h2", {}, title), make("p", {}, sub, simulated ? make("span", { class: "sim", title: t("drawer.simulated") }, "SIM") : null)),
     make("button", { class: "close", type: "button", "aria-label": t("action.close_drawer"), title: t("action.close_drawer"), onclick: () => select(null) }, "×")));
 }
 
 function alarmParts(id) {
   const alarm = state.alarms.get(id);
   if (!alarm) return null;
-  const contact = selectedContact();
+  const contact = selectedContact(), several = candidates(alarm).length > 1;
   return [
-    head(say(alarm.says), [alarm.id, t(`alarm_state.${alarm.state}`)].join(" · "), alarm.priority, alarm.simulated),
-    snapshot(alarm.snapshot ?? contact?.snapshot ?? null),
+    head(say(alarm.says), [short(alarm.id), t(`alarm_state.${alarm.state}`)].join(" · "), alarm.priority, alarm.simulated),
+    several ? null : snapshot(alarm.snapshot ?? contact?.snapshot ?? null),
     decision(alarm),
-    ...matchesOf(alarm.contact, alarm.match),
+    ...(several ? candidateParts(alarm) : matchesOf(alarm.contact, alarm.match)),
     contact ? contactFacts(contact) : alarm.position ? placeFacts(alarm) : null,
     alarm.sensor && state.sensors.has(alarm.sensor) ? sensorFacts(state.sensors.get(alarm.sensor)) : null,
     contact ? reasons(contact) : null,
@@ -73,7 +78,7 @@ function contactParts(id) {
   if (!contact) return null;
   const alarm = alarmOf(id);
   return [
-    head(`${t(`class.${contact.object_class}`)} ${contact.id}`, t(`contact_state.${contact.state}`), alarm?.priority, contact.simulated),
+    head(`${t(`class.${contact.object_class}`)} ${short(contact.id)}`, t(`contact_state.${contact.state}`), alarm?.priority, contact.simulated),
     snapshot(contact.snapshot),
     alarm ? decision(alarm) : null,
     ...matchesOf(id),
@@ -86,6 +91,17 @@ function contactParts(id) {
 function decision(alarm) {
   if (!state.me?.decides || alarm.state === "closed") return null;
   return section("decision", [alarm.id, alarm.state], () => decisionSection(alarm));
+}
+
+function candidateParts(alarm) {
+  const all = candidates(alarm), chosen = candidateOf(alarm);
+  return [section("candidates", all.map((m) => [m.id, m.state]), () => candidatesHead(all)),
+    ...all.map((m, i) => {
+      const contact = state.contacts.get(m.contact);
+      const isChosen = m === chosen;
+      return section(`candidate-${m.id}`, [m, i, all.length, isChosen, m.snapshot ? null : contact?.snapshot],
+        () => candidateSection(m, i + 1, all.length, contact, isChosen));
+    })];
 }
 
 function matchesOf(contact, match = null) {
@@ -132,9 +148,21 @@ function reasons(contact) {
     make("ul", {}, contact.why_merged.map((why) => make("li", {}, say(why))))));
 }
 
+/** Contacts that joined one after the other are one line. */
+function folded(events) {
+  const lines = [];
+  for (const event of events) {
+    const last = lines.at(-1);
+    const isJoin = (e) => e?.person === "system" && e.reason.startsWith("joined ");
+    if (isJoin(event) && isJoin(last) && last.state === event.state) last.reason += `, ${event.reason.slice("joined ".length)}`;
+    else lines.push({ ...event });
+  }
+  return lines;
+}
+
 function history(alarm) {
   return section("history", alarm.events, () => make("section", { class: "history" }, make("h3", {}, t("drawer.history")),
-    make("ol", {}, alarm.events.map((event) => make("li", {}, timeElement(event.at_ns, now()), make("span", {}, t(`alarm_state.${event.state}`),
+    make("ol", {}, folded(alarm.events).map((event) => make("li", {}, timeElement(event.at_ns, now()), make("span", {}, t(`alarm_state.${event.state}`),
       ` · ${personText(event.person)}`, event.reason ? make("small", {}, reasonText(event)) : null))))));
 }
 

@@ -3,14 +3,19 @@
 import { make } from "./dom.js";
 import { otherLanguage, t } from "./language.js";
 import { centreOnSelected, showSector } from "./map.js";
-import { acknowledgeNext, step } from "./queue.js";
+import { acknowledgeNext, openChosen, step } from "./queue.js";
 import { toggleSound } from "./sound.js";
 import { select } from "./state.js";
 
-const KEYS = [
+const NAMES = { Escape: "Esc", ArrowDown: "↓", ArrowUp: "↑" };
+const ALSO = { J: "↓", K: "↑" };
+const KEYS = [         // without a text of its own: another key for the same
   ["A", "keys.acknowledge", acknowledgeNext],
   ["J", "keys.next", () => step(1)],
   ["K", "keys.previous", () => step(-1)],
+  ["↓", null, () => step(1)],
+  ["↑", null, () => step(-1)],
+  ["Enter", "keys.open", openChosen],
   ["C", "keys.centre", centreOnSelected],
   ["F", "keys.sector", showSector],
   ["M", "keys.sound", toggleSound],
@@ -26,9 +31,12 @@ export function startKeys() {
     if (field && event.key !== "Escape") return;
     if (field) { field.blur(); return; }
     if (document.getElementById("keys").open) return;
-    const name = event.key === "Escape" ? "Esc" : event.key.toUpperCase();
+    const name = NAMES[event.key] ?? (event.key.length === 1 ? event.key.toUpperCase() : event.key);
     const found = KEYS.find(([key]) => key === name);
     if (!found) return;
+    // A button has its own Enter, and the map its own arrows, while they have the focus.
+    if (name === "Enter" && event.target.closest?.("button, summary, a")) return;
+    if (event.key.startsWith("Arrow") && event.target.closest?.(".maplibregl-canvas, .drawer")) return;
     event.preventDefault();
     found[2]();
   });
@@ -37,7 +45,8 @@ export function startKeys() {
 export function showKeys() {
   const dialog = document.getElementById("keys");
   dialog.replaceChildren(make("h2", {}, t("keys.title")),
-    make("dl", {}, KEYS.map(([key, text]) => make("div", {}, make("dt", {}, make("kbd", {}, key)), make("dd", {}, t(text))))),
+    make("dl", {}, KEYS.filter(([, text]) => text).map(([key, text]) => make("div", {},
+      make("dt", {}, [key, ALSO[key]].filter(Boolean).map((k) => make("kbd", {}, k))), make("dd", {}, t(text))))),
     make("form", { method: "dialog" }, make("button", { class: "primary" }, t("action.close_drawer"))));
   dialog.showModal();
 }

@@ -43,7 +43,7 @@ export async function otherLanguage() {
 }
 
 /** The text of a key. {name} takes a parameter, {name|class} looks its value up under "class.", {name|time} is a time of day,
- *  {name|corridor} the name of a corridor. */
+ *  {name|corridor} the name of a corridor, {name|short} an id without its zeros. */
 export function t(key, parameters = {}) {
   const text = texts[key];
   if (text === undefined) return `[${key}]`;
@@ -51,11 +51,15 @@ export function t(key, parameters = {}) {
     const value = parameters[name];
     if (value === undefined || value === null) return "?";
     if (how === "corridor") return String(value).split(", ").map((id) => names[id] ?? id).join(", ");
+    if (how === "short") return short(String(value));
     if (how === "time") return clockText(value / 1e6);
     if (how && texts[`${how}.${value}`] !== undefined) return texts[`${how}.${value}`];
     return typeof value === "number" ? number(value) : String(value);
   });
 }
+
+/** Ids as people say them: "C-000017" is "C-17". The record keeps the long form. */
+export function short(text) { return text.replace(/\b([ACM])-0+(?=\d)/g, "$1-"); }
 
 /** A Sentence of the station: {key, params}. */
 export function say(sentence) { return t(sentence.key, sentence.params ?? {}); }

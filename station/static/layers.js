@@ -4,7 +4,7 @@ import { COLOURS as C } from "./symbols.js";
 
 const FONT = ["Noto Sans"];
 const byRank = ["match", ["get", "rank"], 1, C.p1, 2, C.p2, 3, C.p3, C.trail];
-const opacity = ["match", ["get", "fresh"], "fresh", 1, "dim", 0.55, 0.42];
+const opacity = ["case", ["==", ["get", "state"], "ended"], 0.3, ["match", ["get", "fresh"], "fresh", 1, "dim", 0.6, 0.45]];
 const isStale = ["==", ["get", "fresh"], "stale"];
 const empty = { type: "FeatureCollection", features: [] };
 
@@ -47,7 +47,7 @@ const ground = [
 
 const watchers = [
   { id: "footprints", type: "fill", source: "footprints", filter: ["==", ["get", "state"], "seeing"],
-    paint: { "fill-color": C.ours, "fill-opacity": 0.1 } },
+    paint: { "fill-color": C.ours, "fill-opacity": 0.13 } },
   line("footprint-edges", "footprints", { "line-color": C.ours, "line-opacity": 0.5, "line-width": 1 },
     { filter: ["==", ["get", "state"], "seeing"] }),
   line("footprint-edges-blind", "footprints", { "line-color": C.grey, "line-opacity": 0.75, "line-width": 1.2, "line-dasharray": [2, 4] },
@@ -68,7 +68,7 @@ const contacts = [
   { id: "ellipses", type: "fill", source: "ellipses", filter: ["!", isStale],
     paint: { "fill-color": byRank, "fill-opacity": ["*", 0.16, opacity] } },
   { id: "ellipses-stale", type: "fill", source: "ellipses", filter: isStale,
-    paint: { "fill-pattern": ["concat", "hatch-", ["get", "pattern"]], "fill-opacity": 0.55 } },
+    paint: { "fill-pattern": ["concat", "hatch-", ["get", "pattern"]], "fill-opacity": 0.3 } },
   line("ellipse-edges", "ellipses", { "line-color": byRank, "line-width": 1.3, "line-opacity": ["*", 0.9, opacity] },
     { filter: ["!", ["get", "simulated"]] }),
   line("ellipse-edges-simulated", "ellipses", { "line-color": byRank, "line-width": 1.3, "line-opacity": ["*", 0.9, opacity],
@@ -82,7 +82,7 @@ const contacts = [
       "circle-stroke-color": ["case", ["==", ["get", "state"], "live"], C.background, byRank], "circle-stroke-width": 1.8,
       "circle-stroke-opacity": opacity } },
   { id: "alarming", type: "symbol", source: "contacts", filter: ["!=", ["get", "icon"], ""],
-    layout: { "icon-image": ["get", "icon"], "icon-allow-overlap": true, "icon-size": 0.9, "symbol-sort-key": ["-", 0, ["get", "rank"]] },
+    layout: { "icon-image": ["get", "icon"], "icon-allow-overlap": true, "symbol-sort-key": ["-", 0, ["get", "rank"]] },
     paint: { "icon-opacity": opacity } },
   { id: "drones", type: "symbol", source: "drones",
     layout: { "icon-image": "drone", "icon-rotate": ["get", "heading"], "icon-rotation-alignment": "map", "icon-allow-overlap": true },
@@ -92,15 +92,16 @@ const contacts = [
 const labels = [
   { id: "keep-out-names", type: "symbol", source: "keep-outs", ...text(["get", "label"], 12, "#aab6c1") },
   { id: "corridor-names", type: "symbol", source: "centre-lines",
-    ...text(["get", "name"], 12.5, "#c9d3dc", { "symbol-placement": "line", "symbol-spacing": 420, "text-offset": [0, -1.5],
+    ...text(["get", "name"], 12.5, "#c9d3dc", { "symbol-placement": "line", "symbol-spacing": 240, "text-offset": [0, -1.5],
       "text-max-angle": 40 }) },
   { id: "sensor-names", type: "symbol", source: "sensors",
-    ...text(["get", "label"], 11, "#aebbc6", { "text-anchor": "top", "text-offset": [0, 1.1], "text-padding": 7 }) },
+    ...text(["get", "label"], 11, "#aebbc6", { "text-variable-anchor": ["top", "bottom", "left", "right"], "text-radial-offset": 1.1,
+      "text-justify": "auto", "text-padding": 3, "text-max-width": 20 }) },
   { id: "drone-names", type: "symbol", source: "drones",
     ...text(["get", "label"], 12, C.ours, { "text-anchor": "left", "text-offset": [1.75, 0], "text-justify": "left" }) },
-  { id: "contact-names", type: "symbol", source: "contacts", filter: ["any", ["get", "selected"], ["!=", ["get", "icon"], ""], [">=", ["zoom"], 14.5]],
+  { id: "contact-names", type: "symbol", source: "contacts", filter: ["any", ["get", "selected"], ["!=", ["get", "icon"], ""], [">=", ["zoom"], 16.5]],
     ...text(["get", "label"], 12, ["case", ["get", "selected"], C.bright, "#d5dde4"], { "text-variable-anchor": ["left", "right", "bottom", "top"],
-      "text-radial-offset": 1.35, "text-justify": "auto", "symbol-sort-key": ["get", "order"] }) },
+      "text-radial-offset": 1.45, "text-max-width": 24, "text-justify": "auto", "symbol-sort-key": ["get", "order"] }) },
 ];
 
 export function emptyStyle() {

@@ -1,6 +1,6 @@
 // What the map's signs mean. Folded away unless asked for.
 
-import { make, priorityShape } from "./dom.js";
+import { classGlyph, make, priorityShape } from "./dom.js";
 import { onLanguage, t } from "./language.js";
 
 export function startLegend(element) {
@@ -12,7 +12,7 @@ export function startLegend(element) {
       make("summary", {}, t("legend.title")),
       make("ul", {},
         [1, 2, 3].map((p) => row(priorityShape(p), t("priority.name", { n: p }))),
-        row(sign("contact"), t("legend.contact")), row(sign("ellipse"), t("legend.ellipse")), row(sign("hatched"), t("legend.stale")),
+        row(sign("contact"), t("legend.contact")), row(classGlyph("car"), t("legend.vehicle")), row(sign("ellipse"), t("legend.ellipse")), row(sign("hatched"), t("legend.stale")),
         row(sign("line"), t("legend.border")), row(sign("strip"), t("legend.corridor")), row(sign("keep-out"), t("legend.keep_out")),
         row(sign("view"), t("legend.footprint")), row(sign("no-view"), t("legend.blind")), row(sign("plan"), t("legend.plan")))));
   };

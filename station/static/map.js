@@ -16,12 +16,16 @@ setWorkerUrl("/static/vendor/maplibre/maplibre-gl-worker.mjs");
 
 let map = null;
 let due = false;
+let wholeSector = true;         // what is shown is the working area, so a page that changes its size shows it again
+
+const CLOSE_ZOOM = 17.4;        // about 900 m across: the place, and still the trail it is on
+const NEAREST_ZOOM = 19.2;
 
 /** Resolves when the ground is drawn. Rejects where the browser has no WebGL. */
 export function openMap(container) {
   const g = state.geography;
   map = new GroundMap({
-    container, style: emptyStyle(), bounds: workingBounds(), fitBoundsOptions: { padding: 70 }, attributionControl: false,
+    container, style: emptyStyle(), bounds: workingBounds(), fitBoundsOptions: { padding: padding() }, attributionControl: false,
     maxPitch: 0, dragRotate: false, pitchWithRotate: false, touchPitch: false, fadeDuration: 150, minZoom: 9, maxZoom: 20,
     maxBounds: grown(g.box, 0.6), keyboard: true, validateStyle: false, localIdeographFontFamily: false,
   });
@@ -31,6 +35,8 @@ export function openMap(container) {
   map.addControl(new AttributionControl({ compact: false }), "bottom-right");
   map.on("click", clicked);
   map.on("mousemove", hovered);
+  map.on("movestart", (event) => { if (event.originalEvent) wholeSector = false; });
+  map.on("resize", () => { if (wholeSector) map.fitBounds(workingBounds(), { padding: padding(), duration: 0 }); });
   return new Promise((resolve, reject) => {
     map.once("load", () => {
       addSymbols(map);
@@ -38,9 +44,16 @@ export function openMap(container) {
       onLanguage(() => { drawGround(); drawLive(); });
       on("picture", soon);
       on("selection", () => { soon(); follow(); });
+      on("candidate", () => { soon(); follow(); });
       setInterval(soon, 1000);
       startRuler(map, document.getElementById("ruler"));
       drawLive();
+      let isFitted = state.sensors.size > 0;
+      on("picture", () => {
+        if (isFitted || !state.sensors.size) return;
+        isFitted = true;        // the cameras have come after the ground
+        if (wholeSector) map.fitBounds(workingBounds(), { padding: padding(), duration: 0 });
+      });
       document.body.dataset.map = "ready";
       resolve(map);
     });
@@ -48,9 +61,10 @@ export function openMap(container) {
   });
 }
 
-/** Where people work: the corridors, the cameras and the stretch of border beside them. */
+/** Where people work: the corridors, the cameras, and the border where a corridor meets it. */
 function workingBounds() {
   const points = state.geography.centre_lines.features.flatMap((f) => f.geometry.coordinates);
+  for (const sensor of state.sensors.values()) points.push([sensor.position[1], sensor.position[0]], ...sensor.footprint.map((p) => [p[1], p[0]]));
   if (!points.length) return state.geography.box;
   const lon = points.map((p) => p[0]), lat = points.map((p) => p[1]);
   return [Math.min(...lon), Math.min(...lat), Math.max(...lon), Math.max(...lat)];
@@ -61,30 +75,43 @@ function grown([west, south, east, north], part) {
   return [west - w, south - h, east + w, north + h];
 }
 
-export function showSector() { map?.fitBounds(workingBounds(), { padding: padding(), duration: 300 }); }
-
-function padding() { return { top: 60, bottom: 60, left: 60, right: 60 + drawerWidth() }; }
-
-/** Bring what is selected into sight, without zooming out and without moving when it is in sight already. */
-function follow() {
-  const contact = selectedContact();
-  const sensor = state.selection?.kind === "sensor" ? state.sensors.get(state.selection.id) : null;
-  const position = contact?.position ?? sensor?.position ?? state.alarms.get(state.selection?.id)?.position;
-  if (position) bringIntoSight([position[1], position[0]]);
+export function showSector() {
+  if (!map) return;
+  wholeSector = true;
+  map.fitBounds(workingBounds(), { padding: padding(), duration: 300 });
 }
 
-function bringIntoSight(point) {
+function padding() { return { top: 56, bottom: 72, left: 84, right: 84 + drawerWidth() }; }
+
+function selectedPosition() {
+  const s = state.selection;
+  if (s?.kind === "drone") return state.drones.get(s.id)?.telemetry.position ?? null;
+  if (s?.kind === "sensor") return state.sensors.get(s.id)?.position ?? null;
+  return selectedContact()?.position ?? (s?.kind === "alarm" ? sensorOf(s.id)?.position ?? state.alarms.get(s.id)?.position : null) ?? null;
+}
+
+function sensorOf(alarmId) { return state.sensors.get(state.alarms.get(alarmId)?.sensor); }
+
+/** Show the place of what is selected from near enough to tell people apart; do not move when it is shown so already. */
+function follow() {
+  const position = selectedPosition();
+  if (!position) return;
+  const point = [position[1], position[0]];
   const at = map.project(point), canvas = map.getCanvas(), edge = 90;
   const right = canvas.clientWidth - drawerWidth() - edge;
-  if (at.x > edge && at.x < right && at.y > edge && at.y < canvas.clientHeight - edge) return;
-  map.easeTo({ center: point, zoom: Math.max(map.getZoom(), 15), offset: [-drawerWidth() / 2, 0], duration: 300 });
+  const isInSight = at.x > edge && at.x < right && at.y > edge && at.y < canvas.clientHeight - edge;
+  if (isInSight && (state.selection.kind === "drone" || map.getZoom() > CLOSE_ZOOM - 1)) return;
+  go(point, state.selection.kind === "drone" ? map.getZoom() : Math.max(map.getZoom(), CLOSE_ZOOM));
+}
+
+function go(point, zoom) {
+  wholeSector = false;
+  map.easeTo({ center: point, zoom, offset: [-drawerWidth() / 2, 0], duration: 300 });
 }
 
 export function centreOnSelected() {
-  const position = selectedContact()?.position;
-  if (position) {
-    map.easeTo({ center: [position[1], position[0]], zoom: Math.max(map.getZoom(), 16), offset: [-drawerWidth() / 2, 0], duration: 300 });
-  }
+  const position = selectedPosition();
+  if (position) go([position[1], position[0]], Math.max(map.getZoom(), map.getZoom() < CLOSE_ZOOM ? CLOSE_ZOOM : NEAREST_ZOOM));
 }
 
 function at(point) {

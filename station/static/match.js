@@ -1,24 +1,57 @@
 // A match: a question to an officer, with the evidence for and against in bits, and the officer's answer.
 
 import { askLoggedIn } from "./api.js";
-import { make } from "./dom.js";
+import { classGlyph, make } from "./dom.js";
 import { number, say, t } from "./language.js";
 import { announce, warn } from "./status.js";
-import { state } from "./state.js";
+import { chooseCandidate, state } from "./state.js";
 
 const FULL_BITS = 16;       // the longest bar
 
 export function matchSection(match) {
-  const welfare = match.lane === "welfare";
-  return make("section", { class: `match ${welfare ? "welfare" : ""}` },
-    make("h3", {}, t(welfare ? "match.question_welfare" : "match.question")),
+  return make("section", { class: lane(match) },
+    make("h3", {}, question(match)),
     make("p", { class: "match-subject" }, t("match.subject", { subject: match.subject }),
       make("span", { class: "bits total" }, t("match.bits", { bits: signed(match.bits) }))),
     make("ul", { class: "evidence" }, match.evidence.map(evidence)),
     instructions(match),
-    match.state === "question" && match.confirmed_by.length
-      ? make("p", { class: "match-answer" }, t("match.one_yes", { person: match.confirmed_by.join(", "), needed: match.needed })) : null,
-    match.state === "question" ? answer(match) : make("p", { class: `match-answer ${match.state}` }, t(`match.${match.state}`)));
+    standing(match));
+}
+
+function lane(match) { return match.lane === "welfare" ? "match welfare" : "match"; }
+
+function question(match) { return t(match.lane === "welfare" ? "match.question_welfare" : "match.question"); }
+
+/** What heads several candidates of one subject: the question and the record, which they have in common. */
+export function candidatesHead(matches) {
+  const open = matches.filter((m) => m.state === "question").length;
+  return make("section", { class: `${lane(matches[0])} candidates-head` },
+    make("h3", {}, question(matches[0])),
+    make("p", { class: "match-subject" }, t("match.subject", { subject: matches[0].subject }),
+      make("span", {}, t("match.candidates", { open, all: matches.length }))),
+    instructions(matches[0]));
+}
+
+/** One of several candidates: a line to press, and below it, when it is the chosen one, its picture, evidence and answer. */
+export function candidateSection(match, number, all, contact, chosen) {
+  const picture = match.snapshot ?? contact?.snapshot;
+  const source = picture ? `/api/snapshots/${encodeURIComponent(picture)}` : null;
+  const word = match.state === "question" ? t("match.waiting") : t(`answer.${match.state}`);
+  return make("section", { class: `${lane(match)} candidate ${match.state}${chosen ? " chosen" : ""}` },
+    make("button", { type: "button", class: "candidate-line", "data-focus": match.id, "aria-expanded": String(chosen), onclick: () => chooseCandidate(match.id) },
+      source ? make("img", { class: "thumb", src: source, alt: "" }) : make("span", { class: "thumb none" }, classGlyph(contact?.object_class ?? "person")),
+      make("span", { class: "candidate-name" }, t("match.candidate", { n: number, all, contact: match.contact }), make("small", {}, word)),
+      make("span", { class: "bits" }, signed(match.bits))),
+    chosen ? make("div", { class: "candidate-body" },
+      source ? make("img", { class: "candidate-picture", src: source, alt: t("snapshot.alt") }) : null,
+      make("ul", { class: "evidence" }, match.evidence.map(evidence)),
+      standing(match)) : null);
+}
+
+function standing(match) {
+  return make("div", {}, match.state === "question" && match.confirmed_by.length
+    ? make("p", { class: "match-answer" }, t("match.one_yes", { person: match.confirmed_by.join(", "), needed: match.needed })) : null,
+  match.state === "question" ? answer(match) : make("p", { class: `match-answer ${match.state}` }, t(`match.${match.state}`)));
 }
 
 function signed(bits) { return `${bits < 0 ? "−" : "+"}${number(Math.abs(bits), 1)}`; }
@@ -58,6 +91,7 @@ function answer(match) {
     try {
       await askLoggedIn(`/api/matches/${encodeURIComponent(match.id)}`, { to, reason: reason.value.trim() });
       announce(t(`match.${to}`));
+      chooseCandidate(null);      // the next one that waits
     } catch (error) {
       if (!error.says) throw error;
       warn(say(error.says));

@@ -2,7 +2,8 @@
 
 import { askLoggedIn } from "./api.js";
 import { cap, classGlyph, glyph, make, priorityShape } from "./dom.js";
-import { ageText, borderText, degrees, timeElement } from "./format.js";
+import { ageText, borderText, timeElement } from "./format.js";
+import { enterDrawer } from "./drawer.js";
 import { onLanguage, say, t } from "./language.js";
 import { personText, reasonText } from "./decision.js";
 import { announce, warn } from "./status.js";
@@ -83,19 +84,19 @@ function build(alarm, contact, chosen) {
       make("button", { class: "card-title", type: "button", "aria-current": chosen ? "true" : null, "data-action": "open" },
         priorityShape(alarm.priority, t("priority.name", { n: alarm.priority })), make("span", {}, say(alarm.says))),
       place ? make("p", { class: "place" }, place) : null,
-      alarm.position ? make("p", { class: "coordinates" }, degrees(alarm.position)) : null,
       make("p", { class: "when" }, timeElement(alarm.raised_ns, now()), make("span", { class: "age", "data-since": alarm.raised_ns },
-        ageText((now() - alarm.raised_ns / 1e6) / 1000)), alarm.contacts.length > 1 ? make("span", {}, t("queue.group", { n: alarm.contacts.length })) : null,
-        alarm.simulated ? make("span", { class: "sim" }, "SIM") : null),
+        ageText((now() - alarm.raised_ns / 1e6) / 1000)), alarm.contacts.length > 1 ? make("span", {}, t("queue.group", { n: alarm.contacts.length })) : null),
+      alarm.state === "escalated" ? make("p", { class: "escalated" }, t("queue.escalated")) : null,
       open ? null : make("p", { class: "by" }, t(`alarm_state.${alarm.state}_by`, { person: personText(last.person), reason: reasonText(last) }))),
     open ? actions(alarm, chosen) : null);
 }
 
 function picture(alarm, contact) {
   const id = alarm.snapshot ?? contact?.snapshot;
-  if (id) return make("img", { class: "thumb", src: `/api/snapshots/${encodeURIComponent(id)}`, alt: t("snapshot.alt"), loading: "lazy" });
+  const simulated = alarm.simulated ? make("span", { class: "sim" }, "SIM") : null;
+  if (id) return make("div", { class: "picture" }, make("img", { class: "thumb", src: `/api/snapshots/${encodeURIComponent(id)}`, alt: t("snapshot.alt") }), simulated);
   const sign = alarm.sensor ? glyph("camera") : alarm.rule === "node_silent" ? glyph("node") : classGlyph(contact?.object_class ?? "person");
-  return make("div", { class: "thumb none", title: t("snapshot.none") }, sign);
+  return make("div", { class: "picture" }, make("div", { class: "thumb none", title: t("snapshot.none") }, sign), simulated);
 }
 
 function actions(alarm, chosen) {
@@ -150,6 +151,12 @@ export function step(by) {
   const here = all.findIndex((a) => state.selection?.kind === "alarm" && a.id === state.selection.id);
   const next = here < 0 ? 0 : Math.min(Math.max(here + by, 0), all.length - 1);
   select("alarm", all[next].id);
+}
+
+/** Enter: the chosen alarm's details, ready for what comes next; without a choice, the first that waits. */
+export function openChosen() {
+  if (state.selection) enterDrawer();
+  else step(1);
 }
 
 function scrollToSelected() {

@@ -7,6 +7,7 @@ import { collection, feature } from "./ground.js";
 const STEP = 0.001, MAJOR = 5;      // degrees: a thin line each 0.001, a stronger one each 0.005
 const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1];
 const LEAST_PX = 110;
+const SCALE_PX = 56;
 
 function ticks(from, to, step) {
   const values = [];
@@ -33,8 +34,10 @@ export function startRuler(map, element) {
       mark.style.setProperty(kind === "lat" ? "top" : "left", `${Math.round(at)}px`);
       return mark;
     };
+    const free = canvas.clientHeight - SCALE_PX;        // below it the scale bar stands
     element.replaceChildren(
-      ...ticks(bounds.getSouth(), bounds.getNorth(), step).map((i) => label("lat", i * step, "NS", map.project([bounds.getWest(), i * step]).y)),
+      ...ticks(bounds.getSouth(), bounds.getNorth(), step).map((i) => [i, map.project([bounds.getWest(), i * step]).y])
+        .filter(([, y]) => y < free).map(([i, y]) => label("lat", i * step, "NS", y)),
       ...ticks(bounds.getWest(), bounds.getEast(), step).map((i) => label("lon", i * step, "EW", map.project([i * step, bounds.getNorth()]).x)),
     );
   };

@@ -9,11 +9,12 @@ export const state = {
   hasPicture: false,
   feed: { open: false, heardMs: performance.now(), offsetMs: 0, mindSilentSinceNs: null, p50: null, p99: null, attempt: 0 },
   selection: null,        // {kind: "alarm" | "contact" | "sensor" | "drone", id}
+  candidate: null,        // of an alarm about several candidates: the match that a person has opened
 };
 
 const listeners = new Map();
 
-/** Topics: picture, selection, feed, alarm (a new one, its value). */
+/** Topics: picture, selection, candidate, feed, alarm (a new one, its value). */
 export function on(topic, listener) {
   listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
 }
@@ -56,6 +57,7 @@ export function select(kind, id) {
   const same = state.selection?.kind === kind && state.selection?.id === id;
   if (same) return;
   state.selection = kind ? { kind, id } : null;
+  state.candidate = null;
   tell("selection");
 }
 
@@ -86,6 +88,21 @@ export function alarmOf(contactId) {
 export function selectedContact() {
   const s = state.selection;
   if (s?.kind === "contact") return state.contacts.get(s.id) ?? null;
-  if (s?.kind === "alarm") return state.contacts.get(state.alarms.get(s.id)?.contact) ?? null;
-  return null;
+  if (s?.kind !== "alarm") return null;
+  const alarm = state.alarms.get(s.id);
+  return state.contacts.get((alarm && candidateOf(alarm)?.contact) ?? alarm?.contact) ?? null;
+}
+
+/** The questions of a watchlist alarm, in the order in which their contacts came. */
+export function candidates(alarm) { return (alarm.matches ?? []).map((id) => state.matches.get(id)).filter(Boolean); }
+
+/** The candidate that is open: the one a person has chosen, else the first that waits for an answer. */
+export function candidateOf(alarm) {
+  const all = candidates(alarm);
+  return all.find((m) => m.id === state.candidate) ?? all.find((m) => m.state === "question") ?? all[0] ?? null;
+}
+
+export function chooseCandidate(match) {
+  state.candidate = match;
+  tell("candidate");
 }

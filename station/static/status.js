@@ -10,6 +10,7 @@ import { now, on, select, state } from "./state.js";
 
 const LATE_MS = 3000;
 const WARNING_MS = 7000;
+const BACKLOG = 100;            // messages waiting at a node that are worth saying: ten seconds of a busy camera
 let line = null, banner = null, parts = {};
 
 export function startStatus(lineElement, bannerElement) {
@@ -33,7 +34,6 @@ function build() {
     make("span", { class: `realm ${state.realm}` }, training ? "TRAINING / HUẤN LUYỆN" : t("realm.live")),
     make("div", { class: "sector" }, make("b", {}, state.geography.name)),
     parts.nodes,
-    make("span", { class: "gap" }),
     parts.feed, parts.clock, parts.sound,
     make("button", { class: "icon text", type: "button", title: t("action.language"), onclick: otherLanguage }, t("language.other")),
     make("button", { class: "icon text", type: "button", title: t("keys.title"), "aria-label": t("keys.title"), onclick: showKeys }, "?"),
@@ -61,21 +61,47 @@ function update() {
 }
 
 function nodes(at) {
-  const all = [...state.nodes.values()].sort((a, b) => a.node.localeCompare(b.node));
-  const silent = all.filter((n) => n.silent).length;
-  const shown = all.slice(0, 8);
-  parts.nodes.replaceChildren(...shown.map((node) => {
-    const age = (at - node.last_heard_ns / 1e6) / 1000;
-    const sensor = [...state.sensors.values()].find((s) => s.node === node.node);
-    const how = node.silent ? "silent" : age >= 3 ? "late" : sensor && sensor.state !== "seeing" ? sensor.state : "good";
-    const title = t(node.silent ? "node.title_silent" : "node.title", { node: node.node, age: ageText(age) });
-    const text = node.silent || age >= 3 ? ageText(age) : sensor && sensor.state !== "seeing" ? t(`sensor.${sensor.state}`) : "";
-    return make("button", { class: `node ${how}`, type: "button", title, onclick: () => {
-      if (sensor) select("sensor", sensor.id);
-      else if (state.drones.size) select("drone", state.drones.keys().next().value);
-    }, disabled: !sensor && !(node.kind === "fleet" && state.drones.size) }, make("i", { "aria-hidden": "true" }), node.node, text ? make("em", {}, text) : null);
-  }), all.length > shown.length ? make("span", { class: "more" }, t("node.more", { n: all.length - shown.length, silent })) : "");
-  if (!all.length) parts.nodes.replaceChildren(make("span", { class: "more" }, t(state.hasPicture ? "node.none" : "node.waiting")));
+  const all = [...state.nodes.values()].map((node) => health(node, at));
+  // Those that need somebody first: a line too short for all of them must not hide these.
+  all.sort((a, b) => a.rank - b.rank || a.node.node.localeCompare(b.node.node));
+  const width = parts.nodes.clientWidth;
+  const key = JSON.stringify([width, state.hasPicture, all.map((h) => [h.node.node, h.how, h.text, h.title, h.sensor?.id])]);
+  if (parts.key === key) return;
+  parts.key = key;
+  if (!all.length) {
+    parts.nodes.replaceChildren(make("span", { class: "more" }, t(state.hasPicture ? "node.none" : "node.waiting")));
+    return;
+  }
+  for (let shown = all.length; shown > 0; shown -= 1) {
+    const left = all.slice(shown);
+    parts.nodes.replaceChildren(...all.slice(0, shown).map(nodeButton), left.length ? make("span", { class: "more", title: left.map((h) => h.title).join("\n") },
+      t("node.more", { n: left.length, silent: left.filter((h) => h.node.silent).length })) : "");
+    if (parts.nodes.scrollWidth <= width) break;
+  }
+}
+
+function nodeButton({ node, sensor, how, text, title }) {
+  const open = () => {
+    if (sensor) select("sensor", sensor.id);
+    else if (state.drones.size) select("drone", state.drones.keys().next().value);
+  };
+  return make("button", { class: `node ${how}`, type: "button", title, onclick: open, disabled: !sensor && !(node.kind === "fleet" && state.drones.size) },
+    make("i", { "aria-hidden": "true" }), make("span", {}, node.node), text ? make("em", {}, text) : null);
+}
+
+const RANK = { silent: 0, blind: 1, late: 2, calibrating: 3, good: 4 };
+
+/** How a node is, in a word: silent, late, blind, calibrating, or good and then at what rate. */
+function health(node, at) {
+  const age = (at - node.last_heard_ns / 1e6) / 1000;
+  const sensor = [...state.sensors.values()].find((s) => s.node === node.node);
+  const how = node.silent ? "silent" : age >= LATE_MS / 1000 ? "late" : sensor && sensor.state !== "seeing" ? sensor.state : "good";
+  const waiting = node.health?.outbox_depth ?? 0;
+  const text = how === "silent" || how === "late" ? ageText(age) : how !== "good" ? t(`sensor.${how}`)
+    : waiting > BACKLOG ? t("node.backlog", { n: waiting }) : node.health && sensor ? t("node.rate", { rate: number(node.health.frames_per_s, 0) }) : "";
+  const heard = how === "silent" || how === "late" ? [t("node.title", { node: node.node, age: ageText(age) })] : [node.node];
+  const title = [...heard, ...(node.health?.problems ?? [])].join("\n");
+  return { node, sensor, how, text, title, rank: RANK[how] };
 }
 
 function feed(at) {

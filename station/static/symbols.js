@@ -24,22 +24,45 @@ function outlined(g, fill, stroke = COLOURS.background, width = 2) {
 }
 
 const SHAPES = {
-  1: (g) => { g.moveTo(14, 4); g.lineTo(24.5, 22.5); g.lineTo(3.5, 22.5); g.closePath(); },
-  2: (g) => { g.moveTo(14, 2.5); g.lineTo(25.5, 14); g.lineTo(14, 25.5); g.lineTo(2.5, 14); g.closePath(); },
-  3: (g) => g.arc(14, 14, 9.5, 0, 7),
+  1: (g) => { g.moveTo(17, 3); g.lineTo(31, 28.5); g.lineTo(3, 28.5); g.closePath(); },
+  2: (g) => { g.moveTo(17, 2.5); g.lineTo(31.5, 17); g.lineTo(17, 31.5); g.lineTo(2.5, 17); g.closePath(); },
+  3: (g) => g.arc(17, 17, 12.5, 0, 7),
+};
+const MIDDLE = { 1: 20.5, 2: 17, 3: 17 };       // where a shape has most room
+
+const GROUPS = {
+  person: (g, y) => { g.arc(17, y - 4.2, 2.3, 0, 7); g.moveTo(13.4, y + 5.6); g.bezierCurveTo(13.4, y - 3, 20.6, y - 3, 20.6, y + 5.6); g.closePath(); },
+  vehicle: (g, y) => { g.roundRect(11.2, y - 3.2, 7.4, 5.8, 1); g.roundRect(19.2, y - 1.2, 3.6, 3.8, 0.8); g.moveTo(15.4, y + 3.6);
+    g.arc(13.6, y + 3.6, 1.8, 0, 7); g.moveTo(21.8, y + 3.6); g.arc(20, y + 3.6, 1.8, 0, 7); },
+  boat: (g, y) => { g.moveTo(10.6, y + 1); g.lineTo(23.4, y + 1); g.lineTo(20.6, y + 5); g.lineTo(13.4, y + 5); g.closePath();
+    g.moveTo(16.4, y - 0.4); g.lineTo(16.4, y - 6); g.lineTo(21.6, y - 0.4); g.closePath(); },
 };
 
-/** Filled: waits for a person. Hollow: somebody has taken it. */
-function shape(priority, hollow) {
-  return canvas(28, 28, (g) => {
+/** Priority by shape and colour, class by the sign in it. Filled: waits for a person. Hollow: somebody has taken it. */
+function shape(priority, group, hollow) {
+  return canvas(34, 34, (g) => {
     const colour = COLOURS[`p${priority}`];
     g.beginPath();
     SHAPES[priority](g);
     outlined(g, hollow ? COLOURS.background : colour);
-    if (!hollow) return;
-    g.lineWidth = 2.4;
-    g.strokeStyle = colour;
-    g.stroke();
+    if (hollow) {
+      g.lineWidth = 2.4;
+      g.strokeStyle = colour;
+      g.stroke();
+    }
+    g.beginPath();
+    GROUPS[group](g, MIDDLE[priority]);
+    g.fillStyle = hollow ? colour : COLOURS.background;
+    g.fill();
+  });
+}
+
+/** A vehicle or boat without an alarm; people without one are plain dots, which any number of can be drawn. */
+function plain(group) {
+  return canvas(34, 34, (g) => {
+    g.beginPath();
+    GROUPS[group](g, 17);
+    outlined(g, COLOURS.trail, COLOURS.background, 1.6);
   });
 }
 
@@ -118,9 +141,12 @@ function hatch(size, colour, width, cross = false) {
 
 export function addSymbols(map) {
   const add = (name, image) => map.addImage(name, image, { pixelRatio: RATIO });
-  for (const p of [1, 2, 3]) {
-    add(`p${p}`, shape(p, false));
-    add(`p${p}-taken`, shape(p, true));
+  for (const group of Object.keys(GROUPS)) {
+    for (const p of [1, 2, 3]) {
+      add(`p${p}-${group}`, shape(p, group, false));
+      add(`p${p}-${group}-taken`, shape(p, group, true));
+    }
+    if (group !== "person") add(`plain-${group}`, plain(group));
   }
   for (const s of ["seeing", "blind", "calibrating"]) add(`camera-${s}`, camera(s));
   add("drone", drone());
