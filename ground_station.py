@@ -56,6 +56,12 @@ def _world(a: argparse.Namespace) -> int:
     return run(a.config)
 
 
+def _camera(a: argparse.Namespace) -> int:
+    from sim.camera_server import run
+
+    return run(a.config)
+
+
 def _demo(a: argparse.Namespace) -> int:
     from sim.demo import DemoRequest, run
 
@@ -299,6 +305,7 @@ def _add_processes(commands: Commands) -> None:
     _with_config(_command(commands, "fleet", "run the fleet service, which commands the drones", _fleet))
     _with_config(_command(commands, "autopilot", "run a simulated drone behind real MAVLink", _autopilot))
     _with_config(_command(commands, "world", "run a simulated world for cameras to watch", _world))
+    _with_config(_command(commands, "camera", "run a camera of the simulated world for its node", _camera))
 
 
 def _add_station(commands: Commands) -> None:

@@ -21,9 +21,11 @@ from edge.drone_pose import DronePoseLimits
 from edge.geolocate import geolocate
 from edge.health import Meter, Sight
 from edge.judge import judge
-from edge.settings import Setup, lens_for, load_setup
+from edge.rendered import LabelledPictures, OnlyRealPictures
+from edge.settings import Setup, SourceKind, lens_for, load_setup
 from edge.snapshots import SnapshotTaker
 from edge.sources import Frame, ReplaySource, RestartingSource, Source, SourceError
+from edge.streams import RtspSource, SimulatorSource, without_password
 from edge.tracker import Tracker
 from geofences.corridors import CorridorMap
 from models.registry import resolve_weights
@@ -32,7 +34,7 @@ from wire.messages import CorridorSet, Order, OrderResult, SensorReport, UpBody
 from wire.outbox import Outbox
 from wire.process import die_with_parent, log_to_stderr, stop_on_signals
 from wire.settings import refuse
-from wire.units import GroundPosition, HeightMsl, Position
+from wire.units import GroundPosition, HeightMsl, Position, Realm
 from wire.uplink import Down, Uplink
 
 HEALTH_EVERY_S = 1.0
@@ -199,6 +201,12 @@ class Node:
 def open_source(setup: Setup, clock: Clock) -> Source:
     """The source that the settings name. Raises SourceError."""
     s = setup.settings.source
+    if s.kind is SourceKind.SIMULATOR:
+        return SimulatorSource(s.endpoint, setup.settings.camera.id, max_fps=s.max_fps)
+    if s.kind is SourceKind.RTSP:
+        stream = RtspSource(s.url, clock, delay_s=s.delay_s, max_fps=s.max_fps)
+        live = setup.key.realm is Realm.LIVE
+        return OnlyRealPictures(stream, without_password(s.url)) if live else LabelledPictures(stream)
     return ReplaySource(setup.source, clock, loop=s.loop, max_fps=s.max_fps or None)
 
 
@@ -214,7 +222,7 @@ def run(config: Path) -> int:
     try:
         source = open_source(setup, clock)
     except SourceError as error:
-        raise refuse(config, ["source", "path"], str(error)) from None
+        raise refuse(config, ["source", setup.settings.source.kind.place_key], str(error)) from None
     s = setup.settings
     with contextlib.ExitStack() as open_:
         outbox = Outbox(setup.outbox, setup.key.node, setup.key.realm, clock, s.outbox_limit_mb * 1_000_000)

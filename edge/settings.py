@@ -90,15 +90,38 @@ class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SourceKind(StrEnum):
     FILE = "file"
     FOLDER = "folder"
+    RTSP = "rtsp"
+    SIMULATOR = "simulator"
+
+    @property
+    def place_key(self) -> str:
+        """The key in [source] that says where its pictures are."""
+        return {"rtsp": "url", "simulator": "endpoint"}.get(self.value, "path")
+
+    @property
+    def shows(self) -> str:
+        """What a source of this kind always shows, where that is never the present; empty for a camera."""
+        return {"rtsp": "", "simulator": "rendered pictures"}.get(self.value, "a recording")
 
 
 class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """max_fps: 0 plays at the source's own rate. loop: begin again at the end."""
+    """Where pictures come from: path of a file or folder, url of an RTSP stream, or endpoint of a simulated camera.
+
+    max_fps: 0 takes the source's own rate. loop: a recording begins again at its end. delay_s: of RTSP, from lens to here.
+    """
 
     kind: SourceKind
-    path: str
+    path: str = ""
+    url: str = ""
+    endpoint: str = ""
     loop: bool = False
     max_fps: float = 0.0
+    delay_s: float = 0.0
+
+    @property
+    def place(self) -> str:
+        """Where its pictures are, as the file says it."""
+        return str(getattr(self, self.kind.place_key))
 
 
 class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -173,12 +196,7 @@ def load_setup(path: Path) -> Setup:
     if key.kind is NodeKind.FLEET:
         raise refuse(path, ["key"], f'"{key.node}" is a key of the fleet; a camera needs one of its own (kind "camera")')
     _check_kind(path, s, key)
-    if key.realm is Realm.LIVE:
-        raise refuse(
-            path, ["source", "kind"],
-            f'"{s.source.kind.value}" plays a recording, and the key of "{key.node}" is live. A recorded video is training: '
-            "make this node a key of the training realm, or give it a real camera.",
-        )
+    _check_source(path, s.source, key)
     sector = load_sector(path.parent / s.sector)
     lens, sigma = s.camera.lens, s.camera.sigma
     spread = PoseSigma(sigma.position_m, sigma.height_m, sigma.yaw_deg, sigma.pitch_deg, sigma.roll_deg)
@@ -195,6 +213,30 @@ def load_setup(path: Path) -> Setup:
         sigma=spread,
         survey=_survey(path, s.camera, sector, spread) if s.drone is None else None,
     )
+
+
+def _check_source(path: Path, source: SourceSettings, key: NodeKey) -> None:
+    """A live node looks through a camera; and a source says where it is in the words of its own kind, and in no other's."""
+    kind = source.kind
+    if kind.shows and key.realm is Realm.LIVE:
+        raise refuse(
+            path, ["source", "kind"],
+            f'"{kind.value}" shows {kind.shows}, and the key of "{key.node}" is live. Recordings and simulations are '
+            "training: make this node a key of the training realm, or give it a real camera.",
+        )
+    for name in ("path", "url", "endpoint"):
+        given = getattr(source, name)
+        if name == kind.place_key and not given:
+            raise refuse(path, ["source", "kind"], f'"{kind.value}" needs {name} beside it: where its pictures are')
+        if name != kind.place_key and given:
+            raise refuse(path, ["source", name], f'"{kind.value}" has no {name}; it has {kind.place_key}. Leave this out.')
+    if kind is SourceKind.RTSP and not source.url.startswith(("rtsp://", "rtsps://")):
+        raise refuse(path, ["source", "url"], "give rtsp://HOST/PATH, with user and password where the camera wants them")
+    if kind is SourceKind.SIMULATOR and not source.endpoint.startswith(("tcp://127.0.0.1:", "tcp://localhost:", "ipc://")):
+        raise refuse(path, ["source", "endpoint"], f'"{source.endpoint}": a simulated camera is on this machine; '
+                     "give tcp://127.0.0.1:PORT or ipc://PATH")
+    if not 0 <= source.delay_s <= 10:
+        raise refuse(path, ["source", "delay_s"], f"{source.delay_s}: give seconds, 0 to 10")
 
 
 def _check_kind(path: Path, s: NodeSettings, key: NodeKey) -> None:
@@ -267,7 +309,7 @@ def lens_for(setup: Setup, width_px: int, height_px: int) -> Lens:
     lens = setup.camera.lens
     if abs(width_px / height_px - lens.width_px / lens.height_px) > 0.01:
         raise SettingsError(
-            f"{setup.file}: camera.lens: calibrated for {lens.width_px} x {lens.height_px} pixels, and {setup.source} has "
+            f"{setup.file}: camera.lens: calibrated for {lens.width_px} x {lens.height_px} pixels, and the pictures have "
             f"{width_px} x {height_px}. Calibrate for this picture, or give the video that belongs to this camera."
         )
     return lens if (width_px, height_px) == (lens.width_px, lens.height_px) else lens.scaled(width_px, height_px)

@@ -1,4 +1,4 @@
-"""Where pictures come from: one interface for a video file, a folder of images, and later a camera.
+"""Where pictures come from: one interface, and behind it a video file or a folder of images (cameras: edge.streams).
 
 No source keeps a queue. Whoever asks late gets the newest picture and learns how many were dropped.
 """
@@ -47,9 +47,14 @@ class Source(Protocol):
     dropped: frames that were due and not taken, because whoever asks came late. ended: there will be no more.
     """
 
-    simulated: bool
-    dropped: int
-    ended: bool
+    @property
+    def simulated(self) -> bool: ...
+
+    @property
+    def dropped(self) -> int: ...
+
+    @property
+    def ended(self) -> bool: ...
 
     def grab(self, timeout_s: float) -> Frame | None:
         """The next frame that is due, waiting for it at most timeout_s; None when none came. Raises SourceError."""
@@ -210,9 +215,15 @@ class RestartingSource:
         self._failures = 0
         self._open_again_ns = 0
         self._waiting_since_ns = clock.monotonic_ns()
-        self.simulated = first.simulated
+        self._was_simulated = first.simulated
         self.restarts = 0
         self.complaint = ""
+
+    @property
+    def simulated(self) -> bool:
+        """Once it was, it stays so, whatever is opened next."""
+        self._was_simulated = self._was_simulated or (self._source is not None and self._source.simulated)
+        return self._was_simulated
 
     @property
     def dropped(self) -> int:

@@ -150,6 +150,22 @@ def gimbal_device_attitude_status(f: Flight, utc_ns: int) -> Any:
     )
 
 
+def sim_state(f: Flight, utc_ns: int) -> Any:
+    """Where it really is, as ArduPilot's simulation says it too: for whoever draws what its camera sees."""
+    del utc_ns
+    b = f.body
+    lat, lon = f.earth.to_degrees(b.east_m, b.north_m)
+    roll, pitch, yaw = (math.radians(a) for a in (b.roll_deg, b.pitch_deg, (b.yaw_deg + 180.0) % 360.0 - 180.0))
+    cr, sr, cp, sp, cy, sy = (g(a / 2) for a in (roll, pitch, yaw) for g in (math.cos, math.sin))
+    q = (
+        cr * cp * cy + sr * sp * sy, sr * cp * cy - cr * sp * sy, cr * sp * cy + sr * cp * sy, cr * cp * sy - sr * sp * cy,
+    )
+    return mavlink.MAVLink_sim_state_message(
+        *q, roll, pitch, yaw, 0.0, 0.0, -9.81, 0.0, 0.0, math.radians(b.yaw_rate_deg_s), lat, lon, f.start.msl_m + b.up_m,
+        0.0, 0.0, b.velocity_north_m_s, b.velocity_east_m_s, -b.velocity_up_m_s, round(lat * 1e7), round(lon * 1e7),
+    )
+
+
 def system_time(f: Flight, utc_ns: int) -> Any:
     return mavlink.MAVLink_system_time_message(utc_ns // 1000, boot_ms(f))
 
@@ -177,6 +193,7 @@ BUILDERS: dict[int, Builder] = {
     mavlink.MAVLINK_MSG_ID_HOME_POSITION: home_position,
     mavlink.MAVLINK_MSG_ID_EXTENDED_SYS_STATE: extended_sys_state,
     mavlink.MAVLINK_MSG_ID_GIMBAL_DEVICE_ATTITUDE_STATUS: gimbal_device_attitude_status,
+    mavlink.MAVLINK_MSG_ID_SIM_STATE: sim_state,
 }
 
 # REQUEST_DATA_STREAM's groups, as ArduCopter fills them (of those that are built here).

@@ -119,7 +119,7 @@ class Film:
         x, y = self._chance.integers(0, NOISE_SPARE_PX, 2)
         noise = field[y:y + height, x:x + width]
         if palette is not Palette.DAY:
-            noise = cv2.cvtColor(noise[..., 1], cv2.COLOR_GRAY2BGR)
+            noise = np.dstack([noise[..., 1]] * 3)
         share = weather.noise / NOISE_SIGMA
         return np.asarray(cv2.addWeighted(out, 1.0, noise, share, -128.0 * share), np.uint8)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from sim.animals import animal_mesh
 from sim.mesh import Mesh
 from sim.people import person_mesh
 from sim.world_state import ActorState, Kind, Looks, Posture
 
 PHASES = 24                     # a stride has this many pictures
+ANIMALS = frozenset({Kind.DOG, Kind.BUFFALO, Kind.BIRD})
 FAR_PX_PER_M = 24.0             # below this many pixels a metre the coarse mesh does
 
 
@@ -20,6 +22,8 @@ def actor_mesh(state: ActorState, px_per_m: float) -> Mesh:
         if looks.pack and not state.carries_pack:
             looks = Looks(looks.seed, looks.sex, looks.age, False, looks.uniform, looks.hat, looks.plate, looks.colour)
         return _person(looks, state.posture, phase, "near" if px_per_m > FAR_PX_PER_M else "far")
+    if state.actor.kind in ANIMALS:
+        return animal_mesh(state.actor.kind, looks, state.phase)
     raise NotImplementedError(state.actor.kind)
 
 

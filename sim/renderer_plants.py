@@ -15,11 +15,10 @@ from cameras.lens import Lens
 from cameras.pose import Pose
 from geofences.geodesy import Array
 from sim.mesh import Mesh
-from sim.plant_meshes import plant_mesh
+from sim.plant_meshes import VARIANTS, plant_mesh
 from sim.raster import Light, Placed, Raster
 from sim.world_state import Landscape, Species
 
-VARIANTS = 3
 MESH_WITHIN_M = 45.0            # times the plant's height over 6 m: a tree is looked at from farther away than a fern
 LEAST_PX = 2.5                  # plants that would be lower in the picture are left out
 MOST = 6_000                    # the nearest this many are drawn
@@ -132,7 +131,8 @@ def _card(raster: Raster, mesh: Mesh) -> Mesh:
         back = np.array([-np.sin(y) * far, -np.cos(y) * far, top / 2])
         if pitch != 0.0:
             back = np.array([0.0, 0.0, far + top / 2])
-        image = raster.draw([Placed.one(mesh, (0.0, 0.0, 0.0))], Pose(*back, yaw, pitch), lens, even).image
+        pose = Pose(float(back[0]), float(back[1]), float(back[2]), yaw, pitch)
+        image = raster.draw([Placed.one(mesh, (0.0, 0.0, 0.0))], pose, lens, even).image
         pictures.append(_opaque(image))
         right = np.array([np.cos(y), -np.sin(y), 0.0])
         up = np.array([0.0, 0.0, 1.0]) if pitch == 0.0 else np.array([0.0, 1.0, 0.0])

@@ -217,7 +217,7 @@ def test_what_is_wrong_with_the_settings_is_one_line_and_an_exit(settings, start
 
 def test_a_live_key_on_a_recording_is_refused(settings, start):
     node = start(settings(key=make_node_key("gate-1", NodeKind.CAMERA, Realm.LIVE)), blocks=False)
-    assert "A recorded video is training" in last_line(node)
+    assert "Recordings and simulations are training" in last_line(node)
     assert node.returncode == 2
 
 

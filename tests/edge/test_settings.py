@@ -27,7 +27,13 @@ def test_a_good_file_gives_a_camera_in_the_sectors_frame(settings):
         ("yaw_deg = 0.3", "yaw_deg = -0.3", "camera.sigma.yaw_deg", "0 or more"),
         ("score_threshold = 0.4", "score_threshold = 40", "detector.score_threshold", "between 0 and 1"),
         ("max_fps = 10.0", "max_fps = -1.0", "source.max_fps", "or 0"),
-        ('kind = "file"', 'kind = "rtsp"', "source.kind", "Invalid enum value"),
+        ('kind = "file"', 'kind = "ftp"', "source.kind", "Invalid enum value"),
+        ('kind = "file"', 'kind = "rtsp"', "source.kind", "needs url"),
+        ('kind = "file"', 'kind = "simulator"\nendpoint = "tcp://127.0.0.1:9"', "source.path", "has no path"),
+        ('kind = "file"\npath = "walk.avi"', 'kind = "rtsp"\nurl = "http://gate"', "source.url", "rtsp://HOST"),
+        ('kind = "file"\npath = "walk.avi"', 'kind = "simulator"\nendpoint = "tcp://10.0.0.1:9"', "source.endpoint",
+         "on this machine"),
+        ("max_fps = 10.0", "max_fps = 10.0\ndelay_s = -1.0", "source.delay_s", "0 to 10"),
         ("reach_m = 110.0", 'reach_m = "far"', "camera.reach_m", "Expected `float`"),
         ("reach_m = 110.0", "reach_m = 110.0\nreech_m = 5", "camera.reech_m", "unknown field"),
         ("data_dir = ", "data_dri = ", "data_dri", "unknown field"),
@@ -44,7 +50,7 @@ def test_what_cannot_be_is_refused_with_line_and_key(settings, old, new, key, sa
 
 
 def test_a_recording_with_a_live_key_is_refused_in_words(settings):
-    with pytest.raises(SettingsError, match="A recorded video is training"):
+    with pytest.raises(SettingsError, match="Recordings and simulations are training"):
         load_setup(settings(key=make_node_key("gate-1", NodeKind.CAMERA, Realm.LIVE)))
 
 
