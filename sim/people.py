@@ -9,8 +9,9 @@ import numpy as np
 from sim.mesh import Mesh
 from sim.people_body import Body, body, bone_transforms, follow, put_down
 from sim.people_clothes import outfit_for
-from sim.people_dress import Dressed, dress, normals_of
+from sim.people_dress import Dressed, dress
 from sim.people_pose import pose_for
+from sim.shapes import normals_of
 from sim.world_state import Looks, Posture
 
 # heel to crown; Vietnam's nutrition census of 2019-2020 gives 168.1 and 156.2 cm for young adults

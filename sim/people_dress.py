@@ -12,8 +12,8 @@ from geofences.geodesy import Array
 from sim.people_body import PART, Body, body_data
 from sim.people_clothes import Outfit, Rgb, cloth, noise, paint
 from sim.people_convert import BONES
+from sim.shapes import Ints, gathering, lathe, normals_of
 
-Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 OVERLAP = 0.18          # of a limb's segment that a layer runs on under the next
 OVERLAP_M = 0.06        # the same on the trunk
@@ -43,20 +43,6 @@ class Layer:
     skin: Array
     triangles: Ints
     colours: Array
-
-
-def gathering(triangles: Ints, count: int) -> sparse.csr_array:
-    """(count, m) of ones where a triangle touches a vertex."""
-    m = len(triangles)
-    return sparse.csr_array((np.ones(3 * m), (triangles.ravel(), np.repeat(np.arange(m), 3))), shape=(count, m))
-
-
-def normals_of(vertices: Array, triangles: Ints, gather: sparse.csr_array) -> Array:
-    """Unit normals (n, 3), by the area of the triangles around each vertex."""
-    a, b, c = vertices[triangles[:, 0]], vertices[triangles[:, 1]], vertices[triangles[:, 2]]
-    summed = np.asarray(gather @ np.cross(b - a, c - a))
-    length = np.linalg.norm(summed, axis=1, keepdims=True)
-    return np.asarray(np.where(length > 1e-12, summed / np.maximum(length, 1e-12), [0.0, 0.0, 1.0]))
 
 
 class Tailor:
@@ -234,19 +220,6 @@ def _head(tailor: Tailor, outfit: Outfit, skin_colour: Array) -> list[Layer]:
             before_face |= (up > 0.55)[faces].any(axis=1)
         layers.append(tailor.cut((tailor.part == PART["hair"]) & ~before_face, fall, tone))
     return layers
-
-
-def lathe(profile: list[tuple[float, float]], sides: int, squash: float = 1.0) -> tuple[Array, Ints]:
-    """A surface of revolution about z through (radius, height) points; squash scales y. Outside is to the profile's left."""
-    angle = np.arange(sides) * (2.0 * np.pi / sides)
-    rings = [np.stack([r * np.cos(angle), squash * r * np.sin(angle), np.full(sides, z)], axis=1) for r, z in profile]
-    triangles = []
-    for ring in range(len(profile) - 1):
-        for i in range(sides):
-            j = (i + 1) % sides
-            a, b, c, d = ring * sides + i, ring * sides + j, (ring + 1) * sides + i, (ring + 1) * sides + j
-            triangles += [(a, b, d), (a, d, c)]
-    return np.concatenate(rings), np.array(triangles, dtype=np.int64)
 
 
 def _attached(bone: str, vertices: Array, triangles: Ints, colours: Array) -> Layer:
