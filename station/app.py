@@ -64,7 +64,7 @@ def _announce_administrator(settings: StationSettings) -> None:
     password = ensure_administrator(settings)
     if password is not None:
         # The one line a person must read at the first start; it is never shown again, and no log file gets it.
-        sys.stdout.write(f"First start: log in as administrator with the one-time password {password}\n")
+        sys.stdout.write(f"First start: log in as admin with the one-time password {password}\n")
         sys.stdout.flush()
 
 

@@ -70,8 +70,8 @@ def watched(page):
     page.on("request", lambda r: page.seen["hosts"].add(r.url.split("/")[2] if "//" in r.url else r.url[:5]))
     page.on("console", lambda m: page.seen["console"].append(f"{m.type}: {m.text}"))
     page.on("pageerror", lambda e: page.seen["errors"].append(str(e)))
-    page.set_default_timeout(20_000)
-    expect.set_options(timeout=15_000)
+    page.set_default_timeout(60_000)
+    expect.set_options(timeout=30_000)
     return page
 
 
