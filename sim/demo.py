@@ -1,6 +1,7 @@
 """The main job, start to end, on this machine: two cameras, one drone, a ground station, all as separate processes.
 
-Everything here is training: the keys, the store, the pictures' marks. A recorded video stands in for the cameras.
+Everything here is training: the keys, the store, the pictures' marks. The cameras watch the simulated world, whose truth the
+result is scored against, or play a recording.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from models.registry import resolve_weights
 from sim.crew import Crew
 from sim.demo_feed import FeedListener
 from sim.demo_report import DemoReport, add_up
-from sim.demo_stage import CAMERAS, LISTENER, Stage, set_the_stage
+from sim.demo_stage import LISTENER, Stage, set_the_stage
 from station.settings import StationSettings
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.process import log_to_stderr, stop_on_signals
@@ -38,7 +39,7 @@ _log = logging.getLogger("trailwatch.demo")
 
 @dataclass(frozen=True, slots=True)
 class DemoRequest:
-    """What was asked for on the command line. seconds: None runs until interrupted."""
+    """What was asked for on the command line. video: None watches the world. seconds: None runs until interrupted."""
 
     video: Path | None
     weights: Path | None
@@ -51,7 +52,7 @@ class DemoRequest:
 def run(request: DemoRequest) -> int:
     """Run the demo and print what it did. Raises SettingsError when there is nothing to watch, or nothing to watch with."""
     log_to_stderr()
-    video = _video(request.video)
+    video = _video(request.video) if request.video else None
     weights = resolve_weights("yolo11n", request.weights).resolve()
     clock = WallClock()
     folder = request.keep.resolve() if request.keep else Path(tempfile.mkdtemp(prefix="trailwatch-"))
@@ -64,10 +65,8 @@ def run(request: DemoRequest) -> int:
         crew.start("station", "serve", "--config", str(stage.settings.file))
         _wait_for_page(crew, stage.address, clock)
         listener.start()
-        crew.start("autopilot", "autopilot", "--config", str(folder / "drone-1.toml"))
-        crew.start("fleet", "fleet", "--config", str(folder / "fleet.toml"))
-        for camera in CAMERAS:
-            crew.start(camera, "edge", "--config", str(folder / f"{camera}.toml"))
+        for name, *arguments in stage.processes:
+            crew.start(name, *arguments)
         _welcome(request, stage)
         watching = clock.monotonic_ns()
         while not stop.is_set():
@@ -75,15 +74,14 @@ def run(request: DemoRequest) -> int:
                 break
             crew.watch()
             stop.wait(0.2)
-        crew.stop(*CAMERAS)
+        crew.stop(*stage.nodes)
         _drain(stage, clock)
-        crew.stop("fleet", "autopilot")
+        crew.stop(*(name for name, *_ in stage.processes))
         listener.stop()
         restarts = crew.restarts + _station_restarts(stage.settings)
         seconds = (clock.monotonic_ns() - began) / NS_PER_S
         crew.stop("station")
-        outboxes = [stage.outbox(c) for c in CAMERAS]
-        report = add_up(outboxes, stage.settings.inbox_db, stage.settings.mind_db, listener.heard, restarts, seconds)
+        report = add_up(stage, listener.heard, restarts, seconds)
         _tell(request, report, folder)
     finally:
         crew.stop()
@@ -92,11 +90,7 @@ def run(request: DemoRequest) -> int:
     return 0
 
 
-def _video(given: Path | None) -> Path:
-    if given is None:
-        raise SettingsError(
-            "demo: there is nothing to watch without a recording yet: pass one with --video PATH (any CCTV video of people)."
-        )
+def _video(given: Path) -> Path:
     if not given.is_file():
         raise SettingsError(f"demo: --video {given}: there is no such file.")
     capture = cv2.VideoCapture(str(given))

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 
 from sim.demo_feed import Heard
+from sim.demo_stage import Stage
+from sim.truth import TruthScore, score
 from wire.codec import decode_envelope
 from wire.messages import NodeHealth, TaskPhase, TaskState
 
@@ -17,7 +19,8 @@ class DemoReport(msgspec.Struct, frozen=True):
 
     detections_sent: what the nodes' outboxes were ever given. detections_stored: rows at the station.
     detections_duplicated: rows beyond the first of one (node, boot, sequence, index).
-    latency: capture to feed, milliseconds; None when nothing came over the feed.
+    latency: capture to feed, milliseconds; None when nothing came over the feed. frames_per_s: of each sensor's node, mean.
+    truth: the score against the simulated world; None for a recording, of which nobody knows the truth.
     """
 
     frames: int
@@ -36,18 +39,19 @@ class DemoReport(msgspec.Struct, frozen=True):
     feed_deltas: int
     restarts: int
     seconds: float
+    frames_per_s: dict[str, float]
+    truth: TruthScore | None
 
 
-def add_up(
-    outboxes: list[Path], inbox_db: Path, mind_db: Path, heard: Heard, restarts: int, seconds: float
-) -> DemoReport:
-    """Count both ends. Call it when the nodes have left; the station may still run."""
+def add_up(stage: Stage, heard: Heard, restarts: int, seconds: float) -> DemoReport:
+    """Count both ends. Call it when all processes have left."""
+    inbox_db, mind_db = stage.settings.inbox_db, stage.settings.mind_db
     sent = waiting = 0
-    for outbox in outboxes:
-        with _reading(outbox) as db:
+    for node in stage.nodes:
+        with _reading(stage.outbox(node)) as db:
             sent += _number(db, "select detections_put from ledger")
             waiting += _number(db, "select coalesce(sum(detections), 0) from queue")
-    frames, dropped = _frames(inbox_db)
+    health = _last_health(inbox_db)
     with _reading(inbox_db) as db:
         stored = _number(db, "select count(*) from detections")
         distinct = _number(
@@ -66,8 +70,8 @@ def add_up(
     with _reading(mind_db) as db:
         contacts, alarms, matches = (_number(db, f"select count(*) from {t}") for t in ("contacts", "alarms", "matches"))
     return DemoReport(
-        frames=frames,
-        frames_dropped=dropped,
+        frames=sum(h.frames_in for _, h in health),
+        frames_dropped=sum(h.frames_dropped for _, h in health),
         detections_sent=sent,
         detections_stored=stored,
         detections_duplicated=stored - distinct,
@@ -82,18 +86,36 @@ def add_up(
         feed_deltas=heard.deltas,
         restarts=restarts,
         seconds=round(seconds, 1),
+        frames_per_s=_rates(health),
+        truth=_truth(stage),
     )
 
 
-def _frames(inbox_db: Path) -> tuple[int, int]:
-    """Frames taken and frames dropped, by each node's last word in each of its boots."""
+def _truth(stage: Stage) -> TruthScore | None:
+    world = stage.world
+    if world is None:
+        return None
+    return score(world.truth, stage.settings.inbox_db, stage.settings.mind_db, world.sector, world.landscape)
+
+
+def _last_health(inbox_db: Path) -> list[tuple[str, NodeHealth]]:
+    """Each node's last word on its health in each of its boots."""
     with _reading(inbox_db) as db:
         last = db.execute(
-            "select payload from arrivals where id in "
+            "select node, payload from arrivals where id in "
             "(select max(id) from arrivals where kind = 'health' group by node, boot)"
         ).fetchall()
-    reports = [body for (payload,) in last if isinstance(body := decode_envelope(payload).body, NodeHealth)]
-    return sum(r.frames_in for r in reports), sum(r.frames_dropped for r in reports)
+    return [(node, body) for node, payload in last if isinstance(body := decode_envelope(payload).body, NodeHealth)]
+
+
+def _rates(health: list[tuple[str, NodeHealth]]) -> dict[str, float]:
+    """Frames a second of each node, over all its boots together."""
+    rates = {}
+    for node in sorted({name for name, _ in health}):
+        boots = [h for name, h in health if name == node]
+        lived_s = sum(h.uptime_s for h in boots)
+        rates[node] = round(sum(h.frames_in for h in boots) / lived_s, 2) if lived_s else 0.0
+    return rates
 
 
 def _reading(path: Path) -> sqlite3.Connection:
