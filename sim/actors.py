@@ -84,8 +84,8 @@ class Body:
 
     __slots__ = (
         "aboard", "above_m", "actor", "aside_m", "carries_pack", "direction", "east_m", "has_landed", "heading_deg",
-        "home_m", "joined_m", "name", "north_m", "off_e", "off_n", "on_road", "order", "pace_mps", "party", "path", "phase",
-        "posture", "rng", "s_m", "spacing_m", "speed_mps", "velocity",
+        "home_m", "is_back", "joined_m", "name", "north_m", "off_e", "off_n", "on_road", "order", "pace_mps", "party",
+        "path", "phase", "posture", "rng", "s_m", "spacing_m", "speed_mps", "velocity",
     )
 
     def __init__(self, actor: Actor, name: str, place: tuple[float, float], heading_deg: float, seed: str) -> None:
@@ -99,9 +99,10 @@ class Body:
         self.speed_mps = 0.0
         self.posture = Posture.STAND
         self.phase = self.rng.random()
-        self.carries_pack = actor.looks.pack
+        self.carries_pack = actor.looks.pack and actor.kind is Kind.PERSON
         self.aboard = 0
         self.has_landed = False
+        self.is_back = True             # with its party, and not scattered
         self.above_m = 0.0
         self.party: list[Body] = []
         self.order = 0

@@ -156,6 +156,7 @@ def go_to(me: Body, scene: Scene, to: tuple[float, float], gait: Gait) -> Script
 def scatter(me: Body, scene: Scene, metres: float, seconds: float) -> Script:
     """Each in a direction of his own, away from the way; then down."""
     me.home_m = me.place
+    me.is_back = False
     heading = math.radians(me.heading_deg) + (math.pi / 2 + me.rng.uniform(-0.7, 0.7)) * (1 if me.order % 2 else -1)
     far = metres * me.rng.uniform(0.7, 1.2)
     target = (me.east_m + math.sin(heading) * far, me.north_m + math.cos(heading) * far)
@@ -164,11 +165,11 @@ def scatter(me: Body, scene: Scene, metres: float, seconds: float) -> Script:
 
 
 def regroup(me: Body, scene: Scene, seconds: float, gait: Gait) -> Script:
+    """Back to where the way was left; and on when everybody is back there, or it takes too long."""
     yield from go_to(me, scene, me.home_m, gait)
+    me.is_back = True
     until_s = scene.t_s + seconds
-    while scene.t_s < until_s and any(
-        math.hypot(o.east_m - me.east_m, o.north_m - me.north_m) > 2.0 * me.spacing_m * len(me.party) for o in me.party
-    ):
+    while scene.t_s < until_s and not all(o.is_back for o in me.party):
         me.stand_still(Posture.CROUCH, scene.step_s)
         yield
 

@@ -48,7 +48,7 @@ def drive(me: Body, scene: Scene, path: Path, to_m: float, speed_mps: float, asi
         a = idm_mps2(v, max(free, 0.3), scene.ahead_on_road(me), pull)
         there = me.advance(max(0.0, v + a * scene.step_s), max(abs(a), 0.05), scene.step_s, to_m)
         yield
-    me.on_road = False
+    # It stays on the road, standing: whoever comes behind must stop for it.
 
 
 def idm_mps2(speed: float, wanted: float, ahead: tuple[float, float] | None, pull: float) -> float:

@@ -1,9 +1,9 @@
 """Sun, moon and weather of a simulated world at a moment.
 
-Sun: NOAA Global Monitoring Laboratory, "General Solar Position Calculations" (the equations behind its solar calculator),
-good to about a quarter of a degree between 1950 and 2050. Moon: mean orbit after Meeus (1998), "Astronomical Algorithms",
-chapter 47, first terms only: a few degrees, and the illuminated share to a few per cent. Gusts are a sum of sines with
-seeded phases: a function of time alone, so that no step size changes them.
+Sun: Meeus (1998), "Astronomical Algorithms", chapters 12, 13 and 25, as NOAA's solar calculator does, to some hundredths of
+a degree; refraction as that calculator approximates it. Moon: its mean orbit, chapter 47, first terms only: half a degree or
+so, and the illuminated share to a per cent. Gusts are a sum of sines with seeded phases: a function of time alone, so that no step
+size changes them.
 """
 
 from __future__ import annotations
@@ -62,46 +62,20 @@ class SkyScript:
 
 def sun_position(when: datetime, lat_deg: float, lon_deg: float) -> tuple[float, float]:
     """Azimuth (clockwise from north) and elevation (with refraction) of the sun in degrees at an aware date."""
-    utc = when.astimezone(UTC)
-    hours = utc.hour + utc.minute / 60.0 + (utc.second + utc.microsecond / 1e6) / 3600.0
-    days = 366.0 if _is_leap(utc.year) else 365.0
-    year = 2.0 * math.pi / days * (utc.timetuple().tm_yday - 1 + (hours - 12.0) / 24.0)
-    equation_min = 229.18 * (
-        0.000075 + 0.001868 * math.cos(year) - 0.032077 * math.sin(year)
-        - 0.014615 * math.cos(2 * year) - 0.040849 * math.sin(2 * year)
-    )
-    declination = (
-        0.006918 - 0.399912 * math.cos(year) + 0.070257 * math.sin(year) - 0.006758 * math.cos(2 * year)
-        + 0.000907 * math.sin(2 * year) - 0.002697 * math.cos(3 * year) + 0.00148 * math.sin(3 * year)
-    )
-    hour_angle = math.radians((hours * 60.0 + equation_min + 4.0 * lon_deg) / 4.0 - 180.0)
-    azimuth, elevation = _horizontal(math.radians(lat_deg), declination, hour_angle)
+    days = _days(when)
+    azimuth, elevation = _seen_from(lat_deg, lon_deg, days, _sun_longitude(days), 0.0)
     return azimuth, elevation + _refraction_deg(elevation)
 
 
 def moonlight(when: datetime, lat_deg: float, lon_deg: float) -> float:
     """Light of the moon on level ground, 0 to 1 (full, overhead, clear)."""
-    days = (when.astimezone(UTC) - J2000).total_seconds() / 86_400.0
-    mean = math.radians(218.316 + 13.176396 * days)
+    days = _days(when)
     anomaly = math.radians(134.963 + 13.064993 * days)
-    node_distance = math.radians(93.272 + 13.229350 * days)
-    longitude = mean + math.radians(6.289) * math.sin(anomaly)
-    latitude = math.radians(5.128) * math.sin(node_distance)
-    sun_anomaly = math.radians(357.529 + 0.98560028 * days)
-    sun_longitude = math.radians(
-        280.459 + 0.98564736 * days + 1.915 * math.sin(sun_anomaly) + 0.020 * math.sin(2 * sun_anomaly)
-    )
-    apart = math.acos(max(-1.0, min(1.0, math.cos(latitude) * math.cos(longitude - sun_longitude))))
+    longitude = math.radians(218.316 + 13.176396 * days) + math.radians(6.289) * math.sin(anomaly)
+    latitude = math.radians(5.128) * math.sin(math.radians(93.272 + 13.229350 * days))
+    apart = math.acos(math.cos(latitude) * math.cos(longitude - _sun_longitude(days)))
     illuminated = (1.0 - math.cos(apart)) / 2.0
-    tilt = math.radians(23.439 - 4e-7 * days)
-    declination = math.asin(
-        math.sin(latitude) * math.cos(tilt) + math.cos(latitude) * math.sin(tilt) * math.sin(longitude)
-    )
-    right_ascension = math.atan2(
-        math.sin(longitude) * math.cos(tilt) - math.tan(latitude) * math.sin(tilt), math.cos(longitude)
-    )
-    sidereal = math.radians((280.46061837 + 360.98564736629 * days + lon_deg) % 360.0)
-    _, elevation = _horizontal(math.radians(lat_deg), declination, sidereal - right_ascension)
+    _, elevation = _seen_from(lat_deg, lon_deg, days, longitude, latitude)
     return illuminated * max(0.0, math.sin(math.radians(elevation)))
 
 
@@ -130,8 +104,32 @@ def _between(weather: tuple[Weather, ...], t_s: float) -> Weather:
     )
 
 
-def _horizontal(lat: float, declination: float, hour_angle: float) -> tuple[float, float]:
-    """Azimuth clockwise from north and elevation, degrees, from radians."""
+def _days(when: datetime) -> float:
+    """Since noon of 1 January 2000."""
+    return (when.astimezone(UTC) - J2000).total_seconds() / 86_400.0
+
+
+def _sun_longitude(days: float) -> float:
+    """Ecliptic, radians; Meeus (1998), chapter 25, without aberration and nutation."""
+    anomaly = math.radians(357.529 + 0.98560028 * days)
+    centre = 1.915 * math.sin(anomaly) + 0.020 * math.sin(2 * anomaly)
+    return math.radians(280.459 + 0.98564736 * days + centre)
+
+
+def _seen_from(lat_deg: float, lon_deg: float, days: float, longitude: float, latitude: float) -> tuple[float, float]:
+    """Azimuth clockwise from north and elevation, degrees, of a body at an ecliptic longitude and latitude in radians.
+
+    Meeus (1998), 13.3 and 13.4 to the equator, 12.4 for the sidereal time, 13.5 and 13.6 to the horizon.
+    """
+    tilt = math.radians(23.439 - 4e-7 * days)
+    declination = math.asin(
+        math.sin(latitude) * math.cos(tilt) + math.cos(latitude) * math.sin(tilt) * math.sin(longitude)
+    )
+    ascension = math.atan2(
+        math.sin(longitude) * math.cos(tilt) - math.tan(latitude) * math.sin(tilt), math.cos(longitude)
+    )
+    hour_angle = math.radians((280.46061837 + 360.98564736629 * days + lon_deg) % 360.0) - ascension
+    lat = math.radians(lat_deg)
     up = math.sin(lat) * math.sin(declination) + math.cos(lat) * math.cos(declination) * math.cos(hour_angle)
     east = -math.cos(declination) * math.sin(hour_angle)
     north = math.sin(declination) * math.cos(lat) - math.cos(declination) * math.sin(lat) * math.cos(hour_angle)
@@ -139,11 +137,16 @@ def _horizontal(lat: float, declination: float, hour_angle: float) -> tuple[floa
 
 
 def _refraction_deg(elevation_deg: float) -> float:
-    """Saemundsson's formula as in Meeus (1998), 16.4, for a body not below the horizon's dip."""
-    if elevation_deg < -1.0:
-        return 0.0
-    return 1.02 / 60.0 / math.tan(math.radians(elevation_deg + 10.3 / (elevation_deg + 5.11)))
+    """As NOAA's calculator approximates it, in four pieces; it has no jump, not even below the horizon."""
+    h = elevation_deg
+    tangent = math.tan(math.radians(h))
+    if h > 85.0:
+        seconds = 0.0
+    elif h > 5.0:
+        seconds = 58.1 / tangent - 0.07 / tangent**3 + 0.000086 / tangent**5
+    elif h > -0.575:
+        seconds = 1735.0 + h * (-518.2 + h * (103.4 + h * (-12.79 + h * 0.711)))
+    else:
+        seconds = -20.774 / tangent
+    return seconds / 3600.0
 
-
-def _is_leap(year: int) -> bool:
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)

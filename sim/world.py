@@ -17,7 +17,7 @@ from sim.actors import Body
 from sim.behaviours import Script, perform
 from sim.world_paths import Path
 from sim.world_scenario import Scenario
-from sim.world_settings import ActorSettings
+from sim.world_settings import ActorSettings, Fly
 from sim.world_state import Actor, ActorState, Kind, Landscape, Looks, Moment, Posture, Sky
 from wire.clock import NS_PER_S
 
@@ -211,6 +211,8 @@ class World:
             actor = Actor(entrance.first_id + i, a.kind, a.role, _looks(a, seed), party)
             body = Body(actor, a.name, place, heading_deg, seed)
             body.order, body.spacing_m = i, a.spacing_m
+            if isinstance(a.script[0], Fly):
+                body.above_m = a.script[0].height_m         # a bird comes flying
             if on is not None:
                 body.path, body.s_m = on
             body.party = members
