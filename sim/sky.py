@@ -2,8 +2,8 @@
 
 Sun: Meeus (1998), "Astronomical Algorithms", chapters 12, 13 and 25, as NOAA's solar calculator does, to some hundredths of
 a degree; refraction as that calculator approximates it. Moon: its mean orbit, chapter 47, first terms only: half a degree or
-so, and the illuminated share to a per cent. Gusts are a sum of sines with seeded phases: a function of time alone, so that no step
-size changes them.
+so, and the illuminated share to a per cent. Gusts are a sum of sines with seeded phases: a function of time alone, so that
+no step size changes them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A small sector with a border, a river, one trail and a road, and worlds on it; made once, because ground takes a second."""
+"""A small sector with a border, a river, one trail and a road, and worlds on it; made once: ground takes a second."""
 
 import json
 from pathlib import Path

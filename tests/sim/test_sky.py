@@ -37,7 +37,7 @@ def test_the_sun_stands_where_an_ephemeris_has_it(when, azimuth, elevation):
 
 
 def test_the_sun_sets_at_lao_bao_when_an_ephemeris_says():
-    # 17:18:29 local by PyEphem, for the upper limb; its centre is then 0.833 degrees below, of which refraction gives 0.4 back.
+    # 17:18:29 local by PyEphem, for the upper limb; its centre is then 0.833 degrees below; refraction gives 0.4 back.
     sets = datetime(2026, 11, 24, 10, 18, 29, tzinfo=UTC)
     minute = timedelta(seconds=60)
     assert sun_position(sets - minute, LAT, LON)[1] > -0.44 > sun_position(sets + minute, LAT, LON)[1]

@@ -20,7 +20,7 @@ FASTEST_MPS = {
 }
 WALK = '{ do = "follow_trail", trail = "trail", to_m = %s, gait = "%s" }'
 ACTS = st.one_of(
-    st.builds(lambda m, g: WALK % (float(m), g), st.integers(0, 700), st.sampled_from(["walk", "run", "crouch_walk", "hurry"])),
+    st.builds(lambda m, g: WALK % (float(m), g), st.integers(0, 700), st.sampled_from(["walk", "run", "crouch_walk"])),
     st.builds(lambda s: f'{{ do = "wait", seconds = {s}.0, posture = "crouch" }}', st.integers(0, 20)),
     st.builds(lambda m: f'{{ do = "turn_back", metres = {m}.0 }}', st.integers(1, 90)),
     st.builds(lambda m: f'{{ do = "scatter", metres = {m}.0, seconds = 5.0 }}', st.integers(5, 40)),
