@@ -48,6 +48,9 @@ class Questions:
         self._watchlist = Watchlist(settings, clock)
         self.matches: dict[int, Match] = {m.number: m for m in matches}
         self._asked = {(m.subject, m.contact) for m in self.matches.values()}
+        self._unpictured: dict[str, list[Match]] = {}       # by contact: open questions that have no picture yet
+        for match in self.matches.values():
+            self._await_picture(match)
         self.next_number = next_number
         self.changed: dict[int, Match] = {}
         self._version = -1
@@ -105,11 +108,13 @@ class Questions:
 
     def note_snapshot(self, contact: Contact) -> None:
         """A contact's picture has come; open questions about it that have none yet show it."""
-        ids = contact.ids
-        for match in self.matches.values():
-            if match.contact in ids and match.snapshot is None and match.state is MatchState.QUESTION:
-                match.snapshot = contact.snapshot
-                self.changed[match.number] = match
+        for match in [m for i in contact.ids for m in self._unpictured.pop(i, ())]:
+            match.snapshot = contact.snapshot
+            self.changed[match.number] = match
+
+    def _await_picture(self, match: Match) -> None:
+        if match.snapshot is None and match.state is MatchState.QUESTION:
+            self._unpictured.setdefault(match.contact, []).append(match)
 
     def shown(self, asked: set[str]) -> dict[int, Match]:
         """The questions that open alarms ask, whatever was answered, and those answered within the last hour."""
@@ -169,6 +174,7 @@ class Questions:
             self.matches[match.number] = match
             self.changed[match.number] = match
             self._asked.add((subject.id, contact.id))
+            self._await_picture(match)
             desk.match_question(match.id, subject.id, contact, match.lane, PRIORITY[subject.category], now_ns)
 
     def _around(self, contact: Contact, fusion: Fusion) -> Circumstances:
