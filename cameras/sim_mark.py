@@ -86,7 +86,7 @@ def folded(picture: Image) -> npt.NDArray[np.float32] | None:
 
 
 def likeness(tile: npt.NDArray[np.float32]) -> float:
-    """How many deviations the mark stands out of a folded tile, wherever in it the mark begins (a picture may be cropped)."""
+    """How many deviations the mark stands out of a folded tile, wherever in it the mark begins (pictures may be cropped)."""
     spectrum = np.fft.rfft2(tile - tile.mean())
     # Every frequency counts alike: or one strong stripe in the picture would look like anything.
     spectrum /= np.maximum(np.abs(spectrum), 1e-6)

@@ -224,11 +224,10 @@ def _check_source(path: Path, source: SourceSettings, key: NodeKey) -> None:
             f'"{kind.value}" shows {kind.shows}, and the key of "{key.node}" is live. Recordings and simulations are '
             "training: make this node a key of the training realm, or give it a real camera.",
         )
+    if not source.place:
+        raise refuse(path, ["source", "kind"], f'"{kind.value}" needs {kind.place_key} beside it: where its pictures are')
     for name in ("path", "url", "endpoint"):
-        given = getattr(source, name)
-        if name == kind.place_key and not given:
-            raise refuse(path, ["source", "kind"], f'"{kind.value}" needs {name} beside it: where its pictures are')
-        if name != kind.place_key and given:
+        if name != kind.place_key and getattr(source, name):
             raise refuse(path, ["source", name], f'"{kind.value}" has no {name}; it has {kind.place_key}. Leave this out.')
     if kind is SourceKind.RTSP and not source.url.startswith(("rtsp://", "rtsps://")):
         raise refuse(path, ["source", "url"], "give rtsp://HOST/PATH, with user and password where the camera wants them")

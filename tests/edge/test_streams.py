@@ -1,0 +1,303 @@
+"""Streams give the newest picture and nothing else, and what they cannot give they say in words."""
+
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import zmq
+
+from cameras.sim_mark import burn
+from edge.rendered import PROBATION_FRAMES, LabelledPictures, OnlyRealPictures
+from edge.sources import RestartingSource, SourceError
+from edge.streams import RtspSource, SimulatorSource, without_password
+from wire.clock import WallClock
+from wire.frame_feed import TOPIC, FrameError, RenderedFrame, decode_frame, encode_frame
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+CAMERA = Path(__file__).parents[1] / "rtsp_camera.py"
+BINDINGS = 'import gi; gi.require_version("GstRtspServer", "1.0"); from gi.repository import GstRtspServer'
+
+
+def textured(k, size=(640, 480)):
+    """A picture with something in it, another for each k."""
+    rng = np.random.default_rng(k)
+    coarse = rng.integers(40, 200, (size[1] // 16, size[0] // 16, 3), dtype=np.uint8)
+    return cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
+
+
+def frame(k, sensor="gate-1", picture=None, **changes):
+    picture = textured(k, (64, 48)) if picture is None else picture
+    fields = {
+        "sensor": sensor, "sequence": k, "captured_ns": 1_000_000_000 * k, "width_px": picture.shape[1],
+        "height_px": picture.shape[0], "simulated": True, "jpeg": cv2.imencode(".jpg", picture)[1].tobytes(),
+    }
+    return RenderedFrame(**fields | changes)
+
+
+class Publisher:
+    def __init__(self):
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.PUB)
+        self.endpoint = f"tcp://127.0.0.1:{self.socket.bind_to_random_port('tcp://127.0.0.1')}"
+        self.send = self.socket.send
+
+
+@pytest.fixture
+def publisher():
+    publisher = Publisher()
+    try:
+        yield publisher
+    finally:
+        publisher.context.destroy(linger=0)
+
+
+@pytest.fixture
+def watched(publisher):
+    """The publisher with a source that is connected: the first picture has come through."""
+    source = SimulatorSource(publisher.endpoint, "gate-1")
+    end = time.monotonic() + 10
+    while source.grab(0.05) is None:
+        publisher.send(encode_frame(frame(0)))
+        assert time.monotonic() < end
+    while source.grab(0.2) is not None:
+        pass
+    yield publisher, source
+    source.close()
+
+
+# ------------------------------------------------------------------------------------------------------- the simulator
+
+
+def test_the_newest_picture_comes_with_its_own_time_and_the_others_are_counted(watched):
+    publisher, source = watched
+    for k in range(1, 6):
+        publisher.send(encode_frame(frame(k)))
+    time.sleep(0.3)
+    got = source.grab(1.0)
+    assert got.captured_ns == 5_000_000_000
+    assert np.abs(got.image.astype(int) - textured(5, (64, 48))).mean() < 8
+    assert source.dropped == 4
+    assert source.grab(0.05) is None
+
+
+def test_a_simulators_source_is_simulated_and_nothing_can_change_that(publisher):
+    source = SimulatorSource(publisher.endpoint, "gate-1")
+    assert source.simulated
+    assert RestartingSource(source, lambda: source, WallClock()).simulated
+    source.close()
+
+
+@pytest.mark.parametrize("spoilt", [
+    b"", b"x" * 100, TOPIC, TOPIC + b"\xc1", encode_frame(frame(1))[:-40],
+    encode_frame(frame(1, width_px=65)), encode_frame(frame(1, jpeg=b"")), encode_frame(frame(1, width_px=0)),
+    encode_frame(frame(1, jpeg=b"\xff\xd8 not a picture")),
+    TOPIC + encode_frame(frame(1))[len(TOPIC):].replace(b"\xc3", b"\xc2", 1),     # simulated: false
+])
+def test_what_is_no_picture_is_refused_and_the_next_one_comes(watched, spoilt):
+    publisher, source = watched
+    publisher.send(spoilt)
+    time.sleep(0.2)
+    assert source.grab(0.5) is None
+    publisher.send(encode_frame(frame(7)))
+    assert source.grab(5.0).captured_ns == 7_000_000_000
+    assert source.refused == 1
+
+
+def test_a_frame_that_says_it_is_real_does_not_decode():
+    data = encode_frame(frame(1))
+    assert decode_frame(data).simulated is True
+    with pytest.raises(FrameError):
+        decode_frame(TOPIC + data[len(TOPIC):].replace(b"\xc3", b"\xc2", 1))
+
+
+def test_another_cameras_pictures_are_an_error(watched):
+    publisher, source = watched
+    publisher.send(encode_frame(frame(1, sensor="gate-2")))
+    with pytest.raises(SourceError, match='shows the camera "gate-2", and this node is of "gate-1"'):
+        source.grab(5.0)
+
+
+def test_a_slower_rate_passes_pictures_over(publisher):
+    source = SimulatorSource(publisher.endpoint, "gate-1", max_fps=0.5)
+    end, got = time.monotonic() + 10, None
+    while got is None:
+        publisher.send(encode_frame(frame(1)))
+        got = source.grab(0.05)
+        assert time.monotonic() < end
+    while source.grab(0.2) is not None:
+        pass
+    publisher.send(encode_frame(frame(2)))
+    assert source.grab(1.0) is None
+    publisher.send(encode_frame(frame(3)))
+    assert source.grab(1.0).captured_ns == 3_000_000_000
+    source.close()
+
+
+# ---------------------------------------------------------------------------------------------------------------- RTSP
+
+
+@pytest.fixture(scope="module")
+def system_python():
+    if subprocess.run([SYSTEM_PYTHON, "-c", BINDINGS], capture_output=True).returncode != 0:
+        pytest.skip("the system's Python has no GStreamer RTSP server; ./trailwatch test installs it")
+
+
+@pytest.fixture
+def rtsp(system_python, tmp_path):
+    """Starts cameras: rtsp(pictures) gives the URL; stop() ends the last one; begin() starts it again, at the same port."""
+
+    class Cameras:
+        def __init__(self):
+            self.running = []
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", 0))
+                self.port = s.getsockname()[1]
+            self.folder = tmp_path / "pictures"
+            self.folder.mkdir()
+            self.url = f"rtsp://127.0.0.1:{self.port}/gate"
+
+        def __call__(self, pictures, fps=10):
+            for k, picture in enumerate(pictures):
+                cv2.imwrite(str(self.folder / f"{k:05d}.jpg"), picture)
+            self.fps = fps
+            self.begin()
+            return self.url
+
+        def begin(self):
+            process = subprocess.Popen(
+                [SYSTEM_PYTHON, str(CAMERA), str(self.port), str(self.folder), str(self.fps)],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            )
+            self.running.append(process)
+            assert process.stdout.readline() == "ready\n"
+
+        def stop(self):
+            process = self.running.pop()
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+    cameras = Cameras()
+    yield cameras
+    while cameras.running:
+        cameras.stop()
+
+
+def frames_from(source, count, seconds=40.0):
+    got, end = [], time.monotonic() + seconds
+    while len(got) < count:
+        frame_ = source.grab(0.5)
+        if frame_ is not None:
+            got.append(frame_)
+        assert time.monotonic() < end, f"{len(got)} frames came in {seconds} s"
+    return got
+
+
+def test_a_real_stream_gives_its_pictures_newest_first(rtsp):
+    shown = [textured(k) for k in range(4)]
+    source = RtspSource(rtsp(shown), WallClock(), delay_s=0.25)
+    before_ns = time.time_ns()
+    got = frames_from(source, 3)
+    assert got[0].captured_ns >= before_ns - 250_000_000
+    assert got[1].captured_ns > got[0].captured_ns
+    near = [min(np.abs(f.image.astype(int) - s).mean() for s in shown) for f in got]
+    assert max(near) < 12
+    time.sleep(2.0)
+    assert source.dropped >= 5             # nobody asked for them, and nobody queued them
+    late_ns = time.time_ns()
+    assert frames_from(source, 1)[0].captured_ns > late_ns - 1_500_000_000
+    assert source.simulated is False
+    source.close()
+
+
+def test_a_camera_that_is_off_is_an_error_in_words_without_its_password():
+    source = RtspSource("rtsp://admin:secret@127.0.0.1:9/gate", WallClock())
+    with pytest.raises(SourceError, match=r"rtsp://admin:\*\*\*@127\.0\.0\.1:9/gate: no stream can be opened"):
+        frames_from(source, 1)
+    source.close()
+    assert without_password("rtsp://127.0.0.1/a") == "rtsp://127.0.0.1/a"
+
+
+def test_a_camera_that_goes_off_and_on_is_found_again(rtsp):
+    url = rtsp([textured(k) for k in range(4)])
+    source = RestartingSource(RtspSource(url, WallClock()), lambda: RtspSource(url, WallClock()), WallClock())
+    frames_from(source, 2)
+    rtsp.stop()
+    end = time.monotonic() + 30
+    while not source.complaint:
+        source.grab(0.2)
+        assert time.monotonic() < end
+    assert "the stream has ended" in source.complaint
+    rtsp.begin()
+    frames_from(source, 2, 60.0)
+    assert source.restarts >= 1
+    source.close()
+
+
+# ------------------------------------------------------------------------------------------------------ whose pixels?
+
+
+def test_a_live_node_is_given_no_rendered_picture_over_real_rtsp(rtsp):
+    url = rtsp([burn(textured(k), "2026-11-24 22:00:00 UTC") for k in range(4)])
+    source, given = OnlyRealPictures(RtspSource(url, WallClock()), url), []
+    end = time.monotonic() + 40
+    with pytest.raises(SourceError, match="carry the mark SIM"):
+        while time.monotonic() < end:
+            frame_ = source.grab(0.5)
+            given += [frame_] if frame_ is not None else []
+    assert given == []
+    source.close()
+
+
+def test_a_live_node_is_given_a_real_cameras_pictures(rtsp):
+    source = OnlyRealPictures(RtspSource(rtsp([textured(k) for k in range(4)], fps=25), WallClock()), "gate")
+    assert len(frames_from(source, 3)) == 3
+    source.close()
+
+
+def test_a_stream_that_becomes_rendered_is_cut_at_that_picture():
+    class Switched:
+        simulated, dropped, ended, k = False, 0, False, 0
+
+        def grab(self, timeout_s):
+            from edge.sources import Frame
+
+            self.k += 1
+            picture = textured(self.k)
+            return Frame(burn(picture, "") if self.k > PROBATION_FRAMES + 4 else picture, self.k)
+
+        def close(self): ...
+
+    source = OnlyRealPictures(Switched(), "gate")
+    seen = [source.grab(0.1) for _ in range(PROBATION_FRAMES + 4)]
+    assert [f.captured_ns for f in seen if f] == [PROBATION_FRAMES + k for k in range(1, 5)]
+    for _ in range(3):
+        with pytest.raises(SourceError, match="SIM"):
+            source.grab(0.1)
+
+
+def test_a_training_node_learns_from_the_pixels_that_its_stream_is_rendered(rtsp):
+    url = rtsp([burn(textured(k), "x") for k in range(4)])
+    source = RestartingSource(LabelledPictures(RtspSource(url, WallClock())), lambda: None, WallClock())
+    assert not source.simulated
+    frames_from(source, 2)
+    assert source.simulated
+    source.close()
+
+
+def test_two_streams_can_be_read_at_once(rtsp):
+    url = rtsp([textured(k) for k in range(4)])
+    sources = [RtspSource(url, WallClock()) for _ in range(2)]
+    threads = [threading.Thread(target=frames_from, args=(s, 2)) for s in sources]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+    assert not any(t.is_alive() for t in threads)
+    for s in sources:
+        s.close()
