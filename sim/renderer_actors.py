@@ -25,6 +25,7 @@ from sim.world_state import ActorState, Kind, TruthBox
 SAMPLES = 2                     # of an actor to one pixel, in each direction
 NEAREST_M = 0.6                 # whoever is nearer to the lens than this is not drawn: he would be all there is
 LEAST_PX = 1.0
+LARGEST_M = 12.0              # half a bus, and its shadow
 FEET = 24                       # as many as the shader holds
 SHADOW_SIDE_PX = 512
 LONGEST_SHADOW = 6.0            # times the height: a low sun's shadow is cut there
@@ -84,7 +85,7 @@ class Cast:
                 continue
             at = np.array([state.east_m, state.north_m, state.height_msl_m])
             away = float(np.linalg.norm(at - pose.position))
-            if away < NEAREST_M:
+            if away < NEAREST_M or not _may_be_seen(at - pose.position, pose, lens):
                 continue
             mesh = self._mesh_of(state, lens.fy / away)
             placed = Placed.one(
@@ -223,6 +224,20 @@ class Cast:
         set_uniform(program, "backdrop_samples", 0)
         self._raster.store.draw(program, d.placed.mesh, d.placed.packed(pose.position))
         return sheet.read_id_depth(area)[..., 0] > 0
+
+
+def _may_be_seen(away: Array, pose: Pose, lens: Lens) -> bool:
+    """Whether anything of the largest actor at a place could be in the picture: a cheap no before his mesh is made."""
+    x, y, z = away @ pose.rotation()
+    if z < -LARGEST_M:
+        return False
+    beyond = (
+        (x * lens.fx + z * (lens.cx + 0.5)) / np.hypot(lens.fx, lens.cx),
+        (-x * lens.fx + z * (lens.width_px - lens.cx)) / np.hypot(lens.fx, lens.width_px - lens.cx),
+        (y * lens.fy + z * (lens.cy + 0.5)) / np.hypot(lens.fy, lens.cy),
+        (-y * lens.fy + z * (lens.height_px - lens.cy)) / np.hypot(lens.fy, lens.height_px - lens.cy),
+    )
+    return bool(min(beyond) > -LARGEST_M)
 
 
 def _corners(mesh: Mesh) -> Array:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from sim.animals import animal_mesh
 from sim.mesh import Mesh
 from sim.people import person_mesh
+from sim.vehicles import vehicle_mesh
 from sim.world_state import ActorState, Kind, Looks, Posture
 
 PHASES = 24                     # a stride has this many pictures
@@ -24,7 +25,7 @@ def actor_mesh(state: ActorState, px_per_m: float) -> Mesh:
         return _person(looks, state.posture, phase, "near" if px_per_m > FAR_PX_PER_M else "far")
     if state.actor.kind in ANIMALS:
         return animal_mesh(state.actor.kind, looks, state.phase)
-    raise NotImplementedError(state.actor.kind)
+    return vehicle_mesh(state.actor.kind, looks)
 
 
 @lru_cache(maxsize=512)
