@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt
 from geofences.geodesy import Array
 from geofences.sector import Sector
 from geofences.terrain import GridTerrain
-from sim.landscape_lines import RIVER_WIDTH_M, Lines, make_lines, near, resample
+from sim.landscape_lines import MAIN_ROAD, RIVER_WIDTH_M, Lines, make_lines, near, resample
 from sim.landscape_noise import resampled, smooth_noise
 from sim.landscape_plants import make_plants
 from sim.world_state import COVER_CODES, Cover, Landscape
@@ -37,7 +37,7 @@ HILLS_WITHIN_M = 900.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clearing:
-    """A round place in which nothing taller than 0.6 m grows: where a mast was put up, somebody cut its view free."""
+    """A round place in which nothing taller than a metre grows: where a mast was put up, somebody cut its view free."""
 
     east_m: float
     north_m: float
@@ -46,7 +46,7 @@ class Clearing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LandscapePlan:
-    """What a scenario wants to be there. roads: further ones, polylines (n, 2), by name. fields: outlines of tilled land."""
+    """What a scenario wants to be there. roads: dirt tracks, polylines (n, 2), by name. fields: outlines of tilled land."""
 
     clearings: tuple[Clearing, ...] = ()
     roads: dict[str, Array] = field(default_factory=dict)
@@ -114,11 +114,14 @@ class _Ground:
         return resampled(coarse, COARSE_M, self.shape(step_m), step_m)
 
     def refine(self, distance: Array, line: Array | list[Array], step_m: float, within_m: float) -> None:
-        """Replace a distance, read from coarse posts, by the exact one where it is below within_m."""
+        """Replace a distance, read from coarse posts, by the exact one from `line` where it is below within_m.
+
+        The coarse one may be from more than this line: what it takes for near and is not becomes within_m at the least.
+        """
         close = np.nonzero(distance < within_m + COARSE_M)
         points = np.column_stack([close[1], close[0]]) * step_m + np.array(self.south_west_m)
         exact = near(points, line, 1.0, within_m + COARSE_M)[0]
-        distance[close] = np.where(np.isfinite(exact), exact, distance[close])
+        distance[close] = np.where(np.isfinite(exact), exact, np.maximum(distance[close], within_m))
 
 
 def _heights(ground: _Ground, lines: Lines, rng: np.random.Generator) -> Array:
@@ -168,10 +171,13 @@ def _cover(
     from_river = ground.fine(ground.river_m, step)
     ground.refine(from_river, lines.river, step, 40.0)
     from_trail = ground.fine(ground.ways_m, step)
-    from_road = from_trail.copy()
+    from_track, from_road = from_trail.copy(), from_trail.copy()
     ground.refine(from_trail, list(lines.trails.values()), step, 12.0)
-    ground.refine(from_road, list(lines.roads.values()), step, 12.0)
+    ground.refine(from_road, [lines.roads[MAIN_ROAD]], step, 12.0)
     cover[from_trail < 1.3] = _code(Cover.DIRT)
+    if len(lines.roads) > 1:
+        ground.refine(from_track, [line for name, line in lines.roads.items() if name != MAIN_ROAD], step, 12.0)
+        cover[from_track < 2.2] = _code(Cover.DIRT)
     cover[from_river < RIVER_WIDTH_M / 2 + 3.5] = _code(Cover.SAND)
     cover[from_road < 3.2] = _code(Cover.ROAD)
     cover[from_river < RIVER_WIDTH_M / 2] = _code(Cover.WATER)

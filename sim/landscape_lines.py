@@ -14,6 +14,7 @@ from geofences.sector import Sector
 
 RIVER_WIDTH_M = 26.0
 RIVER_BESIDE_BORDER_M = 10.0        # the line that is drawn on maps is not the middle of the water; ours lies beyond it
+MAIN_ROAD = "main"                  # the one that is paved
 TRAIL_STEP_M = 2.0                  # between the points of a trail
 BEYOND_M = 260.0                    # how far a trail goes on at the other bank
 SMOOTH_M = 8.0                      # people cut corners over about this length
@@ -34,7 +35,7 @@ def make_lines(sector: Sector, extra_roads: dict[str, Array], rng: np.random.Gen
     river on the other side, NAME-inland goes on from its inner end to the road."""
     river = _river(sector)
     road = _main_road(sector, rng)
-    roads = {"main": road} | {name: _drawn(line, SMOOTH_M, 0.0, rng) for name, line in extra_roads.items()}
+    roads = {MAIN_ROAD: road} | {name: _drawn(line, SMOOTH_M, 0.0, rng) for name, line in extra_roads.items()}
     trails: dict[str, Array] = {}
     for ground in sector.corridors.grounds:
         name = ground.corridor.id

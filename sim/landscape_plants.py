@@ -23,7 +23,7 @@ OPEN_M = 38.0               # from a corridor's middle: few trees up to here
 TREES_FROM_M = 6.0          # and none nearer than this
 THICK_M = 130.0             # undergrowth is drawn up to here, trees alone beyond
 FAR_M = 450.0               # and nothing beyond: from there the forest is a texture
-LOW_M = 0.6                 # what may grow in a clearing
+LOW_M = 1.0                 # what may grow in a clearing
 
 _CODES = {s: i for i, s in enumerate(Species)}
 

@@ -98,12 +98,13 @@ def test_nothing_tall_grows_in_a_clearing(small_sector, small_landscape):
     assert tall(make_landscape(small_sector, small_landscape.seed, plan)).sum() == 0
 
 
-def test_a_field_and_a_road_of_the_plan_are_there(small_sector, small_landscape):
+def test_a_field_and_a_track_of_the_plan_are_there(small_sector, small_landscape):
     field = shapely.box(150.0, 120.0, 210.0, 180.0)
-    road = np.array([[100.0, -200.0], [300.0, -190.0]])
+    road = np.array([[100.0, 240.0], [300.0, 250.0]])
     made = make_landscape(small_sector, 3, LandscapePlan(roads={"side": road}, fields={"field": field}))
     assert set(cover_at(made, [[180.0, 150.0], [160.0, 130.0]])) == {Cover.FIELD}
-    assert set(cover_at(made, made.roads["side"][3:-3])) == {Cover.ROAD}
+    assert set(cover_at(made, made.roads["side"][3:-3])) == {Cover.DIRT}
+    assert set(cover_at(made, made.roads["main"][6:-6])) == {Cover.ROAD}
 
 
 def test_the_nodes_map_is_coarser_than_the_ground_and_knows_its_error(small_sector, small_landscape):
