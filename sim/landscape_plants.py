@@ -19,6 +19,7 @@ from sim.landscape_lines import Lines, near, resample
 from sim.world_state import COVER_CODES, Cover, Plants, Species
 
 CLEAR_M = 1.5               # from a trail's middle: nothing stands here
+ROAD_CLEAR_M = 3.6          # from a road's
 OPEN_M = 38.0               # from a corridor's middle: few trees up to here
 TREES_FROM_M = 6.0          # and none nearer than this
 THICK_M = 130.0             # undergrowth is drawn up to here, trees alone beyond
@@ -74,7 +75,6 @@ def make_plants(
 ) -> Plants:
     """Plants within FAR_M of the corridors. clearings: east, north, radius in metres."""
     corridors = [np.array(g.centre_line.coords) for g in sector.corridors.grounds]
-    ways = [*lines.trails.values(), *lines.roads.values()]
     sown = [
         # spacing of cells, mixture, share of cells that hold one, by distance from a corridor's middle
         _sow(corridors, 5.5, TREES, lambda d: np.where(d > OPEN_M, np.where(d > THICK_M, 0.38, 0.75), 0.022), FAR_M, rng),
@@ -87,7 +87,7 @@ def make_plants(
     low, high, crown_low, crown_high, least = (np.array([v[i] for v in _sizes()])[species] for i in range(5))
     height = low + (high - low) * rng.beta(1.6, 2.2, len(points))
     crown = np.maximum(least, height * rng.uniform(crown_low, crown_high))
-    keep = _may_stand(points, species, height, crown, ways, clearings)
+    keep = _may_stand(points, species, height, crown, lines, clearings)
     for keep_out in sector.keep_outs:        # a market, a town: trodden ground
         keep &= ~shapely.contains_xy(keep_out.outline, points[:, 0], points[:, 1])
     keep &= _on_land(points, species, cover, south_west_m, cover_step_m)
@@ -143,12 +143,14 @@ def _beside(lines: Lines, rng: np.random.Generator) -> tuple[Array, npt.NDArray[
 
 
 def _may_stand(
-    points: Array, species: npt.NDArray[np.intp], height: Array, crown: Array, ways: list[Array],
+    points: Array, species: npt.NDArray[np.intp], height: Array, crown: Array, lines: Lines,
     clearings: list[tuple[float, float, float]],
 ) -> npt.NDArray[np.bool_]:
-    from_way = near(points, ways, 0.5, 12.0)[0]
+    from_trail = near(points, list(lines.trails.values()), 0.5, 12.0)[0]
+    from_road = near(points, list(lines.roads.values()), 0.5, 12.0)[0]
     is_tree = np.isin(species, [_CODES[s] for s, _ in TREES])
-    keep = from_way > CLEAR_M + np.where(is_tree, np.maximum(TREES_FROM_M - CLEAR_M, crown * 0.8), crown)
+    aside = np.where(is_tree, np.maximum(TREES_FROM_M - CLEAR_M, crown * 0.8), crown)
+    keep = (from_trail > CLEAR_M + aside) & (from_road > ROAD_CLEAR_M + aside)
     for east, north, radius in clearings:
         keep &= (np.hypot(points[:, 0] - east, points[:, 1] - north) > radius + crown) | (height <= LOW_M)
     return keep
