@@ -104,6 +104,7 @@ class WorldServer:
         self._context.destroy(linger=0)
         if self._truth is not None:
             self._truth.close()
+            self._truth = None
 
     def _hear_of_drones(self) -> None:
         while True:
