@@ -16,6 +16,7 @@ from sim.frames_grounds import Backgrounds, cutout
 from sim.mesh import Mesh
 from sim.raster import Placed
 from sim.renderer_meshes import actor_mesh
+from sim.vehicles import vehicle_mesh
 from sim.world_state import Actor, ActorState, Kind, Looks, Posture, Role
 
 HEAT = {Kind.PERSON: 0.86, Kind.DOG: 0.80, Kind.BUFFALO: 0.82, Kind.BIRD: 0.6, Kind.MOTORCYCLE: 0.62, Kind.CAR: 0.52,
@@ -67,14 +68,6 @@ class Standing:
     placed: Placed
 
 
-def DRAWABLE(kind):  # TEMPORARY
-    try:
-        _body(np.random.default_rng(0), kind)
-        return True
-    except NotImplementedError:
-        return False
-
-
 def make_stock(seed: int, found: Backgrounds) -> Stock:
     """All meshes for one block of frames."""
     chance = np.random.default_rng([seed, 101])
@@ -82,8 +75,8 @@ def make_stock(seed: int, found: Backgrounds) -> Stock:
     drawn = chance.choice(len(postures), size=PEOPLE, p=shares / shares.sum())
     people = tuple(_body(chance, Kind.PERSON, postures[int(k)]) for k in drawn)
     riders = tuple(_body(chance, Kind.PERSON, Posture.RIDE) for _ in range(10))
-    machines = {kind: tuple(_body(chance, kind) for _ in range(MACHINES)) for kind in LONG_M if DRAWABLE(kind)}
-    beasts = tuple(_body(chance, kind) for kind in ANIMALS if DRAWABLE(kind) for _ in range(BEASTS))
+    machines = {kind: tuple(_body(chance, kind) for _ in range(MACHINES)) for kind in LONG_M}
+    beasts = tuple(_body(chance, kind) for kind in ANIMALS for _ in range(BEASTS))
     cards = ()
     if found.cutouts:
         chosen = chance.integers(len(found.cutouts), size=CARDS)
@@ -95,22 +88,29 @@ def _body(chance: np.random.Generator, kind: Kind, posture: Posture = Posture.ST
     looks = Looks(
         seed=int(chance.integers(2**31)), sex="male" if chance.random() < 0.6 else "female",
         age=str(chance.choice(["child", "young", "old"], p=[0.15, 0.65, 0.2])), pack=bool(chance.random() < 0.35),
-        uniform=bool(chance.random() < 0.12), hat=bool(chance.random() < 0.3),
+        uniform=bool(chance.random() < 0.12), hat=bool(chance.random() < 0.3), plate=_plate(chance),
     )
+    if kind in LONG_M:
+        mesh = vehicle_mesh(kind, looks)
+        return Body(kind, mesh, mesh)
     actor = Actor(1, kind, Role.TRAFFIC, looks)
     state = ActorState(actor, 0, 0, 0, 0, (0.0, 0.0), posture, float(chance.random()), carries_pack=looks.pack)
     return Body(kind, actor_mesh(state, 100.0), actor_mesh(state, 5.0), posture)
 
 
+def _plate(chance: np.random.Generator) -> str:
+    digits = "".join(str(d) for d in chance.integers(0, 10, 5))
+    return f"{int(chance.integers(11, 100))}{chr(int(chance.integers(65, 91)))}-{digits[:3]}.{digits[3:]}"
+
+
 def draw_objects(chance: np.random.Generator, stock: Stock, view: View) -> list[Standing]:
     """People, machines and riders of one frame, on level ground."""
-    kinds = [k for k in OBJECTS if k is Kind.PERSON or k in stock.machines]
-    shares = np.array([OBJECTS[k] for k in kinds])
+    kinds, shares = list(OBJECTS), np.array(list(OBJECTS.values()))
     main = kinds[int(chance.choice(len(kinds), p=shares / shares.sum()))]
     px_per_m = view.lens.fx / view.distance_m
     room = view.lens.width_px / px_per_m          # metres across the frame
-    most = 8 if main is Kind.PERSON else 3
-    count = min(1 + int(chance.geometric(0.42)) - 1 + (chance.random() < 0.35), most) or 1
+    most = 10 if main is Kind.PERSON else 4
+    count = min(int(chance.geometric(0.3)), most)
     count = max(1, min(count, int(room * room / (6.0 * LONG_M.get(main, 0.8))) + 1))
     places = _places(chance, view, count, party=main is Kind.PERSON and chance.random() < 0.55)
     heading = float(chance.uniform(0, 360))
@@ -126,8 +126,6 @@ def draw_objects(chance: np.random.Generator, stock: Stock, view: View) -> list[
 
 def draw_animals(chance: np.random.Generator, stock: Stock, view: View) -> list[Standing]:
     """One kind of animal, alone or a few."""
-    if not stock.beasts:
-        return []
     body = stock.beasts[int(chance.integers(len(stock.beasts)))]
     px_per_m = view.lens.fx / view.distance_m
     rise = float(chance.uniform(0.0, 0.35)) * view.pose.height_msl_m if body.kind is Kind.BIRD else 0.0

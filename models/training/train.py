@@ -59,7 +59,7 @@ def run(a: argparse.Namespace) -> int:
     os.environ.setdefault("YOLO_OFFLINE", "true")
     import torch
 
-    from models.training.trainer import ShardTrainer
+    from models.training.trainer import Partners, ShardTrainer
 
     data = data_file(a.frames)
     last = a.run / "weights" / "last.pt"
@@ -68,10 +68,21 @@ def run(a: argparse.Namespace) -> int:
     overrides = settings(a, data)
     if a.resume:
         overrides = {"model": str(last), "resume": str(last), "data": str(data), "time": a.hours, "device": a.device}
-    trainer = ShardTrainer(overrides, a.frames / "train", a.shards_an_epoch, a.run / "kept")
+    if a.partner > 0:
+        # Its own folder: the checkpoints of the first are those that count.
+        own = f"{a.run.name}-partner-{a.partner}"
+        overrides |= {"name": own, "save_dir": str(a.run.resolve().with_name(own)), "save": False, "time": 10 * a.hours}
+    partners = Partners(a.partner, a.partners, a.run.parent / f"{a.run.name}.meeting")
+    trainer = ShardTrainer(overrides, a.frames / "train", a.shards_an_epoch, a.run / "kept", partners)
     # Here, because ultralytics sets its own number while it looks for a device.
     torch.set_num_threads(a.threads)
-    trainer.train()
+    try:
+        trainer.train()
+    except RuntimeError as error:
+        if a.partner == 0:
+            raise
+        # The first partner decides when it is over; for the others that is a meeting to which he does not come.
+        sys.stderr.write(f"partner {a.partner} ends with the first: {str(error).splitlines()[0]}\n")
     return 0
 
 
@@ -91,6 +102,8 @@ def main() -> int:
     p.add_argument("--mosaic", type=float, default=0.4)
     p.add_argument("--close-mosaic", type=int, default=4)
     p.add_argument("--threads", type=int, default=max(1, os.cpu_count() or 1))
+    p.add_argument("--partners", type=int, default=1, help="processes that train together; start each of them")
+    p.add_argument("--partner", type=int, default=0, metavar="NUMBER", help="which of them this is, from 0")
     p.add_argument("--device", default=None, help="cpu, or the number of a GPU; chosen when not given")
     try:
         return run(p.parse_args())

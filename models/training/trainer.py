@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as together
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import unwrap_model
 
 from wire.settings import SettingsError
 
+PARTNER_WAIT = timedelta(minutes=30)    # a machine that is busy otherwise makes a partner wait
 COMPLETE = "data.yaml"          # a shard is whole once it has this; the frame writer writes it last
 
 
@@ -43,14 +46,45 @@ def _float(value: Any) -> Any:
     return value
 
 
+class Partners:
+    """Processes of one thread each that learn from different frames and share what they learn, step by step.
+
+    On a processor that other work keeps busy, threads that wait for each other in every layer stand still for most of the
+    time; processes that meet once a step do not. number: of this one; 0 is the one that keeps the checkpoints.
+    """
+
+    def __init__(self, number: int, count: int, meeting: Path) -> None:
+        self.number, self.count = number, count
+        if count > 1:
+            together.init_process_group(
+                "gloo", init_method=f"file://{meeting.resolve()}", rank=number, world_size=count, timeout=PARTNER_WAIT,
+            )
+
+    def average(self, model: torch.nn.Module) -> None:
+        """Every gradient becomes the mean of all partners' gradients."""
+        if self.count == 1:
+            return
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in gradients])
+        together.all_reduce(flat)
+        flat /= self.count
+        at = 0
+        for gradient in gradients:
+            gradient.copy_(flat[at:at + gradient.numel()].view_as(gradient))
+            at += gradient.numel()
+
+
 class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has no types
     """Each epoch sees the shards that were seen least, those made meanwhile among them.
 
-    shards: a folder of YOLO folders. shards_an_epoch: how many of them an epoch sees. kept: where a copy of every epoch's
-    checkpoint goes.
+    shards: a folder of YOLO folders. shards_an_epoch: how many of them an epoch sees, all partners together. kept: where a
+    copy of every epoch's checkpoint goes.
     """
 
-    def __init__(self, overrides: dict[str, Any], shards: Path, shards_an_epoch: int, kept: Path) -> None:
+    def __init__(
+        self, overrides: dict[str, Any], shards: Path, shards_an_epoch: int, kept: Path, partners: Partners,
+    ) -> None:
+        self._partners = partners
         self._shards = shards
         self._shards_an_epoch = shards_an_epoch
         self._kept = kept
@@ -74,6 +108,11 @@ class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has n
             done["img"] = done["img"].contiguous(memory_format=torch.channels_last)
         return done
 
+    def optimizer_step(self) -> None:
+        """One step, the same for all partners."""
+        self._partners.average(self.model)
+        super().optimizer_step()
+
     def _take_fresh_shards(self) -> None:
         there = find_shards(self._shards)
         if not there:
@@ -82,6 +121,8 @@ class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has n
         there.reverse()
         chosen = sorted(there, key=lambda p: self._seen[p.name])[: self._shards_an_epoch]
         self._seen.update(p.name for p in chosen)
+        if self._partners.count > 1:
+            chosen = self._agree(chosen)
         LOGGER.info(f"epoch {self.epoch + 1}: {', '.join(p.name for p in chosen)} of {len(there)} shards")
         paths = [str(p / "images") for p in chosen]
         if hasattr(self.train_loader, "close"):
@@ -89,6 +130,18 @@ class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has n
         self.train_loader = self.get_dataloader(paths, batch_size=self.batch_size, rank=-1, mode="train")
         if self.args.close_mosaic and self.epoch >= self.epochs - self.args.close_mosaic:
             self._close_dataloader_mosaic()
+
+    def _agree(self, chosen: list[Path]) -> list[Path]:
+        """Begin the epoch as the first partner does: his weights, his schedule, and every so-many-th of his shards."""
+        his: list[Any] = [[p.name for p in chosen], self.epochs]
+        together.broadcast_object_list(his, 0)
+        for value in unwrap_model(self.model).state_dict().values():
+            together.broadcast(value, 0)
+        if self._partners.number > 0:
+            self.epochs = self.args.epochs = his[1]
+            self._setup_scheduler()
+            self.scheduler.last_epoch = self.epoch - 1
+        return [self._shards / name for name in his[0][self._partners.number::self._partners.count]]
 
     def _keep_checkpoint(self) -> None:
         self._kept.mkdir(parents=True, exist_ok=True)
