@@ -26,14 +26,17 @@ STONE_PX = 128
 STUMP_SIDES, BOULDER_SIDES, POST_SIDES = 9, 10, 7
 
 
-@cache
 def plant_mesh(species: Species, variant: int) -> Mesh:
     """One plant, 1 m high, rooted at the origin; its roots may reach a little below the ground.
 
     variant: any number; there are VARIANTS of a species. Stretch it to the height and crown that is wanted. The same
     arguments give the same object, so that a renderer uploads it once.
     """
-    variant %= VARIANTS
+    return _made(species, variant % VARIANTS)
+
+
+@cache
+def _made(species: Species, variant: int) -> Mesh:
     match species:
         case Species.STUMP:
             return _stump(variant)
