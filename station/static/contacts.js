@@ -32,9 +32,12 @@ function iconOf(contact, alarm) {
   return group === "person" ? "" : `plain-${group}`;
 }
 
+/** An age on the map changes every five seconds: each change of a label has the whole map drawn again. */
+function coarse(ageS) { return Math.floor(ageS / 5) * 5; }
+
 function contactLabel(contact, alarm, age) {
   const lines = [`${t(`class.${contact.object_class}`)} ${short(contact.id)}`];
-  if (age >= DIM_S) lines.push(t("contact.not_seen_for", { age: ageText(age) }));
+  if (age >= DIM_S) lines.push(t("contact.not_seen_for", { age: ageText(coarse(age)) }));
   else if (contact.plate) lines.push(contact.plate);
   if (contact.simulated) lines[0] += "  SIM";
   return lines.join("\n");

@@ -26,7 +26,7 @@ export function openMap(container) {
   const g = state.geography;
   map = new GroundMap({
     container, style: emptyStyle(), bounds: workingBounds(), fitBoundsOptions: { padding: padding() }, attributionControl: false,
-    maxPitch: 0, dragRotate: false, pitchWithRotate: false, touchPitch: false, fadeDuration: 150, minZoom: 9, maxZoom: 20,
+    maxPitch: 0, dragRotate: false, pitchWithRotate: false, touchPitch: false, fadeDuration: 0, minZoom: 9, maxZoom: 20,
     maxBounds: grown(g.box, 0.6), keyboard: true, validateStyle: false, localIdeographFontFamily: false,
   });
   map.touchZoomRotate.disableRotation();

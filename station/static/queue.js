@@ -110,6 +110,7 @@ function actions(alarm, chosen) {
 
 function ages() {
   const at = now();
+  root.classList.toggle("beat");
   for (const element of root.querySelectorAll("[data-since]")) {
     element.textContent = ageText((at - Number(element.dataset.since) / 1e6) / 1000);
   }

@@ -6,7 +6,7 @@ export const state = {
   realm: document.documentElement.dataset.realm,
   contacts: new Map(), alarms: new Map(), matches: new Map(), sensors: new Map(), nodes: new Map(), drones: new Map(),
   counts: null,
-  hasPicture: false,
+  hasPicture: false,      // the mind's; before it has said anything the station sends an empty one of turn -1
   feed: { open: false, heardMs: performance.now(), offsetMs: 0, mindSilentSinceNs: null, p50: null, p99: null, attempt: 0 },
   selection: null,        // {kind: "alarm" | "contact" | "sensor" | "drone", id}
   candidate: null,        // of an alarm about several candidates: the match that a person has opened
@@ -34,7 +34,7 @@ export function takePicture(picture) {
   for (const [name, key] of Object.entries(KEYS)) state[name] = new Map(picture[name].map((value) => [value[key], value]));
   state.counts = picture.counts;
   state.realm = picture.realm;
-  state.hasPicture = true;
+  state.hasPicture = picture.turn >= 0;
   if (!first) for (const alarm of picture.alarms) if (!known.has(alarm.id)) tell("alarm", alarm);
   tell("picture");
 }

@@ -10,6 +10,7 @@ import { now, on, select, state } from "./state.js";
 
 const LATE_MS = 3000;
 const WARNING_MS = 7000;
+const STARTING_S = 120;         // a mind that reads a long night again may take so long
 const BACKLOG = 100;            // messages waiting at a node that are worth saying: ten seconds of a busy camera
 let line = null, banner = null, parts = {};
 
@@ -114,7 +115,8 @@ function feed(at) {
     : f.p50 === null ? t("feed.live") : t("feed.live_latency", { seconds: number(f.p50 / 1000, 1) });
   parts.feed.title = f.p99 === null ? "" : t("feed.latency", { p50: number(f.p50, 0), p99: number(f.p99, 0) });
   const text = lost && state.hasPicture ? t("feed.lost", { age: ageText(quietMs / 1000) })
-    : lost ? t("feed.connecting") : silentS !== null ? t(state.hasPicture && silentS < 86400 * 365 ? "feed.mind_silent" : "feed.mind_starting", { age: ageText(silentS) }) : "";
+    : lost ? t("feed.connecting") : silentS === null ? ""
+      : t(state.hasPicture || silentS > STARTING_S ? "feed.mind_silent" : "feed.mind_starting", { age: ageText(silentS) });
   if (banner.textContent !== text) banner.textContent = text;
   banner.hidden = text === "";
   document.body.classList.toggle("stale", lost);
