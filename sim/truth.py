@@ -209,9 +209,9 @@ def contact_owners(mind: sqlite3.Connection, courses: list[Course], sector: Sect
     """Which actor each contact really was; None where nobody detectable was near most of its trail."""
     groups = {i: group_of(ObjectClass(c)) for i, c in mind.execute("SELECT id, object_class FROM contacts")}
     votes: dict[str, Counter[int]] = defaultdict(Counter)
-    trail = mind.execute("SELECT contact, at_ns, lat_deg, lon_deg FROM trail ORDER BY contact, at_ns")
-    for contact, at_ns, lat, lon in trail:
-        place = sector.frame.to_enu(lat, lon)[0]
+    trail = mind.execute("SELECT contact, at_ns, lat_deg, lon_deg FROM trail ORDER BY contact, at_ns").fetchall()
+    places = sector.frame.to_enu([row[2] for row in trail], [row[3] for row in trail])
+    for (contact, at_ns, _, _), place in zip(trail, places, strict=True):
         there = _there(courses, groups.get(contact, ""), int(at_ns))
         distances = [float(np.hypot(*(at[:2] - place))) for _, at in there]
         nearest = int(np.argmin(distances)) if distances else -1
@@ -250,9 +250,9 @@ def match_positions(inbox: sqlite3.Connection, courses: list[Course], sector: Se
     rows = inbox.execute(
         "SELECT d.sensor, d.captured_ns, d.object_class, d.lat_deg, d.lon_deg, d.ee_m2, d.en_m2, d.nn_m2 FROM detections d "
         "WHERE d.confirmed = 1 AND d.lat_deg IS NOT NULL ORDER BY d.arrival, d.idx"
-    )
-    for sensor, at_ns, object_class, lat, lon, ee, en, nn in rows:
-        place = sector.frame.to_enu(lat, lon)[0]
+    ).fetchall()
+    places = sector.frame.to_enu([r[3] for r in rows], [r[4] for r in rows])
+    for (sensor, at_ns, object_class, _, _, ee, en, nn), place in zip(rows, places, strict=True):
         frames[sensor, int(at_ns)].append((group_of(ObjectClass(object_class)), place, np.array([[ee, en], [en, nn]])))
     errors: list[float] = []
     squares: list[float] = []
