@@ -111,7 +111,7 @@ def curl_fingers(vertices: Array, heads: dict[str, Array], weights: dict[str, li
             place, turned = np.zeros(3), np.eye(3)
             for joint in ("01", "02", "03"):
                 bone = f"{finger}_{joint}_{side}"
-                step = rotation(across * -sign, FINGER_CURL_RAD[joint])
+                step = rotation(across * sign, FINGER_CURL_RAD[joint])
                 place = turned @ (heads[bone] - step @ heads[bone]) + place
                 turned = turned @ step
                 for index, share in weights[bone]:

@@ -218,7 +218,8 @@ def _head(tailor: Tailor, outfit: Outfit, skin_colour: Array) -> list[Layer]:
         if outfit.headgear:
             fall[:, :2] = np.where((up > 0.3)[:, None], fall[:, :2] * 0.9, fall[:, :2])
             before_face |= (up > 0.55)[faces].any(axis=1)
-        layers.append(tailor.cut((tailor.part == PART["hair"]) & ~before_face, fall, tone))
+        locks = tailor.cut((tailor.part == PART["hair"]) & ~before_face, fall, tone)
+        layers.append(_attached("head", locks.vertices, locks.triangles, locks.colours))
     return layers
 
 

@@ -196,8 +196,8 @@ def pose_for(posture: Posture, phase: float, manner: float, loaded: bool) -> Pos
             pose = _lie(manner)
         case Posture.RIDE:
             pose = Pose(
-                lean=6.0, bend=14.0, nod=-8.0, hip=(72.0, 72.0), spread=(13.0, 13.0), knee=(78.0, 78.0),
-                foot=(0.0, 0.0), shoulder=(46.0, 46.0), raise_=(14.0, 14.0), turn=(14.0, 14.0), elbow=(30.0, 30.0),
+                lean=8.0, bend=17.0, nod=-10.0, hip=(74.0, 74.0), spread=(13.0, 13.0), knee=(80.0, 80.0),
+                foot=(0.0, 0.0), shoulder=(66.0, 66.0), raise_=(24.0, 24.0), turn=(10.0, 10.0), elbow=(20.0, 20.0),
                 seated=True,
             )
         case Posture.WORK:
@@ -235,8 +235,8 @@ def bone_turns(pose: Pose) -> dict[str, Array]:
         upper = spine @ _turn(0, pose.shoulder[i]) @ _turn(1, out * pose.raise_[i]) @ _turn(2, -out * pose.turn[i])
         turns[f"clavicle_{side}"] = clavicle
         turns[f"upperarm_{side}"] = upper
-        turns[f"lowerarm_{side}"] = upper @ _turn(0, pose.elbow[i]) @ _turn(2, -out * 30.0)
-        turns[f"hand_{side}"] = turns[f"lowerarm_{side}"] @ _turn(2, -out * 35.0) @ _turn(0, 8.0)
+        turns[f"lowerarm_{side}"] = upper @ _turn(0, pose.elbow[i]) @ _turn(2, -out * 12.0)
+        turns[f"hand_{side}"] = turns[f"lowerarm_{side}"] @ _turn(2, -out * 14.0) @ _turn(0, 6.0)
         thigh = pelvis @ _turn(0, pose.hip[i]) @ _turn(1, out * pose.spread[i]) @ _turn(2, out * pose.toes_out[i] * 0.5)
         turns[f"thigh_{side}"] = thigh
         turns[f"calf_{side}"] = thigh @ _turn(0, -pose.knee[i])

@@ -43,7 +43,9 @@ def test_leaves_have_holes_between_them(species: Species) -> None:
 def test_variants_of_a_species_differ() -> None:
     for species in Species:
         meshes = [plant_mesh(species, variant) for variant in range(VARIANTS)]
-        looks = {(m.vertices.tobytes(), m.colours.tobytes(), b"" if m.texture is None else m.texture.tobytes()) for m in meshes}
+        looks = {
+            (m.vertices.tobytes(), m.colours.tobytes(), b"" if m.texture is None else m.texture.tobytes()) for m in meshes
+        }
         assert len(looks) == VARIANTS, species
 
 
