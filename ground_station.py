@@ -68,6 +68,16 @@ def _demo(a: argparse.Namespace) -> int:
     return run(DemoRequest(a.video, a.weights, a.headless, a.seconds, a.json, a.keep))
 
 
+def _bench(a: argparse.Namespace) -> int:
+    import msgspec
+
+    from benchmarks.form import as_table, run
+
+    result = run(a.name)
+    print(msgspec.json.encode(result).decode("utf-8") if a.json else as_table(result))
+    return 0
+
+
 def _test(a: argparse.Namespace) -> int:
     return subprocess.call([sys.executable, "-m", "pytest", *a.arguments], cwd=ROOT)
 
@@ -242,17 +252,18 @@ def _record_verify(a: argparse.Namespace) -> int:
     return 0 if verdict.broken is None else 1
 
 
-def _models_list(_: argparse.Namespace) -> int:
-    from models.registry import manifest, resolve_weights
+def _models(words: Callable[[argparse.Namespace], str]) -> Call:
+    def call(a: argparse.Namespace) -> int:
+        print(words(a))
+        return 0
 
-    for weights in manifest().values():
-        print(f"{weights.name}: {weights.file}, {weights.licence}, from {weights.source}")
-        print(f"  classes {', '.join(c.value for c in weights.classes)}; input {weights.input_size_px} px")
-        try:
-            print(f"  here: {resolve_weights(weights.name, download=False)}")
-        except SettingsError as error:
-            print(f"  not here: {error}")
-    return 0
+    return call
+
+
+def _models_frames(a: argparse.Namespace) -> int:
+    from sim.frames_write import run
+
+    return run(a)
 
 
 def _station(a: argparse.Namespace) -> StationSettings:
@@ -271,6 +282,9 @@ def parser() -> argparse.ArgumentParser:
     _add_processes(commands)
     _add_station(commands)
     _add_watchlist(commands)
+    bench = _command(commands, "bench", "measure one of the claims in benchmarks/", _bench)
+    bench.add_argument("name", metavar="NAME", help="for example: world")
+    bench.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     test = commands.add_parser("test", help="run every test")
     test.add_argument("arguments", nargs=argparse.REMAINDER, help="handed to pytest")
     test.set_defaults(call=_test)
@@ -329,8 +343,21 @@ def _add_station(commands: Commands) -> None:
     verify = _command(actions, "verify", "check the chain, offline", _record_verify)
     verify.add_argument("--record", type=Path, metavar="FILE", help="another record.db, for example from a backup")
     verify.add_argument("--key", type=Path, metavar="FILE", help="its public key, when it is another station's")
+    _add_models(commands)
+
+
+def _add_models(commands: Commands) -> None:
+    from models import commands as words
+    from sim.frames_arguments import add_arguments
+
     models = commands.add_parser("models", help="detector weights").add_subparsers(required=True, metavar="ACTION")
-    _command(models, "list", "what weights are known, and where they are", _models_list)
+    _command(models, "list", "what weights are known, and where they are", _models(lambda _: words.listing()))
+    made = words.add_arguments(models)
+    made["fetch"].set_defaults(call=_models(lambda a: words.fetch(a.name)))
+    made["check"].set_defaults(call=_models(lambda a: words.check(a.name, a.weights)))
+    made["export"].set_defaults(call=_models(words.export))
+    made["evaluate"].set_defaults(call=_models(words.evaluation))
+    add_arguments(_command(models, "frames", "draw labelled pictures to train and to measure with", _models_frames))
 
 
 def _add_watchlist(commands: Commands) -> None:

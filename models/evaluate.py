@@ -274,6 +274,7 @@ class YoloFinder:
         self._ours = {theirs: by_name[name] for theirs, name in names.items() if name in by_name}
         if not self._ours:
             raise SettingsError(f"{weights}: knows none of {', '.join(by_name)}")
+        self.classes = tuple(CLASSES[i] for i in sorted(self._ours.values()))
 
     def __call__(self, image: Image) -> Found:
         boxes = self._model.predict(

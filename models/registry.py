@@ -25,6 +25,8 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     classes: what of its output is used. sha256: of the publisher's file, verified; empty where nobody has verified one.
     input_size_px: longer side of the picture it was trained on. official_download: ultralytics knows where to fetch it.
+    shipped: the file lies beside the manifest. simulation: trained on rendered pictures alone; stands in for others where
+    everything is an exercise, and nowhere else.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input_size_px: int
     sha256: str = ""
     official_download: bool = False
+    shipped: bool = False
+    simulation: bool = False
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,36 +57,80 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "trailwatch" / "models"
 
 
-def resolve_weights(name: str, given: Path | None = None, *, download: bool = True) -> Path:
+def resolve_weights(name: str, given: Path | None = None, *, download: bool = True, training: bool = False) -> Path:
     """The file with the weights called `name`.
 
-    Looked for in this order: `given`; TRAILWATCH_MODELS (a folder, or the file itself); the cache; the publisher, by way
-    of ultralytics, into the cache (unless `download` is False). Raises SettingsError with what was tried and what to do.
+    Looked for in this order: `given`; TRAILWATCH_MODELS (a folder, or the file itself); what this project ships; the cache;
+    the publisher, by way of ultralytics, into the cache (unless `download` is False). training: of the training realm, which
+    may then fall back to the shipped weights for simulation, and says so in the log; a live node never does.
+    Raises SettingsError with what was tried and what to do.
     """
     known = manifest().get(name)
     if known is None:
         raise SettingsError(f'no weights are called "{name}"; the manifest knows {", ".join(manifest())}')
     if given is not None:
         return _checked(given, f"the weights {given}")
+    found, tried = _nearby(known)
+    if found is not None:
+        return found
+    cached = cache_folder() / known.file
+    reason = _download(known, cached) if download else "nothing was asked of the publisher"
+    if not reason:
+        return _verified(_checked(cached, str(cached)), known)
+    stand_in = next((w for w in manifest().values() if w.simulation), None) if training else None
+    if stand_in is not None:
+        _log.warning("no %s (%s): %s stands in, which knows rendered pictures alone", known.file, reason, stand_in.file)
+        return _verified(_checked(shipped_file(stand_in), f"{stand_in.file}, shipped with Trailwatch"), stand_in)
+    raise SettingsError(
+        f"no weights {known.file} found: not in {', not in '.join(tried)}, and {reason}. "
+        f"Pass their path (--weights PATH, or weights = in [detector]), or put the file at {cached}."
+    )
+
+
+def shipped_file(known: Weights) -> Path:
+    """Where weights that come with this project lie."""
+    return MANIFEST.with_name(known.file)
+
+
+def _nearby(known: Weights) -> tuple[Path | None, list[str]]:
+    """The file on this machine, or None and where it was looked for."""
     tried = []
     variable = os.environ.get(MODELS_VARIABLE, "")
     if variable:
         place = Path(variable)
         candidate = place / known.file if place.is_dir() else place
         if candidate.exists():
-            return _checked(candidate, f"{candidate} (from {MODELS_VARIABLE})")
+            return _checked(candidate, f"{candidate} (from {MODELS_VARIABLE})"), tried
         tried.append(f"{MODELS_VARIABLE} ({candidate})")
+    if known.shipped:
+        return _verified(_checked(shipped_file(known), f"{known.file}, shipped with Trailwatch"), known), tried
     cached = cache_folder() / known.file
     if cached.exists():
-        return _verified(_checked(cached, f"{cached} (the cache)"), known)
+        return _verified(_checked(cached, f"{cached} (the cache)"), known), tried
     tried.append(str(cached))
-    reason = _download(known, cached) if download else "nothing was asked of the publisher"
-    if not reason:
-        return _verified(_checked(cached, str(cached)), known)
-    raise SettingsError(
-        f"no weights {known.file} found: not in {', not in '.join(tried)}, and {reason}. "
-        f"Pass their path (--weights PATH, or weights = in [detector]), or put the file at {cached}."
-    )
+    return None, tried
+
+
+def fetch_weights(name: str) -> Path:
+    """Fetch weights into the cache from their publisher, unless they are there. Raises SettingsError with the reason."""
+    known = manifest().get(name)
+    if known is None:
+        raise SettingsError(f'no weights are called "{name}"; the manifest knows {", ".join(manifest())}')
+    if known.shipped:
+        return _verified(_checked(shipped_file(known), f"{known.file}, shipped with Trailwatch"), known)
+    cached = cache_folder() / known.file
+    reason = "" if cached.exists() else _download(known, cached)
+    if reason:
+        raise SettingsError(
+            f"{known.file} was not fetched from {known.source}: {reason}. "
+            f"Without a network, fetch it elsewhere and put it at {cached}."
+        )
+    return _verified(_checked(cached, str(cached)), known)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _checked(path: Path, called: str) -> Path:
@@ -97,7 +145,7 @@ def _checked(path: Path, called: str) -> Path:
 def _verified(path: Path, known: Weights) -> Path:
     """What came over the network must be what the manifest says, where it says something."""
     if known.sha256:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = digest_of(path)
         if digest != known.sha256:
             raise SettingsError(
                 f"{path}: SHA-256 {digest} is not the {known.sha256} of the manifest: not the publisher's {known.file}. "

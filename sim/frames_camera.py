@@ -13,6 +13,7 @@ import numpy as np
 from cameras.lens import Lens
 from cameras.pose import Pose
 from geofences.geodesy import Array
+from sim.frames_arguments import CONDITIONS
 from sim.renderer_light import Palette
 from sim.world_state import Sky
 
@@ -25,7 +26,6 @@ PERSON_PX = (9.0, 300.0)            # longest extent in the picture
 DEPRESSIONS = ((0.24, 0.5, 12.0), (0.36, 12.0, 45.0), (0.24, 45.0, 80.0), (0.16, 80.0, 90.0))
 # share of the frames, pixels of a person
 SIZES = ((0.38, 10.0, 36.0), (0.40, 28.0, 110.0), (0.22, 90.0, 300.0))
-CONDITIONS = ("day", "dusk", "night", "low_light", "thermal")
 CONDITION_SHARES = (0.58, 0.10, 0.08, 0.14, 0.10)
 RAIN_SHARE, FOG_SHARE = 0.16, 0.12
 

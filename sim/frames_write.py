@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from sim.frames import BLOCK, Frame, FrameMaker, FrameSettings
-from sim.frames_camera import CONDITIONS
+from sim.frames_arguments import add_arguments
 from sim.frames_grounds import find_backgrounds
 from wire.settings import SettingsError
 from wire.units import ObjectClass
@@ -134,20 +134,6 @@ def _name(seed: int) -> str:
     return f"sim-{seed:09d}"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `models frames`."""
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where images, labels and data.yaml go")
-    parser.add_argument("--count", type=int, default=1000, help="how many frames")
-    parser.add_argument("--seed", type=int, default=0, help="of the first; the others follow it one by one")
-    parser.add_argument("--side", type=int, default=416, metavar="PX", help="width and height of a frame")
-    parser.add_argument("--empty", type=float, default=0.3, metavar="SHARE", help="of the frames, with nobody in them")
-    parser.add_argument("--condition", choices=CONDITIONS, default="", help="of all frames; a mixture when not given")
-    parser.add_argument("--rain", choices=("yes", "no"), help="in all frames or in none; by chance when not given")
-    parser.add_argument("--backgrounds", type=Path, metavar="DIR", help="made by models.training.backgrounds")
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw a contact sheet of the first 40")
-
-
 def run(a: argparse.Namespace) -> int:
     """Carry out `models frames`."""
     if not 96 <= a.side <= 2048 or a.side % 32:
@@ -161,7 +147,7 @@ def run(a: argparse.Namespace) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sim.frames_write", description=__doc__)
-    arguments(parser)
+    add_arguments(parser)
     try:
         return run(parser.parse_args())
     except SettingsError as error:

@@ -1,0 +1,112 @@
+"""What `./trailwatch models` does, as functions that return the words to print.
+
+Every command of the program reads the options below: what is heavy is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from models.export import Form, Precision, export_weights
+from models.registry import digest_of, fetch_weights, manifest, resolve_weights
+from wire.settings import SettingsError
+
+
+def listing() -> str:
+    """Every set of weights that is known, and where it is."""
+    lines = []
+    for known in manifest().values():
+        lines.append(f"{known.name}: {known.file}, {known.licence}, from {known.source}")
+        lines.append(f"  classes {', '.join(c.value for c in known.classes)}; input {known.input_size_px} px")
+        if known.simulation:
+            lines.append("  for exercises: it was trained on rendered pictures alone")
+        try:
+            path = resolve_weights(known.name, download=False)
+            lines.append(f"  here: {path}\n  SHA-256 {digest_of(path)}")
+        except SettingsError as error:
+            lines.append(f"  not here: {error}")
+    return "\n".join(lines)
+
+
+def fetch(name: str) -> str:
+    """Fetch weights from their publisher. Raises SettingsError with the reason where that fails."""
+    path = fetch_weights(name)
+    return f"{path}\nSHA-256 {digest_of(path)}"
+
+
+def check(name: str, given: Path | None) -> str:
+    """Whether a file is what the manifest says, and knows the classes that it promises. Raises SettingsError."""
+    from models.evaluate import YoloFinder
+
+    path = resolve_weights(name, given, download=False)
+    known = manifest()[name]
+    digest = digest_of(path)
+    finder = YoloFinder(path, known.input_size_px, threads=1)
+    absent = [c.value for c in known.classes if c not in finder.classes]
+    if known.sha256 and digest != known.sha256:
+        raise SettingsError(f"{path}: SHA-256 {digest} is not the {known.sha256} of the manifest; not {name}")
+    if absent:
+        raise SettingsError(f"{path}: does not know {', '.join(absent)}, which the manifest promises")
+    said = "as the manifest says" if known.sha256 else "the manifest has none to compare with"
+    return f"{path}\nSHA-256 {digest}: {said}\nclasses: {', '.join(c.value for c in finder.classes)}"
+
+
+def export(a: argparse.Namespace) -> str:
+    """Write a graph beside nobody's weights: into --out."""
+    weights = resolve_weights(a.name, a.weights, download=False)
+    made = export_weights(
+        weights, Form(a.form), Precision(a.precision), (a.size[0], a.size[1]), a.out, a.calibration,
+    )
+    return f"{made}: from {weights}, {a.precision}, for pictures of {a.size[1]}x{a.size[0]}"
+
+
+def evaluation(a: argparse.Namespace) -> str:
+    """Figures of weights on a labelled folder, as a table or as JSON; curves where --curves says so."""
+    from models.evaluate import YoloFinder, evaluate, load_samples
+    from models.evaluate_report import as_json, as_table, draw_curves
+
+    weights = resolve_weights(a.name, a.weights, download=False)
+    samples = load_samples(a.folder)
+    finder = YoloFinder(weights, a.size, threads=a.threads)
+    result = evaluate(
+        samples, finder, threshold=a.threshold, folder=str(a.folder), weights=weights.name, input_size_px=a.size,
+    )
+    if a.curves is not None:
+        draw_curves(result, a.curves)
+    return json.dumps(as_json(result)) if a.json else as_table(result)
+
+
+def add_arguments(models: argparse._SubParsersAction[argparse.ArgumentParser]) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of fetch, check, export and evaluate."""
+    names = list(manifest())
+    made = {}
+    for name, does in (
+        ("fetch", "fetch weights from their publisher into the cache"),
+        ("check", "compare a file with the manifest, and look at its classes"),
+        ("export", "write ONNX or OpenVINO"),
+        ("evaluate", "measure weights on a labelled folder (YOLO format)"),
+    ):
+        made[name] = models.add_parser(name, help=does, description=does)
+    made["fetch"].add_argument("name", choices=names)
+    made["check"].add_argument("name", choices=names)
+    for name in ("check", "export", "evaluate"):
+        made[name].add_argument("--weights", type=Path, metavar="PATH", help="this file instead of the one that is found")
+    for name in ("export", "evaluate"):
+        made[name].add_argument("--name", choices=names, default="yolo11n", help="which weights (default: yolo11n)")
+    p = made["export"]
+    p.add_argument("--form", choices=[f.value for f in Form], default="openvino")
+    p.add_argument("--precision", choices=[f.value for f in Precision], default="fp32")
+    p.add_argument("--size", type=int, nargs=2, default=[384, 640], metavar=("HEIGHT", "WIDTH"))
+    p.add_argument("--calibration", type=Path, metavar="FILE", help="data.yaml of pictures like those to come, for int8")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p = made["evaluate"]
+    p.add_argument("folder", type=Path, help="with images/ and labels/; frames.jsonl of `models frames` adds the depression")
+    p.add_argument("--size", type=int, default=640, metavar="PX", help="longer side of what the network is shown")
+    p.add_argument("--threshold", type=float, default=0.4, help="score above which a find counts")
+    p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    p.add_argument("--curves", type=Path, metavar="PNG", help="draw precision, recall by height and by depression")
+    return made
+
