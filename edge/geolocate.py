@@ -10,6 +10,7 @@ import numpy.typing as npt
 from cameras.camera import Camera
 from cameras.pose import Pose, PoseEstimate, turned
 from cameras.project import directions
+from edge.bodies import BodyDepth
 from geofences.geodesy import Array
 from geofences.terrain import Terrain, march
 
@@ -19,6 +20,8 @@ LENGTH_STEP_M = 0.05
 PIXEL_STEP_PX = 0.5
 TIME_STEP_S = 0.005
 MARCH_STEP_M = 5.0
+
+VERTICAL_PIXEL = 7              # its place among _variations
 
 BEYOND_REACH = "beyond the sensor's reach"
 ABOVE_GROUND = "the ray meets no ground within reach"
@@ -54,8 +57,12 @@ class _Variation:
     sigmas: float
 
 
-def geolocate(foot_px: npt.ArrayLike, camera: Camera, estimate: PoseEstimate, terrain: Terrain) -> GroundEstimate:
+def geolocate(
+    foot_px: npt.ArrayLike, camera: Camera, estimate: PoseEstimate, terrain: Terrain, depth: BodyDepth | None = None
+) -> GroundEstimate:
     """March the rays of foot_px (n, 2; pixels as the sensor gave them, still distorted) against terrain.
+
+    depth: how far the middles of the n objects lie behind these points, to be placed instead; None places the points.
 
     First-order error propagation as in Hartley & Zisserman (2004), 5.2.6. The Jacobian is numeric, because the terrain is,
     over yaw, pitch, roll, position, height, pixel, terrain height, and the moment of exposure, which moves all of the pose
@@ -81,6 +88,14 @@ def geolocate(foot_px: npt.ArrayLike, camera: Camera, estimate: PoseEstimate, te
     position = hits[0]
     columns = (hits[1::2] - hits[2::2]) / 2.0 * sigmas[:, None, None]          # (errors, n, 2), metres a sigma
     covariance = np.einsum("kni,knj->nij", columns, columns)
+    if depth is not None:
+        # Away from the camera is where the ground goes that lies higher in the picture; that holds straight down too.
+        away = hits[2 * VERTICAL_PIXEL + 2] - hits[2 * VERTICAL_PIXEL + 1]
+        away = away / np.linalg.norm(away, axis=1, keepdims=True)
+        position = position + away * depth.mean_m[:, None]
+        along = np.einsum("ni,nj->nij", away, away)
+        covariance = covariance + along * depth.sigma_m[:, None, None] ** 2
+        covariance = covariance + (np.eye(2) - along) * depth.aside_sigma_m[:, None, None] ** 2
     turns = (bearings[1::2] - bearings[2::2] + 180.0) % 360.0 - 180.0
     bearing_sigma = np.sqrt((((turns / 2.0) * sigmas[:, None]) ** 2).sum(axis=0))
     reasons = _reasons(position, covariance, camera, estimate.pose)

@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from cameras.camera import Camera
 from cameras.footprint import footprint
 from cameras.pose import FixedPose, NoPose, Pose, PoseEstimate, PoseSource
+from edge.bodies import depth_of
 from edge.detector import Detector, UltralyticsDetector
 from edge.drone_link import DroneLink
 from edge.drone_pose import DronePoseLimits
@@ -108,7 +109,8 @@ class Node:
             return [*tracked.news]
         self._no_pose, self._seen_from = "", estimate
         with self._meter.stage("place"):
-            placed = geolocate(tracked.foot_px, camera, estimate, self._setup.sector.terrain)
+            depth = depth_of(tracked.classes)
+            placed = geolocate(tracked.foot_px, camera, estimate, self._setup.sector.terrain, depth)
             batch = judge(
                 self._sensor, frame.captured_ns, self._setup.settings.time_quality, tracked, placed, estimate.pose,
                 self._corridors, frame.image.shape[0],
