@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+import threading
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from models.registry import resolve_weights
 from sim.crew import Crew
 from sim.demo_feed import FeedListener
 from sim.demo_report import DemoReport, add_up
+from sim.demo_settings import is_free, port_of
 from sim.demo_stage import LISTENER, Stage, set_the_stage
 from station.settings import StationSettings
 from wire.clock import NS_PER_S, Clock, WallClock
@@ -32,6 +34,7 @@ from wire.process import log_to_stderr, stop_on_signals
 from wire.settings import SettingsError
 
 UP_WITHIN_S = 45.0              # a cold start of Python, torch and three databases on two busy cores
+EYES_WITHIN_S = 240.0           # three nodes load torch and three cameras compile shaders, side by side
 DRAIN_WITHIN_S = 10.0
 
 _log = logging.getLogger("trailwatch.demo")
@@ -65,9 +68,12 @@ def run(request: DemoRequest) -> int:
         crew.start("station", "serve", "--config", str(stage.settings.file))
         _wait_for_page(crew, stage.address, clock)
         listener.start()
-        for name, *arguments in stage.processes:
+        for name, *arguments in stage.eyes:
             crew.start(name, *arguments)
         _welcome(request, stage)
+        _wait_for_eyes(crew, stage, stop, clock)
+        for name, *arguments in stage.scene:
+            crew.start(name, *arguments)
         watching = clock.monotonic_ns()
         while not stop.is_set():
             if request.seconds is not None and clock.monotonic_ns() - watching >= request.seconds * NS_PER_S:
@@ -76,7 +82,7 @@ def run(request: DemoRequest) -> int:
             stop.wait(0.2)
         crew.stop(*stage.nodes)
         _drain(stage, clock)
-        crew.stop(*(name for name, *_ in stage.processes))
+        crew.stop(*(name for name, *_ in (*stage.eyes, *stage.scene)))
         listener.stop()
         restarts = crew.restarts + _station_restarts(stage.settings)
         seconds = (clock.monotonic_ns() - began) / NS_PER_S
@@ -114,6 +120,29 @@ def _wait_for_page(crew: Crew, address: str, clock: Clock) -> None:
             clock.sleep(0.2)
     log = crew.log_file("station")
     raise SettingsError(f"demo: the page at {address} did not answer within {UP_WITHIN_S:.0f} s; see {log}")
+
+
+def _wait_for_eyes(crew: Crew, stage: Stage, stop: threading.Event, clock: Clock) -> None:
+    """Until every node has reported to the station and every camera of the world can be looked through.
+
+    Before that nothing should happen that they are there to see: what is counted begins here.
+    """
+    until_ns = clock.monotonic_ns() + round(EYES_WITHIN_S * NS_PER_S)
+    while not stop.is_set():
+        crew.watch()
+        with sqlite3.connect(f"file:{stage.settings.inbox_db}?mode=ro", uri=True) as inbox:
+            heard = {node for (node,) in inbox.execute("select distinct node from arrivals where kind = 'health'")}
+        frames = stage.world.frames if stage.world else {}
+        missing = [node for node in stage.nodes if node not in heard]
+        missing += [f"the camera of {node}" for node, endpoint in frames.items() if is_free(port_of(endpoint))]
+        if not missing:
+            return
+        if clock.monotonic_ns() > until_ns:
+            raise SettingsError(
+                f"demo: not everybody who sees was there within {EYES_WITHIN_S:.0f} s: {', '.join(missing)}. Their words "
+                f"are in {crew.log_file('station').parent}."
+            )
+        stop.wait(0.2)
 
 
 def _welcome(request: DemoRequest, stage: Stage) -> None:

@@ -29,6 +29,11 @@ def is_free(port: int) -> bool:
         return True
 
 
+def port_of(endpoint: str) -> int:
+    """The port of "tcp://HOST:PORT"."""
+    return int(endpoint.rpartition(":")[2])
+
+
 def filled(template: Path, values: dict[tuple[str | int, ...], Value]) -> str:
     """The text of `template` with some values replaced; comments and all else stay.
 

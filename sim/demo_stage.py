@@ -50,15 +50,18 @@ class Stage:
         return self.folder / node / "outbox.db"
 
     @property
-    def processes(self) -> list[tuple[str, ...]]:
-        """Name and command line of everything that is started beside the station, in order."""
-        scenery = self.world.processes if self.world else []
-        eyes = [(node, "edge", "--config", str(self.folder / f"{node}.toml")) for node in self.nodes]
+    def eyes(self) -> list[tuple[str, ...]]:
+        """Name and command line of those that see: the nodes, and in the world the cameras that draw for them."""
+        nodes = [(node, "edge", "--config", str(self.folder / f"{node}.toml")) for node in self.nodes]
+        return [*(self.world.views if self.world else []), *nodes]
+
+    @property
+    def scene(self) -> list[tuple[str, ...]]:
+        """Name and command line of what there is to be seen: the world, and the drone that flies in it."""
         return [
+            *(self.world.scene if self.world else []),
             ("autopilot", "autopilot", "--config", str(self.folder / "drone-1.toml")),
-            *scenery,
             ("fleet", "fleet", "--config", str(self.folder / "fleet.toml")),
-            *eyes,
         ]
 
 

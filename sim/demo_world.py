@@ -29,7 +29,7 @@ SURVEY = "terrain.npz"
 class World:
     """One run's world. frames: where each node finds its camera's pictures. sigma_m: of the survey of its terrain.
 
-    home_msl_m: the true ground at the drone's home. plate: of the subject's pickup. processes: name and command line.
+    home_msl_m: the true ground at the drone's home. plate: of the subject's pickup.
     """
 
     folder: Path
@@ -41,11 +41,20 @@ class World:
     home_msl_m: float
     plate: str
     pickup_stops: GroundPosition
-    processes: list[tuple[str, ...]]
 
     @property
     def truth(self) -> Path:
         return self.folder / "truth.db"
+
+    @property
+    def views(self) -> list[tuple[str, ...]]:
+        """Name and command line of the cameras that draw."""
+        return [(view, "camera", "--config", str(self.folder / f"{view}.toml")) for view in VIEWS.values()]
+
+    @property
+    def scene(self) -> list[tuple[str, ...]]:
+        """Name and command line of the world itself."""
+        return [("world", "world", "--config", str(self.folder / "world.toml"))]
 
 
 def set_the_world(folder: Path, autopilot: str) -> World:
@@ -65,10 +74,6 @@ def set_the_world(folder: Path, autopilot: str) -> World:
     return World(
         folder=folder, sector=sector, scenario=scenario, landscape=landscape, frames=frames, sigma_m=sigma_m,
         home_msl_m=float(home[0]), plate=_plate(scenario), pickup_stops=PICKUP_STOPS,
-        processes=[
-            ("world", "world", "--config", str(folder / "world.toml")),
-            *((view, "camera", "--config", str(folder / f"{view}.toml")) for view in VIEWS.values()),
-        ],
     )
 
 
