@@ -29,8 +29,8 @@ Image = npt.NDArray[np.uint8]
 BLOCK = 200                     # frames that share a stock of meshes
 LEAST_VISIBLE = 0.3             # of somebody's pixels; who is hidden more is not labelled
 LEAST_HIGH_PX, LEAST_WIDE_PX, LEAST_LONG_PX = 5, 3, 8
-LEAST_CONTRAST = 5.0            # grey levels: who differs less from the ground cannot be seen by anybody
-FOGGIEST = 2.2                  # visibility, in distances to the middle of the frame
+LEAST_CONTRAST = 7.0            # grey levels: who differs less from the ground cannot be seen by anybody
+FOGGIEST = 3.0                  # visibility, in distances to the middle of the frame
 COUNTING_PX = 96                # side of the sheet on which an object is counted alone
 _PLAIN = Light(shadows=False)   # for counting pixels
 

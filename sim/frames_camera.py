@@ -26,7 +26,7 @@ PERSON_PX = (9.0, 300.0)            # longest extent in the picture
 DEPRESSIONS = ((0.24, 0.5, 12.0), (0.36, 12.0, 45.0), (0.24, 45.0, 80.0), (0.16, 80.0, 90.0))
 # share of the frames, pixels of a person
 SIZES = ((0.38, 10.0, 36.0), (0.40, 28.0, 110.0), (0.22, 90.0, 300.0))
-CONDITION_SHARES = (0.58, 0.10, 0.08, 0.14, 0.10)
+CONDITION_SHARES = (0.64, 0.09, 0.07, 0.12, 0.08)
 RAIN_SHARE, FOG_SHARE = 0.16, 0.12
 
 

@@ -13,11 +13,13 @@ from geofences.geodesy import Array
 from sim.frames_camera import View, ground_at
 from sim.frames_decoys import card, decoy_mesh, foliage
 from sim.frames_grounds import Backgrounds, cutout
+from sim.landscape_plants import GROWTHS
 from sim.mesh import Mesh
+from sim.plant_meshes import VARIANTS, plant_mesh
 from sim.raster import Placed
 from sim.renderer_meshes import actor_mesh
 from sim.vehicles import vehicle_mesh
-from sim.world_state import Actor, ActorState, Kind, Looks, Posture, Role
+from sim.world_state import Actor, ActorState, Kind, Looks, Posture, Role, Species
 
 HEAT = {Kind.PERSON: 0.86, Kind.DOG: 0.80, Kind.BUFFALO: 0.82, Kind.BIRD: 0.6, Kind.MOTORCYCLE: 0.62, Kind.CAR: 0.52,
         Kind.PICKUP: 0.54, Kind.TRUCK: 0.55, Kind.BUS: 0.55, Kind.BOAT: 0.36, Kind.BICYCLE: 0.34}
@@ -34,6 +36,7 @@ OBJECTS = {
 }
 ANIMALS = (Kind.DOG, Kind.BUFFALO, Kind.BIRD)
 RIDDEN_SHARE = 0.75             # of motorcycles and bicycles
+PLANT_SHARE, TREE_M = 0.45, 4.5
 LONG_M = {Kind.BICYCLE: 1.8, Kind.MOTORCYCLE: 1.9, Kind.CAR: 4.3, Kind.PICKUP: 5.1, Kind.TRUCK: 7.5, Kind.BUS: 10.5,
           Kind.BOAT: 6.0}
 
@@ -143,12 +146,15 @@ def draw_decoys(chance: np.random.Generator, stock: Stock, view: View, before: l
     """Things that are nobody, anywhere in the frame, and leaves between the lens and some of those who are somebody."""
     out = []
     px_per_m = view.lens.fx / view.distance_m
-    for place in _places(chance, view, int(chance.poisson(2.2)), party=False):
+    for place in _places(chance, view, int(chance.poisson(3.0)), party=False):
         heat = float(chance.normal(0.32, 0.06))
         if stock.cards and chance.random() < 0.3 and view.depression_deg < 70:
             tall_px = float(np.exp(chance.uniform(np.log(10), np.log(160))))
             mesh, turn = stock.cards[int(chance.integers(len(stock.cards)))], float(chance.normal(0, 25))
             out.append(Placed.one(mesh, (place[0], place[1], 0.0), turn, tall_px / px_per_m, heat=heat))
+            continue
+        if chance.random() < PLANT_SHARE:
+            out.append(_plant(chance, place))
             continue
         mesh = stock.decoys[int(chance.integers(len(stock.decoys)))]
         tint = tuple(float(v) for v in chance.uniform(0.7, 1.25, 3))
@@ -158,6 +164,23 @@ def draw_decoys(chance: np.random.Generator, stock: Stock, view: View, before: l
         ))
     out += [_before(chance, one.placed.position_m[0], view) for one in before if chance.random() < 0.22]
     return out
+
+
+def _plant(chance: np.random.Generator, place: Array) -> Placed:
+    """One of the landscape's own plants; low ones more often, or a crown would fill every frame from above."""
+    species = tuple(Species)[int(chance.integers(len(Species)))]
+    if GROWTHS[species].height_m[1] > TREE_M and chance.random() < 0.6:
+        species = (Species.BUSH, Species.FERN, Species.GRASS_TUFT, Species.BANANA)[int(chance.integers(4))]
+    growth = GROWTHS[species]
+    tall = float(chance.uniform(*growth.height_m))
+    mesh = plant_mesh(species, int(chance.integers(VARIANTS)))
+    reach = max(float(np.abs(mesh.vertices[:, :2]).max()), 0.05)
+    wide = max(tall * float(chance.uniform(*growth.crown)), growth.least_crown_m) / reach
+    tint = np.clip(chance.normal(1.0, [0.06, 0.08, 0.11]) * chance.uniform(0.75, 1.15), 0.6, 1.3)
+    return Placed.one(
+        mesh, (float(place[0]), float(place[1]), 0.0), float(chance.uniform(0, 360)), (wide, wide, tall),
+        tint=(float(tint[0]), float(tint[1]), float(tint[2])), heat=float(chance.normal(0.31, 0.03)),
+    )
 
 
 def _before(chance: np.random.Generator, at: Array, view: View) -> Placed:

@@ -140,10 +140,11 @@ def test_the_table_and_the_json_say_the_same_and_the_curves_are_drawn(tmp_path):
 def test_a_bad_label_is_named_with_file_and_line(tmp_path, line, said):
     folder = folder_with(tmp_path, {"a": []})
     (folder / "labels/a.txt").write_text(f"0 0.5 0.5 0.1 0.1\n{line}\n")
-    with pytest.raises(SettingsError, match=rf"labels/a\.txt:2: .*{said}"):
+    with pytest.raises(SettingsError) as caught:
         load_samples(folder)
+    assert "labels/a.txt:2: " in str(caught.value) and said in str(caught.value)
 
 
 def test_a_folder_without_pictures_is_explained(tmp_path):
-    with pytest.raises(SettingsError, match="no pictures. Give a folder with images/ and labels/"):
+    with pytest.raises(SettingsError, match=r"no pictures\. Give a folder with images/ and labels/"):
         load_samples(tmp_path)
