@@ -25,6 +25,8 @@ OFF_TRAIL = 0.6                 # Tobler (1993): off paths, 0.6 of the pace
 WALK_RATIO = 0.0065             # step length over cadence, m min: Sekiya et al. (1996), Gait & Posture 5, 85
 ACCELERATION_MPS2 = {Kind.PERSON: 1.2, Kind.DOG: 2.5, Kind.BUFFALO: 0.5, Kind.BIRD: 3.0, Kind.BOAT: 0.35}
 
+STRIDES_M = {Kind.BUFFALO: 1.5, Kind.DOG: 0.8, Kind.BIRD: 2.5, Kind.BOAT: 3.0}    # vehicles: 2.0, a turn of the wheel
+
 JOIN_M = 5.0                    # over which a body comes onto a way, at the least; three times its distance at the most
 TURN_DEG_S = 160.0              # how fast a walker's body turns
 
@@ -188,4 +190,4 @@ def stride_m(kind: Kind, speed_mps: float) -> float:
     if kind is Kind.PERSON:
         # step = ratio * cadence and speed = step * cadence: step = sqrt(ratio * 60 * speed), with cadence a minute.
         return 2.0 * math.sqrt(WALK_RATIO * 60.0 * max(speed_mps, 0.05))
-    return {Kind.BUFFALO: 1.5, Kind.DOG: 0.8, Kind.BIRD: 2.5, Kind.BOAT: 3.0}.get(kind, 2.0)
+    return STRIDES_M.get(kind, 2.0)
