@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ["demo", "test", "serve", "edge", "fleet", "autopilot", "world", "watchlist", "keys", "people", "models", "record", "bench"]
+COMMANDS = [
+    "demo", "test", "serve", "edge", "fleet", "autopilot", "world", "watchlist", "keys", "people", "models", "record", "bench",
+]
 
 
 def trailwatch(*arguments):

@@ -43,7 +43,7 @@ def test_the_json_has_the_form_of_the_design():
 
 
 def test_an_unknown_benchmark_is_refused_with_those_that_there_are():
-    with pytest.raises(SettingsError, match='bench: there is no "wrold"; there are .*world'):
+    with pytest.raises(SettingsError, match=r'bench: there is no "wrold"; there are .*world'):
         form.run("wrold")
     assert "form" not in form.names()
 
