@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
-    "demo", "test", "serve", "edge", "fleet", "autopilot", "world", "watchlist", "keys", "people", "models", "record", "bench",
+    "demo", "test", "serve", "edge", "fleet", "autopilot", "world", "watchlist", "keys", "people", "models", "record",
+    "bench",
 ]
 
 

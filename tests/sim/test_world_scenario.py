@@ -86,7 +86,7 @@ def test_every_other_scenario_has_a_crossing(file, laobao):
 
 
 def test_the_demo_s_cameras_have_the_crossing_and_the_pickup_before_them_in_the_first_minute_and_a_half(laobao, flat_of):
-    """By the demo's own camera files: inside 20 degrees of where they look, between 11 and 90 m away, inside the corridor."""
+    """By the demo's own camera files: within 20 degrees of where they look, 11 to 90 m away, and inside the corridor."""
     import tomllib
 
     scenario = load_scenario(ROOT / "configs/worlds/dusk.toml", laobao)
@@ -138,14 +138,16 @@ def test_the_demo_stays_alive_for_an_hour(laobao):
         ('trail = "trail", to_m', 'trail = "path", to_m', 'follow_trail: there is no trail or road "path"; there are'),
         ("to_m = 400.0", "to_m = 90000.0", 'follow_trail: 90000 m: "trail" goes from 0 to'),
         ('do = "follow_trail"', 'do = "fly_away"', "Invalid value 'fly_away'"),
-        ('{ do = "follow_trail", trail = "trail", to_m = 400.0 }', '{ do = "drive", road = "trail", to_m = 9.0, speed_kmh = 9.0 }',
+        ('{ do = "follow_trail", trail = "trail", to_m = 400.0 }',
+         '{ do = "drive", road = "trail", to_m = 9.0, speed_kmh = 9.0 }',
          "drive: a person cannot do that; it is for motorcycle"),
         ('{ do = "follow_trail", trail = "trail", to_m = 400.0 }', '{ do = "board", boat = "ark" }',
          'board: "ark" is the name of nobody here'),
         ('{ do = "follow_trail", trail = "trail", to_m = 400.0 }', '{ do = "board", boat = "party" }',
          'board: "party" is a person, not a boat'),
         ('{ do = "follow_trail", trail = "trail", to_m = 400.0 }', '{ do = "repeat", script = [] }', "its script is empty"),
-        ('{ do = "follow_trail", trail = "trail", to_m = 400.0 }', '{ do = "wait", seconds = -1.0 }', "seconds is -1; give 0 to"),
+        ('{ do = "follow_trail", trail = "trail", to_m = 400.0 }', '{ do = "wait", seconds = -1.0 }',
+         "seconds is -1; give 0 to"),
         ('{ do = "follow_trail", trail = "trail", to_m = 400.0 }',
          '{ do = "avoid_drone", script = [{ do = "go_to", to = { position = [10.0, 100.0] } }] }',
          'act 2, go_to: [10.0, 100.0] lies outside the box of sector "small"'),
