@@ -30,4 +30,5 @@ def test_a_missing_settings_file_is_one_clear_line(command):
     out = trailwatch(command, "--config", "nowhere.toml")
     assert out.returncode == 2
     assert len(out.stderr.strip().splitlines()) == 1
-    assert out.stderr.strip().endswith("nowhere.toml: there is no such file. Give the path of a settings file with --config.")
+    says = "nowhere.toml: there is no such file. Give the path of a settings file with --config."
+    assert out.stderr.strip().endswith(says)
