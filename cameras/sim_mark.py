@@ -63,9 +63,10 @@ def burn(picture: Image, line: str) -> Image:
     cv2.rectangle(out, (margin, margin), (margin * 3 + word, margin * 3 + tall), (20, 20, 20), -1)
     corner = (margin * 2, margin * 2 + tall)
     cv2.putText(out, "SIM", corner, cv2.FONT_HERSHEY_DUPLEX, scale, (90, 200, 255), thick, cv2.LINE_AA)
-    at = (margin * 5 + word, margin * 2 + round(tall * 0.86))
-    for colour, weight in (((15, 15, 15), thick * 2 + 1), ((235, 235, 235), max(1, thick - 1))):
-        cv2.putText(out, line, at, cv2.FONT_HERSHEY_SIMPLEX, scale * 0.62, colour, weight, cv2.LINE_AA)
+    at = (margin * 4 + word, margin * 2 + round(tall * 0.82))
+    (long, _), _ = cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale * 0.6, max(1, thick - 1))
+    cv2.rectangle(out, (margin * 3 + word, margin), (margin * 5 + word + long, margin * 3 + tall), (20, 20, 20), -1)
+    cv2.putText(out, line, at, cv2.FONT_HERSHEY_SIMPLEX, scale * 0.6, (225, 225, 225), max(1, thick - 1), cv2.LINE_AA)
     return np.asarray(out, np.uint8)
 
 

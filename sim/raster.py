@@ -199,8 +199,14 @@ class Raster:
         self._sheets: dict[tuple[int, int, str], Sheet] = {}
         self._shadow = ShadowMap(self.context, SHADOW_SIDE_PX)
 
+    def take_over(self) -> None:
+        """Make this the raster that draws: another one of this process may have been the last to."""
+        # Not as a context manager: leaving it would leave no context at all, in the middle of whoever called.
+        self.context.__enter__()
+
     def close(self) -> None:
         """Give the context back. Nothing can be drawn afterwards."""
+        self.take_over()
         self.context.release()
 
     def sheet(self, width: int, height: int, name: str = "") -> Sheet:
@@ -219,6 +225,7 @@ class Raster:
 
         ground_msl_m: height of a level plane that is not drawn, but catches the shadows.
         """
+        self.take_over()
         s = SUPERSAMPLING
         big = lens.scaled(lens.width_px * s, lens.height_px * s)
         sheet = self.sheet(big.width_px, big.height_px)

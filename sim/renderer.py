@@ -94,6 +94,7 @@ class Renderer:
 
         A camera that was at the same pose in the last call is taken to stand still.
         """
+        self._raster.take_over()
         bend = self._bend(lens)
         air = weather(moment.sky, palette, exposure, moment.t_s)
         backdrop, swing = self._backdrop(moment, pose, lens, bend.pinhole, palette, exposure, air)

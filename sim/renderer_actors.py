@@ -167,6 +167,7 @@ class Cast:
         for name, value in (
             ("standing", min(len(within), FEET)), ("backdrop", 7), ("backdrop_step", backdrop.samples), ("shadow_map", 1),
             ("shadow_texel", 1.0 / SHADOW_SIDE_PX if light.shadows and within else 0.0),
+            ("fog_per_m", light.fog_per_m),
             ("pinhole", (1 / lens.fx, 1 / lens.fy, lens.cx, lens.cy)),
         ):
             set_uniform(program, name, value)

@@ -81,7 +81,7 @@ class Scenery:
         self._raster.set_light(program, light, clip, shade, self.shade_map)
         set_uniform(program, "opaque", 0)
         set_uniform(program, "backdrop_samples", 0)
-        for placed in plants:
+        for placed in [*plants, *(self._plants.clutter(pose, lens) if samples > 1 else [])]:
             self._raster.store.draw(program, placed.mesh, placed.packed(eye))
         self._raster.set_light(self.ground.program, light, clip, shade, self.shade_map)
         self.ground.draw(eye, weather, seconds)

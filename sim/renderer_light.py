@@ -21,13 +21,14 @@ FULL_MOON_LUX = 0.25
 CLOUD_TAKES = 0.75              # of the light, when the sky is full
 AIR = np.array([0.30, 0.15, 0.085])     # optical depth of the zenith's air: blue, green, red (with some haze)
 
+METERED, METERING = 0.95, 0.8    # the light for which a camera is set, and how far it follows another
 DARKEST_LUX = 1.5               # a camera with a bright lens sees in this much light, noisily
 GREYEST_LUX = 8.0               # below this a camera that may switches to grey and its infra-red lamp
 READ_NOISE = 1.4                # grey levels, in full light
 DARK_NOISE = 9.0                # grey levels, at the highest gain
 CONTRAST = 3.912                # meteorological visibility times extinction (Koschmieder)
 RAIN_VISIBILITY_M = 6_000.0     # at 10 mm an hour
-LAMP_AT_1_M = 260.0             # of an infra-red lamp that lights some 50 m
+LAMP_AT_1_M = 1_100.0           # of an infra-red lamp that lights some 60 m
 THERMAL_FOG = 0.35              # long waves pass thin fog better
 
 
@@ -89,20 +90,22 @@ def weather(sky: Sky, palette: Palette, exposure: float = 1.0, wind_s: float = 0
     bounce = above * np.array([0.22, 0.30, 0.32]) + sun * 0.05
 
     dark, gain = _gain(lux(sky), palette)
-    level = dark * exposure
+    on_ground = float((above + sun * max(float(np.sin(np.radians(elevation))), 0.06)).mean())
+    level = dark * exposure * float(np.clip((METERED / on_ground) ** METERING, 0.4, 3.5))
     metres = max(sky.visibility_m, 20.0)
     if sky.rain_mm_h > 0:
         metres = min(metres, RAIN_VISIBILITY_M * (10.0 / sky.rain_mm_h) ** 0.6)
     warm = float(np.clip(1.0 - abs(elevation - 1.0) / 9.0, 0.0, 1.0)) * (1 - sky.cloud)
-    horizon = above * 1.5 * np.array([1.0 - 0.55 * warm, 1.0 - 0.12 * warm, 1.0 + 0.35 * warm]) + sun * 0.28
+    reddened = np.array([1.0 - 0.55 * warm, 1.0 - 0.12 * warm, 1.0 + 0.35 * warm])
+    horizon = above * (1.5 - 0.55 * sky.cloud) * reddened + sun * 0.28
     light = Light(
-        sun_direction=sun_direction(sky), sun=_rgb(sun), sky=_rgb(above), bounce=_rgb(bounce), fog=_rgb(horizon * 0.9),
-        fog_per_m=CONTRAST / metres, exposure=1.75 * level, palette=list(Palette).index(palette), shadows=sun.max() > 0.04,
+        sun_direction=sun_direction(sky), sun=_rgb(sun), sky=_rgb(above), bounce=_rgb(bounce), fog=_rgb(horizon * 0.85),
+        fog_per_m=CONTRAST / metres, exposure=1.6 * level, palette=list(Palette).index(palette), shadows=sun.max() > 0.04,
         wind=_wind(sky, wind_s),
     )
     if palette is Palette.LOW_LIGHT:
         lamp = LAMP_AT_1_M * float(np.clip(1.2 - lux(sky) / 60.0, 0.0, 1.0)) / max(level, 0.02)
-        light = replace(light, lamp=(lamp, lamp, lamp), fog=_rgb(horizon * 0.9 + (0.05 / max(level, 0.02))))
+        light = replace(light, lamp=(lamp, lamp, lamp), fog=_rgb(horizon * 0.85 + (0.03 / max(level, 0.02))))
     if palette is Palette.THERMAL:
         light = replace(light, fog_per_m=light.fog_per_m * THERMAL_FOG)
     return Weather(

@@ -14,15 +14,21 @@ import numpy.typing as npt
 from cameras.lens import Lens
 from cameras.pose import Pose
 from geofences.geodesy import Array
+from sim.landscape_lines import near
 from sim.mesh import Mesh
 from sim.plant_meshes import VARIANTS, plant_mesh
 from sim.raster import Light, Placed, Raster
-from sim.world_state import Landscape, Species
+from sim.world_state import COVER_CODES, Cover, Landscape, Species
 
 MESH_WITHIN_M = 45.0            # times the plant's height over 6 m: a tree is looked at from farther away than a fern
 LEAST_PX = 2.5                  # plants that would be lower in the picture are left out
 MOST = 6_000                    # the nearest this many are drawn
 CARD_PX = 160
+CLUTTER_M, CLUTTER_CELL_M = 34.0, 0.42
+CLUTTER_FROM_TRAIL_M = 0.9
+GRASS = COVER_CODES.index(Cover.GRASS)
+# the others have so few triangles that two crossed pictures would be no cheaper
+COSTLY = frozenset({Species.BROADLEAF, Species.BAMBOO, Species.PALM, Species.BANANA, Species.DEAD_TREE})
 SWAYING = {Species.BROADLEAF: 0.6, Species.BAMBOO: 1.3, Species.PALM: 0.9, Species.BANANA: 2.0, Species.BUSH: 3.0,
            Species.FERN: 5.0, Species.GRASS_TUFT: 9.0}
 HEAT = {Species.STUMP: 0.32, Species.BOULDER: 0.40, Species.POST: 0.33, Species.DEAD_TREE: 0.31}
@@ -46,14 +52,16 @@ class PlantStock:
         self._species = tuple(Species)
         self._models: dict[tuple[int, int], _Model] = {}
         self._raster = raster
+        self._landscape = landscape
         self._plants = p
         heights = landscape.terrain.height_msl_m(np.column_stack([p.east_m, p.north_m])) if len(p) else np.empty(0)
         self._places = np.column_stack([p.east_m, p.north_m, np.nan_to_num(heights)])
+        self._costly = np.isin(p.species, [i for i, s in enumerate(self._species) if s in COSTLY])
         chance = np.random.default_rng(landscape.seed)
         self._heading = (p.seed.astype(np.float64) * 0.61803398875) % 1.0 * 360.0
         self._variant = (p.seed % VARIANTS).astype(int)
-        hue = np.clip(chance.normal(1.0, [0.06, 0.08, 0.11], (len(p), 3)), 0.7, 1.25)
-        self._tint = hue * chance.uniform(0.78, 1.12, (len(p), 1))
+        yellow = chance.normal(0.0, 0.05, (len(p), 1)) * [-1.0, 0.35, 1.0]
+        self._tint = (1.0 + yellow) * chance.uniform(0.74, 1.06, (len(p), 1))
 
     def seen(self, pose: Pose, lens: Lens) -> list[Placed]:
         """What may be in the picture, near ones first."""
@@ -66,8 +74,40 @@ class PlantStock:
         which = _in_view(middle, size, pose, lens) & (tall * lens.fy / np.maximum(metres, 1.0) > LEAST_PX)
         chosen = np.nonzero(which)[0]
         chosen = chosen[np.argsort(metres[chosen])][:MOST]
-        whole = metres[chosen] < MESH_WITHIN_M * np.clip(tall[chosen] / 6.0, 0.35, 1.6)
+        whole = (metres[chosen] < MESH_WITHIN_M * np.clip(tall[chosen] / 6.0, 0.35, 1.6)) | ~self._costly[chosen]
         return [*self._placed(chosen[whole], card=False), *self._placed(chosen[~whole], card=True)]
+
+    def clutter(self, pose: Pose, lens: Lens) -> list[Placed]:
+        """Short grass near the lens, for a camera that stands: the same at the same place, and nothing in any truth."""
+        cells = np.arange(-CLUTTER_M, CLUTTER_M, CLUTTER_CELL_M)
+        corner = np.floor(pose.position[:2] / CLUTTER_CELL_M)
+        e, n = np.meshgrid(corner[0] + np.round(cells / CLUTTER_CELL_M), corner[1] + np.round(cells / CLUTTER_CELL_M))
+        cell = np.column_stack([e.ravel(), n.ravel()])
+        draw = _hashed(cell)
+        points = (cell + draw[:, :2]) * CLUTTER_CELL_M
+        land = self._landscape
+        at = np.round((points - np.array(land.cover_south_west_m)) / land.cover_step_m).astype(int)
+        at = np.clip(at, 0, np.array(land.cover.shape[::-1]) - 1)
+        waves = np.sin(points[:, 0] * 0.55 + 1.3 * np.sin(points[:, 1] * 0.31))
+        patchy = waves + np.sin(points[:, 1] * 0.47 + points[:, 0] * 0.21)
+        kept = (land.cover[at[:, 1], at[:, 0]] == GRASS) & (draw[:, 2] * 2.4 < 0.9 + 0.5 * patchy)
+        places = np.column_stack([points, np.nan_to_num(land.terrain.height_msl_m(points))])
+        kept &= _in_view(places - pose.position, np.full(len(places), 0.4), pose, lens)
+        kept[kept] &= near(points[kept], [*land.trails.values(), *land.roads.values()], 0.5, 3.0)[0] > CLUTTER_FROM_TRAIL_M
+        out = []
+        for variant in range(VARIANTS):
+            which = kept & ((draw[:, 3] * VARIANTS).astype(int) == variant)
+            if not which.any():
+                continue
+            model = self._model(self._species.index(Species.GRASS_TUFT), variant)
+            d = draw[which]
+            high = (0.07 + 0.20 * d[:, 2] * d[:, 3]) / model.height_m
+            wide = (0.12 + 0.16 * d[:, 0]) / model.reach_m
+            out.append(Placed.many(
+                model.mesh, places[which], d[:, 1] * 360.0, np.column_stack([wide, wide, high]),
+                tint=np.clip(0.62 + 0.3 * d[:, :1], 0, 1) * [0.75, 0.95, 0.92], sway=np.full(len(d), 9.0),
+            ))
+        return out
 
     def around(self, middle: Array, radius_m: float) -> list[Placed]:
         """What stands within a radius: it may throw its shadow into the picture."""
@@ -98,6 +138,12 @@ class PlantStock:
             reach = float(np.percentile(np.hypot(mesh.vertices[:, 0], mesh.vertices[:, 1]), 98))
             self._models[species, variant] = _Model(mesh, _card(self._raster, mesh), height, max(reach, 0.02))
         return self._models[species, variant]
+
+
+def _hashed(cell: Array) -> Array:
+    """(n, 4) numbers from 0 to 1 that follow from the cell alone."""
+    mixed = np.sin(cell @ np.array([[12.9898, 39.3468, 73.156, 4.1414], [78.233, 11.135, 52.235, 26.651]])) * 43758.5453
+    return np.asarray(mixed - np.floor(mixed), dtype=float)
 
 
 def _in_view(middle: Array, radius: Array, pose: Pose, lens: Lens) -> npt.NDArray[np.bool_]:

@@ -96,7 +96,7 @@ void main() {
     albedo *= (0.72 + 0.5 * broad) * (0.80 + 0.40 * mid);
     albedo.rb *= 1.0 + (vec2(broad, mid) - 0.5) * vec2(-0.18, 0.22) * (1.0 - water);
     albedo *= 1.0 - 0.16 * worn * (1.0 - fine);
-    albedo *= 1.0 - 0.38 * wetness;
+    albedo *= 1.0 - 0.24 * wetness;
     id_depth = vec2(0.0, depth_m);
     vec3 view = normalize(-at);
     vec3 n = normalize(face);
@@ -188,6 +188,7 @@ uniform mat3 world_from_ray;
 uniform vec4 pinhole;               // 1/fx, 1/fy, cx, cy
 uniform int standing;
 uniform vec4 feet[24];              // places relative to the lens, radius
+uniform float fog_per_m;
 layout(location = 0) out vec2 taken;
 void main() {
     float z = texelFetch(backdrop, ivec2(gl_FragCoord.xy) * backdrop_step, 0).y;
@@ -201,6 +202,7 @@ void main() {
         float r = feet[i].w;
         taken.g += 0.55 * exp(-dot(off, off) / (r * r));
     }
-    taken.g = min(taken.g, 0.7);
+    // What the air adds in front of a shadow is not darkened by it.
+    taken = vec2(taken.r, min(taken.g, 0.7)) * exp(-z * fog_per_m);
 }
 """

@@ -151,3 +151,13 @@ def test_the_wind_bends_what_sways_and_nothing_else(raster):
     at_rest, moved = (raster.draw([tree], POSE, LENS, w).ids for w in (calm, gale))
     assert (at_rest != moved).sum() > 30
     assert (raster.draw([stiff], POSE, LENS, calm).ids == raster.draw([stiff], POSE, LENS, gale).ids).all()
+
+
+def test_two_rasters_of_one_process_do_not_draw_on_each_others_sheets(raster):
+    thing = [Placed.one(box(), ahead(20.0), 30.0, id=5)]
+    before = raster.draw(thing, POSE, LENS, PLAIN)
+    other = Raster()
+    assert (other.draw(thing, POSE, LENS, PLAIN).image == before.image).all()
+    assert (raster.draw(thing, POSE, LENS, PLAIN).image == before.image).all()
+    other.close()
+    assert (raster.draw(thing, POSE, LENS, PLAIN).image == before.image).all()
