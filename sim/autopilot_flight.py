@@ -30,8 +30,10 @@ from sim.multirotor import FlatEarth, Multirotor
 GPS_FLAGS_DROP_S = 7.0          # observed on ArduCopter: the EKF's flags drop this long after the last fix,
 GPS_LAND_S = 8.0                # and its failsafe lands the aircraft then
 FENCE_GRACE_S = 2.0             # arming within this of a fence upload can fail
-LANDED_S = 1.0                  # on the ground for so long, and it disarms by itself
+LANDED_S = 2.2                  # on the ground for so long, and it disarms by itself (observed)
+SPOOL_UP_S = 2.8                # from the order to take off until it leaves the ground (observed)
 FENCE_CHECK_S = 0.1
+FULL_WIND_M = 60.0
 PREARM_SHARE = 0.57             # of the settling time: the pre-arm bit is healthy before GUIDED is ready (23.6 s of 41 s)
 FIX_SHARE = 0.2
 
@@ -92,6 +94,8 @@ class Flight:
         self._guided: Target | None = None
         self._guided_speed_m_s: float | None = None
         self._taking_off = False
+        self._go_s = 0.0
+        self._told_item = 0
         self._return: ReturnHome | None = None
         self._gcs_heard_s: float | None = None
         self._low_since_s: float | None = None
@@ -212,12 +216,14 @@ class Flight:
             return False
         self._guided = Target(*self.body.reported(), self.home_target().up + height_m)
         self._taking_off = True
+        self._go_s = self.t_s
         return True
 
     def start_mission(self) -> bool:
         if not self.armed or self.mode is not Mode.AUTO:
             return False
         self._auto_go = True
+        self._go_s = self.t_s
         return True
 
     def fly_to(self, target: Target, speed_m_s: float | None) -> bool:
@@ -264,7 +270,8 @@ class Flight:
 
     def step(self, dt_s: float) -> None:
         self.t_s += dt_s
-        self.body.wind.speed_m_s = self.p["SIM_WIND_SPD"]
+        # Weaker near the ground, as SITL's wind is by default (SIM_WIND_T, SIM_WIND_T_ALT): the square root of the height.
+        self.body.wind.speed_m_s = self.p["SIM_WIND_SPD"] * math.sqrt(min(1.0, max(0.0, self.body.up_m) / FULL_WIND_M))
         self.body.wind.from_deg = self.p["SIM_WIND_DIR"]
         self.body.wind.gust_m_s = self.p["SIM_WIND_TURB"]
         self._watch_gps()
@@ -288,7 +295,7 @@ class Flight:
             return HOLD if body.on_ground else self._return.step(body, self.p, dt_s)
         if self.mode is Mode.AUTO:
             return self._guide_auto(dt_s)
-        if self._guided is None or (body.on_ground and not self._taking_off):
+        if self._guided is None or (body.on_ground and not (self._taking_off and self._spooled_up())):
             return HOLD
         speed = self._guided_speed_m_s or self.p["WPNAV_SPEED"] / 100.0
         if self._taking_off and body.up_m >= self._guided.up - SETTLED_M:
@@ -296,18 +303,30 @@ class Flight:
         return towards(body, self._guided, speed, self.p, yaw=self.mode is Mode.GUIDED)
 
     def _guide_auto(self, dt_s: float) -> Wish:
-        if self.mission is None or (self.body.on_ground and not self._auto_go):
+        if self.mission is None or (self.body.on_ground and not (self._auto_go and self._spooled_up())):
             return HOLD
-        before = self.mission.current
         done: list[int] = []
         wish = self.mission.step(self.body, self.p, dt_s, done)
         if done:
             # One slot: of several in one step, as of a take-off and the DO item after it, only the last is told.
             self._reached(done[-1])
-        if self.mission.current != before:
-            self._announce(SEVERITY_INFO, f"Mission: {self.mission.current} {_name(self.items(), self.mission.current)}")
+        self._tell_items(done, self.mission.current)
         self.mission_seq = self.mission.current
         return wish
+
+    def _tell_items(self, done: list[int], current: int) -> None:
+        """The texts of one step: what was reached, and each item that was begun."""
+        items = self.items()
+        for seq in done:
+            if seq < len(items) and items[seq].command in (16, 19):
+                self._announce(SEVERITY_INFO, f"Reached command #{seq}")
+        begun = range(self._told_item + 1, current + 1) if current > self._told_item else [current]
+        for seq in begun if current != self._told_item else ():
+            self._announce(SEVERITY_INFO, f"Mission: {seq} {_name(items, seq)}")
+        self._told_item = current
+
+    def _spooled_up(self) -> bool:
+        return self._flown or self.t_s - self._go_s >= SPOOL_UP_S
 
     def _enter(self, mode: Mode) -> None:
         self.mode = mode
@@ -328,6 +347,7 @@ class Flight:
         self._auto_go = self._auto_go or not self.body.on_ground
         self.mission = MissionFlight(list(self.items()), self.earth, self.home_target(), self.start.msl_m, start)
         self.mission_seq = start
+        self._told_item = start - 1
 
     def _is_takeoff_item(self) -> bool:
         items = self.items()
@@ -460,5 +480,5 @@ def _in_ring(lat_deg: float, lon_deg: float, ring: list[Item]) -> bool:
 
 
 def _name(items: list[Item], seq: int) -> str:
-    names = {16: "WP", 17: "LoiterUnlimited", 19: "LoiterTime", 20: "RTL", 21: "Land", 22: "Takeoff", 178: "ChangeSpeed"}
+    names = {16: "WP", 17: "LoitUnlim", 19: "LoitTime", 20: "RTL", 21: "Land", 22: "Takeoff", 178: "ChangeSpeed"}
     return names.get(items[seq].command, str(items[seq].command)) if seq < len(items) else ""

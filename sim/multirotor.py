@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 GRAVITY_M_S2 = 9.80665
 GUST_TIME_S = 4.0               # correlation time of gusts; Dryden's at 30 m height and 8 m/s is of this order
 NOISE_TIME_S = 20.0             # of a GNSS position's wander
+VELOCITY_LOOP_1_S = 2.5         # 1/s: the velocity loop closes in about 0.4 s
 CELL_FULL_V, CELL_EMPTY_V = 4.2, 3.3
 RADIUS_EQUATOR_M, ECCENTRICITY_SQUARED = 6_378_137.0, 6.69437999014e-3
 
@@ -22,7 +23,7 @@ class MultirotorLimits:
 
     acceleration_m_s2: float = 3.5
     vertical_acceleration_m_s2: float = 2.5
-    max_airspeed_m_s: float = 15.0
+    max_airspeed_m_s: float = 10.2      # of ArduPilot's default quadrotor in SITL at 30 degrees of lean (observed)
     yaw_rate_deg_s: float = 60.0
     mass_kg: float = 2.5
     hover_power_w: float = 320.0
@@ -142,13 +143,13 @@ class Multirotor:
         airspeed = math.hypot(air_east, air_north)
         if airspeed > self.limits.max_airspeed_m_s:
             east, north = _within_airspeed(east, north, wind_east, wind_north, self.limits.max_airspeed_m_s)
-        lag = 2.5       # 1/s: the velocity loop closes in about 0.4 s
-        ae, an = (east - self.velocity_east_m_s) * lag, (north - self.velocity_north_m_s) * lag
+        ae = (east - self.velocity_east_m_s) * VELOCITY_LOOP_1_S
+        an = (north - self.velocity_north_m_s) * VELOCITY_LOOP_1_S
         size = math.hypot(ae, an)
         if size > self.limits.acceleration_m_s2:
             ae, an = ae * self.limits.acceleration_m_s2 / size, an * self.limits.acceleration_m_s2 / size
         most = self.limits.vertical_acceleration_m_s2
-        au = max(-most, min(most, (up - self.velocity_up_m_s) * lag))
+        au = max(-most, min(most, (up - self.velocity_up_m_s) * VELOCITY_LOOP_1_S))
         self.velocity_east_m_s += ae * dt_s
         self.velocity_north_m_s += an * dt_s
         self.velocity_up_m_s += au * dt_s
@@ -178,7 +179,7 @@ class Multirotor:
         if self.on_ground:
             self.roll_deg = self.pitch_deg = 0.0
             return
-        drag = 0.02
+        drag = 0.054    # 1/m: g tan 30 deg at the greatest airspeed
         air_east, air_north = self.velocity_east_m_s - wind_east, self.velocity_north_m_s - wind_north
         airspeed = math.hypot(air_east, air_north)
         push_east = acceleration[0] + drag * airspeed * air_east
