@@ -185,6 +185,7 @@ class Sortie:
         allowed_s = self.duration_s * OVERDUE_FACTOR + OVERDUE_S
         until_s = loop.time() + allowed_s
         mode, link = drone.mode(), drone.link()
+        lost_at: int | None = None
         while drone.armed() or drone.link() is LinkState.LOST:
             if loop.time() >= until_s:
                 raise SortieError(f"{drone.name} has not landed {allowed_s:.0f} s after take-off; last in {drone.mode()}")
@@ -192,6 +193,8 @@ class Sortie:
             if drone.link() is not link:
                 link = drone.link()
                 _log.warning("%s: the link is %s", drone.name, link.value)
+                if link is LinkState.LOST:
+                    lost_at = drone.highest_item
             if drone.mode() != mode:
                 mode = drone.mode()
                 _log.warning("%s: is in %s now", drone.name, mode)
@@ -201,6 +204,8 @@ class Sortie:
         if drone.highest_item < last:
             texts = drone.texts_since(self._clock.monotonic_ns() - round(allowed_s * NS_PER_S))[-3:]
             why = f' ({"; ".join(texts)})' if texts else ""
+            if lost_at is not None:     # what it said of its failsafe was lost with the link
+                why = f", after its link was lost at item {lost_at}{why}"
             raise SortieError(
                 f"{drone.name} landed before the end of its patrol, at item {drone.highest_item} of {last}, "
                 f"in {drone.mode()}{why}"

@@ -232,7 +232,7 @@ def test_a_short_cut_of_the_link_changes_nothing_and_a_long_one_brings_the_drone
     between.mend()
     service.wait(lambda: TaskPhase.FAILED in service.phases(), 90.0)
     sentence = service.said(TaskState)[-1].sentence
-    assert "landed before the end of its patrol" in sentence and "in RTL" in sentence
+    assert "landed before the end of its patrol" in sentence and "in RTL, after its link was lost at item" in sentence
     assert service.stop() == 0
 
 
