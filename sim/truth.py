@@ -50,10 +50,20 @@ CHI2_90_2DOF = 4.605170185988092        # scipy.stats.chi2.ppf(0.90, 2)
 OPEN_VEHICLES = (Kind.MOTORCYCLE, Kind.BICYCLE, Kind.BOAT)
 
 
+class GroupScore(msgspec.Struct, frozen=True):
+    """Positions of one group: people, vehicles or boats."""
+
+    positions: int
+    position_error_p50_m: float | None
+    position_error_p90_m: float | None
+    ellipse90_share: float | None
+
+
 class TruthScore(msgspec.Struct, frozen=True):
     """What `score` found. Counts; times in seconds, errors in metres, None where there was nothing to measure.
 
-    ellipse90_share: share of positions whose 90 % ellipse holds the actor. positions_of_nobody: nobody within GATE_M.
+    ellipse90_share: share of positions whose 90 % ellipse holds the actor. positions_doubled: a second position in one frame,
+    of an actor that has one. positions_of_nobody: nobody within GATE_M. groups: the same for "person", "vehicle", "boat".
     """
 
     crossings: int
@@ -67,7 +77,9 @@ class TruthScore(msgspec.Struct, frozen=True):
     position_error_alone_p50_m: float | None
     ellipse90_share: float | None
     positions: int
+    positions_doubled: int
     positions_of_nobody: int
+    groups: dict[str, GroupScore]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +104,16 @@ class StationAlarm:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Positions:
-    """Placed detections against the truth. error_m, square (Mahalanobis), alone: (n,) of those matched; nobody: the rest."""
+    """Placed detections against the truth. error_m, square (Mahalanobis), alone, group: (n,), of those that were matched.
+
+    doubled: beside one that was matched to the same actor. nobody: all others.
+    """
 
     error_m: Array
     square: Array
     alone: npt.NDArray[np.bool_]
+    group: npt.NDArray[np.str_]
+    doubled: int
     nobody: int
 
 
@@ -115,7 +132,8 @@ def score(truth_db: Path, inbox_db: Path, mind_db: Path, sector: Sector, landsca
     alarmed = {c: alarm_time_ns(c, alarms, owners) for c in crossings if c.in_sight_ns is not None}
     waits = [(at - (c.in_sight_ns or 0)) / NS_PER_S for c, at in alarmed.items() if at is not None]
     judged = [_judge(a, owners) for a in alarms]
-    hits = positions.square <= CHI2_90_2DOF
+    groups = {str(g): _group_score(positions, positions.group == g) for g in np.unique(positions.group)}
+    every = _group_score(positions, np.ones(len(positions.group), bool))
     return TruthScore(
         crossings=len(alarmed),
         crossings_alarmed=len(waits),
@@ -123,12 +141,21 @@ def score(truth_db: Path, inbox_db: Path, mind_db: Path, sector: Sector, landsca
         false_alarms=judged.count("false"),
         nuisance_alarms=judged.count("nuisance"),
         time_to_alarm_p50_s=_percentile(np.array(waits), 50),
-        position_error_p50_m=_percentile(positions.error_m, 50),
-        position_error_p90_m=_percentile(positions.error_m, 90),
+        position_error_p50_m=every.position_error_p50_m,
+        position_error_p90_m=every.position_error_p90_m,
         position_error_alone_p50_m=_percentile(positions.error_m[positions.alone], 50),
-        ellipse90_share=round(float(hits.mean()), 3) if len(hits) else None,
-        positions=len(positions.error_m) + positions.nobody,
+        ellipse90_share=every.ellipse90_share,
+        positions=len(positions.error_m) + positions.doubled + positions.nobody,
+        positions_doubled=positions.doubled,
         positions_of_nobody=positions.nobody,
+        groups=groups,
+    )
+
+
+def _group_score(positions: Positions, which: npt.NDArray[np.bool_]) -> GroupScore:
+    errors, hits = positions.error_m[which], positions.square[which] <= CHI2_90_2DOF
+    return GroupScore(
+        len(errors), _percentile(errors, 50), _percentile(errors, 90), round(float(hits.mean()), 3) if len(hits) else None
     )
 
 
@@ -257,19 +284,25 @@ def match_positions(inbox: sqlite3.Connection, courses: list[Course], sector: Se
     errors: list[float] = []
     squares: list[float] = []
     alone: list[bool] = []
-    nobody = 0
+    of: list[str] = []
+    doubled = nobody = 0
     for (_, at_ns), seen in frames.items():
         for group in {g for g, _, _ in seen}:
             placed = [(p, c) for g, p, c in seen if g == group]
             there = [at[:2] for _, at in _there(courses, group, at_ns)]
             matched = assign([p for p, _ in placed], there)
-            nobody += len(placed) - len(matched)
+            taken = {i for i, _ in matched}
+            for i, (place, _) in enumerate(placed):
+                if i not in taken:
+                    is_double = any(np.hypot(*(place - there[j])) <= GATE_M for _, j in matched)
+                    doubled, nobody = doubled + is_double, nobody + (not is_double)
             for i, j in matched:
+                of.append(group)
                 d = placed[i][0] - there[j]
                 errors.append(float(np.hypot(*d)))
                 squares.append(float(d @ np.linalg.solve(placed[i][1], d)))
                 alone.append(all(np.hypot(*(there[j] - o)) > ALONE_M for k, o in enumerate(there) if k != j))
-    return Positions(np.array(errors), np.array(squares), np.array(alone, bool), nobody)
+    return Positions(np.array(errors), np.array(squares), np.array(alone, bool), np.array(of, str), doubled, nobody)
 
 
 def assign(placed: list[Array], there: list[Array]) -> list[tuple[int, int]]:

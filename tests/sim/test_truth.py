@@ -298,7 +298,25 @@ def test_a_position_where_nobody_is_counts_as_of_nobody(stage):
     stage.detect(6.0, (1.0, 0.0), object_class=ObjectClass.CAR)         # there is a person, and no car
     stage.detect(7.0, (0.0, 1.0), confirmed=False)
     found = stage.score()
-    assert (found.positions, found.positions_of_nobody) == (3, 2)
+    assert (found.positions, found.positions_of_nobody, found.positions_doubled) == (3, 2, 0)
+
+
+def test_a_second_box_on_the_same_body_is_a_double_and_not_a_ghost(stage):
+    stage.live(30, (someone(1), standing(0.0, 0.0)))
+    stage.detect(5.0, (0.0, 1.0), (0.5, -0.5), (0.0, 60.0))
+    found = stage.score()
+    assert (found.positions, found.positions_doubled, found.positions_of_nobody) == (3, 1, 1)
+
+
+def test_people_and_vehicles_are_scored_apart_as_well(stage):
+    stage.live(30, (someone(1), standing(0.0, 0.0)), (someone(2, kind=Kind.PICKUP), standing(0.0, 2.0)))
+    for t in range(4):
+        stage.detect(5.0 + t, (0.0, 1.0))
+        stage.detect(5.5 + t, (0.0, 5.0), object_class=ObjectClass.TRUCK)
+    groups = stage.score().groups
+    assert groups.keys() == {"person", "vehicle"}
+    assert (groups["person"].position_error_p50_m, groups["vehicle"].position_error_p50_m) == (1.0, 3.0)
+    assert (groups["person"].ellipse90_share, groups["vehicle"].ellipse90_share) == (1.0, 0.0)
 
 
 def test_a_position_is_compared_with_the_truth_of_its_own_instant(stage):
