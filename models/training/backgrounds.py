@@ -6,6 +6,8 @@ They come from Debian packages, by apt-get, and are not part of this project: on
 `backgrounds.tsv`. Each was looked at, and passed a COCO detector at a low threshold, so that none shows a person or a
 vehicle. `heldout` ones are never trained on: false finds are counted on them. Licences are in each package's copyright file.
 
+    python -m models.training.backgrounds --out DIR --crops CROPS     # empty pictures cut from the held-out photographs
+
 DIR/train and DIR/heldout each hold photo/, texture/ and cutout/. Needs the network, 4 GB for a while, and Debian.
 """
 
@@ -114,15 +116,42 @@ def fetch(packages: Path) -> None:
                     raise SettingsError(f"{package}: {' '.join(command[:2])} failed: {last}. Run apt-get update first.")
 
 
+def cut_crops(photographs: Path, out: Path, count: int, side_px: int = 416, seed: int = 1) -> None:
+    """Square pieces of photographs at several scales, as a YOLO folder without a single label: whatever is found there is
+    a false find. Nothing is drawn on them.
+    """
+    files = sorted(photographs.glob("*.jpg"))
+    if not files:
+        raise SettingsError(f"{photographs}: no photographs to cut from")
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    (out / "labels").mkdir(exist_ok=True)
+    chance = np.random.default_rng(seed)
+    for number in range(count):
+        picture = cv2.imread(str(files[number % len(files)]))
+        if picture is None:
+            raise SettingsError(f"{files[number % len(files)]}: not a picture that can be read")
+        height, width = picture.shape[:2]
+        side = int(chance.integers(min(side_px, height, width), min(height, width) + 1))
+        top, left = int(chance.integers(height - side + 1)), int(chance.integers(width - side + 1))
+        piece = cv2.resize(picture[top:top + side, left:left + side], (side_px, side_px), interpolation=cv2.INTER_AREA)
+        name = f"{files[number % len(files)].stem}-{number:04d}"
+        cv2.imwrite(str(out / "images" / f"{name}.jpg"), piece, [cv2.IMWRITE_JPEG_QUALITY, 90])
+        (out / "labels" / f"{name}.txt").write_text("")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m models.training.backgrounds", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--packages", type=Path, metavar="DIR", help="unpacked packages; fetched there when missing")
+    parser.add_argument("--crops", type=Path, metavar="DIR", help="cut 400 empty pictures from the held-out photographs")
     a = parser.parse_args()
     packages = a.packages or a.out / "packages"
     packages.mkdir(parents=True, exist_ok=True)
     try:
+        if a.crops is not None:
+            cut_crops(a.out / "heldout" / "photo", a.crops, 400)
+            return 0
         fetch(packages)
         missing = lay_out(a.out, packages)
     except SettingsError as error:

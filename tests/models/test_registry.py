@@ -87,3 +87,54 @@ def test_a_cached_file_with_another_digest_than_the_manifest_is_refused(tmp_path
     monkeypatch.setattr(registry, "manifest", lambda: {"yolo11n": msgspec.structs.replace(known, sha256="0" * 64)})
     with pytest.raises(SettingsError, match="not the publisher's"):
         resolve_weights("yolo11n")
+
+
+def with_stand_in(tmp_path, monkeypatch):
+    """A manifest that ships weights for simulation, whose file is in tmp_path."""
+    monkeypatch.setattr(registry, "MANIFEST", tmp_path / "manifest.toml")
+    (tmp_path / "own.pt").write_bytes(CONTENT)
+    known = manifest()["yolo11n"]
+    asked = msgspec.structs.replace(known, official_download=False)
+    own = msgspec.structs.replace(
+        known, name="own", file="own.pt", official_download=False, shipped=True, simulation=True,
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
+    )
+    monkeypatch.setattr(registry, "manifest", lambda: {"yolo11n": asked, "own": own})
+    return tmp_path / "own.pt"
+
+
+def test_training_falls_back_to_the_shipped_weights_and_says_so(tmp_path, monkeypatch, caplog):
+    own = with_stand_in(tmp_path, monkeypatch)
+    with caplog.at_level("WARNING"):
+        assert resolve_weights("yolo11n", training=True) == own
+    assert "own.pt stands in, which knows rendered pictures alone" in caplog.text
+
+
+def test_a_live_node_never_gets_weights_of_the_simulation_unasked(tmp_path, monkeypatch):
+    with_stand_in(tmp_path, monkeypatch)
+    with pytest.raises(SettingsError, match=r"no weights yolo11n\.pt found"):
+        resolve_weights("yolo11n")
+
+
+def test_training_prefers_the_real_weights_where_they_are(tmp_path, monkeypatch):
+    with_stand_in(tmp_path, monkeypatch)
+    cached = placed(tmp_path / "cache/trailwatch/models/yolo11n.pt")
+    assert resolve_weights("yolo11n", training=True) == cached
+
+
+def test_shipped_weights_that_were_changed_are_refused(tmp_path, monkeypatch):
+    own = with_stand_in(tmp_path, monkeypatch)
+    own.write_bytes(CONTENT + b"x")
+    with pytest.raises(SettingsError, match="is not the"):
+        resolve_weights("own")
+
+
+def test_fetching_without_a_network_says_why_and_where_to_put_the_file(tmp_path, monkeypatch):
+    for name in ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("NO_PROXY", "")
+    with pytest.raises(SettingsError) as caught:
+        registry.fetch_weights("yolo11n")
+    assert "was not fetched from https://github.com/ultralytics" in str(caught.value)
+    assert "put it at" in str(caught.value) and "yolo11n.pt" in str(caught.value)
