@@ -94,7 +94,7 @@ def shipped_file(known: Weights) -> Path:
 
 def _nearby(known: Weights) -> tuple[Path | None, list[str]]:
     """The file on this machine, or None and where it was looked for."""
-    tried = []
+    tried: list[str] = []
     variable = os.environ.get(MODELS_VARIABLE, "")
     if variable:
         place = Path(variable)

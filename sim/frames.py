@@ -170,7 +170,7 @@ class FrameMaker:
             cx=(lens.cx - left) * scale, cy=(lens.cy - top) * scale,
         )
         covered = self._raster.draw([placed], view.pose, small, _PLAIN).covered_px
-        return covered.get(int(placed.id[0]), 0.0) / scale**2
+        return float(covered.get(int(placed.id[0]), 0.0) / scale**2)
 
 
 def _projected(placed: Placed, view: View) -> Array:

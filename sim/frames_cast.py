@@ -80,7 +80,7 @@ def make_stock(seed: int, found: Backgrounds) -> Stock:
     riders = tuple(_body(chance, Kind.PERSON, Posture.RIDE) for _ in range(10))
     machines = {kind: tuple(_body(chance, kind) for _ in range(MACHINES)) for kind in LONG_M}
     beasts = tuple(_body(chance, kind) for kind in ANIMALS for _ in range(BEASTS))
-    cards = ()
+    cards: tuple[Mesh, ...] = ()
     if found.cutouts:
         chosen = chance.integers(len(found.cutouts), size=CARDS)
         cards = tuple(card(cutout(found.cutouts[int(i)]), 1.0) for i in chosen)

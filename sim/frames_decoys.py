@@ -128,7 +128,9 @@ def _turned(
 
 
 def _box(chance: np.random.Generator, size_m: Array, colours: Array) -> Mesh:
-    corners, normals, triangles = [], [], []
+    corners: list[Array] = []
+    normals: list[Array] = []
+    triangles: list[list[int]] = []
     for axis in range(3):
         for sign in (-1.0, 1.0):
             a, b = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
@@ -151,4 +153,4 @@ def _laid_down(mesh: Mesh) -> Mesh:
 
 def _paint(chance: np.random.Generator, colours: Array, count: int) -> npt.NDArray[np.uint8]:
     base = colours[int(chance.integers(len(colours)))] * chance.uniform(0.5, 1.4)
-    return np.clip(base * chance.normal(1, 0.09, (count, 1)) * chance.normal(1, 0.05, 3), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(base * chance.normal(1, 0.09, (count, 1)) * chance.normal(1, 0.05, 3), 0, 255), np.uint8)

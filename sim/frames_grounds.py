@@ -114,7 +114,8 @@ def _crop(chance: np.random.Generator, picture: Image, side: int) -> Image:
     wanted = int(np.exp(chance.uniform(np.log(min(side * 0.55, most)), np.log(min(most, side * 4)) + 1e-6)))
     top, left = int(chance.integers(height - wanted + 1)), int(chance.integers(width - wanted + 1))
     piece = picture[top:top + wanted, left:left + wanted]
-    piece = cv2.resize(piece, (side, side), interpolation=cv2.INTER_AREA if wanted > side else cv2.INTER_LINEAR)
+    how = cv2.INTER_AREA if wanted > side else cv2.INTER_LINEAR
+    piece = np.asarray(cv2.resize(piece, (side, side), interpolation=how), np.uint8)
     if chance.random() < 0.5:
         piece = piece[:, ::-1]
     return np.ascontiguousarray(np.rot90(piece, int(chance.integers(4))) if chance.random() < 0.15 else piece)
@@ -125,7 +126,7 @@ def lit(picture: Image, chance: np.random.Generator, view: View, light: Light, p
     if palette is Palette.THERMAL:
         grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32) / 255
         grey = (grey - grey.mean()) * float(chance.uniform(-0.35, 0.35)) + float(chance.uniform(0.18, 0.42))
-        return np.clip(np.dstack([grey] * 3) * 255, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.dstack([grey] * 3) * 255, 0, 255), np.uint8)
     level = float(np.mean(light.sun) * 0.6 + np.mean(light.sky)) * light.exposure
     if palette is Palette.DAY and level > 0.6 and light.fog_per_m < 1e-3 and chance.random() < 0.5:
         return picture
@@ -244,7 +245,7 @@ def shapes(chance: np.random.Generator, side: int) -> Image:
         mix = 0.5 + 0.5 * mix / max(float(np.abs(mix).max()), 1e-6)
     out = colour + (other - colour) * np.asarray(mix)[..., None]
     out = out + smooth(chance, side, 3.0)[..., None] * chance.uniform(0, 18)
-    return np.clip(out, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(out, 0, 255), np.uint8)
 
 
 def _scribbled(chance: np.random.Generator, picture: Image) -> Image:

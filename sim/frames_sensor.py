@@ -52,10 +52,11 @@ def _blurred(chance: np.random.Generator, picture: npt.NDArray[np.float32], kind
     side = picture.shape[0]
     if chance.random() < 0.25:
         small = round(side / float(chance.uniform(1.1, 1.0 + kind)))
-        picture = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
-        picture = cv2.resize(picture, (side, side), interpolation=int(chance.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC])))
+        fewer = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
+        how = int(chance.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
+        picture = np.asarray(cv2.resize(fewer, (side, side), interpolation=how), np.float32)
     if chance.random() < 0.6:
-        picture = cv2.GaussianBlur(picture, (0, 0), float(chance.uniform(0.3, 0.35 + 0.95 * kind)))
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), float(chance.uniform(0.3, 0.35 + 0.95 * kind))), np.float32)
     if chance.random() < 0.12:
         length = int(chance.integers(2, 3 + int(7 * kind)))
         kernel = np.zeros((length, length), np.float32)
@@ -63,7 +64,7 @@ def _blurred(chance: np.random.Generator, picture: npt.NDArray[np.float32], kind
         half = (length - 1) / 2
         for t in np.linspace(-half, half, length * 3):
             kernel[round(half + t * np.sin(angle)), round(half + t * np.cos(angle))] = 1
-        picture = cv2.filter2D(picture, -1, kernel / kernel.sum())
+        picture = np.asarray(cv2.filter2D(picture, -1, kernel / kernel.sum()), np.float32)
     if chance.random() < 0.12:
         soft = cv2.GaussianBlur(picture, (0, 0), 1.2)
         picture = picture + (picture - soft) * float(chance.uniform(0.3, 1.5))       # a camera's own sharpening
@@ -99,7 +100,7 @@ def _coloured(chance: np.random.Generator, picture: npt.NDArray[np.float32], pal
         out = grey + (out - grey) * saturation
         out = out * (1 + chance.normal(0, 0.045, 3)).astype(np.float32) if saturation > 0 else out
     if chance.random() < 0.3:
-        y, x = np.mgrid[-1:1:complex(out.shape[0]), -1:1:complex(out.shape[1])].astype(np.float32)  # type: ignore[misc]
+        y, x = np.mgrid[-1:1:complex(out.shape[0]), -1:1:complex(out.shape[1])].astype(np.float32)
         out *= (1 - float(chance.uniform(0.05, 0.4)) * (x**2 + y**2) / 2)[..., None]
     return np.asarray(out, np.float32)
 

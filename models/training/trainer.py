@@ -81,6 +81,10 @@ class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has n
     copy of every epoch's checkpoint goes.
     """
 
+    model: Any
+    epochs: int
+    train_loader: Any
+
     def __init__(
         self, overrides: dict[str, Any], shards: Path, shards_an_epoch: int, kept: Path, partners: Partners,
     ) -> None:
