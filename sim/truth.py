@@ -62,7 +62,7 @@ class GroupScore(msgspec.Struct, frozen=True):
 class TruthScore(msgspec.Struct, frozen=True):
     """What `score` found. Counts; times in seconds, errors in metres, None where there was nothing to measure.
 
-    ellipse90_share: share of positions whose 90 % ellipse holds the actor. positions_doubled: a second position in one frame,
+    ellipse90_share: share of positions whose 90 % ellipse holds the actor. positions_doubled: a second position, in a frame,
     of an actor that has one. positions_of_nobody: nobody within GATE_M. groups: the same for "person", "vehicle", "boat".
     """
 

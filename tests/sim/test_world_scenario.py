@@ -191,3 +191,16 @@ def test_a_name_that_is_taken_is_refused(scenario_of):
 def test_every_kind_that_a_scenario_may_name_is_known_to_the_scoring():
     assert set(DETECTED_AS) == set(Kind)
     assert msgspec.to_builtins(Kind.PICKUP) == "pickup"
+
+
+def test_the_manual_names_every_act_gait_and_shipped_scenario():
+    import typing
+
+    from sim import world_settings
+
+    text = (ROOT / "configs/worlds/README.md").read_text(encoding="utf-8")
+    words = [a.__struct_config__.tag for a in typing.get_args(world_settings.AnyAct)]
+    assert len(words) == 19
+    assert [w for w in words if f"`{w}`" not in text] == []
+    assert [g for g in typing.get_args(world_settings.GaitName) if g not in text] == []
+    assert [f.name for f in SHIPPED if f"`{f.name}`" not in text] == []
