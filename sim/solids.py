@@ -17,12 +17,23 @@ Rgb = tuple[float, float, float]
 Point = tuple[float, float, float]
 CREASE_DEG = 38.0  # faces that meet at less than this are one surface
 SAME_PLACE_M = 5e-4
-WHITE_UV = (0.998, 0.998)  # of the texture's corner, which is left white for whatever has no picture
+WEAR_UV = (0.52, 0.01, 0.99, 0.52)  # left, top, right, bottom of the texture's part that shows dust and scratches
+LONGEST_M, TALLEST_M, WIDEST_M = 10.6, 3.5, 3.2  # what that part spans
 
 
 def mixed(one: Rgb, other: Rgb, share: float) -> Rgb:
     """A colour on the way from one to the other."""
     return (one[0] + (other[0] - one[0]) * share, one[1] + (other[1] - one[1]) * share, one[2] + (other[2] - one[2]) * share)
+
+
+def _worn(at: Array) -> Array:
+    """Where a flat polygon (n, 3) lies in the texture of wear: seen from the side, from an end or from above, (n, 2)."""
+    normal = np.abs(np.cross(at[1] - at[0], at[2] - at[0]))
+    along = (at[:, 1] / LONGEST_M + 0.5) if normal.argmax() != 1 else (at[:, 0] / LONGEST_M + 0.5)
+    across = (1.0 - at[:, 2] / TALLEST_M) if normal.argmax() != 2 else (at[:, 0] / WIDEST_M + 0.5)
+    left, top, right, bottom = WEAR_UV
+    place = np.stack([left + (right - left) * along, top + (bottom - top) * across], axis=1)
+    return np.asarray(np.clip(place, [left, top], [right, bottom]))
 
 
 class Solid:
@@ -39,7 +50,7 @@ class Solid:
         """A flat convex polygon, counterclockwise seen from outside. colour: of all, or of each corner."""
         at = np.asarray(points, float)
         paints = np.broadcast_to(np.asarray(colour, float), (len(at), 3))
-        places = np.broadcast_to(WHITE_UV, (len(at), 2)) if uv is None else np.asarray(uv, float)
+        places = _worn(at) if uv is None else np.asarray(uv, float)
         for k in range(1, len(at) - 1):
             which = [0, k, k + 1]
             self._corners.append(at[which])

@@ -5,14 +5,14 @@ All are made by rule here and beside: no model that was found had a clean licenc
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from sim.mesh import Mesh
-from sim.solids import Rgb, Solid
+from sim.solids import WEAR_UV, Rgb, Solid
 from sim.vehicles_cars import Plates, bus, car, pickup, truck
 from sim.vehicles_light import bicycle, boat, motorcycle
 from sim.world_state import Kind, Looks
@@ -70,17 +70,16 @@ def vehicle_mesh(kind: Kind, looks: Looks) -> Mesh:
             rear = motorcycle(solid, paint, variant)
             if looks.plate:
                 _mount(solid, rear, SMALL_MM, 2, (0.0, 0.0, 0.5, 0.75))
-            return solid.finish(_plate_sheet(looks.plate, small=True) if looks.plate else None)
+            return solid.finish(sheet(looks.plate, True))
         case Kind.BICYCLE:
             bicycle(solid, paint)
-            return solid.finish()
+            return solid.finish(sheet("", True))
         case _:
             boat(solid, paint, variant)
-            return solid.finish()
-    if not looks.plate:
-        return solid.finish()
-    _mount_both(solid, plates)
-    return solid.finish(_plate_sheet(looks.plate, small=False))
+            return solid.finish(sheet("", True))
+    if looks.plate:
+        _mount_both(solid, plates)
+    return solid.finish(sheet(looks.plate, False))
 
 
 def _mount_both(solid: Solid, plates: Plates) -> None:
@@ -136,23 +135,41 @@ def _row(text: str, height_px: int, width_px: int) -> npt.NDArray[np.uint8]:
     return out
 
 
-def _plate_sheet(text: str, *, small: bool) -> npt.NDArray[np.uint8]:
-    """The texture (256, 512, 4): the plate of two rows top left, that of one row below it, white for everything else."""
+@cache
+def _wear() -> npt.NDArray[np.uint8]:
+    """Dust, streaks and scratches as a picture (256, 512) that darkens what it lies on."""
+    chance = np.random.default_rng(29)
     height, width = TEXTURE_PX
-    sheet = np.full((height, width), 255, np.uint8)
+    cloud = cv2.resize(chance.normal(0.0, 1.0, (14, 28)), (width, height), interpolation=cv2.INTER_CUBIC)
+    streak = cv2.resize(chance.normal(0.0, 1.0, (6, 170)), (width, height), interpolation=cv2.INTER_LINEAR)
+    grain = chance.normal(0.0, 1.0, (height, width))
+    level = 236.0 + 7.0 * cloud + 4.5 * streak + 3.0 * grain
+    # the lower a panel, the more of the road is on it
+    rows = np.arange(height)[:, None] / (height * WEAR_UV[3])
+    return np.clip(level - 40.0 * np.clip(rows - 0.72, 0.0, 0.28), 150, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=64)
+def sheet(text: str, small: bool) -> npt.NDArray[np.uint8]:
+    """The texture (256, 512, 4): wear, and over it the plate of two rows top left and that of one row below it."""
+    height, width = TEXTURE_PX
+    grey = _wear().copy()
+    if text:
+        _write_plates(grey, text, small)
+    return np.ascontiguousarray(np.dstack([grey, grey, grey, np.full((height, width), 255, np.uint8)]))
+
+
+def _write_plates(grey: npt.NDArray[np.uint8], text: str, small: bool) -> None:
+    height, width = TEXTURE_PX
     upper, lower = plate_rows(text)
-    tall = int(height * 0.75) if small else height // 2
-    half = width // 2
-    pieces = [
-        (_row(upper, tall // 2, int(half * (0.62 if len(upper) < 5 else 0.9))), 0),
-        (_row(lower, tall - tall // 2, half), tall // 2),
-    ]
-    for row, y in pieces:
+    tall, half = (int(height * 0.75) if small else height // 2), width // 2
+    grey[:tall, :half] = 255
+    upper_px = int(half * (0.62 if len(upper) < 5 else 0.9))
+    for row, y in ((_row(upper, tall // 2, upper_px), 0), (_row(lower, tall - tall // 2, half), tall // 2)):
         x = (half - row.shape[1]) // 2
-        sheet[y : y + row.shape[0], x : x + row.shape[1]] = row
-    cv2.rectangle(sheet, (2, 2), (half - 3, tall - 3), 0, 3)
+        grey[y : y + row.shape[0], x : x + row.shape[1]] = row
+    cv2.rectangle(grey, (2, 2), (half - 3, tall - 3), 0, 3)
     if not small:
         y0, y1, x1 = int(height * 0.55), int(height * 0.95), int(width * 0.95)
-        sheet[y0:y1, :x1] = _row(text.replace(" ", "-"), y1 - y0, x1)
-        cv2.rectangle(sheet, (2, y0 + 2), (x1 - 3, y1 - 3), 0, 3)
-    return np.ascontiguousarray(np.dstack([sheet, sheet, sheet, np.full_like(sheet, 255)]))
+        grey[y0:y1, :x1] = _row(text.replace(" ", "-"), y1 - y0, x1)
+        cv2.rectangle(grey, (2, y0 + 2), (x1 - 3, y1 - 3), 0, 3)

@@ -145,8 +145,8 @@ def loft(solid: Solid, stations: tuple[Station, ...], paint: Rgb, *, bed: tuple[
 def _wheels(solid: Solid, at_y: tuple[float, ...], x: float, radius: float, width: float, hub: Rgb) -> None:
     for y in at_y:
         for side in (-1.0, 1.0):
-            solid.disc(side * (x - 0.015), y, radius, radius * 1.22, UNDER, lowest=radius * 0.55)
-            solid.wheel(side * x, y, radius, width, hub)
+            solid.disc(side * (x + 0.002), y, radius, radius * 1.18, UNDER, lowest=radius * 0.62)
+            solid.wheel(side * (x + 0.012), y, radius, width, hub)
 
 
 def _details(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sim.mesh import Mesh
+from sim.solids import WEAR_UV
 from sim.vehicles import PAINTS, plate_rows, vehicle_mesh
 from sim.world_state import Kind, Looks
 
@@ -35,13 +36,19 @@ def test_each_kind_has_its_size_and_stands_on_the_ground(kind: Kind) -> None:
         assert len(mesh.triangles) < 2500
 
 
+def on_plate(mesh: Mesh, front: bool) -> np.ndarray:
+    """Which vertices carry the plate: those whose place in the texture is not in the part that shows wear."""
+    assert mesh.uv is not None
+    worn = (mesh.uv[:, 0] > WEAR_UV[0] - 0.01) & (mesh.uv[:, 1] < WEAR_UV[3] + 0.01)
+    return ~worn & ((mesh.vertices[:, 1] > 0) == front)
+
+
 def plate_part(mesh: Mesh, front: bool) -> np.ndarray:
     """The texture's part on the plate: grey, as written."""
     assert mesh.uv is not None
     assert mesh.texture is not None
-    on = mesh.uv[:, 0] < 0.99
-    y = mesh.vertices[:, 1]
-    uv = mesh.uv[on & ((y > 0) if front else (y < 0))]
+    triangles = mesh.triangles[on_plate(mesh, front)[mesh.triangles].any(axis=1)]
+    uv = mesh.uv[triangles.ravel()]
     assert len(uv) == 6, "one rectangle"
     size = np.array([mesh.texture.shape[1], mesh.texture.shape[0]])
     (left, top), (right, bottom) = (uv.min(axis=0) * size).astype(int), (uv.max(axis=0) * size).astype(int)
@@ -62,15 +69,19 @@ def test_a_plate_reads_from_left_to_right() -> None:
     mesh = vehicle_mesh(Kind.CAR, Looks(3, plate="74C-123.45"))
     assert mesh.uv is not None
     for front in (False, True):
-        on = (mesh.uv[:, 0] < 0.99) & ((mesh.vertices[:, 1] > 0) == front)
+        on = np.unique(mesh.triangles[on_plate(mesh, front)[mesh.triangles].any(axis=1)])
         # whoever stands in front of a car sees its left side on his right
         left_edge = mesh.vertices[on][np.argmin(mesh.uv[on][:, 0])][0]
         assert (left_edge > 0) == front
         assert np.allclose(mesh.normals[on][:, 1], 1.0 if front else -1.0, atol=1e-3)
 
 
-def test_no_plate_no_texture() -> None:
-    assert vehicle_mesh(Kind.CAR, Looks(3)).texture is None
+def test_without_a_plate_nothing_is_written() -> None:
+    bare, written = vehicle_mesh(Kind.CAR, Looks(3)), vehicle_mesh(Kind.CAR, Looks(3, plate="74C-123.45"))
+    assert not on_plate(bare, False).any()
+    assert bare.texture is not None
+    assert written.texture is not None
+    assert bare.texture[..., 0].min() > 100 > written.texture[..., 0].min()
 
 
 def test_plates_of_cars_and_motorcycles_break_where_they_should() -> None:
