@@ -28,7 +28,7 @@ PLAN_M: dict[ObjectClass, tuple[float, float, float]] = {
     ObjectClass.TRUCK: (5.8, 2.0, 0.2),     # from pickups of 5.2 m to lorries of 8 m
     ObjectClass.BOAT: (6.5, 1.3, 0.25),
 }
-ASIDE = 0.08    # of the mean depth: by perspective a box and its object have not quite the same middle (tests/edge/test_bodies.py)
+ASIDE = 0.08    # of the mean depth; by perspective a box and its object do not share the middle (tests/edge/test_bodies.py)
 
 
 @dataclass(frozen=True, slots=True)
