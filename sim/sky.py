@@ -12,6 +12,7 @@ import math
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import msgspec
 
@@ -81,9 +82,16 @@ def moonlight(when: datetime, lat_deg: float, lon_deg: float) -> float:
 
 def gust_factor(t_s: float, seed: int) -> float:
     """What the mean wind is multiplied with; mean 1, deviation TURBULENCE, never below a fifth."""
-    phases = random.Random(f"gusts/{seed}")
-    swing = sum(math.sin(2 * math.pi * (t_s / period + phases.random())) for period in GUST_PERIODS_S)
+    swing = sum(
+        math.sin(2 * math.pi * (t_s / period + phase)) for period, phase in zip(GUST_PERIODS_S, _phases(seed), strict=True)
+    )
     return max(0.2, 1.0 + TURBULENCE * swing / math.sqrt(len(GUST_PERIODS_S) / 2.0))
+
+
+@cache
+def _phases(seed: int) -> tuple[float, ...]:
+    rng = random.Random(f"gusts/{seed}")
+    return tuple(rng.random() for _ in GUST_PERIODS_S)
 
 
 def _between(weather: tuple[Weather, ...], t_s: float) -> Weather:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +79,7 @@ class World:
         self._paths = {n: Path(n, line, landscape.terrain) for n, line in (landscape.trails | landscape.roads).items()}
         self._by_name: dict[str, list[Body]] = {}
         self._drones: dict[str, DronePlace] = {}
+        self._water_msl_m = float(landscape.water_msl_m.mean())
         self._sky_script = scenario.sky
         self._sky = self._sky_script.at(0.0)
         self._entrances = _entrances(scenario)
@@ -129,7 +131,8 @@ class World:
         share = 1.0 - (self.t_s - t_s) / STEP_S
         if share < -1e-6:
             raise ValueError(f"the world is at {self.t_s:.1f} s and does not go back to {t_s:.1f} s")
-        return Moment(t_s, self.utc_ns + round(t_s * NS_PER_S), self._sky_script.at(t_s), self._states(min(share, 1.0)))
+        share = 1.0 if share > 1.0 - 1e-6 else share
+        return Moment(t_s, self.utc_ns + round(t_s * NS_PER_S), self._sky_script.at(t_s), self._states(share))
 
     def _step(self) -> None:
         self._before = {
@@ -147,16 +150,17 @@ class World:
     def _states(self, share: float) -> tuple[ActorState, ...]:
         if not self.bodies:
             return ()
-        now = [self._between(b, share) for b in self.bodies]
-        heights = self.landscape.terrain.height_msl_m(np.array([(t.east_m, t.north_m) for t in now]))
-        water = float(self.landscape.water_msl_m.mean())
+        now: Sequence[_Then | Body] = self.bodies if share == 1.0 else [self._between(b, share) for b in self.bodies]
+        places = np.array([(t.east_m, t.north_m) for t in now])
+        heights = self.landscape.terrain.height_msl_m(places).tolist()
+        water = self._water_msl_m
         boats = {b.actor.id for b in self.bodies if b.actor.kind is Kind.BOAT}
         return tuple(
             ActorState(
                 actor=b.actor,
                 east_m=t.east_m,
                 north_m=t.north_m,
-                height_msl_m=water if b.actor.id in boats or b.aboard in boats else float(ground) + t.above_m,
+                height_msl_m=water if b.actor.id in boats or b.aboard in boats else ground + t.above_m,
                 heading_deg=t.heading_deg,
                 velocity_mps=b.velocity,
                 posture=b.posture,
