@@ -220,7 +220,7 @@ def run(config: Path) -> int:
     cv2.setNumThreads(1)
     clock = WallClock()
     setup = load_setup(config)
-    weights = resolve_weights(setup.settings.detector.model, setup.weights)
+    weights = resolve_weights(setup.settings.detector.model, setup.weights, training=setup.key.realm is Realm.TRAINING)
     try:
         source = open_source(setup, clock)
     except SourceError as error:

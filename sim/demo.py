@@ -56,7 +56,7 @@ def run(request: DemoRequest) -> int:
     """Run the demo and print what it did. Raises SettingsError when there is nothing to watch, or nothing to watch with."""
     log_to_stderr()
     video = _video(request.video) if request.video else None
-    weights = resolve_weights("yolo11n", request.weights).resolve()
+    weights = resolve_weights("yolo11n", request.weights, training=True).resolve()
     clock = WallClock()
     folder = request.keep.resolve() if request.keep else Path(tempfile.mkdtemp(prefix="trailwatch-"))
     stop = stop_on_signals()
