@@ -206,7 +206,8 @@ class Pilot:
             self._complain(f"{self.drone.name}: {error}")
             return False, False
         terms = SortieTerms(
-            self._terms.realm, CheckLimits(self._settings.endurance_s), self._settings.battery_least_percent
+            self._terms.realm, CheckLimits(self._settings.endurance_s), self._settings.battery_least_percent,
+            self._settings.battery_return_percent,
         )
         self.sortie = Sortie(
             plan, task_id, self.link, self.drone, self._terms.sector, terms, self._terms.clock, self._terms.report

@@ -29,6 +29,7 @@ class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connection: "tcp:HOST:PORT", "udpin:HOST:PORT" or "udpout:HOST:PORT". system_id: which system on it, 0: the first heard.
     hardware_id: the autopilot's own number; when given, another aircraft on this connection is refused.
     home: where it takes off and lands. endurance_s: how long its battery flies it. battery_least_percent: to take off with.
+    battery_return_percent: it is called back from its patrol at this charge.
     """
 
     id: str
@@ -38,6 +39,7 @@ class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hardware_id: str = ""
     endurance_s: float = 1200.0
     battery_least_percent: float = 50.0
+    battery_return_percent: float = 25.0
 
 
 class PatrolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,6 +114,12 @@ def _check_drones(config: Path, s: FleetSettings, sector: Sector) -> None:
                 config, ["drones", i, "home"],
                 f"{list(drone.home)} lies within {sector.border_buffer_m:g} m of the border line or beyond it; "
                 "give [latitude, longitude] of a take-off place on our own side",
+            )
+        if not 5.0 <= drone.battery_return_percent < drone.battery_least_percent <= 100.0:
+            raise refuse(
+                config, ["drones", i, "battery_return_percent"],
+                f"{drone.battery_return_percent:g}: give 5 or more, and less than the {drone.battery_least_percent:g} that "
+                "it takes off with",
             )
         if drone.endurance_s <= 0:
             raise refuse(config, ["drones", i, "endurance_s"], f"{drone.endurance_s}: seconds in the air, above 0")

@@ -24,6 +24,7 @@ from wire.units import Realm
 
 READY_WITHIN_S = 90.0           # ArduCopter's estimate settles in 42 s
 AIRBORNE_WITHIN_S = 20.0
+BATTERY_AGAIN_S = 5.0           # between two orders to come home for its battery
 CLIMBED_SHARE = 0.8             # of the take-off height, before the mission takes over
 CLIMB_M_S = 1.0                 # slower than any copter climbs, for the time that is allowed
 OVERDUE_FACTOR, OVERDUE_S = 2.0, 120.0      # of the planned duration: against the wind it takes twice as long
@@ -42,11 +43,16 @@ class SortieError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SortieTerms:
-    """What holds for every sortie of one drone."""
+    """What holds for every sortie of one drone.
+
+    battery_least_percent: to take off with. battery_return_percent: at this charge it is called back from its patrol; an
+    ArduCopter as it ships does nothing about its battery, and flies on until it falls.
+    """
 
     realm: Realm
     limits: CheckLimits
     battery_least_percent: float
+    battery_return_percent: float = 25.0
 
 
 class Sortie:
@@ -65,6 +71,7 @@ class Sortie:
         self._items: tuple[MissionItem, ...] = ()
         self._boots, self._connections = drone.boots, link.counts.connections
         self._last_preflight: Preflight | None = None
+        self._before_landing: list[str] = []        # what cut the patrol short, as far as is known here
 
     async def fly(self) -> bool:
         """All of it; True when the patrol was flown to its end. Never raises SortieError: a failure is reported."""
@@ -185,7 +192,7 @@ class Sortie:
         allowed_s = self.duration_s * OVERDUE_FACTOR + OVERDUE_S
         until_s = loop.time() + allowed_s
         mode, link = drone.mode(), drone.link()
-        lost_at: int | None = None
+        called_s = float("-inf")
         while drone.armed() or drone.link() is LinkState.LOST:
             if loop.time() >= until_s:
                 raise SortieError(f"{drone.name} has not landed {allowed_s:.0f} s after take-off; last in {drone.mode()}")
@@ -193,25 +200,42 @@ class Sortie:
             if drone.link() is not link:
                 link = drone.link()
                 _log.warning("%s: the link is %s", drone.name, link.value)
-                if link is LinkState.LOST:
-                    lost_at = drone.highest_item
+                if link is LinkState.LOST:      # what it says of its failsafe is lost with the link
+                    self._before_landing.append(f"its link was lost at item {drone.highest_item}")
             if drone.mode() != mode:
                 mode = drone.mode()
                 _log.warning("%s: is in %s now", drone.name, mode)
+            percent = self._too_little_left()
+            if percent is not None and loop.time() - called_s >= BATTERY_AGAIN_S:
+                called_s = loop.time()
+                await self._call_back(percent)
             await asyncio.sleep(LOOK_S)
         await self._still_the_same()
         last = max(i.seq for i in self._items)
         if drone.highest_item < last:
             texts = drone.texts_since(self._clock.monotonic_ns() - round(allowed_s * NS_PER_S))[-3:]
             why = f' ({"; ".join(texts)})' if texts else ""
-            if lost_at is not None:     # what it said of its failsafe was lost with the link
-                why = f", after its link was lost at item {lost_at}{why}"
+            if self._before_landing:
+                why = f", after {' and '.join(self._before_landing)}{why}"
             raise SortieError(
                 f"{drone.name} landed before the end of its patrol, at item {drone.highest_item} of {last}, "
                 f"in {drone.mode()}{why}"
             )
         flown = sum(w.kind is not WaypointKind.RETURN for w in self.plan.waypoints)
         return f"{drone.name} has flown {flown} waypoints, landed and disarmed"
+
+    def _too_little_left(self) -> float | None:
+        """The charge in percent, when it is too low to go on with the patrol. The return itself is not interrupted."""
+        percent = self._drone.fresh(self._drone.battery_percent)
+        if percent is None or percent > self._terms.battery_return_percent or self._drone.mode() != "AUTO":
+            return None
+        return percent if self._drone.highest_item < self._items[-1].seq else None
+
+    async def _call_back(self, percent: float) -> None:
+        outcome = await set_mode(self._link, self._drone, self.plan.system_id, "RTL")
+        _log.warning("%s: %.0f %% left in its battery, called back: %s", self.plan.drone, percent, outcome.sentence)
+        if outcome.done:
+            self._before_landing.append(f"it was called back with {percent:.0f} % left in its battery")
 
     async def _still_the_same(self) -> None:
         """That it says "disarmed" is a landing only of the boot that took off: what restarts in the air is disarmed too.

@@ -237,6 +237,19 @@ def test_a_short_cut_of_the_link_changes_nothing_and_a_long_one_brings_the_drone
 
 
 @pytest.mark.slow
+def test_a_drone_whose_battery_runs_low_is_called_back_from_its_patrol(
+    start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
+) -> None:
+    """An ArduCopter as it ships does nothing about its battery."""
+    autopilot = start_autopilot(speedup=5.0, parameters="[battery]\ncapacity_mah = 400.0\ncharge_percent = 100.0")
+    service = start_service(autopilot.connection(), drone="battery_return_percent = 45.0")
+    service.wait(lambda: TaskPhase.FAILED in service.phases(), 90.0)
+    sentence = service.said(TaskState)[-1].sentence
+    assert "in RTL, after it was called back with" in sentence and "% left in its battery" in sentence
+    assert service.stop() == 0
+
+
+@pytest.mark.slow
 def test_a_drone_that_restarts_in_the_air_has_not_landed_and_is_looked_for(
     start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
 ) -> None:
@@ -295,6 +308,7 @@ def test_no_drone_is_no_reason_to_die_and_telemetry_says_lost(start_service: Cal
         ({"connection": "tcp:nowhere"}, 'drones.0.connection: "tcp:nowhere": give tcp:HOST:PORT'),
         ({"drone": "endurance_s = 0.0"}, "drones.0.endurance_s: 0.0: seconds in the air"),
         ({"drone": "colour = 3"}, "drones.0.colour"),
+        ({"drone": "battery_return_percent = 60.0"}, "drones.0.battery_return_percent: 60: give 5 or more, and less than"),
         ({"kind": NodeKind.CAMERA}, 'key: a key of kind "camera"'),
     ],
 )
