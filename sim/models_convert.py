@@ -55,12 +55,17 @@ def _trunk(mesh: str, skin: str) -> Piece:
 
 
 PLANTS: tuple[Recipe, ...] = (
+    # crowns are doubled, half a turn apart, or there would be more sky than leaves in them
     Recipe(f"{Species.BROADLEAF}.0", (_trunk("gaia/tree_teak_1", "gaia/teak_trunk.png"),
-                                      Piece("gaia/tree_teak_1_leaves", "gaia/teak.png"))),
+                                      Piece("gaia/tree_teak_1_leaves", "gaia/teak.png"),
+                                      Piece("gaia/tree_teak_2_leaves", "gaia/teak.png", turn_deg=100.0))),
     Recipe(f"{Species.BROADLEAF}.1", (_trunk("gaia/tree_tropic", "gaia/trunk_deciduous_b.dds"),
-                                      Piece("gaia/tree_tropic_top", "gaia/poplar_a.dds")), light=1.1),
-    Recipe(f"{Species.BROADLEAF}.2", (_trunk("gaia/tree_teak_2", "gaia/teak_trunk.png"),
-                                      Piece("gaia/tree_teak_2_leaves", "gaia/teak.png"))),
+                                      Piece("gaia/tree_tropic_top", "gaia/poplar_a.dds"),
+                                      Piece("gaia/tree_tropic_top_b", "gaia/poplar_a.dds", turn_deg=75.0)), light=1.1),
+    Recipe(f"{Species.BROADLEAF}.2", (_trunk("gaia/tree_tropic_c", "gaia/trunk_deciduous_b.dds"),
+                                      Piece("gaia/tree_tropic_top_c", "gaia/poplar_b.dds"),
+                                      Piece("gaia/tree_tropic_top_c", "gaia/poplar_b.dds", turn_deg=140.0),
+                                      Piece("gaia/tree_tropic_top", "gaia/poplar_b.dds", turn_deg=40.0)), light=1.0),
     Recipe(f"{Species.BAMBOO}.0", (Piece("gaia/bamboo_1", "gaia/bamboo_1.png"),)),
     Recipe(f"{Species.BAMBOO}.1", (Piece("gaia/bamboo_2", "gaia/bamboo_1.png"),)),
     Recipe(f"{Species.BAMBOO}.2", (Piece("gaia/bamboo_single_1", "gaia/bamboo_1.png"),

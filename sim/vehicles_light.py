@@ -86,61 +86,61 @@ def bicycle(solid: Solid, paint: Rgb) -> None:
     solid.tube([(-0.20, crank[1], 0.30), (0.20, crank[1], 0.30)], 0.02, STEEL, 5)
 
 
+# of a river boat, from stern to bow: y, half width at the rail and at the bottom, height of the rail and of the bottom
+HULL = (
+    (-3.90, 0.52, 0.34, 0.62, -0.02),
+    (-3.30, 0.66, 0.46, 0.54, -0.14),
+    (-1.60, 0.78, 0.58, 0.48, -0.18),
+    (0.40, 0.80, 0.60, 0.48, -0.18),
+    (2.10, 0.68, 0.48, 0.56, -0.14),
+    (3.10, 0.44, 0.26, 0.74, -0.02),
+    (3.70, 0.20, 0.10, 0.94, 0.18),
+    (4.00, 0.05, 0.02, 1.10, 0.50),
+)
+INSIDE_M = 0.08  # height of the floor boards over the water
+TRIMS: tuple[Rgb, ...] = ((196, 186, 160), (150, 46, 36), (208, 170, 70), (92, 70, 50))
+
+
 def boat(solid: Solid, paint: Rgb, variant: int) -> None:
-    """A planked river boat of eight metres with an outboard or a mat roof; the water stands at z = 0."""
-    stations = np.array(
-        [
-            # y, half width at the rail, at the bottom, height of the rail, depth of the bottom
-            (-3.9, 0.42, 0.26, 0.46, -0.02),
-            (-3.2, 0.56, 0.40, 0.38, -0.12),
-            (-1.6, 0.70, 0.52, 0.34, -0.16),
-            (0.4, 0.74, 0.55, 0.34, -0.16),
-            (2.2, 0.62, 0.42, 0.42, -0.12),
-            (3.3, 0.36, 0.20, 0.58, -0.02),
-            (4.0, 0.06, 0.03, 0.82, 0.30),
-        ]
-    )
-    trim = mixed(paint, (40, 32, 26), 0.35)
-    inside = mixed(paint, (60, 48, 36), 0.55)
-    for a, b in pairwise(stations):
+    """A planked river boat of eight metres with a small engine, half of them with a mat roof; the water is at z = 0."""
+    hull = np.array(HULL)
+    trim = TRIMS[variant % len(TRIMS)]
+    wet = mixed(paint, (34, 40, 30), 0.6)
+    wood: Rgb = (128, 100, 70)
+
+    def edge(s: np.ndarray, share: float, side: float) -> tuple[float, float, float]:
+        """A point of a cross-section, share of the way up from the bottom to the rail."""
+        return (side * float(s[2] + (s[1] - s[2]) * share), float(s[0]), float(s[4] + (s[3] - s[4]) * share))
+
+    for a, b in pairwise(hull):
         for side in (1.0, -1.0):
-
-            def at(s: np.ndarray, share: float, z: float, side: float = side) -> tuple[float, float, float]:
-                return (side * float(s[2] + (s[1] - s[2]) * share), float(s[0]), z)
-
-            outer = [at(a, 0.0, a[4]), at(b, 0.0, b[4]), at(b, 1.0, b[3]), at(a, 1.0, a[3])]
-            solid.polygon(
-                outer if side > 0 else outer[::-1],
-                [mixed(paint, (30, 40, 30), 0.5)] * 2 + [paint] * 2
-                if side > 0
-                else [paint] * 2 + [mixed(paint, (30, 40, 30), 0.5)] * 2,
-            )
-            wall = [(0.93 * x, y, z) for x, y, z in (at(a, 1.0, a[3]), at(b, 1.0, b[3]))] + [
-                (0.86 * x, y, 0.06) for x, y, _ in (at(b, 0.4, 0.0), at(a, 0.4, 0.0))
-            ]
-            solid.polygon(wall if side > 0 else wall[::-1], inside)
-            rail = [
-                at(a, 1.05, a[3] + 0.02),
-                at(b, 1.05, b[3] + 0.02),
-                (0.92 * at(b, 1.0, 0)[0], float(b[0]), b[3] + 0.02),
-                (0.92 * at(a, 1.0, 0)[0], float(a[0]), a[3] + 0.02),
-            ]
-            solid.polygon(rail if side > 0 else rail[::-1], trim)
-        floor = [(-0.9 * a[2], a[0], 0.06), (0.9 * a[2], a[0], 0.06), (0.9 * b[2], b[0], 0.06), (-0.9 * b[2], b[0], 0.06)]
-        solid.polygon(floor, mixed(inside, (96, 84, 66), 0.5))
-    stern = stations[0]
-    solid.polygon(
-        [(-stern[2], -3.9, stern[4]), (stern[2], -3.9, stern[4]), (stern[1], -3.9, stern[3]), (-stern[1], -3.9, stern[3])],
-        trim,
-    )
-    for y in (-2.4, -0.6, 1.2, 2.6):
-        half = float(np.interp(y, stations[:, 0], stations[:, 1])) * 0.95
-        solid.box((-half, y - 0.14, 0.26), (half, y + 0.14, 0.30), mixed(trim, (150, 120, 84), 0.4))
+            turn = 1 if side > 0 else -1
+            for low, high, colour in ((0.0, 0.45, wet), (0.45, 0.82, paint), (0.82, 1.0, trim)):
+                plank = [edge(a, low, side), edge(b, low, side), edge(b, high, side), edge(a, high, side)]
+                solid.polygon(plank[::turn], colour)
+            rail = [edge(a, 1.0, side), edge(b, 1.0, side)]
+            inner = [(0.90 * x, y, z) for x, y, z in rail]
+            solid.polygon([rail[0], rail[1], inner[1], inner[0]][::turn], wood)
+            foot = [(0.9 * edge(s, 0.4, side)[0], float(s[0]), max(INSIDE_M, float(s[4]))) for s in (a, b)]
+            solid.polygon([inner[0], inner[1], foot[1], foot[0]][::turn], mixed(wood, BLACK, 0.35))
+        floor = max(INSIDE_M, float(a[4])), max(INSIDE_M, float(b[4]))
+        left, right = -0.9 * a[2], 0.9 * a[2]
+        far_left, far_right = -0.9 * b[2], 0.9 * b[2]
+        solid.polygon(
+            [(left, a[0], floor[0]), (right, a[0], floor[0]), (far_right, b[0], floor[1]), (far_left, b[0], floor[1])],
+            mixed(wood, BLACK, 0.18),
+        )
+    y, rail_half, bottom_half, rail_z, bottom_z = HULL[0]
+    stern = [(-bottom_half, y, bottom_z), (bottom_half, y, bottom_z), (rail_half, y, rail_z), (-rail_half, y, rail_z)]
+    solid.polygon(stern, paint)
+    for y in (-2.5, -0.6, 1.2, 2.6):
+        half = float(np.interp(y, hull[:, 0], hull[:, 1])) * 0.93
+        solid.box((-half, y - 0.14, 0.34), (half, y + 0.14, 0.39), mixed(wood, (196, 170, 126), 0.5))
     if variant % 2 == 0:  # a mat roof amidships
-        arch = [(0.70, 0.34), (0.68, 0.90), (0.42, 1.24), (0.0, 1.34), (-0.42, 1.24), (-0.68, 0.90), (-0.70, 0.34)]
+        arch = [(0.76, 0.48), (0.74, 1.0), (0.46, 1.32), (0.0, 1.42), (-0.46, 1.32), (-0.74, 1.0), (-0.76, 0.48)]
         ys = np.linspace(-1.8, 1.0, 5)
         mat: Rgb = (124, 104, 72)
         rows = np.array([[(x, y, z) for y in ys] for x, z in arch])
         solid.sheet(rows, np.array([[mixed(mat, BLACK, 0.12 * ((i + j) % 2)) for j in range(4)] for i in range(6)]))
-    solid.box((-0.14, -4.12, 0.34), (0.14, -3.84, 0.78), (44, 46, 48), top=(0.8, 0.8))
-    solid.tube([(0.0, -4.0, 0.4), (0.0, -4.05, -0.3)], 0.05, BLACK, 6)
+    solid.box((-0.16, -3.80, 0.56), (0.16, -3.42, 0.74), (88, 92, 96), top=(0.8, 0.8))
+    solid.tube([(0.0, -3.7, 0.64), (0.0, -4.08, 0.10)], 0.03, BLACK, 5)
