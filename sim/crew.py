@@ -21,7 +21,7 @@ from wire.settings import SettingsError
 
 RESTART_AFTER_S = 1.0           # doubles with each restart of the same process, up to RESTART_AFTER_MOST_S
 RESTART_AFTER_MOST_S = 15.0
-STOP_WITHIN_S = 8.0             # SIGTERM first; what has not left by then is killed
+STOP_WITHIN_S = 15.0            # SIGTERM first; what has not left by then is killed
 SETTINGS_STATUS = 2             # exit status of a process that cannot use its settings: starting it again changes nothing
 
 _log = logging.getLogger("trailwatch.crew")
