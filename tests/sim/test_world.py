@@ -377,3 +377,37 @@ def test_ids_do_not_depend_on_who_is_there(world_of):
     more = lone + party([WALK % (500.0, "walk")], 1, 400.0, "late", extra="enters_s = 3.0")
     a, b = world_of(lone).moment_at(2.0), world_of(more).moment_at(2.0)
     assert a.actors == b.actors
+
+
+COURSE = """
+import hashlib, sys
+from pathlib import Path
+from geofences.sector import load_sector
+from sim.moments import encode_moment
+from sim.world import World
+from sim.world_scenario import load_scenario
+scenario = load_scenario(Path(sys.argv[2]), load_sector(Path(sys.argv[1])))
+world = World(scenario, scenario.make_landscape(), 0)
+print(hashlib.sha256(b"".join(encode_moment(world.moment_at(t * 5.0)) for t in range(20))).hexdigest())
+"""
+
+
+def test_another_process_with_other_hashes_sees_the_same_world(scenario_of, small_sector_file):
+    import os
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    scenario = scenario_of(
+        party(['{ do = "scatter" }', '{ do = "regroup" }', WALK % (500.0, "run")], 5) + BY_BOAT.replace("party", "boaters")
+        % {"far": 40.0, "from": 10.0, "to": 36.0}
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", COURSE, str(small_sector_file), str(scenario.file)], cwd=Path(__file__).parents[2],
+            env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1
+    assert len(digests.pop().strip()) == 64
