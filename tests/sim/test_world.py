@@ -398,10 +398,9 @@ def test_another_process_with_other_hashes_sees_the_same_world(scenario_of, smal
     import sys
     from pathlib import Path
 
-    scenario = scenario_of(
-        party(['{ do = "scatter" }', '{ do = "regroup" }', WALK % (500.0, "run")], 5) + BY_BOAT.replace("party", "boaters")
-        % {"far": 40.0, "from": 10.0, "to": 36.0}
-    )
+    by_boat = BY_BOAT.replace('"party"', '"boaters"') % {"far": 40.0, "from": 10.0, "to": 36.0}
+    on_foot = party(['{ do = "scatter" }', '{ do = "regroup" }', WALK % (500.0, "run")], 5)
+    scenario = scenario_of(on_foot + by_boat)
     digests = {
         subprocess.run(
             [sys.executable, "-c", COURSE, str(small_sector_file), str(scenario.file)], cwd=Path(__file__).parents[2],
