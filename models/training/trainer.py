@@ -119,11 +119,16 @@ class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has n
 
     def _take_fresh_shards(self) -> None:
         there = find_shards(self._shards)
-        if not there:
-            raise SettingsError(f"{self._shards}: no shard there. Make one with: python -m sim.frames_write --out DIR/NAME")
         # Of those seen equally often, the youngest: nothing in them has been learnt by heart.
         there.reverse()
         chosen = sorted(there, key=lambda p: self._seen[p.name])[: self._shards_an_epoch]
+        # As many for each partner: who has more batches than the other would wait for him for ever.
+        del chosen[len(chosen) // self._partners.count * self._partners.count:]
+        if not chosen:
+            raise SettingsError(
+                f"{self._shards}: {len(there)} shards there, {self._partners.count} are needed at the least. "
+                "Make one with: python -m sim.frames_write --out DIR/NAME"
+            )
         self._seen.update(p.name for p in chosen)
         if self._partners.count > 1:
             chosen = self._agree(chosen)
@@ -148,6 +153,8 @@ class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has n
         return [self._shards / name for name in his[0][self._partners.number::self._partners.count]]
 
     def _keep_checkpoint(self) -> None:
+        if self._partners.number > 0:
+            return
         self._kept.mkdir(parents=True, exist_ok=True)
         shutil.copy2(self.last, self._kept / f"epoch-{self.epoch + 1:04d}.pt")
 
