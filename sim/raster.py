@@ -202,7 +202,7 @@ class Raster:
     def take_over(self) -> None:
         """Make this the raster that draws: another one of this process may have been the last to."""
         # Not as a context manager: leaving it would leave no context at all, in the middle of whoever called.
-        self.context.__enter__()
+        self.context.__enter__()  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Give the context back. Nothing can be drawn afterwards."""

@@ -69,7 +69,10 @@ class Scenery:
         """Draw what a pinhole sees. lens: of the sheet's size, which is `samples` times the picture's in each direction."""
         eye, light, context = pose.position, weather.light, self._raster.context
         self.ground.lay(eye)
+        # All that may draw on other sheets, as a plant's first card does, comes before this one is taken up.
         plants = self._plants.seen(pose, lens)
+        if samples > 1:
+            plants += self._plants.clutter(pose, lens)
         self._throw_shade(pose, light)
         clip = clip_matrix(pose, lens)
         shade = self.shade(eye)
@@ -81,7 +84,7 @@ class Scenery:
         self._raster.set_light(program, light, clip, shade, self.shade_map)
         set_uniform(program, "opaque", 0)
         set_uniform(program, "backdrop_samples", 0)
-        for placed in [*plants, *(self._plants.clutter(pose, lens) if samples > 1 else [])]:
+        for placed in plants:
             self._raster.store.draw(program, placed.mesh, placed.packed(eye))
         self._raster.set_light(self.ground.program, light, clip, shade, self.shade_map)
         self.ground.draw(eye, weather, seconds)

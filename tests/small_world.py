@@ -57,7 +57,8 @@ def small_landscape(plants=None, slope=0.02):
     return Landscape(
         seed=3, terrain=GridTerrain(heights, (-200.0, -200.0), 5.0, 0.0, synthetic=True), cover=cover,
         cover_south_west_m=(-200.0, -200.0), cover_step_m=2.5, plants=plants,
-        trails={"north": np.array([[0.0, -200.0], [0.0, 200.0]])}, roads={"across": np.array([[-200.0, 180.0], [200.0, 180.0]])},
+        trails={"north": np.array([[0.0, -200.0], [0.0, 200.0]])},
+        roads={"across": np.array([[-200.0, 180.0], [200.0, 180.0]])},
         river=np.array([[-200.0, -190.0], [200.0, -190.0]]), river_width_m=12.0, water_msl_m=np.array([95.0, 95.0]),
     )
 
@@ -65,7 +66,8 @@ def small_landscape(plants=None, slope=0.02):
 def person(landscape, number, east, north, heading_deg=0.0, posture=Posture.WALK, phase=0.3, kind=Kind.PERSON, **looks):
     height = float(landscape.terrain.height_msl_m([[east, north]])[0])
     return ActorState(
-        Actor(number, kind, Role.CROSSER, Looks(number, **looks)), east, north, height, heading_deg, (0.0, 0.0), posture, phase,
+        Actor(number, kind, Role.CROSSER, Looks(number, **looks)), east, north, height, heading_deg, (0.0, 0.0), posture,
+        phase,
     )
 
 

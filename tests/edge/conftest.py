@@ -1,6 +1,9 @@
 """Recordings, a detector that needs no weights, a small real station, and settings for a node of its own."""
 
+import socket
+import subprocess
 import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -188,3 +191,95 @@ score_threshold = 0.4
 def tools():
     """The parts above, for tests that start processes of their own."""
     return sys.modules[__name__]
+
+
+# ------------------------------------------------------------------------------------------- a real RTSP server, and nodes
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+BINDINGS = 'import gi; gi.require_version("GstRtspServer", "1.0"); from gi.repository import GstRtspServer'
+
+
+class RtspCameras:
+    """Calling it with pictures starts a camera that shows them and gives its URL; stop() ends it, begin() begins anew."""
+
+    def __init__(self, folder):
+        self.running = []
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.folder = folder
+        self.folder.mkdir()
+        self.url = f"rtsp://127.0.0.1:{self.port}/gate"
+
+    def __call__(self, pictures, fps=10):
+        for k, picture in enumerate(pictures):
+            cv2.imwrite(str(self.folder / f"{k:05d}.jpg"), picture)
+        self.fps = fps
+        self.begin()
+        return self.url
+
+    def begin(self):
+        script = ROOT / "tests/rtsp_camera.py"
+        process = subprocess.Popen(
+            [SYSTEM_PYTHON, str(script), str(self.port), str(self.folder), str(self.fps)],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )
+        self.running.append(process)
+        assert process.stdout.readline() == "ready\n"
+
+    def stop(self):
+        process = self.running.pop()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def system_python():
+    if subprocess.run([SYSTEM_PYTHON, "-c", BINDINGS], capture_output=True).returncode != 0:
+        pytest.skip("the system's Python has no GStreamer RTSP server; ./trailwatch test installs it")
+
+
+@pytest.fixture
+def rtsp(system_python, tmp_path):
+    cameras = RtspCameras(tmp_path / "pictures")
+    yield cameras
+    while cameras.running:
+        cameras.stop()
+
+
+# The real command line, with a detector that needs no weights.
+BLOCK_NODE = """
+    import importlib.util, sys
+    sys.path.insert(0, {root!r})
+    spec = importlib.util.spec_from_file_location("node_parts", {conftest!r})
+    parts = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(parts)
+    import edge.node
+    edge.node.UltralyticsDetector = parts.BlockDetector
+    edge.node.resolve_weights = lambda name, given, training: edge.node.Path(given or name)
+    import ground_station
+    sys.exit(ground_station.main(["edge", "--config", sys.argv[1]]))
+"""
+
+
+@pytest.fixture
+def start():
+    """Starts nodes; none outlives its test."""
+    started = []
+
+    def begin(config, blocks=True):
+        if blocks:
+            code = textwrap.dedent(BLOCK_NODE).format(root=str(ROOT), conftest=str(Path(__file__)))
+            command = [sys.executable, "-c", code, str(config)]
+        else:
+            command = [sys.executable, str(ROOT / "ground_station.py"), "edge", "--config", str(config)]
+        process = subprocess.Popen(command, cwd=config.parent, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stderr.close()

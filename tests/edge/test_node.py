@@ -2,9 +2,6 @@
 
 import signal
 import sqlite3
-import subprocess
-import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -33,43 +30,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 WEIGHTS = SHARED / "models/yolo11n.pt"
 VTEST = SHARED / "media/vtest.avi"
-
-# The real command line, with a detector that needs no weights.
-BLOCK_NODE = """
-    import importlib.util, sys
-    sys.path.insert(0, {root!r})
-    spec = importlib.util.spec_from_file_location("node_parts", {conftest!r})
-    parts = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(parts)
-    import edge.node
-    edge.node.UltralyticsDetector = parts.BlockDetector
-    edge.node.resolve_weights = lambda name, given: edge.node.Path(given or name)
-    import ground_station
-    sys.exit(ground_station.main(["edge", "--config", sys.argv[1]]))
-"""
-
-
-@pytest.fixture
-def start():
-    """Starts nodes; none outlives its test."""
-    started = []
-
-    def begin(config, blocks=True):
-        if blocks:
-            code = textwrap.dedent(BLOCK_NODE).format(root=str(ROOT), conftest=str(Path(__file__).with_name("conftest.py")))
-            command = [sys.executable, "-c", code, str(config)]
-        else:
-            command = [sys.executable, str(ROOT / "ground_station.py"), "edge", "--config", str(config)]
-        process = subprocess.Popen(command, cwd=config.parent, stderr=subprocess.PIPE, text=True)
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stderr.close()
-
 
 def wait_for(condition, seconds=40.0):
     end = time.monotonic() + seconds

@@ -1,10 +1,7 @@
 """Streams give the newest picture and nothing else, and what they cannot give they say in words."""
 
-import socket
-import subprocess
 import threading
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,10 +14,6 @@ from edge.sources import RestartingSource, SourceError
 from edge.streams import RtspSource, SimulatorSource, without_password
 from wire.clock import WallClock
 from wire.frame_feed import TOPIC, FrameError, RenderedFrame, decode_frame, encode_frame
-
-SYSTEM_PYTHON = "/usr/bin/python3"
-CAMERA = Path(__file__).parents[1] / "rtsp_camera.py"
-BINDINGS = 'import gi; gi.require_version("GstRtspServer", "1.0"); from gi.repository import GstRtspServer'
 
 
 def textured(k, size=(640, 480)):
@@ -139,53 +132,6 @@ def test_a_slower_rate_passes_pictures_over(publisher):
 
 
 # ---------------------------------------------------------------------------------------------------------------- RTSP
-
-
-@pytest.fixture(scope="module")
-def system_python():
-    if subprocess.run([SYSTEM_PYTHON, "-c", BINDINGS], capture_output=True).returncode != 0:
-        pytest.skip("the system's Python has no GStreamer RTSP server; ./trailwatch test installs it")
-
-
-@pytest.fixture
-def rtsp(system_python, tmp_path):
-    """Starts cameras: rtsp(pictures) gives the URL; stop() ends the last one; begin() starts it again, at the same port."""
-
-    class Cameras:
-        def __init__(self):
-            self.running = []
-            with socket.socket() as s:
-                s.bind(("127.0.0.1", 0))
-                self.port = s.getsockname()[1]
-            self.folder = tmp_path / "pictures"
-            self.folder.mkdir()
-            self.url = f"rtsp://127.0.0.1:{self.port}/gate"
-
-        def __call__(self, pictures, fps=10):
-            for k, picture in enumerate(pictures):
-                cv2.imwrite(str(self.folder / f"{k:05d}.jpg"), picture)
-            self.fps = fps
-            self.begin()
-            return self.url
-
-        def begin(self):
-            process = subprocess.Popen(
-                [SYSTEM_PYTHON, str(CAMERA), str(self.port), str(self.folder), str(self.fps)],
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            )
-            self.running.append(process)
-            assert process.stdout.readline() == "ready\n"
-
-        def stop(self):
-            process = self.running.pop()
-            process.kill()
-            process.wait()
-            process.stdout.close()
-
-    cameras = Cameras()
-    yield cameras
-    while cameras.running:
-        cameras.stop()
 
 
 def frames_from(source, count, seconds=40.0):

@@ -219,7 +219,8 @@ def test_a_body_throws_a_shadow_when_the_sun_shines_and_hardly_any_when_it_does_
 def test_the_same_seed_gives_the_same_pictures_and_another_one_other_noise(bare):
     def three(seed):
         renderer = Renderer(bare, seed)
-        pictures = [renderer.render(moment(person(bare, 1, 0.0, 20.0 + t), t_s=t), MAST, LENS).image for t in (0.0, 0.2, 0.4)]
+        moments = [moment(person(bare, 1, 0.0, 20.0 + t), t_s=t) for t in (0.0, 0.2, 0.4)]
+        pictures = [renderer.render(m, MAST, LENS).image for m in moments]
         renderer.close()
         return np.stack(pictures)
 
