@@ -62,7 +62,7 @@ class Node:
         self._outbox = outbox
         self._clock = clock
         self._tracker = Tracker(sensor, setup.settings.detector.score_threshold)
-        self._snapshots = SnapshotTaker(sensor, setup.marking)
+        self._snapshots = SnapshotTaker(sensor)
         self._camera: Camera | None = None          # fitted to the pictures as they come
         self._corridors = setup.sector.corridors    # replaced as a whole, by the uplink's thread
         self._sight = Sight(clock)
@@ -116,7 +116,7 @@ class Node:
                 self._corridors, frame.image.shape[0],
             )
         with self._meter.stage("snapshot"):
-            snapshots = self._snapshots.take(frame, tracked)
+            snapshots = self._snapshots.take(frame, tracked, self._setup.marking(self._source.simulated))
         return [*([batch] if batch.detections else []), *tracked.news, *snapshots]
 
     def _camera_for(self, frame: Frame) -> Camera:

@@ -182,10 +182,10 @@ class Setup:
     def weights(self) -> Path | None:
         return self.file.parent / self.settings.detector.weights if self.settings.detector.weights else None
 
-    @property
-    def marking(self) -> str:
-        """What is burnt into every picture that leaves this node."""
-        return "TRAINING" if self.key.realm is Realm.TRAINING else ""
+    def marking(self, simulated: bool) -> str:
+        """What is burnt into every picture that leaves this node. simulated: its pixels are rendered or replayed."""
+        words = (["TRAINING"] if self.key.realm is Realm.TRAINING else []) + (["SIM"] if simulated else [])
+        return " / ".join(words)
 
 
 def load_setup(path: Path) -> Setup:

@@ -30,15 +30,17 @@ class _Kept:
 
 
 class SnapshotTaker:
-    """Takes the snapshots of one sensor. marking is burnt into every picture; empty marks none (realm live, real camera)."""
+    """Takes the snapshots of one sensor."""
 
-    def __init__(self, sensor: str, marking: str) -> None:
+    def __init__(self, sensor: str) -> None:
         self._sensor = sensor
-        self._marking = marking
         self._kept: dict[int, _Kept] = {}
 
-    def take(self, frame: Frame, tracked: Tracked) -> tuple[Snapshot, ...]:
-        """Snapshots worth sending of this frame's confirmed tracks."""
+    def take(self, frame: Frame, tracked: Tracked, marking: str) -> tuple[Snapshot, ...]:
+        """Snapshots worth sending of this frame's confirmed tracks.
+
+        marking is burnt into every one of them; empty marks none (realm live, real camera).
+        """
         for update in tracked.news:
             if update.state is TrackState.ENDED:
                 self._kept.pop(update.track, None)
@@ -53,14 +55,14 @@ class SnapshotTaker:
                 kept.worth, kept.sent = worth, kept.sent + 1
             else:
                 continue
-            snapshot = self._snapshot(frame, track, box)
+            snapshot = self._snapshot(frame, track, box, marking)
             if snapshot is not None:
                 taken.append(snapshot)
         return tuple(taken)
 
-    def _snapshot(self, frame: Frame, track: int, box: Array) -> Snapshot | None:
+    def _snapshot(self, frame: Frame, track: int, box: Array, marking: str) -> Snapshot | None:
         picture, in_picture = crop(frame.image, box)
-        burn(picture, self._marking)
+        burn(picture, marking)
         jpeg = _encoded(picture)
         if jpeg is None:
             return None

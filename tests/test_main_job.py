@@ -129,12 +129,25 @@ def test_killed_in_the_middle_nothing_is_lost_and_nothing_comes_twice(real_video
     assert [e for e in entries if e[2] != 1] == []
 
 
-def test_without_a_video_the_demo_says_what_to_pass():
-    out = demo("--headless", "--seconds", 5)
-    assert out.returncode == 2
-    assert out.stdout == ""
-    assert len(out.stderr.strip().splitlines()) == 1
-    assert "--video PATH" in out.stderr
+@pytest.mark.slow
+@pytest.mark.weights
+def test_the_world_is_watched_by_two_cameras_and_a_drone_and_scored_against_its_truth(real_weights, tmp_path):
+    kept = tmp_path / "kept"
+    out = demo("--weights", real_weights, "--headless", "--seconds", 75, "--json", "--keep", kept, timeout=280)
+    assert out.returncode == 0, out.stderr
+    report = json.loads(out.stdout.splitlines()[-1])
+    assert report["detections_stored"] == report["detections_sent"] > 0
+    assert report["detections_duplicated"] == report["messages_refused"] == report["restarts"] == 0
+    assert set(report["frames_per_s"]) == {"camera-1", "camera-2", "drone-1-eye"}
+    assert all(rate > 0 for rate in report["frames_per_s"].values()), report["frames_per_s"]
+    truth = report["truth"]
+    assert truth["crossings"] >= 1
+    assert truth["crossings_alarmed"] >= 1
+    assert truth["positions"] > 0
+    # Not a benchmark: metres, where a mistake in lens, terrain, pose or time would make it tens of them.
+    assert truth["position_error_p50_m"] < 3.0
+    for snapshot in rows(kept / "station/inbox.db", "select count(*) from arrivals where kind = 'snapshot'"):
+        assert snapshot[0] > 0
 
 
 def test_a_video_that_is_none_is_refused_in_one_line(tmp_path):

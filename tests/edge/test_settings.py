@@ -13,7 +13,8 @@ from wire.units import Realm
 def test_a_good_file_gives_a_camera_in_the_sectors_frame(settings):
     setup = load_setup(settings())
     assert setup.survey.pose.height_msl_m == 173.0
-    assert setup.marking == "TRAINING"
+    assert setup.marking(simulated=False) == "TRAINING"
+    assert setup.marking(simulated=True) == "TRAINING / SIM"
     assert setup.outbox == setup.file.parent / "node/outbox.db"
 
 

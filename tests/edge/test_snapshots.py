@@ -31,25 +31,25 @@ def decoded(snapshot):
 
 
 def test_one_at_confirmation_and_none_before_or_after_while_nothing_gets_better():
-    taker = SnapshotTaker("gate-1", "TRAINING")
-    assert taker.take(frame(), tracked(confirmed=False)) == ()
-    first = taker.take(frame(), tracked())
+    taker = SnapshotTaker("gate-1")
+    assert taker.take(frame(), tracked(confirmed=False), "TRAINING") == ()
+    first = taker.take(frame(), tracked(), "TRAINING")
     assert [s.track for s in first] == [7] and first[0].captured_ns == 123
-    assert [taker.take(frame(), tracked(score=s)) for s in (0.7, 0.9, 0.8)] == [(), (), ()]
+    assert [taker.take(frame(), tracked(score=s), "TRAINING") for s in (0.7, 0.9, 0.8)] == [(), (), ()]
 
 
 def test_a_clearly_better_view_is_sent_and_the_number_is_bounded():
-    taker = SnapshotTaker("gate-1", "TRAINING")
+    taker = SnapshotTaker("gate-1")
     sizes = [40, 60, 90, 130, 200, 300]
-    taken = [len(taker.take(frame(), tracked(box=(300, 300, 300 + s, 300 + 2 * s)))) for s in sizes]
+    taken = [len(taker.take(frame(), tracked(box=(300, 300, 300 + s, 300 + 2 * s)), "TRAINING")) for s in sizes]
     assert taken == [1] * PER_TRACK_LIMIT + [0] * (len(sizes) - PER_TRACK_LIMIT)
 
 
 def test_a_track_that_has_ended_is_forgotten():
-    taker = SnapshotTaker("gate-1", "TRAINING")
-    taker.take(frame(), tracked())
+    taker = SnapshotTaker("gate-1")
+    taker.take(frame(), tracked(), "TRAINING")
     ended = TrackUpdate("gate-1", 7, TrackState.ENDED, ObjectClass.PERSON, 1, 2, 3, 0.8)
-    assert len(taker.take(frame(), tracked(news=(ended,)))) == 1
+    assert len(taker.take(frame(), tracked(news=(ended,)), "TRAINING")) == 1
 
 
 @given(
@@ -77,8 +77,8 @@ def test_the_box_lies_where_the_object_is_in_the_picture():
 @pytest.mark.parametrize("box", [(300, 300, 303, 310), (300, 300, 340, 400), (0, 0, 1920, 1080)])
 def test_the_marking_is_in_the_pixels_whatever_the_size(marking, box):
     image = np.full((1080, 1920, 3), 120, np.uint8)
-    (marked,) = SnapshotTaker("gate-1", marking).take(frame(image), tracked(box=box))
-    (plain,) = SnapshotTaker("gate-1", "").take(frame(image), tracked(box=box))
+    (marked,) = SnapshotTaker("gate-1").take(frame(image), tracked(box=box), marking)
+    (plain,) = SnapshotTaker("gate-1").take(frame(image), tracked(box=box), "")
     different = np.abs(decoded(marked).astype(int) - decoded(plain)).max(axis=2) > 40
     rows, columns = np.flatnonzero(different.any(axis=1)), np.flatnonzero(different.any(axis=0))
     assert rows.min() > different.shape[0] / 2                                 # a strip at the foot
@@ -89,7 +89,7 @@ def test_the_marking_is_in_the_pixels_whatever_the_size(marking, box):
 
 
 def test_even_noise_fits_the_wire():
-    (snapshot,) = SnapshotTaker("gate-1", "TRAINING").take(frame(), tracked(box=(0, 0, 1920, 1080)))
+    (snapshot,) = SnapshotTaker("gate-1").take(frame(), tracked(box=(0, 0, 1920, 1080)), "TRAINING")
     assert len(encode_envelope(Envelope("gate-1", 1, 1, snapshot))) <= SNAPSHOT_LIMIT_BYTES
 
 
