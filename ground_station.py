@@ -285,9 +285,7 @@ def parser() -> argparse.ArgumentParser:
     bench = _command(commands, "bench", "measure one of the claims in benchmarks/", _bench)
     bench.add_argument("name", metavar="NAME", help="for example: world")
     bench.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    test = commands.add_parser("test", help="run every test")
-    test.add_argument("arguments", nargs=argparse.REMAINDER, help="handed to pytest")
-    test.set_defaults(call=_test)
+    _command(commands, "test", "run every test; what follows is handed to pytest", _test)
     return top
 
 
@@ -406,7 +404,10 @@ def _positive(text: str) -> float:
 def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     die_with_parent()
-    a = parser().parse_args(arguments)
+    # argparse.REMAINDER does not take a leading option, as in `test -q`; what is not known goes to pytest, and to nobody else.
+    a, a.arguments = parser().parse_known_args(arguments)
+    if a.arguments and a.command != "test":
+        parser().error(f"unrecognized arguments: {' '.join(a.arguments)}")
     try:
         return int(a.call(a))
     except SettingsError as error:

@@ -32,3 +32,10 @@ def test_a_missing_settings_file_is_one_clear_line(command):
     assert len(out.stderr.strip().splitlines()) == 1
     says = "nowhere.toml: there is no such file. Give the path of a settings file with --config."
     assert out.stderr.strip().endswith(says)
+
+
+def test_what_follows_test_is_handed_to_pytest_and_to_no_other_command():
+    out = trailwatch("test", "--collect-only", "-q", "tests/wire/test_units.py")
+    assert out.returncode == 0 and "tests collected" in out.stdout
+    out = trailwatch("models", "list", "--frobnicate")
+    assert out.returncode == 2 and "unrecognized arguments: --frobnicate" in out.stderr
