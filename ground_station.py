@@ -404,7 +404,7 @@ def _positive(text: str) -> float:
 def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     die_with_parent()
-    # argparse.REMAINDER does not take a leading option, as in `test -q`; what is not known goes to pytest, and to nobody else.
+    # argparse.REMAINDER takes no leading option, as in `test -q`: what is not known goes to pytest, and to nobody else.
     a, a.arguments = parser().parse_known_args(arguments)
     if a.arguments and a.command != "test":
         parser().error(f"unrecognized arguments: {' '.join(a.arguments)}")
