@@ -28,7 +28,7 @@ ACCELERATION_MPS2 = {Kind.PERSON: 1.2, Kind.DOG: 2.5, Kind.BUFFALO: 0.5, Kind.BI
 STRIDES_M = {Kind.BUFFALO: 1.5, Kind.DOG: 0.8, Kind.BIRD: 2.5, Kind.BOAT: 3.0}    # vehicles: 2.0, a turn of the wheel
 
 JOIN_M = 5.0                    # over which a body comes onto a way, at the least; three times its distance at the most
-TURN_DEG_S = 160.0              # how fast a walker's body turns
+TURN_DEG_S = {Kind.PERSON: 160.0, Kind.DOG: 200.0, Kind.BIRD: 90.0, Kind.BUFFALO: 50.0, Kind.BOAT: 25.0}   # vehicles: 70
 
 
 class Scene(Protocol):
@@ -87,7 +87,7 @@ class Body:
     __slots__ = (
         "aboard", "above_m", "actor", "aside_m", "carries_pack", "direction", "east_m", "has_landed", "heading_deg",
         "home_m", "is_back", "joined_m", "name", "north_m", "off_e", "off_n", "on_road", "order", "pace_mps", "party",
-        "path", "phase", "posture", "rng", "s_m", "spacing_m", "speed_mps", "velocity",
+        "path", "phase", "posture", "rng", "s_m", "spacing_m", "speed_mps", "turn_deg_s", "velocity",
     )
 
     def __init__(self, actor: Actor, name: str, place: tuple[float, float], heading_deg: float, seed: str) -> None:
@@ -99,6 +99,7 @@ class Body:
         self.heading_deg = heading_deg
         self.velocity = (0.0, 0.0)
         self.speed_mps = 0.0
+        self.turn_deg_s = TURN_DEG_S.get(actor.kind, 70.0)
         self.posture = Posture.STAND
         self.phase = self.rng.random()
         self.carries_pack = actor.looks.pack and actor.kind is Kind.PERSON
@@ -164,11 +165,17 @@ class Body:
         if posture is Posture.WORK:
             self.phase = (self.phase + step_s * 0.4) % 1.0
 
+    def seat(self, ahead_m: float, aside_m: float) -> tuple[float, float]:
+        """East and north of a seat, by where it is from the middle of this vehicle or boat."""
+        heading = math.radians(self.heading_deg)
+        return (
+            self.east_m + math.sin(heading) * ahead_m + math.cos(heading) * aside_m,
+            self.north_m + math.cos(heading) * ahead_m - math.sin(heading) * aside_m,
+        )
+
     def carried_by(self, carrier: Body, ahead_m: float, aside_m: float) -> None:
         """Sit where a seat of the carrier is now."""
-        heading = math.radians(carrier.heading_deg)
-        self.east_m = carrier.east_m + math.sin(heading) * ahead_m + math.cos(heading) * aside_m
-        self.north_m = carrier.north_m + math.cos(heading) * ahead_m - math.sin(heading) * aside_m
+        self.east_m, self.north_m = carrier.seat(ahead_m, aside_m)
         self.heading_deg = carrier.heading_deg
         self.velocity = carrier.velocity
         self.speed_mps = 0.0
@@ -180,7 +187,7 @@ class Body:
         moved = math.hypot(de, dn)
         if moved > 1e-4:
             turn = (math.degrees(math.atan2(de, dn)) - self.heading_deg + 180.0) % 360.0 - 180.0
-            most = TURN_DEG_S * step_s
+            most = self.turn_deg_s * step_s
             self.heading_deg = (self.heading_deg + max(-most, min(most, turn))) % 360.0
             self.phase = (self.phase + moved / stride_m(self.actor.kind, moved / step_s)) % 1.0
 

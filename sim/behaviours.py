@@ -243,10 +243,10 @@ def board(me: Body, scene: Scene, boat: str) -> Script:
             break
         me.stand_still(Posture.CROUCH, scene.step_s)
         yield
-    yield from go_to(me, scene, carrier.place, GAITS["hurry"])
+    ahead = (me.order - (len(me.party) - 1) / 2) * 0.8
+    yield from go_to(me, scene, carrier.seat(ahead, 0.0), GAITS["hurry"])
     me.aboard = carrier.actor.id
     me.path = None
-    ahead = (me.order - (len(me.party) - 1) / 2) * 0.8
     while not carrier.has_landed and carrier in scene.named(boat):
         me.carried_by(carrier, ahead, 0.0)
         me.posture = Posture.REST

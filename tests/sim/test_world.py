@@ -65,8 +65,6 @@ def assert_nobody_jumps(moments):
         for (t0, a), (t1, b) in itertools.pairwise(way):
             moved = math.hypot(b.east_m - a.east_m, b.north_m - a.north_m)
             limit = FASTEST_MPS[a.actor.kind]
-            if a.actor.kind is Kind.PERSON and (a.aboard or b.aboard):
-                limit = 30.0        # who steps into a boat takes his seat within one step of the world
             assert moved <= limit * (t1 - t0) + 1e-6, (a, b)
             assert math.hypot(*b.velocity_mps) <= limit + 1e-6
 

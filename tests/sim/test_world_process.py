@@ -234,6 +234,12 @@ def test_a_killed_world_comes_back_and_its_subscriber_follows(config, tmp_path):
     world = start(config, tmp_path)
     try:
         assert feed.wait(wall, 90.0), "the first world never published"
+        until = time.monotonic() + 60
+        while time.monotonic() < until:         # until something is on the disk: the first entry is written at once
+            moment = feed.moment_at(wall.utc_ns())
+            if moment is not None and moment.t_s > 2.0:
+                break
+            time.sleep(0.05)
         world.send_signal(signal.SIGKILL)
         world.wait()
         until = time.monotonic() + 30
