@@ -405,9 +405,10 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     die_with_parent()
     # argparse.REMAINDER takes no leading option, as in `test -q`: what is not known goes to pytest, and to nobody else.
-    a, a.arguments = parser().parse_known_args(arguments)
-    if a.arguments and a.command != "test":
-        parser().error(f"unrecognized arguments: {' '.join(a.arguments)}")
+    a, more = parser().parse_known_args(arguments)
+    if more and a.command != "test":
+        parser().error(f"unrecognized arguments: {' '.join(more)}")
+    a.arguments = more
     try:
         return int(a.call(a))
     except SettingsError as error:
