@@ -19,7 +19,7 @@ from mavlink.link import Link
 COUNT_RETRY_S = 1.5             # MAVLink mission protocol, "Timeouts and Retries"
 ITEM_RETRY_S = 0.25             # the same, per item
 SILENCE_S = 9.0                 # ArduPilot cancels an upload after 8 s of silence: from then on it can only be begun again
-ACKNOWLEDGE_S = 3.0             # after the last item: ArduPilot asks again each second for one that it lacks
+ACKNOWLEDGE_S = SILENCE_S       # after the last item: a drone that lacks it asks each second, and cancels before this
 STORAGE_TRIES = 3
 CLEAR_TRIES = 3
 BUDGET_S, BUDGET_ITEM_S = 20.0, 2.0     # of a whole transfer, and more for each item
@@ -174,7 +174,8 @@ class Download:
             self._items.append(item_of(message))
             self._round_trip_s = 0.7 * self._round_trip_s + 0.3 * (now_s - self._first_sent_s)
             return self._next(now_s)
-        if kind == "MISSION_ACK" and message.type not in (ACCEPTED, INVALID_SEQUENCE, DENIED):
+        # CANCELLED and DENIED are about an upload that the drone still waits for: asked again, it answers when that is over.
+        if kind == "MISSION_ACK" and message.type not in (ACCEPTED, INVALID_SEQUENCE, DENIED, CANCELLED):
             self.end = TransferEnd(False, f"the drone does not give its mission: result {message.type}")
         return []
 
