@@ -13,8 +13,8 @@ import numpy as np
 from geofences.geodesy import Array
 from sim.solids import Rgb, Solid, mixed
 
-GLASS: Rgb = (30, 36, 40)
-GLASS_SKY: Rgb = (96, 108, 116)
+GLASS: Rgb = (17, 21, 24)
+GLASS_SKY: Rgb = (66, 78, 88)
 BLACK: Rgb = (22, 22, 23)
 UNDER: Rgb = (16, 16, 16)
 CHROME: Rgb = (188, 190, 192)
@@ -56,6 +56,7 @@ SALOON = (
     Station(-0.18, 0.21, 0.93, 1.475, 0.865, 0.84, 0.57),
     Station(0.30, 0.21, 0.92, 1.43, 0.865, 0.84, 0.56),
     Station(1.02, 0.21, 0.90, 0.96, 0.865, 0.83, 0.70),
+    Station(1.12, 0.21, 0.89, 0.95, 0.865, 0.83, 0.70),
     Station(1.55, 0.22, 0.82, 0.89, 0.85, 0.80, 0.66),
     Station(1.98, 0.26, 0.70, 0.77, 0.80, 0.75, 0.60),
     Station(2.16, 0.34, 0.58, 0.63, 0.70, 0.66, 0.54),
@@ -71,6 +72,7 @@ ESTATE = (
     Station(-0.18, 0.28, 1.02, 1.74, 0.90, 0.87, 0.66),
     Station(0.42, 0.28, 1.02, 1.70, 0.90, 0.87, 0.64),
     Station(1.05, 0.28, 1.01, 1.09, 0.90, 0.86, 0.76),
+    Station(1.15, 0.28, 1.01, 1.085, 0.90, 0.86, 0.76),
     Station(1.70, 0.29, 0.97, 1.03, 0.89, 0.84, 0.74),
     Station(2.10, 0.33, 0.86, 0.92, 0.84, 0.80, 0.70),
     Station(2.25, 0.42, 0.70, 0.74, 0.76, 0.72, 0.64),
@@ -85,6 +87,7 @@ PICKUP = (
     Station(0.10, 0.40, 1.08, 1.80, 0.92, 0.89, 0.69),
     Station(0.62, 0.40, 1.08, 1.76, 0.92, 0.89, 0.68),
     Station(1.22, 0.40, 1.08, 1.15, 0.92, 0.88, 0.80),
+    Station(1.32, 0.40, 1.08, 1.145, 0.92, 0.88, 0.80),
     Station(2.00, 0.42, 1.03, 1.10, 0.91, 0.86, 0.80),
     Station(2.50, 0.46, 0.94, 1.02, 0.88, 0.84, 0.78),
     Station(2.65, 0.54, 0.80, 0.84, 0.82, 0.78, 0.74),
@@ -128,8 +131,13 @@ def loft(solid: Solid, stations: tuple[Station, ...], paint: Rgb, *, bed: tuple[
                 colour = [dirty, dirty, paint, paint]
             elif i == 4 and (tall_rear or tall_front) and not pillar:
                 colour = [GLASS, GLASS, GLASS_SKY, GLASS_SKY] if tall_rear and tall_front else GLASS
-            elif i >= 5 and tall_rear != tall_front:  # windscreen and rear window
-                colour = mixed(GLASS, GLASS_SKY, 0.45 if i == 6 else 0.3)
+            elif i >= 5 and tall_rear != tall_front:  # windscreen and rear window: the sky is in their upper half
+                upper = mixed(GLASS, GLASS_SKY, 0.75)
+                colour = [GLASS, upper, upper, GLASS] if tall_front else [upper, GLASS, GLASS, upper]
+            elif i == 5 and tall_rear and tall_front:
+                colour = mixed(paint, BLACK, 0.35)  # the gutter along the roof
+            elif i >= 5 and not tall_rear and front.y - rear.y < 0.12 and rear.y > 0.0:
+                colour = BLACK  # under the wipers
             elif i >= 5 and bed is not None and bed[0] <= rear.y and front.y <= bed[1]:
                 colour = mixed(BLACK, DUST, 0.3)
             elif i >= 5 and not tall_rear and not tall_front:
