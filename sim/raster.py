@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import moderngl
@@ -157,6 +158,14 @@ class Drawing:
     covered_px: dict[int, float]
 
 
+@lru_cache(maxsize=16)
+def axes_of(pose: Pose) -> Array:
+    """pose.rotation(), kept: a picture asks for it a hundred times."""
+    rotation = pose.rotation()
+    rotation.setflags(write=False)
+    return rotation
+
+
 def clip_matrix(pose: Pose, lens: Lens) -> Array:
     """(4, 4) from east, north, up *relative to the lens* to clip space, so that pixels are those of cameras.project.
 
@@ -171,7 +180,7 @@ def clip_matrix(pose: Pose, lens: Lens) -> Array:
         [0.0, 0.0, 1.0, 0.0],
     ])
     world = np.eye(4)
-    world[:3, :3] = pose.rotation().T
+    world[:3, :3] = axes_of(pose).T
     return np.asarray(camera @ world)
 
 

@@ -16,11 +16,12 @@ from cameras.pose import Pose
 from cameras.project import project
 from geofences.geodesy import Array
 from sim.mesh import Mesh
-from sim.raster import Light, Placed, Raster, clip_matrix, shadow_matrix
+from sim.raster import Light, Placed, Raster, axes_of, clip_matrix, shadow_matrix
 from sim.raster_gl import Image, ShadowMap, Sheet, set_matrix, set_uniform, write_uniform
+from sim.raster_shaders import SHADOW_VERTEX
 from sim.renderer_backdrop import Backdrop
-from sim.renderer_shaders import FALLEN_FRAGMENT, FALLEN_VERTEX
-from sim.world_state import ActorState, Kind, TruthBox
+from sim.renderer_shaders import FALLEN_FRAGMENT, FALLEN_VERTEX, OUTLINE_FRAGMENT
+from sim.world_state import ActorState, Kind, Posture, TruthBox
 
 SAMPLES = 2                     # of an actor to one pixel, in each direction
 NEAREST_M = 0.6                 # whoever is nearer to the lens than this is not drawn: he would be all there is
@@ -29,6 +30,7 @@ LARGEST_M = 12.0              # half a bus, and its shadow
 FEET = 24                       # as many as the shader holds
 SHADOW_SIDE_PX = 512
 LONGEST_SHADOW = 6.0            # times the height: a low sun's shadow is cut there
+ROOM_PX = 6                     # around an actor, for blur and for the dark at his feet
 HEAT = {Kind.PERSON: 0.86, Kind.DOG: 0.80, Kind.BUFFALO: 0.82, Kind.BIRD: 0.6, Kind.MOTORCYCLE: 0.62, Kind.CAR: 0.52,
         Kind.PICKUP: 0.54, Kind.TRUCK: 0.55, Kind.BUS: 0.55, Kind.BOAT: 0.36, Kind.BICYCLE: 0.34}
 WIDE_M = {Kind.PERSON: 0.35, Kind.DOG: 0.35, Kind.BUFFALO: 0.8, Kind.MOTORCYCLE: 0.5, Kind.BICYCLE: 0.4, Kind.BIRD: 0.1}
@@ -73,20 +75,19 @@ class Cast:
         context = raster.context
         self._shadow = ShadowMap(context, SHADOW_SIDE_PX)
         self._fallen = context.program(FALLEN_VERTEX, FALLEN_FRAGMENT)
+        self._outline_program = context.program(SHADOW_VERTEX, OUTLINE_FRAGMENT)
         corners = np.array([[-1, -1], [3, -1], [-1, 3]], np.float32)
         self._screen = context.vertex_array(self._fallen, [(context.buffer(corners.tobytes()), "2f", "corner")])
         self._fallen_sheet: tuple[tuple[int, int], moderngl.Framebuffer] | None = None
 
     def place(self, actors: Sequence[ActorState], pose: Pose, lens: Lens) -> list[Drawn]:
         """Those who may be in the picture, near ones first."""
+        shown = [s for s in actors if not (s.aboard and s.actor.kind is Kind.PERSON and s.posture is not Posture.RIDE)]
+        places = np.array([(s.east_m, s.north_m, s.height_msl_m) for s in shown]).reshape(-1, 3)
         drawn = []
-        for state in actors:
-            if state.aboard and state.actor.kind is Kind.PERSON and state.posture.value != "ride":
-                continue
-            at = np.array([state.east_m, state.north_m, state.height_msl_m])
+        for k in np.nonzero(_may_be_seen(places - pose.position, pose, lens))[0]:
+            state, at = shown[k], places[k]
             away = float(np.linalg.norm(at - pose.position))
-            if away < NEAREST_M or not _may_be_seen(at - pose.position, pose, lens):
-                continue
             mesh = self._mesh_of(state, lens.fy / away)
             placed = Placed.one(
                 mesh, (state.east_m, state.north_m, state.height_msl_m), state.heading_deg, id=state.actor.id,
@@ -111,7 +112,7 @@ class Cast:
     ) -> tuple[list[Patch], dict[int, float]]:
         """Patches over the backdrop, and how many pixels of each actor are seen. sheet: SAMPLES times the lens's size."""
         program, s = self._raster.mesh_program, SAMPLES
-        regions = _regions(drawn, light, lens)
+        regions = _regions(drawn, light, pose, lens)
         patches, seen = [], {d.state.actor.id: 0.0 for d in drawn}
         for box, within in regions:
             fallen = self._fall(box, within, backdrop, pose, lens, light)
@@ -129,10 +130,9 @@ class Cast:
                 self._raster.store.draw(program, d.placed.mesh, d.placed.packed(pose.position))
             area = (left * s, top * s, (right - left) * s, (bottom - top) * s)
             image = cv2.resize(sheet.read_colour(area), (right - left, bottom - top), interpolation=cv2.INTER_AREA)
-            ids, counts = np.unique(sheet.read_id_depth(area)[..., 0], return_counts=True)
-            for i, c in zip(ids, counts, strict=True):
-                if i > 0 and int(i) in seen:
-                    seen[int(i)] += float(c) / s**2
+            ids = sheet.read_id_depth(area)[..., 0]
+            for i, c in zip(*np.unique(ids[ids > 0], return_counts=True), strict=True):
+                seen[int(i)] += float(c) / s**2
             speeds = [_pixels_per_second(d, pose, lens) for d in within]
             fastest = max(speeds, key=lambda v: abs(v[0]) + abs(v[1]), default=(0.0, 0.0))
             patches.append(Patch(box, np.asarray(image, np.uint8), fallen, fastest))
@@ -158,7 +158,7 @@ class Cast:
         frame.viewport = (left, top, right - left, bottom - top)
         self._raster.context.enable_only(moderngl.NOTHING)
         set_matrix(program, "shadow_from_world", matrix)
-        write_uniform(program, "world_from_ray", pose.rotation().T)
+        write_uniform(program, "world_from_ray", axes_of(pose).T)
         feet = np.zeros((FEET, 4), np.float32)
         for k, d in enumerate(within[:FEET]):
             feet[k, :3] = d.placed.position_m[0] - eye
@@ -188,8 +188,8 @@ class Cast:
     ) -> tuple[TruthBox, ...]:
         """What an all-knowing eye would say of each, drawn once more, alone. lens: the real one, with its distortion."""
         out = []
-        for d in drawn:
-            alone = self._silhouette(d, sheet, pose, pinhole)
+        feet = project(np.array([d.placed.position_m[0] for d in drawn]).reshape(-1, 3), pose, lens)
+        for d, foot, alone in zip(drawn, feet, self._silhouettes(drawn, sheet, pose, pinhole), strict=True):
             if not alone.any():
                 continue
             outline = _outline(alone, d.box)
@@ -200,45 +200,70 @@ class Cast:
             if right - left < LEAST_PX or bottom - top < LEAST_PX:
                 continue
             s = d.state
-            place = np.array([s.east_m, s.north_m, s.height_msl_m])
-            foot = project(place[None], pose, lens)[0]
             out.append(TruthBox(
                 actor=s.actor.id, kind=s.actor.kind, box_px=(float(left), float(top), float(right), float(bottom)),
                 visible=float(np.clip(seen[s.actor.id] / (alone.sum() / SAMPLES**2), 0.0, 1.0)),
-                foot_px=(float(foot[0]), float(foot[1])), distance_m=float(np.linalg.norm(place - pose.position)),
+                foot_px=(float(foot[0]), float(foot[1])),
+                distance_m=float(np.linalg.norm(d.placed.position_m[0] - pose.position)),
                 east_m=s.east_m, north_m=s.north_m, height_msl_m=s.height_msl_m,
             ))
         return tuple(out)
 
-    def _silhouette(self, d: Drawn, sheet: Sheet, pose: Pose, pinhole: Lens) -> npt.NDArray[np.bool_]:
-        """(h, w) samples that one actor alone would cover in his box, in the picture or beyond its edge."""
-        s, (left, top, right, bottom) = SAMPLES, d.box
-        width, height = min((right - left) * s, sheet.size[0]), min((bottom - top) * s, sheet.size[1])
-        area = (0, 0, width, height)
-        sheet.frame.use()
-        sheet.frame.viewport = area
-        sheet.frame.clear(0.0, 0.0, 0.0, 0.0, viewport=area)
-        self._raster.context.enable_only(moderngl.DEPTH_TEST)
-        program = self._raster.mesh_program
-        whole = (left, top, left + width // s, top + height // s)
-        set_matrix(program, "clip_from_world", clip_matrix(pose, _cropped(pinhole, whole)))
-        set_uniform(program, "backdrop_samples", 0)
-        self._raster.store.draw(program, d.placed.mesh, d.placed.packed(pose.position))
-        return sheet.read_id_depth(area)[..., 0] > 0
+    def _silhouettes(
+        self, drawn: Sequence[Drawn], sheet: Sheet, pose: Pose, pinhole: Lens
+    ) -> list[npt.NDArray[np.bool_]]:
+        """(h, w) samples that each actor alone would cover in his box, in the picture or beyond its edge.
+
+        They are drawn side by side and read together: asking for pixels costs more than drawing them.
+        """
+        s, found = SAMPLES, [np.zeros((0, 0), np.bool_)] * len(drawn)
+        boxes = [d.box for d in drawn]
+        areas = [(min((b[2] - b[0]) * s, sheet.size[0]), min((b[3] - b[1]) * s, sheet.size[1])) for b in boxes]
+        for shelf in _shelves(areas, sheet.size):
+            used = max(y + areas[k][1] for k, _, y in shelf)
+            sheet.frame.use()
+            sheet.frame.viewport = (0, 0, sheet.size[0], used)
+            sheet.frame.clear(0.0, 0.0, 0.0, 0.0, viewport=sheet.frame.viewport)
+            self._raster.context.enable_only(moderngl.NOTHING)
+            for k, x, y in shelf:
+                d, (width, height) = drawn[k], areas[k]
+                sheet.frame.viewport = (x, y, width, height)
+                whole = (d.box[0], d.box[1], d.box[0] + width // s, d.box[1] + height // s)
+                set_matrix(self._outline_program, "shadow_from_world", clip_matrix(pose, _cropped(pinhole, whole)))
+                self._raster.store.draw(self._outline_program, d.placed.mesh, d.placed.packed(pose.position))
+            covered = sheet.read_colour((0, 0, sheet.size[0], used))[..., 3] > 0
+            for k, x, y in shelf:
+                found[k] = covered[y:y + areas[k][1], x:x + areas[k][0]]
+        return found
 
 
-def _may_be_seen(away: Array, pose: Pose, lens: Lens) -> bool:
-    """Whether anything of the largest actor at a place could be in the picture: a cheap no before his mesh is made."""
-    x, y, z = away @ pose.rotation()
-    if z < -LARGEST_M:
-        return False
+def _shelves(areas: Sequence[tuple[int, int]], size: tuple[int, int]) -> list[list[tuple[int, int, int]]]:
+    """Where rectangles (width, height) go on sheets of a size, in rows, the tallest first: (which, x, y), sheet by sheet."""
+    sheets: list[list[tuple[int, int, int]]] = []
+    x = y = tall = 0
+    for k in sorted(range(len(areas)), key=lambda k: -areas[k][1]):
+        width, height = areas[k]
+        if sheets and x + width > size[0]:
+            x, y, tall = 0, y + tall, 0
+        if not sheets or y + height > size[1]:
+            sheets.append([])
+            x = y = tall = 0
+        sheets[-1].append((k, x, y))
+        x, tall = x + width, max(tall, height)
+    return sheets
+
+
+def _may_be_seen(away: Array, pose: Pose, lens: Lens) -> npt.NDArray[np.bool_]:
+    """(n,) whether anything of the largest actor at (n, 3) places could be in the picture: a cheap no before it is made."""
+    x, y, z = (away @ axes_of(pose)).T
     beyond = (
         (x * lens.fx + z * (lens.cx + 0.5)) / np.hypot(lens.fx, lens.cx),
         (-x * lens.fx + z * (lens.width_px - lens.cx)) / np.hypot(lens.fx, lens.width_px - lens.cx),
         (y * lens.fy + z * (lens.cy + 0.5)) / np.hypot(lens.fy, lens.cy),
         (-y * lens.fy + z * (lens.height_px - lens.cy)) / np.hypot(lens.fy, lens.height_px - lens.cy),
     )
-    return bool(min(beyond) > -LARGEST_M)
+    inside = (z > -LARGEST_M) & (np.min(beyond, axis=0) > -LARGEST_M)
+    return np.asarray(inside & (np.linalg.norm(away, axis=1) >= NEAREST_M))
 
 
 def _corners(mesh: Mesh) -> Array:
@@ -259,7 +284,7 @@ def _cropped(lens: Lens, box: Box) -> Lens:
 
 def _box(corners: Array, pose: Pose, lens: Lens) -> Box | None:
     """Pixels around (n, 3) points relative to the lens, in a pinhole; None when that is outside the picture."""
-    seen = corners @ pose.rotation()
+    seen = corners @ axes_of(pose)
     if (seen[:, 2] < 0.2).all():
         return None
     depth = np.maximum(seen[:, 2], 0.2)
@@ -272,11 +297,11 @@ def _box(corners: Array, pose: Pose, lens: Lens) -> Box | None:
     return left, top, right, bottom
 
 
-def _regions(drawn: Sequence[Drawn], light: Light, lens: Lens) -> list[tuple[Box, list[Drawn]]]:
+def _regions(drawn: Sequence[Drawn], light: Light, pose: Pose, lens: Lens) -> list[tuple[Box, list[Drawn]]]:
     """Boxes around actors with their shadows, in the picture, that do not overlap, each with those in it."""
     regions: list[tuple[Box, list[Drawn]]] = []
     for d in drawn:
-        merged, within = _grown(d, light, lens), [d]
+        merged, within = _with_shadow(d, light, pose, lens), [d]
         changed = True
         while changed:
             changed = False
@@ -291,18 +316,21 @@ def _regions(drawn: Sequence[Drawn], light: Light, lens: Lens) -> list[tuple[Box
     return [r for r in regions if r[0][2] > r[0][0] and r[0][3] > r[0][1]]
 
 
-def _grown(d: Drawn, light: Light, lens: Lens) -> Box:
-    """An actor's box with room for his shadow, clipped to the picture."""
+def _with_shadow(d: Drawn, light: Light, pose: Pose, lens: Lens) -> Box:
+    """An actor's box with that of his shadow on level ground, and some room, clipped to the picture."""
     left, top, right, bottom = d.box
-    tall = bottom - top
-    room = 6
-    if light.shadows:
-        up = max(light.sun_direction[2], 0.05)
-        room += round(tall * min(np.sqrt(1 - up**2) / up, LONGEST_SHADOW) * 0.9)
-    room = min(room, 400)
+    if light.shadows and light.sun_direction[2] > 0.0:
+        ground = d.corners[:, 2].min()
+        high = d.corners[:, 2].max() - ground
+        sun = np.asarray(light.sun_direction) / np.linalg.norm(light.sun_direction)
+        flat = min(float(np.hypot(sun[0], sun[1])) / max(float(sun[2]), 0.02), LONGEST_SHADOW) * high
+        way = -sun[:2] / max(float(np.hypot(sun[0], sun[1])), 1e-6) * flat
+        fallen = _box(np.concatenate([d.corners, np.column_stack([d.corners[:, :2] + way, np.full(8, ground)])]), pose, lens)
+        if fallen is not None:
+            left, top, right, bottom = fallen
     return (
-        max(left - room, 0), max(top - room // 2, 0),
-        min(right + room, lens.width_px), min(bottom + room // 2 + 6, lens.height_px),
+        max(left - ROOM_PX, 0), max(top - ROOM_PX, 0),
+        min(right + ROOM_PX, lens.width_px), min(bottom + ROOM_PX, lens.height_px),
     )
 
 
@@ -327,7 +355,7 @@ def _outline(alone: npt.NDArray[np.bool_], box: Box) -> Array:
 
 def _pixels_per_second(d: Drawn, pose: Pose, lens: Lens) -> tuple[float, float]:
     at = d.placed.position_m[0] - pose.position
-    seen = at @ pose.rotation()
-    moves = np.array([*d.state.velocity_mps, 0.0]) @ pose.rotation()
+    seen = at @ axes_of(pose)
+    moves = np.array([*d.state.velocity_mps, 0.0]) @ axes_of(pose)
     depth = max(float(seen[2]), 1.0)
     return (float(lens.fx * moves[0] / depth), float(lens.fy * moves[1] / depth))

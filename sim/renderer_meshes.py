@@ -12,7 +12,7 @@ from sim.world_state import ActorState, Kind, Looks, Posture
 
 PHASES = 24                     # a stride has this many pictures
 ANIMALS = frozenset({Kind.DOG, Kind.BUFFALO, Kind.BIRD})
-FAR_PX_PER_M = 24.0             # below this many pixels a metre the coarse mesh does
+FAR_PX_PER_M = 30.0             # below this many pixels a metre the coarse mesh does
 
 
 def actor_mesh(state: ActorState, px_per_m: float) -> Mesh:

@@ -206,3 +206,15 @@ void main() {
     taken = vec2(taken.r, min(taken.g, 0.7)) * exp(-z * fog_per_m);
 }
 """
+
+# An actor alone, as a shape and nothing else.
+OUTLINE_FRAGMENT = """#version 330 core
+in vec2 on_texture;
+uniform sampler2D picture;
+uniform int textured;
+layout(location = 0) out vec4 seen;
+void main() {
+    if (textured == 1 && texture(picture, on_texture).a < 0.5) discard;
+    seen = vec4(1.0);
+}
+"""
