@@ -106,20 +106,21 @@ def _plate(chance: np.random.Generator) -> str:
     return f"{int(chance.integers(11, 100))}{chr(int(chance.integers(65, 91)))}-{digits[:3]}.{digits[3:]}"
 
 
-def draw_objects(chance: np.random.Generator, stock: Stock, view: View) -> list[Standing]:
-    """People, machines and riders of one frame, on level ground."""
+def draw_objects(chance: np.random.Generator, stock: Stock, view: View, *, busy: bool = False) -> list[Standing]:
+    """People, machines and riders of one frame, on level ground. busy: many, anywhere in it."""
     kinds, shares = list(OBJECTS), np.array(list(OBJECTS.values()))
     main = kinds[int(chance.choice(len(kinds), p=shares / shares.sum()))]
     px_per_m = view.lens.fx / view.distance_m
     room = view.lens.width_px / px_per_m          # metres across the frame
     most = 10 if main is Kind.PERSON else 4
-    count = min(int(chance.geometric(0.3)), most)
+    count = int(chance.integers(5, 15)) if busy else min(int(chance.geometric(0.3)), most)
     count = max(1, min(count, int(room * room / (6.0 * LONG_M.get(main, 0.8))) + 1))
-    places = _places(chance, view, count, party=main is Kind.PERSON and chance.random() < 0.55)
+    places = _places(chance, view, count, party=not busy and main is Kind.PERSON and chance.random() < 0.55)
     heading = float(chance.uniform(0, 360))
     standing: list[Standing] = []
     for place in places:
-        kind = main if chance.random() < 0.75 else kinds[int(chance.choice(len(kinds), p=shares / shares.sum()))]
+        usual = 0.35 if busy else 0.75
+        kind = main if chance.random() < usual else kinds[int(chance.choice(len(kinds), p=shares / shares.sum()))]
         if LONG_M.get(kind, 1.0) > room * 1.3:
             kind = Kind.PERSON
         turn = heading + float(chance.normal(0, 25)) if chance.random() < 0.6 else float(chance.uniform(0, 360))

@@ -138,7 +138,7 @@ def run(a: argparse.Namespace) -> int:
     """Carry out `models frames`."""
     if not 96 <= a.side <= 2048 or a.side % 32:
         raise SettingsError(f"--side {a.side}: give a multiple of 32 between 96 and 2048, for example 416")
-    settings = FrameSettings(a.side, a.empty, a.condition, None if a.rain is None else a.rain == "yes")
+    settings = FrameSettings(a.side, a.empty, a.busy, a.condition, None if a.rain is None else a.rain == "yes")
     write_frames(Order(a.out, a.seed, a.count, settings, a.backgrounds), max(1, a.processes))
     if a.sheet is not None:
         contact_sheet(a.out, 40, a.sheet)

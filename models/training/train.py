@@ -67,7 +67,8 @@ def run(a: argparse.Namespace) -> int:
         raise SettingsError(f"--resume: {last} is not there; begin a new run without --resume")
     overrides = settings(a, data)
     if a.resume:
-        overrides = {"model": str(last), "resume": str(last), "data": str(data), "time": a.hours, "device": a.device}
+        overrides = {"model": str(last), "resume": str(last), "data": str(data), "time": a.hours, "device": a.device,
+                     "close_mosaic": a.close_mosaic}
     if a.partner > 0:
         # Its own folder: the checkpoints of the first are those that count.
         own = f"{a.run.name}-partner-{a.partner}"

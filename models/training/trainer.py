@@ -83,6 +83,7 @@ class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has n
 
     model: Any
     epochs: int
+    start_epoch: int
     train_loader: Any
 
     def __init__(
@@ -105,6 +106,12 @@ class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has n
             self.model = self.model.to(memory_format=torch.channels_last)
             self.amp = True
 
+    def _setup_scheduler(self) -> None:
+        # Ultralytics tells from the hours how many epochs there will be, and forgets those before a run was resumed.
+        if self.args.time and self.start_epoch:
+            self.epochs = self.args.epochs = self.epochs + self.start_epoch
+        super()._setup_scheduler()
+
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The batch as ultralytics wants it, in the order of memory in which the processor is fast."""
         done: dict[str, Any] = super().preprocess_batch(batch)
@@ -122,9 +129,7 @@ class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has n
         # Of those seen equally often, the youngest: nothing in them has been learnt by heart.
         there.reverse()
         chosen = sorted(there, key=lambda p: self._seen[p.name])[: self._shards_an_epoch]
-        # As many for each partner: who has more batches than the other would wait for him for ever.
-        del chosen[len(chosen) // self._partners.count * self._partners.count:]
-        if not chosen:
+        if len(chosen) < self._partners.count:
             raise SettingsError(
                 f"{self._shards}: {len(there)} shards there, {self._partners.count} are needed at the least. "
                 "Make one with: python -m sim.frames_write --out DIR/NAME"
@@ -133,24 +138,33 @@ class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has n
         if self._partners.count > 1:
             chosen = self._agree(chosen)
         LOGGER.info(f"epoch {self.epoch + 1}: {', '.join(p.name for p in chosen)} of {len(there)} shards")
-        paths = [str(p / "images") for p in chosen]
+        frames = self._own_part([p for shard in chosen for p in sorted((shard / "images").iterdir())])
+        listed = self.save_dir / "frames.txt"
+        listed.write_text("".join(f"{p}\n" for p in frames))
         if hasattr(self.train_loader, "close"):
             self.train_loader.close()
-        self.train_loader = self.get_dataloader(paths, batch_size=self.batch_size, rank=-1, mode="train")
+        self.train_loader = self.get_dataloader(str(listed), batch_size=self.batch_size, rank=-1, mode="train")
         if self.args.close_mosaic and self.epoch >= self.epochs - self.args.close_mosaic:
             self._close_dataloader_mosaic()
 
     def _agree(self, chosen: list[Path]) -> list[Path]:
-        """Begin the epoch as the first partner does: his weights, his schedule, and every so-many-th of his shards."""
+        """Begin the epoch as the first partner does: with his weights, his schedule and his choice."""
         his: list[Any] = [[p.name for p in chosen], self.epochs]
         together.broadcast_object_list(his, 0)
         for value in unwrap_model(self.model).state_dict().values():
             together.broadcast(value, 0)
         if self._partners.number > 0:
             self.epochs = self.args.epochs = his[1]
-            self._setup_scheduler()
+            super()._setup_scheduler()
             self.scheduler.last_epoch = self.epoch - 1
-        return [self._shards / name for name in his[0][self._partners.number::self._partners.count]]
+        return [self._shards / name for name in his[0]]
+
+    def _own_part(self, frames: list[Path]) -> list[Path]:
+        """As many frames for each partner, or one would wait for the other for ever; and from shards of its own, because
+        ultralytics keeps what it has read of labels in a file beside them.
+        """
+        each = len(frames) // self._partners.count
+        return frames[self._partners.number * each:(self._partners.number + 1) * each]
 
     def _keep_checkpoint(self) -> None:
         if self._partners.number > 0:
