@@ -244,6 +244,8 @@ def _cab(solid: Solid, paint: Rgb, back_y: float, front_y: float, half: float, f
         (-half - 0.01, front_y - 0.12, floor - 0.14), (half + 0.01, front_y + 0.06, floor + 0.10), mixed(CHROME, BLACK, 0.45)
     )
     solid.two_boxes((half + 0.05, front_y - 0.10, belt + 0.05), (half + 0.20, front_y - 0.02, belt + 0.45), BLACK)
+    solid.box((-half * 0.7, front_y - 0.42, roof - 0.01), (half * 0.7, front_y - 0.30, roof + 0.07), (206, 140, 40))
+    solid.box((-half * 0.5, back_y + 0.30, roof - 0.01), (half * 0.5, back_y + 0.75, roof + 0.05), mixed(paint, BLACK, 0.4))
 
 
 def truck(solid: Solid, paint: Rgb, variant: int) -> Plates:
@@ -253,6 +255,9 @@ def truck(solid: Solid, paint: Rgb, variant: int) -> Plates:
     if variant % 3 == 0:
         load: Rgb = ((226, 226, 222), (92, 112, 148), (196, 190, 172))[variant // 3 % 3]
         solid.box((-1.16, -3.95, 0.95), (1.16, 2.05, 3.02), load)
+        for y in np.linspace(-3.4, 1.6, 6):  # ribs across the roof
+            solid.box((-1.14, y, 3.02), (1.14, y + 0.06, 3.045), mixed(load, BLACK, 0.3))
+        solid.two_boxes((1.10, -3.95, 2.94), (1.18, 2.05, 3.05), mixed(load, BLACK, 0.35))
         for y in np.linspace(-3.7, 1.8, 12):
             x = 1.164
             solid.both_sides(
@@ -337,6 +342,11 @@ def bus(solid: Solid, paint: Rgb, variant: int) -> Plates:
             pane[::-1] if turn > 0 else pane,
             [GLASS_SKY, GLASS_SKY, GLASS, GLASS] if turn > 0 else [GLASS, GLASS, GLASS_SKY, GLASS_SKY],
         )
+    solid.box((-0.70, -1.6, roof - 0.02), (0.70, 0.5, roof + 0.22), mixed(paint, BLACK, 0.25), top=(0.9, 0.92))
+    for y in (-3.4, 2.4):  # hatches
+        solid.box((-0.38, y, roof), (0.38, y + 0.7, roof + 0.10), mixed(paint, BLACK, 0.5))
+    for y in np.linspace(rear + 0.6, front - 0.7, 9):  # ribs
+        solid.box((-0.95, y, roof - 0.02), (0.95, y + 0.04, roof + 0.065), mixed(paint, BLACK, 0.3))
     solid.two_boxes((0.78, front - 0.02, 0.72), (1.06, front + 0.02, 0.92), LAMP)
     solid.two_boxes((0.95, rear - 0.02, 0.85), (1.10, rear + 0.02, 1.25), TAIL)
     solid.box((-1.1, front - 0.05, 0.36), (1.1, front + 0.04, 0.60), mixed(paint, BLACK, 0.6))
