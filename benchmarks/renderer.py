@@ -65,7 +65,7 @@ def measure() -> dict[str, Figure]:
         goal = ">= 10" if height == 720 else None
         figures[f"mast_{name}_per_s"] = figure(
             [1 / p.wall_s for p in still], "1/s",
-            f"{PICTURES} pictures of a standing camera with a bent lens, {width} x {height}, JPEG and truth included", goal,
+            f"{PICTURES} pictures of a standing camera, bent lens, {width} x {height}, JPEG and truth included", goal,
         )
         figures[f"mast_{name}_core_ms"] = figure(
             [p.cpu_s * 1e3 for p in still], "ms", "the same: one core's time for a picture, so without others' work",
@@ -74,7 +74,9 @@ def measure() -> dict[str, Figure]:
             [1 / p.wall_s for p in flown], "1/s", f"{DRONE_PICTURES} pictures from 60 m, at -45 degrees and 4 m/s",
             ">= 3" if height == 720 else None,
         )
-        figures[f"drone_{name}_core_ms"] = figure([p.cpu_s * 1e3 for p in flown], "ms", "the same: one core's time for a picture")
+        figures[f"drone_{name}_core_ms"] = figure(
+            [p.cpu_s * 1e3 for p in flown], "ms", "the same: one core's time for a picture",
+        )
         figures[f"first_{name}_s"] = figure([first.wall_s], "s", "the first picture: shaders, plants, the kept backdrop")
         if height == 720:
             figures["box_error_px"] = figure(
