@@ -64,7 +64,7 @@ class Pose:
 
 
 def at(knots: Knots, phase: float) -> float:
-    """A periodic curve through knots at phase, monotone between knots by cosine steps."""
+    """A periodic, smooth curve through knots (share of the stride, degrees) at phase: Catmull-Rom, uneven spacing."""
     phase %= 1.0
     last = len(knots) - 1
     i = max((k for k in range(last + 1) if knots[k][0] <= phase), default=last)

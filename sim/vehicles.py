@@ -1,6 +1,7 @@
 """Vehicles and boats to be drawn: a mesh for a kind and its looks, with its licence plates.
 
-All are made by rule here and beside: no model that was found had a clean licence, a plausible type and few enough triangles.
+All are made by rule here and beside: the free game data that were looked at hold rally cars and airport vehicles, not what
+drives along this border.
 """
 
 from __future__ import annotations
