@@ -176,6 +176,7 @@ def _swing(backdrop: Backdrop, bend: Bend) -> tuple[npt.NDArray[np.float32], npt
 
     Neighbours swing together and far ones do not: the phase comes from smooth noise.
     """
+    assert backdrop.bend is not None, "a backdrop that is kept is drawn in calm air"
     at = cv2.remap(backdrop.bend, bend.map_x, bend.map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     height, width = at.shape
     chance = np.random.default_rng(3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import moderngl
@@ -31,14 +31,14 @@ SHADE_MOVES_M = 15.0
 class Backdrop:
     """image: (h, w, 3) uint8. share: (h, w) uint8, how much of a pixel's light is the sun's. sheet: holds the depths, with
     `samples` of its pixels to one of ours in each direction. bend: (h, w) float32, pixels by which a wind of one metre
-    bends what is seen there. shade: of the plants, its matrix relative to `shade_eye`.
+    bends what is seen there; None where the plants have been drawn bent.
     """
 
     image: Image
     share: npt.NDArray[np.uint8]
     sheet: Sheet
     samples: int
-    bend: npt.NDArray[np.float32]
+    bend: npt.NDArray[np.float32] | None
 
 
 class Scenery:
@@ -67,7 +67,9 @@ class Scenery:
 
     def draw(self, sheet: Sheet, samples: int, pose: Pose, lens: Lens, weather: Weather, seconds: float) -> Backdrop:
         """Draw what a pinhole sees. lens: of the sheet's size, which is `samples` times the picture's in each direction."""
-        eye, light, context = pose.position, weather.light, self._raster.context
+        eye, context = pose.position, self._raster.context
+        # What is kept is drawn in calm air: it is swayed afterwards.
+        light = weather.light if samples == 1 else replace(weather.light, wind=(0.0, 0.0, 0.0))
         self.ground.lay(eye)
         # All that may draw on other sheets, as a plant's first card does, comes before this one is taken up.
         plants = self._plants.seen(pose, lens)
@@ -129,11 +131,16 @@ class Scenery:
         colour = sheet.read_colour()
         if samples > 1:
             colour = np.asarray(cv2.resize(colour, size, interpolation=cv2.INTER_AREA), np.uint8)
-        id_depth = sheet.read_id_depth()[samples - 1::samples, samples - 1::samples]
-        bend_px = np.where(id_depth[..., 0] < 0, -id_depth[..., 0] * focal_px / np.maximum(id_depth[..., 1], 1.0), 0.0)
-        # Spread beyond the leaf's edge, or the leaf would move behind a window of its own outline.
-        spread = cv2.GaussianBlur(cv2.dilate(bend_px.astype(np.float32), np.ones((5, 5))), (0, 0), 2.5)
         return Backdrop(
             image=np.ascontiguousarray(colour[..., :3]), share=np.ascontiguousarray(colour[..., 3]), sheet=sheet,
-            samples=samples, bend=np.asarray(spread, np.float32),
+            samples=samples, bend=_bend(sheet, samples, focal_px) if samples > 1 else None,
         )
+
+
+def _bend(sheet: Sheet, samples: int, focal_px: float) -> npt.NDArray[np.float32]:
+    """(h, w) pixels by which a wind of one metre bends what was drawn there."""
+    id_depth = sheet.read_id_depth()[samples - 1::samples, samples - 1::samples]
+    bend_px = np.where(id_depth[..., 0] < 0, -id_depth[..., 0] * focal_px / np.maximum(id_depth[..., 1], 1.0), 0.0)
+    # Spread beyond the leaf's edge, or the leaf would move behind a window of its own outline.
+    spread = cv2.GaussianBlur(cv2.dilate(bend_px.astype(np.float32), np.ones((5, 5))), (0, 0), 2.5)
+    return np.asarray(spread, np.float32)
