@@ -68,7 +68,7 @@ def run(a: argparse.Namespace) -> int:
     overrides = settings(a, data)
     if a.resume:
         overrides = {"model": str(last), "resume": str(last), "data": str(data), "time": a.hours, "device": a.device,
-                     "close_mosaic": a.close_mosaic}
+                     "close_mosaic": a.close_mosaic, "save_dir": str(a.run.resolve())}
     if a.partner > 0:
         # Its own folder: the checkpoints of the first are those that count.
         own = f"{a.run.name}-partner-{a.partner}"

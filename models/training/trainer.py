@@ -166,9 +166,11 @@ class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has n
         each = len(frames) // self._partners.count
         return frames[self._partners.number * each:(self._partners.number + 1) * each]
 
+    def save_model(self) -> bool:
+        """Write the checkpoint; the first partner's is everybody's."""
+        return self._partners.number == 0 and bool(super().save_model())
+
     def _keep_checkpoint(self) -> None:
-        if self._partners.number > 0:
-            return
         self._kept.mkdir(parents=True, exist_ok=True)
         shutil.copy2(self.last, self._kept / f"epoch-{self.epoch + 1:04d}.pt")
 
