@@ -17,6 +17,7 @@ from sim.world_state import COVER_CODES, Landscape
 RINGS = ((60.0, 0.75), (240.0, 3.0), (1000.0, 10.0), (4500.0, 60.0))    # half a side and step of each grid, metres
 SINK_M = 0.06                   # a coarser ring lies this much lower where the finer one overlaps it, per ring
 WAYS_HALF_M, WAYS_PX = 150.0, 1200
+TALL_M = 4.0                    # a plant that is part of a forest's crowns
 WAYS_REACH_M = 10.0             # distances to trails are kept up to here
 MOVES_M = 25.0                  # the patch is laid anew when the lens has gone this far from its middle
 
@@ -29,6 +30,7 @@ class Ground:
         self._landscape = landscape
         self.program = context.program(GROUND_VERTEX, GROUND_FRAGMENT)
         self._cover = _cover_textures(context, landscape)
+        self._wild = _wild_texture(context, landscape)
         self._textures = _layers(context)
         self.noise = noise_texture(context)
         tiles = np.array([TILE_M[c] for c in COVER_CODES])
@@ -73,7 +75,7 @@ class Ground:
             set_uniform(program, name, value)
         bound: tuple[tuple[str, moderngl.Texture | moderngl.TextureArray], ...] = (
             ("cover_a", self._cover[0]), ("cover_b", self._cover[1]), ("ways", self._ways), ("noise", self.noise),
-            ("textures", self._textures),
+            ("wild", self._wild), ("textures", self._textures),
         )
         for unit, (name, texture) in enumerate(bound, start=2):
             texture.use(unit)
@@ -129,6 +131,23 @@ def _cover_textures(context: moderngl.Context, landscape: Landscape) -> tuple[mo
         texture.repeat_x = texture.repeat_y = False
         made.append(texture)
     return made[0], made[1]
+
+
+def _wild_texture(context: moderngl.Context, landscape: Landscape) -> moderngl.Texture:
+    """Over the extent of the cover: 1 where no tall plant stands within some 40 m."""
+    rows, columns = landscape.cover.shape
+    cell_m = 8 * landscape.cover_step_m
+    size = (-(-columns // 8), -(-rows // 8))
+    p = landscape.plants
+    at = (np.column_stack([p.east_m, p.north_m])[p.height_m > TALL_M] - np.array(landscape.cover_south_west_m)) / cell_m
+    trees = np.zeros((size[1], size[0]), np.uint8)
+    inside = (at >= 0).all(axis=1) & (at[:, 0] < size[0]) & (at[:, 1] < size[1])
+    trees[at[inside, 1].astype(int), at[inside, 0].astype(int)] = 255
+    near = cv2.dilate(trees, np.ones((5, 5), np.uint8))
+    wild = cv2.resize(255 - cv2.GaussianBlur(near, (0, 0), 1.0), (columns // 4, rows // 4))
+    texture = context.texture((columns // 4, rows // 4), 1, np.ascontiguousarray(wild).tobytes(), alignment=1)
+    texture.repeat_x = texture.repeat_y = False
+    return texture
 
 
 def _layers(context: moderngl.Context) -> moderngl.TextureArray:

@@ -36,6 +36,7 @@ in vec3 in_shadow_map;
 in float depth_m;
 uniform sampler2D cover_a;      // forest floor, grass, field, dirt
 uniform sampler2D cover_b;      // rock, road, water, sand
+uniform sampler2D wild;         // 1 where forest stands that nobody has planted tree by tree
 uniform sampler2D ways;         // metres to the nearest trail and road, 10 m is 1
 uniform sampler2D noise;
 uniform sampler2DArray textures;
@@ -93,6 +94,12 @@ void main() {
     }
     albedo /= max(total, 1e-5); high /= max(total, 1e-5); warm /= max(total, 1e-5);
     float water = smoothstep(0.45, 0.6, b.z);
+    // Forest too far away for trees of its own is seen as its crowns.
+    float crowns = a.x * texture(wild, on_cover).r;
+    float crown = texture(noise, p / 61.0).g * 0.6 + texture(noise, p / 26.0 + 0.2).r * 0.4;
+    albedo = mix(albedo, vec3(0.15, 0.24, 0.18) * (0.25 + 1.5 * crown), crowns);
+    high = mix(high, crown * 6.0, crowns);
+    warm = mix(warm, 0.30, crowns);
     albedo *= (0.72 + 0.5 * broad) * (0.80 + 0.40 * mid);
     albedo.rb *= 1.0 + (vec2(broad, mid) - 0.5) * vec2(-0.18, 0.22) * (1.0 - water);
     albedo *= 1.0 - 0.16 * worn * (1.0 - fine);
@@ -103,7 +110,7 @@ void main() {
     vec3 across = dFdx(at), along = dFdy(at);
     vec3 r1 = cross(along, n), r2 = cross(n, across);
     float det = dot(across, r1);
-    float bump = 0.055 * (1.0 - water) * exp(-depth_m / 60.0);
+    float bump = mix(0.055 * (1.0 - water) * exp(-depth_m / 60.0), 0.8, crowns);
     vec3 slope = sign(det) * (dFdx(high) * r1 + dFdy(high) * r2);
     n = normalize(abs(det) * n - bump * slope);
     if (palette == 2) {
@@ -114,7 +121,7 @@ void main() {
     albedo *= albedo;
     float day = max(dot(n, sun_direction), 0.0);
     if (day > 0.0) day *= sunlit(in_shadow_map);
-    float cavity = mix(1.0, 0.62 + 0.55 * high, exp(-depth_m / 45.0));
+    float cavity = mix(1.0, 0.62 + 0.55 * min(high, 1.0), exp(-depth_m / 45.0));
     vec3 light = albedo * (sun * day + mix(bounce, sky, n.z * 0.5 + 0.5) * cavity
                            + lamp * max(dot(n, view), 0.0) / max(dot(at, at), 1.0));
     if (water > 0.0) {
