@@ -23,5 +23,6 @@ factory.set_launch(
 )
 server.get_mount_points().add_factory("/gate", factory)
 assert server.attach(None), f"port {port} is taken"
-print("ready", flush=True)
+sys.stdout.write("ready\n")
+sys.stdout.flush()
 GLib.MainLoop().run()
