@@ -2,16 +2,21 @@
 
 import argparse
 import hashlib
+import zipfile
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from ultralytics.nn.tasks import DetectionModel
 
+from models.evaluate import YoloFinder
 from models.training.backgrounds import Accepted, accepted, cut_crops, lay_out
+from models.training.publish import publish
 from models.training.train import data_file, settings
 from models.training.trainer import FloatLoss, Partners, find_shards
 from wire.settings import SettingsError
+from wire.units import ObjectClass
 
 
 def test_every_accepted_background_is_named_once_and_some_are_held_out():
@@ -120,3 +125,30 @@ def _partner(number, meeting, answers):
     model(torch.tensor([[1.0, 2.0], [3.0, 4.0]])[number:number + 1]).sum().backward()
     partners.average(model)
     answers.put(model.weight.grad.tolist())
+
+
+def test_what_is_published_holds_the_network_and_nothing_of_the_machine_that_trained_it(tmp_path):
+    network = DetectionModel("yolo11n.yaml", nc=7, verbose=False)
+    network.names = {k: c.value for k, c in enumerate(ObjectClass)}
+    secret = "/home/somebody/frames"
+    checkpoint = tmp_path / "epoch.pt"
+    torch.save({
+        "model": None, "ema": network, "optimizer": {"state": torch.zeros(100_000)}, "epoch": 3,
+        "train_args": {"imgsz": 320, "data": secret, "project": secret}, "git": {"root": secret},
+    }, checkpoint)
+    out = tmp_path / "shipped.pt"
+    assert publish(checkpoint, out) == hashlib.sha256(out.read_bytes()).hexdigest()
+    with zipfile.ZipFile(out) as parts:
+        assert not any(secret.encode() in parts.read(name) for name in parts.namelist())
+    held = torch.load(out, weights_only=False)
+    assert held["optimizer"] is None and next(held["model"].parameters()).dtype == torch.float16
+    finder = YoloFinder(out, 320, threads=1)
+    assert set(finder.classes) == set(ObjectClass)
+    assert finder(np.zeros((320, 320, 3), np.uint8)).boxes.shape[1] == 4
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    broken = tmp_path / "x.pt"
+    broken.write_bytes(b"")
+    with pytest.raises(SettingsError, match="not a checkpoint of a training run"):
+        publish(broken, tmp_path / "out.pt")
