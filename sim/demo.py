@@ -130,8 +130,7 @@ def _wait_for_eyes(crew: Crew, stage: Stage, stop: threading.Event, clock: Clock
     until_ns = clock.monotonic_ns() + round(EYES_WITHIN_S * NS_PER_S)
     while not stop.is_set():
         crew.watch()
-        with sqlite3.connect(f"file:{stage.settings.inbox_db}?mode=ro", uri=True) as inbox:
-            heard = {node for (node,) in inbox.execute("select distinct node from arrivals where kind = 'health'")}
+        heard = _heard(stage.settings)
         frames = stage.world.frames if stage.world else {}
         missing = [node for node in stage.nodes if node not in heard]
         missing += [f"the camera of {node}" for node, endpoint in frames.items() if is_free(port_of(endpoint))]
@@ -143,6 +142,15 @@ def _wait_for_eyes(crew: Crew, stage: Stage, stop: threading.Event, clock: Clock
                 f"are in {crew.log_file('station').parent}."
             )
         stop.wait(0.2)
+
+
+def _heard(settings: StationSettings) -> set[str]:
+    """Nodes that have told of their health; none while the inbox is still making its database."""
+    try:
+        with sqlite3.connect(f"file:{settings.inbox_db}?mode=ro", uri=True) as inbox:
+            return {node for (node,) in inbox.execute("select distinct node from arrivals where kind = 'health'")}
+    except sqlite3.OperationalError:
+        return set()
 
 
 def _welcome(request: DemoRequest, stage: Stage) -> None:

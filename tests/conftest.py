@@ -11,6 +11,13 @@ SHARED = Path(os.environ.get("TRAILWATCH_TEST_DATA", ROOT.parent / "shared"))
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 
 
+def pytest_collection_modifyitems(items):
+    """Browser tests last: Playwright's synchronous driver keeps an event loop running in the main thread until the session
+    ends, and nobody after it could call asyncio.run.
+    """
+    items.sort(key=lambda item: "browser" in item.path.parts)       # stable: all else keeps its order
+
+
 @pytest.fixture(scope="session")
 def real_video():
     """A recording of real people: 768 x 576, 10 frames/s, 795 frames."""

@@ -9,7 +9,9 @@ import pytest
 from ground_station import parser
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("configs/**/*.md"), *ROOT.glob("models/**/*.md")])
+DOCUMENTS = sorted([
+    ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("configs/**/*.md"), *ROOT.glob("models/**/*.md"),
+])
 COMMAND = re.compile(r"^\s*\$?\s*\./trailwatch (.+?)\s*(?:#.*)?$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 
