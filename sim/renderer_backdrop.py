@@ -89,7 +89,7 @@ class Scenery:
         for placed in plants:
             self._raster.store.draw(program, placed.mesh, placed.packed(eye))
         self._raster.set_light(self.ground.program, light, clip, shade, self.shade_map)
-        self.ground.draw(eye, weather, seconds)
+        self.ground.draw(eye, weather, seconds, fine=samples > 1)
         self._draw_sky(weather, clip, seconds)
         return self._read(sheet, samples, lens)
 

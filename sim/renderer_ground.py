@@ -58,8 +58,8 @@ class Ground:
         self._ways = self._context.texture((WAYS_PX, WAYS_PX), 2, np.ascontiguousarray(ways).tobytes())
         self._ways.repeat_x = self._ways.repeat_y = False
 
-    def draw(self, eye: Array, weather: Weather, seconds: float) -> None:
-        """Draw; the caller has set light and projection on self.program."""
+    def draw(self, eye: Array, weather: Weather, seconds: float, *, fine: bool) -> None:
+        """Draw; the caller has set light and projection on self.program. fine: for a picture that is kept."""
         assert self._mesh is not None and self._middle is not None and self._ways is not None
         program, middle = self.program, self._middle
         set_uniform(program, "origin", (*(middle - eye[:2]), -eye[2]))
@@ -71,8 +71,14 @@ class Ground:
         set_uniform(program, "drift", tuple(middle))
         for name, value in (
             ("wetness", weather.wetness), ("zenith", weather.zenith), ("horizon", weather.horizon), ("ripple_s", seconds),
+            ("least", 0.04 if fine else 0.15),
         ):
             set_uniform(program, name, value)
+        self._textures.anisotropy = 4.0 if fine else 1.0
+        # Between two sizes of a texture the finer way costs half as much again, and noise hides the seam.
+        between = moderngl.LINEAR_MIPMAP_LINEAR if fine else moderngl.LINEAR_MIPMAP_NEAREST
+        for texture in (self._textures, self.noise):
+            texture.filter = (between, moderngl.LINEAR)
         bound: tuple[tuple[str, moderngl.Texture | moderngl.TextureArray], ...] = (
             ("cover_a", self._cover[0]), ("cover_b", self._cover[1]), ("ways", self._ways), ("noise", self.noise),
             ("wild", self._wild), ("textures", self._textures),
@@ -155,8 +161,6 @@ def _layers(context: moderngl.Context) -> moderngl.TextureArray:
     layers = np.stack([np.dstack([p, _relief(p)]) for p in pictures])
     array = context.texture_array((SIDE_PX, SIDE_PX, len(pictures)), 4, np.ascontiguousarray(layers).tobytes())
     array.build_mipmaps()
-    array.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
-    array.anisotropy = 4.0
     return array
 
 

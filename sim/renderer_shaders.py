@@ -47,6 +47,7 @@ uniform float wetness;
 uniform vec3 zenith;
 uniform vec3 horizon;
 uniform float ripple_s;
+uniform float least;            // weight of a cover, below which it is not looked up
 layout(location = 0) out vec4 seen;
 layout(location = 1) out vec2 id_depth;
 uniform float tile_m[8];
@@ -85,7 +86,7 @@ void main() {
     float high = 0.0, total = 0.0, warm = 0.0;
     for (int i = 0; i < 8; i++) {
         float w = weights[i];
-        if (w > 0.04) {
+        if (w > least) {
             vec4 t = laid(i, p);
             w *= 0.3 + t.a;             // what stands higher in its texture wins the seam
             w *= w;
@@ -96,10 +97,12 @@ void main() {
     float water = smoothstep(0.45, 0.6, b.z);
     // Forest too far away for trees of its own is seen as its crowns.
     float crowns = a.x * texture(wild, on_cover).r;
-    float crown = texture(noise, p / 61.0).g * 0.6 + texture(noise, p / 26.0 + 0.2).r * 0.4;
-    albedo = mix(albedo, vec3(0.15, 0.24, 0.18) * (0.25 + 1.5 * crown), crowns);
-    high = mix(high, crown * 6.0, crowns);
-    warm = mix(warm, 0.30, crowns);
+    if (crowns > 0.01) {
+        float crown = texture(noise, p / 61.0).g * 0.6 + texture(noise, p / 26.0 + 0.2).r * 0.4;
+        albedo = mix(albedo, vec3(0.15, 0.24, 0.18) * (0.25 + 1.5 * crown), crowns);
+        high = mix(high, crown * 6.0, crowns);
+        warm = mix(warm, 0.30, crowns);
+    }
     albedo *= (0.72 + 0.5 * broad) * (0.80 + 0.40 * mid);
     albedo.rb *= 1.0 + (vec2(broad, mid) - 0.5) * vec2(-0.18, 0.22) * (1.0 - water);
     albedo *= 1.0 - 0.16 * worn * (1.0 - fine);
