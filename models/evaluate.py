@@ -32,6 +32,7 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 SIDECAR = "frames.jsonl"
 HEIGHTS_PX = (0.0, 16.0, 24.0, 32.0, 48.0, 96.0, 192.0, np.inf)
 DEPRESSIONS_DEG = (-90.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.1)
+THRESHOLDS = (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 TALL_ENOUGH_PX = 24.0           # recall by depression counts people whose longer side is at least this
 
 
@@ -84,10 +85,20 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """What another threshold would give: precision and recall over all classes, false finds per empty picture."""
+
+    threshold: float
+    precision: float | None
+    recall: float | None
+    false_finds_per_empty: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """map50, map50_95: mean over the classes that are labelled; None where nothing is. ap50: by class. precision, recall: at
     `threshold`, IoU 0.5, all classes together. false_finds: per empty picture; empty_with_false_find: how many had any.
-    curves: by class, (recall, precision).
+    points: the same at other thresholds. curves: by class, (recall, precision).
     """
 
     folder: str
@@ -106,6 +117,7 @@ class Evaluation:
     empty_with_false_find: int
     by_height: tuple[Band, ...]
     by_depression: tuple[Band, ...]
+    points: tuple[Point, ...]
     curves: dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
 
 
@@ -192,7 +204,7 @@ def evaluate(
     from ultralytics.utils.metrics import ap_per_class
 
     hits, scores, kinds, truths = [], [], [], []
-    heights, angles, people_found = [], [], []
+    heights, angles, people_found, on_empty = [], [], [], []
     right = wrong = false_finds = empty = empty_wrong = 0
     for sample in samples:
         picture = cv2.imread(str(sample.picture))
@@ -208,6 +220,7 @@ def evaluate(
         scores.append(score)
         kinds.append(kind)
         truths.append(sample.classes)
+        on_empty.append(np.full(len(score), not len(true_boxes)))
         sure = score >= threshold
         right += int((hit[sure, 0] >= 0).sum())
         wrong += int((hit[sure, 0] < 0).sum())
@@ -240,6 +253,7 @@ def evaluate(
         false_finds_per_empty=false_finds / empty if empty else None, empty_with_false_find=empty_wrong,
         by_height=_bands(HEIGHTS_PX, tall, seen),
         by_depression=_bands(DEPRESSIONS_DEG, angle[large], seen[large]),
+        points=_points(np.concatenate(scores), np.concatenate(hits)[:, 0], np.concatenate(on_empty), len(truth), empty),
         curves=curves,
     )
 
@@ -249,6 +263,21 @@ def _bands(edges: tuple[float, ...], values: Array, found: npt.NDArray[np.bool_]
     for low, high in pairwise(edges):
         inside = (values >= low) & (values < high)
         out.append(Band(float(low), float(high), int(inside.sum()), int(found[inside].sum())))
+    return tuple(out)
+
+
+def _points(
+    scores: Array, hit: npt.NDArray[np.bool_], on_empty: npt.NDArray[np.bool_], labels: int, empty: int,
+) -> tuple[Point, ...]:
+    """Labels go to the surest first, so what counts at one threshold counts the same at every lower one."""
+    out = []
+    for threshold in THRESHOLDS:
+        sure = scores >= threshold
+        right, said = int(hit[sure].sum()), int(sure.sum())
+        out.append(Point(
+            threshold, right / said if said else None, right / labels if labels else None,
+            float((sure & on_empty).sum()) / empty if empty else None,
+        ))
     return tuple(out)
 
 

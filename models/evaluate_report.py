@@ -43,6 +43,11 @@ def as_table(e: Evaluation) -> str:
         "people by longer side, px          recall",
         *(_line(b, "px") for b in e.by_height if b.people),
     ]
+    lines += ["", "threshold  precision  recall  false finds per empty picture"]
+    lines += [
+        f"{p.threshold:9g}      {_share(p.precision)}   {_share(p.recall)}  {_share(p.false_finds_per_empty)}"
+        for p in e.points
+    ]
     if any(b.people for b in e.by_depression):
         lines += ["", "people of 24 px and more by depression   recall"]
         lines += [_line(b, "deg") for b in e.by_depression if b.people]

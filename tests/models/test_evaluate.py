@@ -101,6 +101,10 @@ def test_false_finds_are_counted_on_empty_pictures_at_the_threshold(tmp_path):
     assert e.empty_pictures == 3
     assert e.false_finds_per_empty == pytest.approx(2 / 3)
     assert e.empty_with_false_find == 1
+    by_threshold = {p.threshold: (p.recall, p.false_finds_per_empty) for p in e.points}
+    assert by_threshold[0.2] == (1.0, 1.0)
+    assert by_threshold[0.5] == (1.0, pytest.approx(2 / 3))
+    assert by_threshold[0.8] == (0.0, 0.0)
 
 
 def test_recall_by_height_and_by_depression_puts_everybody_in_their_band(tmp_path):
