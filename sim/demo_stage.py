@@ -25,8 +25,8 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 CAMERAS = ("camera-1", "camera-2")
 LISTENER = "demo-listener"      # the demo's own account, by which it measures the feed
 WEB_PORT = 8080                 # tried first; any free one when it is taken
-DRONE_SPEED_M_S = 6.0           # three pictures a second of a person on the ground: a metre or two between them
-DRONE_HEIGHT_M = 40.0
+DRONE_SPEED_M_S = 5.0           # three pictures a second of a person on the ground: a metre or two between them
+DRONE_HEIGHT_M = 32.0
 
 Values = dict[tuple[str | int, ...], Value]
 
