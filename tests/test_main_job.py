@@ -18,10 +18,10 @@ from wire.clock import WallClock
 ROOT = Path(__file__).parents[1]
 
 
-def demo(*arguments, timeout=240):
+def demo(*arguments, timeout=240, **environment):
     return subprocess.run(
         [sys.executable, "ground_station.py", "demo", *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, timeout=timeout,
+        cwd=ROOT, capture_output=True, text=True, timeout=timeout, env=os.environ | environment,
     )
 
 
@@ -157,6 +157,20 @@ def test_the_world_is_watched_by_two_cameras_and_a_drone_and_scored_against_its_
     assert truth["position_error_p50_m"] < 3.0
     for snapshot in rows(kept / "station/inbox.db", "select count(*) from arrivals where kind = 'snapshot'"):
         assert snapshot[0] > 0
+
+
+@pytest.mark.slow
+def test_a_machine_that_has_nothing_watches_the_world_with_weights_of_our_own(tmp_path):
+    (tmp_path / "models").mkdir()
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "TRAILWATCH_MODELS": str(tmp_path / "models")}
+    out = demo("--weights", ROOT / "models/trailwatch7n.pt", "--headless", "--seconds", 20, "--json", timeout=290, **home)
+    assert out.returncode == 0, out.stderr
+    report = json.loads(out.stdout.splitlines()[-1])
+    assert set(report["frames_per_s"]) == {"camera-1", "camera-2", "drone-1-eye"}
+    assert report["frames"] > 10
+    assert report["detections_stored"] == report["detections_sent"]
+    assert report["restarts"] == report["messages_refused"] == 0
+    assert report["truth"]["crossings"] + report["truth"]["crossings_never_in_sight"] >= 1
 
 
 def test_a_video_that_is_none_is_refused_in_one_line(tmp_path):
