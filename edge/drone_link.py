@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import threading
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 from scipy.spatial.transform import Rotation
@@ -16,6 +14,7 @@ from edge.drone_pose import DronePose, DronePoseLimits
 from geofences.geodesy import LocalFrame
 from mavlink.ardupilot import SIMULATION_PARAMETERS, set_interval
 from mavlink.link import Link, Subscription, companion
+from mavlink.loop_thread import LoopThread
 from wire.clock import NS_PER_S, Clock
 from wire.units import Realm
 
@@ -54,17 +53,14 @@ class DroneLink:
         self._poses = DronePose(frame, limits, mount)
         self._simulated: bool | None = None
         self._link = Link(connection, clock, speaker=companion(system_id))
-        self._loop = asyncio.new_event_loop()
-        self._task: asyncio.Task[None] | None = None
-        self._thread = threading.Thread(target=self._serve, name="drone link", daemon=True)
+        self._thread = LoopThread("drone link", self._listen)
 
     def __enter__(self) -> DroneLink:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._cancel)
-        self._thread.join()
+        self._thread.stop()
 
     def pose_at(self, captured_ns: int) -> PoseEstimate | NoPose:
         """The camera's pose at that moment. Waits a little for telemetry that is still on its way."""
@@ -87,17 +83,6 @@ class DroneLink:
         return None
 
     # --------------------------------------------------------------------------------------------------- its own thread
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._task = self._loop.create_task(self._listen())
-        with contextlib.suppress(asyncio.CancelledError):
-            self._loop.run_until_complete(self._task)
-        self._loop.close()
-
-    def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
 
     async def _listen(self) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -7,8 +7,6 @@ can be shown a rendered world from where a real aircraft is.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 from typing import Any
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
@@ -20,6 +18,7 @@ from edge.drone_pose import AttitudeSample, DronePose, DronePoseLimits, GimbalSa
 from geofences.geodesy import LocalFrame
 from mavlink.ardupilot import set_interval
 from mavlink.link import Link, companion
+from mavlink.loop_thread import LoopThread
 from wire.clock import NS_PER_S, Clock
 
 RATES_HZ = {mavlink.MAVLINK_MSG_ID_SIM_STATE: 20.0, mavlink.MAVLINK_MSG_ID_GIMBAL_DEVICE_ATTITUDE_STATUS: 20.0}
@@ -38,17 +37,14 @@ class TrueDronePose:
         self._reader = PoseReader()
         self._poses = DronePose(frame, DronePoseLimits(extrapolation_s=0.3, gap_s=2.0), mount)
         self._link = Link(connection, clock, speaker=companion(system_id))
-        self._loop = asyncio.new_event_loop()
-        self._task: asyncio.Task[None] | None = None
-        self._thread = threading.Thread(target=self._serve, name="true drone pose", daemon=True)
+        self._thread = LoopThread("true drone pose", self._listen)
 
     def __enter__(self) -> TrueDronePose:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._cancel)
-        self._thread.join()
+        self._thread.stop()
 
     def pose_at(self, utc_ns: int) -> Pose | NoPose:
         """The camera's pose at a time that lies a tenth of a second back, or why there is none."""
@@ -56,17 +52,6 @@ class TrueDronePose:
             return NoPose(self._link.problem)
         estimate = self._poses.pose_at(utc_ns)
         return estimate if isinstance(estimate, NoPose) else estimate.pose
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._task = self._loop.create_task(self._listen())
-        with contextlib.suppress(asyncio.CancelledError):
-            self._loop.run_until_complete(self._task)
-        self._loop.close()
-
-    def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
 
     async def _listen(self) -> None:
         async with asyncio.TaskGroup() as tasks:

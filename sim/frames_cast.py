@@ -17,12 +17,10 @@ from sim.landscape_plants import GROWTHS
 from sim.mesh import Mesh
 from sim.plant_meshes import VARIANTS, plant_mesh
 from sim.raster import Placed
-from sim.renderer_meshes import actor_mesh
+from sim.renderer_meshes import HEAT, actor_mesh
 from sim.vehicles import vehicle_mesh
 from sim.world_state import Actor, ActorState, Kind, Looks, Posture, Role, Species
 
-HEAT = {Kind.PERSON: 0.86, Kind.DOG: 0.80, Kind.BUFFALO: 0.82, Kind.BIRD: 0.6, Kind.MOTORCYCLE: 0.62, Kind.CAR: 0.52,
-        Kind.PICKUP: 0.54, Kind.TRUCK: 0.55, Kind.BUS: 0.55, Kind.BOAT: 0.36, Kind.BICYCLE: 0.34}
 PEOPLE, MACHINES, BEASTS, DECOYS, CARDS = 110, 7, 5, 60, 36      # of each in a stock; machines and beasts per kind
 NEAR_PX_PER_M = 60.0            # the fine mesh is drawn for people larger than this
 POSTURES = {

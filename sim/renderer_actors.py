@@ -20,6 +20,7 @@ from sim.raster import Light, Placed, Raster, axes_of, clip_matrix, shadow_matri
 from sim.raster_gl import Image, ShadowMap, Sheet, set_matrix, set_uniform, write_uniform
 from sim.raster_shaders import SHADOW_VERTEX
 from sim.renderer_backdrop import Backdrop
+from sim.renderer_meshes import HEAT
 from sim.renderer_shaders import FALLEN_FRAGMENT, FALLEN_VERTEX, OUTLINE_FRAGMENT
 from sim.world_state import ActorState, Kind, Posture, TruthBox
 
@@ -31,8 +32,6 @@ FEET = 24                       # as many as the shader holds
 SHADOW_SIDE_PX = 512
 LONGEST_SHADOW = 6.0            # times the height: a low sun's shadow is cut there
 ROOM_PX = 6                     # around an actor, for blur and for the dark at his feet
-HEAT = {Kind.PERSON: 0.86, Kind.DOG: 0.80, Kind.BUFFALO: 0.82, Kind.BIRD: 0.6, Kind.MOTORCYCLE: 0.62, Kind.CAR: 0.52,
-        Kind.PICKUP: 0.54, Kind.TRUCK: 0.55, Kind.BUS: 0.55, Kind.BOAT: 0.36, Kind.BICYCLE: 0.34}
 WIDE_M = {Kind.PERSON: 0.35, Kind.DOG: 0.35, Kind.BUFFALO: 0.8, Kind.MOTORCYCLE: 0.5, Kind.BICYCLE: 0.4, Kind.BIRD: 0.1}
 ON_WHEELS = frozenset({Kind.BICYCLE, Kind.MOTORCYCLE, Kind.CAR, Kind.PICKUP, Kind.TRUCK, Kind.BUS})
 

@@ -14,6 +14,10 @@ PHASES = 24                     # a stride has this many pictures
 ANIMALS = frozenset({Kind.DOG, Kind.BUFFALO, Kind.BIRD})
 FAR_PX_PER_M = 30.0             # below this many pixels a metre the coarse mesh does
 
+# How bright an actor is to a thermal camera, 0 to 1.
+HEAT = {Kind.PERSON: 0.86, Kind.DOG: 0.80, Kind.BUFFALO: 0.82, Kind.BIRD: 0.6, Kind.MOTORCYCLE: 0.62, Kind.CAR: 0.52,
+        Kind.PICKUP: 0.54, Kind.TRUCK: 0.55, Kind.BUS: 0.55, Kind.BOAT: 0.36, Kind.BICYCLE: 0.34}
+
 
 def actor_mesh(state: ActorState, px_per_m: float) -> Mesh:
     """What is to be drawn for an actor who covers px_per_m pixels a metre."""
