@@ -21,6 +21,7 @@ from wire.settings import SettingsError
 from wire.units import Realm
 
 BUSY_TIMEOUT_S = 2.0
+JOURNAL_TRIES = 50
 
 
 class StoreError(SettingsError):
@@ -59,7 +60,7 @@ def open_store(
     """
     conn = _connect(path, busy_timeout_s)
     try:
-        conn.execute("PRAGMA journal_mode = WAL")
+        _keep_a_write_ahead_journal(conn)
         conn.execute(f"PRAGMA synchronous = {synchronous.value}")
         conn.execute("PRAGMA foreign_keys = ON")
         with transaction(conn):
@@ -74,6 +75,21 @@ def open_store(
         conn.close()
         raise
     return conn
+
+
+def _keep_a_write_ahead_journal(conn: sqlite3.Connection) -> None:
+    """Where several turn a new file to its journal at once, SQLite refuses some of them at once instead of waiting."""
+    for _ in range(JOURNAL_TRIES):
+        try:
+            conn.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        # For the write lock it does wait, and whoever holds that is about to be done.
+        conn.execute("BEGIN IMMEDIATE")
+        conn.execute("ROLLBACK")
+    conn.execute("PRAGMA journal_mode = WAL")
 
 
 def open_reader(path: Path, schema: Schema, realm: Realm) -> sqlite3.Connection:
