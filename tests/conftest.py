@@ -4,11 +4,18 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("TRAILWATCH_TEST_DATA", ROOT.parent / "shared"))
 
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+
+# The same examples on every machine, so that a red run says something of the change and not of luck. To look for new ones:
+# TRAILWATCH_EXPLORE=1 ./trailwatch test, and what that finds becomes an @example.
+settings.register_profile("same everywhere", derandomize=True)
+settings.register_profile("explore", derandomize=False)
+settings.load_profile("explore" if os.environ.get("TRAILWATCH_EXPLORE") else "same everywhere")
 
 
 def pytest_collection_modifyitems(items):
