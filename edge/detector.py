@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +23,7 @@ os.environ.setdefault("YOLO_OFFLINE", "true")
 LOWEST_SCORE = 0.1          # what the tracker may still use to hold a track; ByteTrack's lower threshold
 OVERLAP_LIMIT = 0.6         # of two boxes of one class (IoU); the greater hides the lesser
 BOXES_LIMIT = 200           # in one picture: an envelope of 64 KiB holds them
+STRIDE_PX = 32              # of YOLO's coarsest layer; a picture's sides are multiples of it
 CLASSES = tuple(ObjectClass)
 
 
@@ -44,12 +46,21 @@ class Found:
 class Detector(Protocol):
     """Finds objects in one picture; faster roads than the reference come through the same door."""
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in pixels of a picture that the network sees as it is; others are scaled to it."""
+        ...
+
     def find(self, image: Image) -> Found:
         """(height, width, 3) blue, green, red to what is in it, boxes in the picture's own pixels."""
         ...
 
+    def find_many(self, images: Sequence[Image]) -> list[Found]:
+        """Of each picture what is in it, as find does. One by one here; a detector that can look at several at once does."""
+        return [self.find(image) for image in images]
 
-class UltralyticsDetector:
+
+class UltralyticsDetector(Detector):
     """A YOLO network that knows the seven classes by their COCO names.
 
     input_size_px: longer side of the picture it is shown. threads: of torch, for the whole process.
@@ -76,6 +87,12 @@ class UltralyticsDetector:
         self._ours = {theirs: by_name[name] for theirs, name in names.items() if name in by_name}
         if not self._ours:
             raise SettingsError(f"{weights}: knows none of {', '.join(by_name)}; give weights trained on COCO or on these")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in pixels of a picture that the network sees as it is; others are scaled to it."""
+        step, size = STRIDE_PX, self._input_size_px
+        return -(-size * 9 // (16 * step)) * step, size
 
     def find(self, image: Image) -> Found:
         """(height, width, 3) blue, green, red to what is in it, boxes in the picture's own pixels."""

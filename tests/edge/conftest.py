@@ -13,7 +13,7 @@ import pytest
 import zmq
 from zmq.utils import z85
 
-from edge.detector import Found
+from edge.detector import Detector, Found
 from wire.codec import MAGIC, decode_envelope, encode_down, split_transport
 from wire.keys import NodeKind, make_node_key, make_station_key, write_private
 from wire.messages import Acknowledgement
@@ -37,8 +37,10 @@ def write_video(path, frames=30, fps=10.0, size=SIZE):
     return path
 
 
-class BlockDetector:
+class BlockDetector(Detector):
     """Finds the white blocks of write_video, as persons."""
+
+    shape = SIZE[::-1]
 
     def __init__(self, *_, **__):
         pass
