@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,24 @@ def test_without_root_or_apt_it_prints_the_exact_line_and_touches_nothing(bare_p
     assert out.returncode == 1
     assert re.search(r"Run: sudo apt-get update && sudo apt-get install -y .*\bchromium\b", out.stderr)
     assert not (tmp_path / "venv").exists()
+
+
+def test_the_reader_of_plates_is_installed_without_the_second_opencv_that_it_asks_for():
+    """Two packages that write one folder: removing or renewing either would take cv2 from everybody."""
+    text = LAUNCHER.read_text()
+    assert 'pip_install --no-deps "$alone"' in text
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (alone,) = project["dependency-groups"]["alone"]
+    said = subprocess.run(
+        ["sed", "-n", re.search(r"alone=\$\(sed -n '(.*)' ", text).group(1), ROOT / "pyproject.toml"],
+        capture_output=True, text=True, check=True,
+    )
+    assert said.stdout.strip() == alone
+    assert not [d for d in project["project"]["dependencies"] if d.startswith(("rapidocr", "opencv-python-headless"))]
+    installed = {d.metadata["Name"].lower() for d in metadata.distributions()}
+    assert not {"opencv-python", "opencv-python-headless"} <= installed
+    # Whatever else rapidocr asks for is really here.
+    for wish in metadata.requires("rapidocr"):
+        name = re.match(r"[\w.-]+", wish).group()
+        if "extra ==" not in wish and name != "opencv-python-headless":
+            assert metadata.version(name)
