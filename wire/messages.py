@@ -15,7 +15,16 @@ from enum import StrEnum
 
 import msgspec
 
-from wire.units import Covariance2, GroundPosition, ObjectClass, Position, TimeQuality
+from wire.units import (
+    Colour,
+    Covariance2,
+    GroundPosition,
+    ObjectClass,
+    Position,
+    TimeQuality,
+    VehicleKind,
+    is_vehicle,
+)
 
 PROTOCOL_VERSION = 1
 
@@ -56,7 +65,9 @@ class Detection(msgspec.Struct, frozen=True, omit_defaults=True):
     track: the sensor's own number for it, a hint for association and no more.
     confirmed: the track has passed confirmation; the station makes contacts of confirmed detections only.
     corridors: ids that the 99 % ellipse touches, judged by `DetectionBatch.corridors_version`; empty means outside.
-    plate: licence plate text where one was read; vehicles only.
+    Vehicles only, and not with every detection: when they are new, or have not been told for a while. A person with any of
+    them is no message. plate: as several readings voted. plate_confidence: how likely each letter or digit of it is right, 0
+    to 1; signs between them have none. kind, colour: of the vehicle, None where they cannot be told.
     """
 
     track: int
@@ -67,6 +78,21 @@ class Detection(msgspec.Struct, frozen=True, omit_defaults=True):
     confirmed: bool
     corridors: tuple[str, ...] = ()
     plate: str | None = None
+    plate_confidence: tuple[float, ...] = ()
+    kind: VehicleKind | None = None
+    colour: Colour | None = None
+
+    def __post_init__(self) -> None:
+        told = self.plate is not None or self.kind is not None or self.colour is not None
+        if told and not is_vehicle(self.object_class):
+            raise ValueError(f"a {self.object_class.value} has no plate, kind or colour; only vehicles have them")
+        confidences = self.plate_confidence
+        if not confidences:
+            return
+        if len(confidences) != sum(c.isalnum() for c in self.plate or "") or not all(0.0 <= c <= 1.0 for c in confidences):
+            raise ValueError(
+                f'the plate "{self.plate}" needs a confidence of 0 to 1 for each letter or digit, not {confidences}'
+            )
 
 
 class DetectionBatch(msgspec.Struct, frozen=True, tag="detections"):

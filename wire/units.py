@@ -7,6 +7,7 @@ three types here, and no operator joins them: going from one to the other needs 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal, TypeGuard, get_args
 
 import msgspec
 
@@ -84,3 +85,36 @@ class ObjectClass(StrEnum):
     BUS = "bus"
     TRUCK = "truck"
     BOAT = "boat"
+
+
+VehicleClass = Literal[ObjectClass.CAR, ObjectClass.MOTORCYCLE, ObjectClass.BUS, ObjectClass.TRUCK]
+_VEHICLES = frozenset(get_args(VehicleClass))
+
+
+def is_vehicle(object_class: ObjectClass) -> TypeGuard[VehicleClass]:
+    """Whether it may have attributes: what carries a licence plate. Never a person, nor a bicycle, which is its rider."""
+    return object_class in _VEHICLES
+
+
+class VehicleKind(StrEnum):
+    """What a vehicle is, as a person would say it. The detector has one class, truck, for two of these."""
+
+    CAR = "car"
+    PICKUP = "pickup"
+    TRUCK = "truck"
+    BUS = "bus"
+    MOTORCYCLE = "motorcycle"
+
+
+class Colour(StrEnum):
+    """Colours that are told apart; silver is grey, and maroon red. station.subjects names known vehicles with the same."""
+
+    WHITE = "white"
+    GREY = "grey"
+    BLACK = "black"
+    RED = "red"
+    ORANGE = "orange"
+    YELLOW = "yellow"
+    BROWN = "brown"
+    GREEN = "green"
+    BLUE = "blue"

@@ -23,7 +23,7 @@ from wire.codec import MAGIC, SNAPSHOT_LIMIT_BYTES, TRANSPORT_LIMIT_BYTES, encod
 from wire.keys import NodeKind, make_node_key
 from wire.messages import Box, Detection, DetectionBatch, Envelope, NodeHealth, Snapshot, TaskPhase, TaskState
 from wire.settings import SettingsError
-from wire.units import GroundPosition, Realm, TimeQuality
+from wire.units import GroundPosition, ObjectClass, Realm, TimeQuality
 
 PLACE = GroundPosition(16.6211, 106.5915)
 Frame = Callable[..., DetectionBatch]
@@ -77,7 +77,8 @@ def refusals(settings: StationSettings) -> dict[str, int]:
 def test_what_is_acknowledged_is_on_the_disk(inbox, settings, sender, frame: Frame, detection: Make) -> None:
     node = sender()
     for i in range(20):
-        node.send(frame("gate-1", time.time_ns(), detection(PLACE, track=i, plate="74C-123.45"), detection(PLACE, track=99)))
+        car = detection(PLACE, track=i, object_class=ObjectClass.CAR, plate="74C-123.45")
+        node.send(frame("gate-1", time.time_ns(), car, detection(PLACE, track=99)))
     node.listen(5)
     assert len(node.acknowledged) == 20
     assert rows(settings, "SELECT count(*) FROM arrivals") == [(20,)]

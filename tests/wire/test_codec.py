@@ -18,7 +18,7 @@ from wire.messages import (
     Refusal,
     Snapshot,
 )
-from wire.units import Covariance2, GroundPosition, ObjectClass, TimeQuality
+from wire.units import Colour, Covariance2, GroundPosition, ObjectClass, TimeQuality, VehicleKind, is_vehicle
 
 degrees = st.floats(-90, 90)
 names = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20)
@@ -37,17 +37,24 @@ placements = st.one_of(
         st.text(max_size=30),
     ),
 )
-detections = st.builds(
+common = {
+    "track": counts,
+    "score": st.floats(0, 1),
+    "box": st.builds(Box, *[st.floats(-10, 4000)] * 4),
+    "placement": placements,
+    "confirmed": st.booleans(),
+    "corridors": st.lists(names, max_size=3).map(tuple),
+}
+plain = st.builds(Detection, object_class=st.sampled_from(ObjectClass), **common)
+vehicles = st.builds(
     Detection,
-    track=counts,
-    object_class=st.sampled_from(ObjectClass),
-    score=st.floats(0, 1),
-    box=st.builds(Box, *[st.floats(-10, 4000)] * 4),
-    placement=placements,
-    confirmed=st.booleans(),
-    corridors=st.lists(names, max_size=3).map(tuple),
+    object_class=st.sampled_from([c for c in ObjectClass if is_vehicle(c)]),
     plate=st.none() | st.text(max_size=12),
+    kind=st.none() | st.sampled_from(VehicleKind),
+    colour=st.none() | st.sampled_from(Colour),
+    **common,
 )
+detections = plain | vehicles
 batches = st.builds(
     DetectionBatch, names, counts, st.sampled_from(TimeQuality), names, st.lists(detections, max_size=8).map(tuple)
 )
@@ -132,3 +139,25 @@ def test_a_realm_cannot_be_claimed_by_a_message():
     assert not any("realm" in f.name for f in msgspec.structs.fields(Envelope))
     claimed = msgspec.to_builtins(Envelope("n", 1, 1, DetectionBatch("s", 1, TimeQuality.NTP, "v", ()))) | {"realm": "live"}
     assert not hasattr(codec.decode_envelope(msgspec.msgpack.encode(claimed)), "realm")
+
+
+@pytest.mark.parametrize("object_class", [c for c in ObjectClass if not is_vehicle(c)])
+@pytest.mark.parametrize("told", [{"plate": "74C-123.45"}, {"colour": Colour.BLUE}, {"kind": VehicleKind.CAR}])
+def test_a_person_has_no_attributes_neither_here_nor_from_outside(object_class, told):
+    place = PlacementPoint(GroundPosition(16.6, 106.6), Covariance2(1.0, 0.0, 1.0))
+    seen = Detection(1, ObjectClass.CAR, 0.9, Box(0, 0, 1, 1), place, True, **told)
+    with pytest.raises(ValueError, match="only vehicles"):
+        msgspec.structs.replace(seen, object_class=object_class)
+    envelope = Envelope("cam-1", 1, 1, DetectionBatch("cam-1", 1, TimeQuality.NTP, "v", (seen,)))
+    raw = msgspec.msgpack.decode(codec.encode_envelope(envelope))
+    raw["body"]["detections"][0]["object_class"] = object_class.value
+    with pytest.raises(codec.RefusedError, match="only vehicles"):
+        codec.decode_envelope(msgspec.msgpack.encode(raw))
+
+
+@pytest.mark.parametrize("confidence", [(0.9,) * 7, (0.9,) * 9, (*(0.9,) * 7, 1.5), (*(0.9,) * 7, float("nan"))])
+def test_a_plate_has_one_confidence_for_each_letter_or_digit(confidence):
+    place = PlacementPoint(GroundPosition(16.6, 106.6), Covariance2(1.0, 0.0, 1.0))
+    seen = Detection(1, ObjectClass.CAR, 0.9, Box(0, 0, 1, 1), place, True, (), "74C-123.45", (0.9,) * 8)
+    with pytest.raises(ValueError, match="for each letter or digit"):
+        msgspec.structs.replace(seen, plate_confidence=confidence)
