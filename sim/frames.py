@@ -39,13 +39,15 @@ _PLAIN = Light(shadows=False)   # for counting pixels
 @dataclass(frozen=True, slots=True)
 class FrameSettings:
     """side_px: of the square frame. empty_share: frames with nobody in them. busy_share: of the others, with many in them
-    at middling sizes, from which a network learns several times as much in a pass. condition: one of CONDITIONS for all
-    frames, or "" for the mixture. rain: True for all frames, None by chance.
+    at middling sizes, from which a network learns several times as much in a pass. people_share: of the objects, None for
+    the usual one; less of it teaches the rarer classes faster. condition: one of CONDITIONS for all frames, or "" for the
+    mixture. rain: True for all frames, None by chance.
     """
 
     side_px: int = 416
     empty_share: float = 0.30
     busy_share: float = 0.0
+    people_share: float | None = None
     condition: str = ""
     rain: bool | None = None
 
@@ -115,7 +117,7 @@ class FrameMaker:
         air = weather(sky, palette, float(chance.uniform(0.8, 1.25)))
         light = replace(air.light, shadow_darkness=float(chance.uniform(0.35, 0.65)))
         ground = draw_background(chance, self._backgrounds, view, self._raster, light, palette)
-        objects = [] if empty else draw_objects(chance, stock, view, busy=busy)
+        objects = [] if empty else draw_objects(chance, stock, view, busy=busy, people_share=s.people_share)
         animals = draw_animals(chance, stock, view) if chance.random() < (0.12 if objects else 0.35) else []
         decoys = draw_decoys(chance, stock, view, objects)
         labels: tuple[Label, ...] = ()

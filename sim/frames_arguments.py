@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--side", type=int, default=416, metavar="PX", help="width and height of a frame")
     parser.add_argument("--empty", type=float, default=0.3, metavar="SHARE", help="of the frames, with nobody in them")
     parser.add_argument("--busy", type=float, default=0.0, metavar="SHARE", help="of the others, with many in them")
+    parser.add_argument("--people", type=float, metavar="SHARE", help="of the objects, instead of the usual share")
     parser.add_argument("--condition", choices=CONDITIONS, default="", help="of all frames; a mixture when not given")
     parser.add_argument("--rain", choices=("yes", "no"), help="in all frames or in none; by chance when not given")
     parser.add_argument("--backgrounds", type=Path, metavar="DIR", help="made by models.training.backgrounds")

@@ -104,9 +104,17 @@ def _plate(chance: np.random.Generator) -> str:
     return f"{int(chance.integers(11, 100))}{chr(int(chance.integers(65, 91)))}-{digits[:3]}.{digits[3:]}"
 
 
-def draw_objects(chance: np.random.Generator, stock: Stock, view: View, *, busy: bool = False) -> list[Standing]:
-    """People, machines and riders of one frame, on level ground. busy: many, anywhere in it."""
+def draw_objects(
+    chance: np.random.Generator, stock: Stock, view: View, *, busy: bool = False, people_share: float | None = None
+) -> list[Standing]:
+    """People, machines and riders of one frame, on level ground. busy: many, anywhere in it.
+
+    people_share: of what is drawn, instead of OBJECTS' own; the machines share the rest as they do there.
+    """
     kinds, shares = list(OBJECTS), np.array(list(OBJECTS.values()))
+    if people_share is not None:
+        shares[1:] *= (1.0 - people_share) / shares[1:].sum()
+        shares[0] = people_share
     main = kinds[int(chance.choice(len(kinds), p=shares / shares.sum()))]
     px_per_m = view.lens.fx / view.distance_m
     room = view.lens.width_px / px_per_m          # metres across the frame

@@ -57,6 +57,11 @@ def write_frames(order: Order, processes: int) -> None:
         # A fresh process each block: what a graphics driver keeps is given back.
         with multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=8) as pool:
             pool.starmap(_write_block, [(order, b, e) for b, e in ranges], chunksize=1)
+    write_data_files(order)
+
+
+def write_data_files(order: Order) -> None:
+    """The files that say what a folder holds, when all its frames are there."""
     lines = [p.read_bytes() for p in sorted((order.folder / "meta").glob("*.json"))]
     (order.folder / SIDECAR).write_bytes(b"\n".join(lines) + b"\n")
     names = "\n".join(f"  {k}: {c.value}" for k, c in enumerate(CLASSES))
@@ -138,7 +143,7 @@ def run(a: argparse.Namespace) -> int:
     """Carry out `models frames`."""
     if not 96 <= a.side <= 2048 or a.side % 32:
         raise SettingsError(f"--side {a.side}: give a multiple of 32 between 96 and 2048, for example 416")
-    settings = FrameSettings(a.side, a.empty, a.busy, a.condition, None if a.rain is None else a.rain == "yes")
+    settings = FrameSettings(a.side, a.empty, a.busy, a.people, a.condition, None if a.rain is None else a.rain == "yes")
     write_frames(Order(a.out, a.seed, a.count, settings, a.backgrounds), max(1, a.processes))
     if a.sheet is not None:
         contact_sheet(a.out, 40, a.sheet)

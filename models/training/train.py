@@ -44,7 +44,8 @@ def settings(a: argparse.Namespace, data: Path) -> dict[str, Any]:
     return {
         "model": str(a.begin_with or ARCHITECTURE), "pretrained": bool(a.begin_with), "data": str(data), "task": "detect",
         "epochs": a.epochs, "time": a.hours, "imgsz": a.side, "batch": a.batch, "nbs": a.batch, "device": a.device,
-        "workers": 1, "amp": False, "optimizer": "AdamW", "lr0": a.rate, "lrf": 0.02, "cos_lr": True, "weight_decay": 0.0005,
+        "workers": 1, "amp": False, "optimizer": a.optimizer, "momentum": 0.9, "lr0": a.rate, "lrf": 0.02, "cos_lr": True,
+        "weight_decay": 0.0005,
         "warmup_epochs": 0.3 if a.begin_with else 1.0, "warmup_bias_lr": 0.0, "patience": 0, "seed": SEED, "val": False,
         "plots": False, "save": True, "project": str(a.run.parent.resolve()), "name": a.run.name, "exist_ok": True,
         # The generator varies light, scale and place already: little is left to do here.
@@ -100,6 +101,7 @@ def main() -> int:
     p.add_argument("--side", type=int, default=320, metavar="PX")
     p.add_argument("--batch", type=int, default=16)
     p.add_argument("--rate", type=float, default=0.0015)
+    p.add_argument("--optimizer", choices=("AdamW", "MuSGD"), default="AdamW")
     p.add_argument("--mosaic", type=float, default=0.4)
     p.add_argument("--close-mosaic", type=int, default=4)
     p.add_argument("--threads", type=int, default=max(1, os.cpu_count() or 1))

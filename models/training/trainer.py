@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import Counter
 from datetime import timedelta
@@ -16,6 +17,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from wire.settings import SettingsError
 
+MEMORY_STEPS = 1_000            # of the running mean of weights; ultralytics' own 10,000 lag behind a run of hours
 PARTNER_WAIT = timedelta(minutes=30)    # a machine that is busy otherwise makes a partner wait
 COMPLETE = "data.yaml"          # a shard is whole once it has this; the frame writer writes it last
 
@@ -100,6 +102,8 @@ class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has n
 
     def _setup_train(self) -> None:
         super()._setup_train()
+        # As ultralytics' ModelEMA, with a shorter memory: the mean of the first steps is short, then it grows.
+        self.ema.decay = lambda steps: (1 - 1 / MEMORY_STEPS) * (1 - math.exp(-steps / MEMORY_STEPS))
         self.model.criterion = FloatLoss(unwrap_model(self.model).init_criterion())
         if self.device.type == "cpu" and has_bfloat16():
             # Measured on Zen 4, one thread, 320 px: 52 ms an image instead of 121.
