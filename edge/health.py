@@ -57,6 +57,7 @@ class Meter:
         self._began_ns = self._reported_ns = clock.monotonic_ns()
         self._stage_ns: dict[str, int] = {}
         self._frames_reported = 0
+        self._looks: dict[str, int] = {}
         self.frames_in = 0
 
     @contextmanager
@@ -68,6 +69,10 @@ class Meter:
         finally:
             self._stage_ns[name] = self._stage_ns.get(name, 0) + self._clock.monotonic_ns() - began_ns
 
+    def look(self, seen: str) -> None:
+        """How much of the frame in hand the detector is shown: "full", "crops" or "none"."""
+        self._looks[seen] = self._looks.get(seen, 0) + 1
+
     def report(self, outbox: Outbox, frames_dropped: int, problems: list[str]) -> NodeHealth:
         """What happened since the last report; starts counting anew."""
         now_ns = self._clock.monotonic_ns()
@@ -75,6 +80,7 @@ class Meter:
         frames = self.frames_in - self._frames_reported
         stage_ms = {name: round(ns / 1e6 / max(1, frames), 2) for name, ns in self._stage_ns.items()} if frames else {}
         self._reported_ns, self._frames_reported, self._stage_ns = now_ns, self.frames_in, {}
+        looks, self._looks = self._looks, {}
         disk_free_mb = psutil.disk_usage(str(self._data_dir)).free / MEGABYTE
         if disk_free_mb < DISK_LOW_MB:
             problems = [*problems, f"only {disk_free_mb:.0f} MB free on the disk of {self._data_dir}"]
@@ -94,4 +100,5 @@ class Meter:
             time_quality=self._time_quality,
             position_trusted=True,
             problems=tuple(problems),
+            looks=looks,
         )

@@ -137,6 +137,54 @@ class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int = 1
 
 
+class Look(StrEnum):
+    """Where the detector looks: at what moves, at every picture as a whole, or at every picture in tiles as well."""
+
+    MOTION = "motion"
+    WHOLE = "whole"
+    TILES = "tiles"
+
+
+class MaskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Movement inside does not count; what a look at the whole picture finds there does.
+
+    polygon: [x, y] of each corner, in pixels of the pictures that [camera.lens] speaks of.
+    """
+
+    name: str
+    polygon: tuple[tuple[float, float], ...]
+
+
+class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """threshold: grey levels, of 255, by which a cell (a hundredth of the picture's height) differs from what it usually is.
+
+    least_cells: that touch, before it counts.
+    """
+
+    name: str
+    threshold: float = 5.0
+    least_cells: int = 1
+    masks: tuple[MaskSettings, ...] = ()
+
+
+# At night a person differs less from the ground; rain falls through single cells.
+PROFILES = (ProfileSettings("day"), ProfileSettings("night", threshold=4.0), ProfileSettings("rain", 8.0, least_cells=2))
+
+
+class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """look: left out, "motion" for a fixed camera and "whole" for one on a drone, where everything moves.
+
+    full_look_s: the whole picture is looked at at least this often. crops_most: in one picture; where more would be needed,
+    the whole is looked at. profile: the one that it begins with, of `profiles`; the station may order another.
+    """
+
+    look: Look | None = None
+    full_look_s: float = 2.5
+    crops_most: int = 4
+    profile: str = "day"
+    profiles: tuple[ProfileSettings, ...] = PROFILES
+
+
 class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """key: the node's key file, of kind "camera" or "drone"; it decides node and realm. drone: for the latter alone.
 
@@ -150,6 +198,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     camera: CameraSettings
     source: SourceSettings
     detector: DetectorSettings = DetectorSettings()
+    gate: GateSettings = GateSettings()
     drone: DroneSettings | None = None
     time_quality: TimeQuality = TimeQuality.NTP
     outbox_limit_mb: int = LIMIT_BYTES // 1_000_000
@@ -192,6 +241,7 @@ def load_setup(path: Path) -> Setup:
     """Read and check a node's settings. Raises wire.settings.SettingsError with file, line and key."""
     s = load_settings(path, NodeSettings)
     _check_numbers(path, s)
+    _check_gate(path, s)
     key = load_node_key(path.parent / s.key)
     if key.kind is NodeKind.FLEET:
         raise refuse(path, ["key"], f'"{key.node}" is a key of the fleet; a camera needs one of its own (kind "camera")')
@@ -236,6 +286,33 @@ def _check_source(path: Path, source: SourceSettings, key: NodeKey) -> None:
                      "give tcp://127.0.0.1:PORT or ipc://PATH")
     if not 0 <= source.delay_s <= 10:
         raise refuse(path, ["source", "delay_s"], f"{source.delay_s}: give seconds, 0 to 10")
+
+
+def _check_gate(path: Path, s: NodeSettings) -> None:
+    gate, lens = s.gate, s.camera.lens
+    if not 0.2 <= gate.full_look_s <= 60:
+        raise refuse(path, ["gate", "full_look_s"], f"{gate.full_look_s}: give seconds, 0.2 to 60, for example 2.5")
+    if not 1 <= gate.crops_most <= 16:
+        raise refuse(path, ["gate", "crops_most"], f"{gate.crops_most}: give 1 to 16")
+    names = [p.name for p in gate.profiles]
+    if gate.profile not in names:
+        there = ", ".join(f'"{n}"' for n in names) or "none"
+        raise refuse(path, ["gate", "profile"], f'there is no profile "{gate.profile}"; there are {there}')
+    for i, p in enumerate(gate.profiles):
+        here: list[str | int] = ["gate", "profiles", i]
+        if not p.name or names.index(p.name) != i:
+            raise refuse(path, [*here, "name"], f'"{p.name}": give each profile a name of its own')
+        if not 1 <= p.threshold <= 100:
+            raise refuse(path, [*here, "threshold"], f"{p.threshold}: give grey levels, 1 to 100, for example 5.0")
+        if not 1 <= p.least_cells <= 1000:
+            raise refuse(path, [*here, "least_cells"], f"{p.least_cells}: give 1 to 1000 cells")
+        for mask in p.masks:
+            if len(mask.polygon) < 3:
+                raise refuse(path, [*here, "masks"], f'"{mask.name}" has {len(mask.polygon)} corners; give three at least')
+            for x, y in mask.polygon:
+                if not (0 <= x <= lens.width_px and 0 <= y <= lens.height_px):
+                    raise refuse(path, [*here, "masks"], f'"{mask.name}": the corner [{x}, {y}] is outside the '
+                                 f"{lens.width_px} x {lens.height_px} pixels of [camera.lens]")
 
 
 def _check_kind(path: Path, s: NodeSettings, key: NodeKey) -> None:

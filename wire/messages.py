@@ -162,7 +162,10 @@ class SensorReport(msgspec.Struct, frozen=True, tag="sensor"):
 
 
 class NodeHealth(msgspec.Struct, frozen=True, tag="health"):
-    """How a node is. Stage times are milliseconds a frame, means since the last report."""
+    """How a node is. Stage times are milliseconds a frame, means since the last report.
+
+    looks: frames since the last report by how much of the picture the detector was shown: "full", "crops", "none".
+    """
 
     at_ns: int
     uptime_s: float
@@ -178,6 +181,7 @@ class NodeHealth(msgspec.Struct, frozen=True, tag="health"):
     time_quality: TimeQuality
     position_trusted: bool
     problems: tuple[str, ...] = ()
+    looks: dict[str, int] = {}
 
 
 # ------------------------------------------------------------------------------------------------ orders, and answers
