@@ -19,6 +19,7 @@ from edge.bodies import depth_of
 from edge.detector import Detector, UltralyticsDetector
 from edge.drone_link import DroneLink
 from edge.drone_pose import DronePoseLimits
+from edge.gaze import gaze_of
 from edge.geolocate import geolocate
 from edge.health import Meter, Sight
 from edge.judge import judge
@@ -57,7 +58,7 @@ class Node:
         self._setup = setup
         self._sensor = sensor
         self._source = RestartingSource(source, lambda: open_source(setup, clock), clock)
-        self._detector = detector
+        self._gaze = gaze_of(setup, detector)
         self._poses = poses
         self._outbox = outbox
         self._clock = clock
@@ -99,10 +100,14 @@ class Node:
         """The way of one frame."""
         self._meter.frames_in += 1
         camera = self._camera_for(frame)
+        with self._meter.stage("gate"):
+            where = self._gaze.where(frame)
+        self._meter.look(where.seen)
         with self._meter.stage("detect"):
-            found = self._detector.find(frame.image)
+            found = self._gaze.find(frame.image, where)
         with self._meter.stage("track"):
             tracked = self._tracker.update(found, frame.captured_ns)
+            self._gaze.hold(found, tracked, frame.captured_ns)
         estimate = self._poses.pose_at(frame.captured_ns)
         if isinstance(estimate, NoPose):
             self._no_pose, self._seen_from = estimate.reason, None

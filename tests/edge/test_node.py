@@ -72,7 +72,7 @@ def test_a_node_tells_what_it_sees_and_ends_cleanly(settings, station, start):
     assert reports[0].state is SensorState.SEEING and len(reports[0].footprint) >= 4
     health = station.bodies(NodeHealth)[-1]
     assert health.problems == () and health.frames_in > 10
-    assert {"detect", "track", "place", "outbox"} <= set(station.bodies(NodeHealth)[1].stage_ms)
+    assert {"gate", "detect", "track", "place", "outbox"} <= set(station.bodies(NodeHealth)[1].stage_ms)
     assert [(r.order_id, r.done) for r in station.bodies(OrderResult)] == [("o-1", False)]
     assert ledger(config)[2] == []
 
