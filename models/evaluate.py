@@ -19,13 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from geofences.geodesy import Array
+from models.loading import CLASSES, load_network
 from wire.settings import SettingsError
 from wire.units import ObjectClass
 
 Ints = npt.NDArray[np.int64]
 Image = npt.NDArray[np.uint8]
 
-CLASSES = tuple(ObjectClass)
 PERSON = CLASSES.index(ObjectClass.PERSON)
 IOUS = np.linspace(0.50, 0.95, 10)
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
@@ -33,6 +33,9 @@ SIDECAR = "frames.jsonl"
 HEIGHTS_PX = (0.0, 16.0, 24.0, 32.0, 48.0, 96.0, 192.0, np.inf)
 DEPRESSIONS_DEG = (-90.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.1)
 THRESHOLDS = (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+LOWEST_SCORE = 0.001            # average precision wants to hear of finds down to this; with the next two, as ultralytics val
+OVERLAP_LIMIT = 0.7
+BOXES_LIMIT = 300
 TALL_ENOUGH_PX = 24.0           # recall by depression counts people whose longer side is at least this
 
 
@@ -284,31 +287,16 @@ def _points(
 class YoloFinder:
     """Ultralytics' network down to the lowest scores, as average precision wants it. Raises SettingsError."""
 
-    def __init__(self, weights: Path, input_size_px: int, threads: int, lowest_score: float = 0.001) -> None:
-        import os
-
-        os.environ.setdefault("YOLO_AUTOINSTALL", "false")
-        os.environ.setdefault("YOLO_OFFLINE", "true")
-        import torch
-        from ultralytics import YOLO
-
-        torch.set_num_threads(threads)
+    def __init__(self, weights: Path, input_size_px: int, threads: int, lowest_score: float = LOWEST_SCORE) -> None:
+        network = load_network(weights, input_size_px, threads)
+        self._model, self._ours = network.model, network.ours
         self._size, self._lowest = input_size_px, lowest_score
-        try:
-            self._model = YOLO(str(weights), task="detect", verbose=False)
-            names: dict[int, str] = dict(self._model.names)
-        except Exception as error:  # noqa: BLE001 -- a broken file fails in unpickling, zip or torch, each in its own way
-            raise SettingsError(f"{weights}: not YOLO weights that can be loaded ({error})") from None
-        by_name = {c.value: i for i, c in enumerate(CLASSES)}
-        self._ours = {theirs: by_name[name] for theirs, name in names.items() if name in by_name}
-        if not self._ours:
-            raise SettingsError(f"{weights}: knows none of {', '.join(by_name)}")
         self.classes = tuple(CLASSES[i] for i in sorted(self._ours.values()))
 
     def __call__(self, image: Image) -> Found:
         boxes = self._model.predict(
-            image, imgsz=self._size, conf=self._lowest, iou=0.7, classes=list(self._ours), max_det=300, device="cpu",
-            verbose=False,
+            image, imgsz=self._size, conf=self._lowest, iou=OVERLAP_LIMIT, classes=list(self._ours),
+            max_det=BOXES_LIMIT, device="cpu", verbose=False,
         )[0].boxes.cpu().numpy()
         return FoundBoxes(
             np.asarray(boxes.xyxy, float).reshape(-1, 4), np.asarray(boxes.conf, float),

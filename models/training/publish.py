@@ -9,11 +9,11 @@ paths and settings of the machine that trained it, which ultralytics writes into
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from models.loading import in_words, keep_ultralytics_quiet
 from models.registry import digest_of
 from wire.settings import SettingsError
 
@@ -22,18 +22,15 @@ LICENCE = "AGPL-3.0-or-later"
 
 def publish(checkpoint: Path, out: Path) -> str:
     """Write `out` and return its SHA-256. Raises SettingsError for what is no checkpoint of this program."""
-    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
-    os.environ.setdefault("YOLO_OFFLINE", "true")
+    keep_ultralytics_quiet()
     import torch
     from ultralytics import __version__
     from ultralytics.utils import DEFAULT_CFG_DICT
 
-    try:
+    with in_words(checkpoint, "a checkpoint of a training run", ""):
         held: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=False)
         network = held.get("ema") or held["model"]
         size = int(held["train_args"]["imgsz"])
-    except Exception as error:  # noqa: BLE001 -- a broken file fails in unpickling, zip or torch, each in its own way
-        raise SettingsError(f"{checkpoint}: not a checkpoint of a training run ({str(error).splitlines()[0]})") from None
     network = network.half().to(memory_format=torch.contiguous_format).eval()
     network.criterion = None
     for parameter in network.parameters():
