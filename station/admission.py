@@ -39,7 +39,7 @@ INT64_LIMIT = 2**63
 SIGMA_LIMIT_M = 10_000.0                    # a position that is worse says nothing
 REASONS = (
     "unknown_key", "other_protocol", "other_version", "does_not_parse", "too_large", "bad_identity", "other_node",
-    "kind_not_allowed", "impossible_content", "impossible_time",
+    "kind_not_allowed", "impossible_content", "impossible_time", "two_sessions", "identity_reused",
 )
 
 _EYES = (DetectionBatch, TrackUpdate, Snapshot, SensorReport, NodeHealth, OrderResult)

@@ -18,6 +18,7 @@ import zmq
 
 from geofences.sector import load_sector
 from station.admission import Admitted, AllowList, admit, answer_zap, identity_of, open_zap
+from station.sessions import Sessions
 from station.settings import StationSettings
 from station.store import INBOX, Synchronous, open_store, transaction
 from wire.clock import NS_PER_S, Clock, WallClock
@@ -27,6 +28,7 @@ from wire.messages import (
     Acknowledgement,
     CorridorSet,
     DetectionBatch,
+    Envelope,
     PlacementPoint,
     Refusal,
     Snapshot,
@@ -42,8 +44,12 @@ IDLE_POLL_MS = 250
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5_000, 15_000      # a half-open connection is dropped after the second
 RECEIVE_QUEUE_MESSAGES = 500        # of one peer, in memory; beyond that TCP holds it back
 GREETED_LIMIT = 10_000
+GREET_AGAIN_NS = 10 * NS_PER_S      # of silence; a node says how it is each second
 COUNTS_EVERY_NS = NS_PER_S          # refused connections alone are no reason to wear the disk
 SAID_EVERY_NS = 60 * NS_PER_S       # the same refusal of the same node goes to the log no more often
+
+_TWO_SESSIONS = "two machines speak with the key of this node: was its card copied? Give each machine a key of its own"
+_REUSED = "another message was stored under this identity before: was the node's data_dir put back from a copy?"
 
 _log = logging.getLogger("trailwatch.inbox")
 
@@ -76,7 +82,8 @@ class Inbox:
         self._failing = ""
         self._looked_ns = 0
         self._said_ns: dict[tuple[str, str], int] = {}
-        self._greeted: OrderedDict[tuple[bytes, int], None] = OrderedDict()
+        self._sessions = Sessions()
+        self._greeted: OrderedDict[tuple[bytes, int], int] = OrderedDict()      # when it was last heard
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._zap = open_zap(self._context)
         self._router = self._context.socket(zmq.ROUTER)
@@ -182,6 +189,12 @@ class Inbox:
         except RefusedError as error:
             self._refuse(peer, sender.node, Refusal(-1, -1, str(error)[:TEXT_LIMIT]), error.reason)
             return
+        if not self._sessions.heard(sender.public, peer, self._clock.monotonic_ns()):
+            # Not acknowledged and not refused by name: it keeps what it has, until somebody has looked after it.
+            self._refuse(peer, sender.node, Refusal(-1, -1, _TWO_SESSIONS), "two_sessions")
+            return
+        if self._sessions.is_contested(sender.public):      # taken, and told all the same
+            self._refuse(peer, sender.node, Refusal(-1, -1, _TWO_SESSIONS), "two_sessions")
         boot = -1
         for data in envelopes:
             try:
@@ -259,7 +272,6 @@ class Inbox:
         for peer, sender, admitted, data, received_ns in batch.messages:
             envelope = admitted.envelope
             answer = answers.setdefault(peer, ([], []))
-            answer[0].append((envelope.boot, envelope.sequence))
             last_heard[sender.node] = (sender, received_ns)
             is_snapshot = isinstance(envelope.body, Snapshot)
             cursor = db.execute(
@@ -271,8 +283,15 @@ class Inbox:
                 ),
             )
             if cursor.rowcount == 0:
-                duplicates += 1
+                if self._is_same(envelope, data):
+                    duplicates += 1
+                    answer[0].append((envelope.boot, envelope.sequence))
+                else:
+                    answer[1].append(Refusal(envelope.boot, envelope.sequence, _REUSED))
+                    batch.counted[("identity_reused", envelope.node)] += 1
+                    batch.details[("identity_reused", envelope.node)] = _REUSED
                 continue
+            answer[0].append((envelope.boot, envelope.sequence))
             stored += 1
             if admitted.suspect is not None:
                 batch.counted[("impossible_time", envelope.node)] += 1
@@ -313,11 +332,27 @@ class Inbox:
         )
         return int(db.execute("SELECT coalesce(max(id), 0) FROM arrivals").fetchone()[0])
 
+    def _is_same(self, envelope: Envelope, data: bytes) -> bool:
+        """Whether what came with a known identity is what is stored under it, or the picture that is."""
+        stored, jpeg = self._db.execute(
+            "SELECT a.payload, s.jpeg FROM arrivals a LEFT JOIN snapshots s ON s.id = a.id "
+            "WHERE a.node = ? AND a.boot = ? AND a.sequence = ?",
+            (envelope.node, envelope.boot, envelope.sequence),
+        ).fetchone()
+        if isinstance(envelope.body, Snapshot) and not stored:
+            return jpeg is None or bytes(jpeg) == envelope.body.jpeg
+        return bytes(stored) == data
+
     def _greet(self, peer: bytes, boot: int) -> None:
-        """Send the sector's corridors with the first message of a connection, or of a start of the node."""
-        if (peer, boot) in self._greeted:
+        """Send the sector's corridors with the first message of a connection, or of a start of the node.
+
+        A node keeps its session over connections; after a pause this may be a new one, and the greeting was perhaps lost.
+        """
+        now_ns = self._clock.monotonic_ns()
+        heard_ns = self._greeted.get((peer, boot), -GREET_AGAIN_NS)
+        self._greeted[(peer, boot)] = now_ns
+        if now_ns - heard_ns < GREET_AGAIN_NS:
             return
-        self._greeted[(peer, boot)] = None
         if len(self._greeted) > GREETED_LIMIT:
             self._greeted.popitem(last=False)
         self._send(peer, self._corridors)

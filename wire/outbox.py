@@ -4,15 +4,23 @@ One SQLite file a node, written by one process. A message gets its identity (nod
 in the same file moves in the same transaction as the messages, so that after a power cut an independent reader of the
 file can still add up: put = acknowledged + refused + dropped + waiting.
 
-Threads: the node's loop puts, the uplink's thread reads and deletes; one connection under one lock serves both.
+Disks at border posts are SD cards, which wear by commits. So an acknowledgement costs none of its own: the deletion goes
+with the next put, or after a second; until then it is remembered. And states, of which the next one comes in a second, are
+committed without a flush.
+
+A disk that refuses ends nothing: messages are held in memory (bounded) and sent from there, and each put tries again.
+
+Threads: the node's loop puts, the uplink's thread reads and settles; one connection under one lock serves both.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import logging
+import secrets
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +41,16 @@ from wire.messages import (
     Snapshot,
     UpBody,
 )
+from wire.outbox_file import FIRST_BOOT_LIMIT, ROW_OVERHEAD_BYTES, DiskError, claim, is_damage, is_whole, open_file
 from wire.settings import SettingsError
 from wire.units import Realm
 
-SCHEMA_VERSION = 1
 LIMIT_BYTES = 3_000_000_000         # 10 Hz x 3 objects x 400 bytes x 72 h
-ROW_OVERHEAD_BYTES = 64             # what SQLite adds to a message: row, primary key and queue index
 HELD_LIMIT_BYTES = 32_000_000       # kept in memory while the disk refuses; half an hour of one busy camera
 DISK_RETRY_S = 1.0                  # between attempts on a disk that refuses
+SETTLE_S, SETTLE_LIMIT = 1.0, 512   # how long, and how many, answered messages may wait for their deletion
+SETTLED_LIMIT = 50_000              # of them in memory, while the disk takes no deletion
+DAMAGE_SAID_S = 3600.0              # how long a damaged file stays a problem of the node: until somebody has read it
 REASONS_LIMIT = 100                 # different reasons of refusal that are counted apart
 
 # Lower goes first. Within one priority: by boot, then sequence.
@@ -49,25 +59,6 @@ URGENT, STATE, OUTSIDE, PICTURE = 0, 1, 2, 3
 Identity = tuple[int, int]          # boot, sequence; the node is the file's
 
 _log = logging.getLogger("trailwatch.outbox")
-
-_SCHEMA = """
-create table if not exists meta (key text primary key, value text not null) without rowid;
-create table if not exists queue (
-    id integer primary key, boot integer not null, sequence integer not null, priority integer not null,
-    detections integer not null, size integer not null, data blob not null
-);
-create unique index if not exists queue_identity on queue (boot, sequence);
-create index if not exists queue_order on queue (priority, boot, sequence);
-create table if not exists ledger (
-    only_row integer primary key check (only_row = 1),
-    messages_put integer not null default 0, detections_put integer not null default 0,
-    messages_acknowledged integer not null default 0, detections_acknowledged integer not null default 0,
-    messages_refused integer not null default 0, detections_refused integer not null default 0,
-    messages_dropped integer not null default 0, detections_dropped integer not null default 0
-);
-create table if not exists refusals (reason text primary key, count integer not null) without rowid;
-insert or ignore into ledger (only_row) values (1);
-"""
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -86,6 +77,13 @@ class Ledger(msgspec.Struct, frozen=True):
     detections_dropped: int
 
 
+class Wear(msgspec.Struct, frozen=True):
+    """What the disk had to do since the start. flushes: those of the commits that waited for it."""
+
+    commits: int
+    flushes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Pending:
     """One message that waits for its acknowledgement. data: the encoded envelope."""
@@ -102,15 +100,23 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    boot: int
-    sequence: int
-    priority: int
+    """A message that the disk does not have yet."""
+
+    message: Pending
     detections: int
-    data: bytes
 
     @property
     def size(self) -> int:
-        return len(self.data) + ROW_OVERHEAD_BYTES
+        return len(self.message.data) + ROW_OVERHEAD_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A message on the disk that is answered for and not deleted yet."""
+
+    how: str                        # "acknowledged" or "refused"
+    detections: int
+    size: int
 
 
 def priority_of(body: UpBody) -> int:
@@ -132,93 +138,72 @@ class Outbox:
     """The messages of one node on their way to the station.
 
     limit_bytes bounds what waits: beyond it the oldest messages of the least priority are dropped, and counted.
-    Raises wire.settings.SettingsError where the file cannot be opened, belongs to another node, or to another realm.
-    Once open nothing raises for a disk that refuses: messages are held in memory (bounded), `problem` says so, and each
-    put tries again.
+    Raises wire.settings.SettingsError where the file may not be written, belongs to another node, or to another realm.
+    Nothing raises for a disk that refuses: `problem` says so.
     """
 
     def __init__(self, path: Path, node: str, realm: Realm, clock: Clock, limit_bytes: int = LIMIT_BYTES) -> None:
         self._path = path
         self._node = node
+        self._realm = realm
         self._clock = clock
         self._limit_bytes = limit_bytes
         self._lock = threading.Lock()
-        self._held: list[_Row] = []
+        self._held: dict[Identity, _Row] = {}
         self._held_bytes = 0
-        self._lost_messages = self._lost_detections = 0     # of the held ones; into the ledger as soon as the disk takes it
-        self._retry_ns = 0
+        self._settled: dict[Identity, _Settled] = {}
+        self._settle_ns = 0                             # when the oldest of them is due
+        self._on_disk: Counter[str] = Counter()         # the ledger as the last commit left it
+        self._moved: Counter[str] = Counter()           # what it has to move by with the next one
+        self._reasons: Counter[str] = Counter()         # of refusals, the same
         self._sequence = 0
-        self._waiting = self._bytes = 0
-        self.problem = ""
+        self._retry_ns = 0
+        self._refusal = self._damage = ""
+        self._damage_until_ns = 0
+        self._commits = self._flushes = 0
+        self._claim_file: IO[str] | None = None
+        self._db: sqlite3.Connection | None = None
+        self.boot = 0
         self.on_put: Callable[[], None] | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._claim_file = self._claim()
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-            self._prepare(node, realm)
-        except (sqlite3.Error, OSError) as error:
-            raise SettingsError(
-                f"{path}: the outbox cannot be opened: {error}. Give a writable data_dir with free space; if the file is "
-                "damaged, move it away and start again."
-            ) from None
+            self._open()
+        except DiskError as error:
+            # It sees all the same. Its boot is one that nobody had; the file gets to know it when the disk takes it.
+            self.boot = 1 + secrets.randbelow(FIRST_BOOT_LIMIT)
+            self._note_refusal(error)
 
-    def _claim(self) -> IO[str]:
-        """One process an outbox; the claim goes with the process, however it ends."""
-        file = self._path.with_name(self._path.name + ".lock").open("w")
+    def _open(self) -> sqlite3.Connection:
+        if self._claim_file is None:
+            self._claim_file = claim(self._path, self._node)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise SettingsError(
-                f"{self._path}: another process has this outbox open. Is node \"{self._node}\" running already?"
-            ) from None
-        return file
-
-    def _prepare(self, node: str, realm: Realm) -> None:
-        db = self._db
-        db.execute("pragma journal_mode = wal")
-        db.execute("pragma synchronous = full")
-        known = db.execute("select count(*) from sqlite_master where name = 'meta'").fetchone()[0]
-        meta = dict(db.execute("select key, value from meta").fetchall()) if known else {}
-        found: dict[str, str] = {"schema": str(SCHEMA_VERSION), "realm": realm.value, "node": node} | meta
-        if found["realm"] != realm.value:
-            raise SettingsError(
-                f"{self._path}: this outbox belongs to the {found['realm']} realm and the node's key to {realm.value}. "
-                "A store never changes its realm: give this node a data_dir of its own."
-            )
-        if found["node"] != node:
-            raise SettingsError(
-                f'{self._path}: this outbox belongs to node "{found["node"]}", and the key to "{node}". '
-                "Give each node a data_dir of its own."
-            )
-        if found["schema"] != str(SCHEMA_VERSION):
-            raise SettingsError(
-                f"{self._path}: schema version {found['schema']}, this program knows {SCHEMA_VERSION}: update Trailwatch"
-            )
-        db.executescript("begin immediate;" + _SCHEMA)      # one commit with the boot: no reader sees half a schema
-        self.boot = int(meta.get("boot", "0")) + 1
-        found["boot"] = str(self.boot)
-        db.executemany("insert or replace into meta values (?, ?)", list(found.items()))
-        db.execute("commit")
-        self._waiting, self._bytes = db.execute(
-            "select count(*), coalesce(sum(size), 0) from queue"
-        ).fetchone()
-        self._ledger = self._read_ledger()
+            file = open_file(self._path, self._node, self._realm, self.boot or None)
+        except SettingsError:
+            if not self.boot:
+                self._claim_file.close()
+            raise
+        self.boot = file.boot
+        if file.damage:
+            self._damage = file.damage
+            self._damage_until_ns = self._clock.monotonic_ns() + round(DAMAGE_SAID_S * NS_PER_S)
+        self._on_disk = _read_ledger(file.db)
+        self._db = file.db
+        return file.db
 
     # ------------------------------------------------------------------------------------------------ the node's side
 
     def put(self, *bodies: UpBody) -> tuple[Identity, ...]:
-        """Give each body its identity and write them all in one commit, durable on return unless `problem` is set.
+        """Give each body its identity and write them all in one commit, on the disk on return unless `problem` is set.
 
-        A body too large for the wire is not taken: it is logged, counted as refused, and has no identity in the result.
+        Then they survive a power cut; states alone (NodeHealth, SensorReport, DroneTelemetry) only the death of the process.
+        A body too large for the wire is not taken: it is logged and has no identity in the result.
         """
         with self._lock:
             rows = self._encode(bodies)
             self._hold(rows)
-            self._write_held(force=False)
+            self._write(flush=any(r.message.priority != STATE for r in rows))
         if self.on_put is not None:
             self.on_put()
-        return tuple((r.boot, r.sequence) for r in rows)
+        return tuple(r.message.identity for r in rows)
 
     def _encode(self, bodies: Iterable[UpBody]) -> list[_Row]:
         rows = []
@@ -229,205 +214,273 @@ class Outbox:
                 _log.error("%s of node %s cannot be sent: %s", type(body).__name__, self._node, error)
                 continue
             detections = len(body.detections) if isinstance(body, DetectionBatch) else 0
-            rows.append(_Row(self.boot, self._sequence, priority_of(body), detections, data))
+            rows.append(_Row(Pending(self.boot, self._sequence, priority_of(body), data), detections))
             self._sequence += 1
         return rows
 
     def _hold(self, rows: list[_Row]) -> None:
         """Keep rows until the disk has them; while it refuses, memory is bounded as the disk is."""
-        self._held.extend(rows)
-        self._held_bytes += sum(r.size for r in rows)
+        for row in rows:
+            self._held[row.message.identity] = row
+            self._held_bytes += row.size
+            self._move("put", row.detections)
         while self._held_bytes > HELD_LIMIT_BYTES:
-            least = max(r.priority for r in self._held)
-            gone = self._held.pop(next(i for i, r in enumerate(self._held) if r.priority == least))
-            self._held_bytes -= gone.size
-            self._lost_messages += 1
-            self._lost_detections += gone.detections
+            least = max(r.message.priority for r in self._held.values())
+            gone = next(i for i, r in self._held.items() if r.message.priority == least)
+            self._move("dropped", self._let_go(gone).detections)
 
-    def _write_held(self, *, force: bool) -> None:
-        if not self._held:
-            return
-        now_ns = self._clock.monotonic_ns()
-        if self.problem and not force and now_ns < self._retry_ns:
-            return
-        try:
-            waiting, size = self._commit_held()
-        except sqlite3.Error as error:
-            self._roll_back()
-            if not self.problem:
-                _log.error(
-                    "%s: the disk takes no messages: %s. Free some space or make it writable; the node goes on seeing, "
-                    "holds up to %d MB in memory and tries again every second.",
-                    self._path, error, HELD_LIMIT_BYTES // 1_000_000,
-                )
-            self.problem = f"outbox: the disk takes no messages ({error})"
-            self._retry_ns = now_ns + round(DISK_RETRY_S * NS_PER_S)
-            return
-        if self.problem:
-            _log.warning("%s: the disk takes messages again, %d held ones are written", self._path, len(self._held))
-        self.problem = ""
-        self._held, self._held_bytes, self._lost_messages, self._lost_detections = [], 0, 0, 0
-        self._waiting, self._bytes = waiting, size
-        self._ledger = self._read_ledger()
-
-    def _commit_held(self) -> tuple[int, int]:
-        """One transaction: held rows in, ledger moved, the limit kept. Returns messages and bytes that wait afterwards."""
-        db, rows = self._db, self._held
-        db.execute("begin immediate")
-        db.executemany(
-            "insert into queue (boot, sequence, priority, detections, size, data) values (?, ?, ?, ?, ?, ?)",
-            [(r.boot, r.sequence, r.priority, r.detections, r.size, r.data) for r in rows],
-        )
-        self._move(
-            messages_put=len(rows) + self._lost_messages,
-            detections_put=sum(r.detections for r in rows) + self._lost_detections,
-            messages_dropped=self._lost_messages,
-            detections_dropped=self._lost_detections,
-        )
-        waiting, size = self._waiting + len(rows), self._bytes + sum(r.size for r in rows)
-        if size > self._limit_bytes:
-            gone = []
-            for key, row_size, detections in db.execute(
-                "select id, size, detections from queue order by priority desc, boot, sequence"
-            ):
-                if size <= self._limit_bytes:
-                    break
-                gone.append((key, detections))
-                size -= row_size
-            db.executemany("delete from queue where id = ?", [(key,) for key, _ in gone])
-            self._move(messages_dropped=len(gone), detections_dropped=sum(d for _, d in gone))
-            waiting -= len(gone)
-        db.execute("commit")
-        return waiting, size
+    def _let_go(self, identity: Identity) -> _Row:
+        row = self._held.pop(identity)
+        self._held_bytes -= row.size
+        return row
 
     # ---------------------------------------------------------------------------------------------- the uplink's side
 
     def pending(self, limit: int, skip: Collection[Identity] = ()) -> list[Pending]:
         """The next messages to send, most urgent and oldest first, without those in `skip` (already on their way)."""
         with self._lock:
+            self._write(flush=True)
+            found = [r.message for r in self._held.values() if r.message.identity not in skip]
             try:
-                self._write_held(force=False)
-                # Keys first, from the index alone: the data of what is on its way is not read again and again.
-                keys = [
-                    (boot, sequence)
-                    for boot, sequence in self._db.execute(
-                        "select boot, sequence from queue order by priority, boot, sequence limit ?", (limit + len(skip),)
-                    )
-                    if (boot, sequence) not in skip
-                ][:limit]
-                found = []
-                for key in keys:
-                    row = self._db.execute(
-                        "select boot, sequence, priority, data from queue where boot = ? and sequence = ?", key
-                    ).fetchone()
-                    found.append(Pending(*row))
-                return found
+                found += self._pending_on_disk(limit, skip)
             except sqlite3.Error as error:
-                self._note_failure("cannot be read", error)
-                return []
+                self._note_failure(error)
+            if self._held:
+                found.sort(key=lambda p: (p.priority, p.boot, p.sequence))
+            return found[:limit]
+
+    def _pending_on_disk(self, limit: int, skip: Collection[Identity]) -> list[Pending]:
+        if self._db is None or len(self._settled) >= SETTLED_LIMIT:
+            return []
+        # Keys first, from the index alone: the data of what is on its way is not read again and again.
+        keys = self._db.execute(
+            "select boot, sequence from queue order by priority, boot, sequence limit ?",
+            (limit + len(skip) + len(self._settled),),
+        ).fetchall()
+        keys = [k for k in keys if k not in skip and k not in self._settled][:limit]
+        return [
+            Pending(*self._db.execute(
+                "select boot, sequence, priority, data from queue where boot = ? and sequence = ?", key
+            ).fetchone())
+            for key in keys
+        ]
 
     def acknowledge(self, identities: Iterable[Identity]) -> int:
-        """The station has these on its disk: delete them. Returns how many were still waiting here."""
-        return self._remove([(identity, None) for identity in identities])
+        """The station has these on its disk: they may go. Returns how many were still waiting here."""
+        with self._lock:
+            return self._settle(identities, "acknowledged")
 
     def refuse(self, refusals: Iterable[Refusal]) -> int:
-        """The station will never take these: count the reasons and delete them. Returns how many were waiting here."""
-        return self._remove([((r.boot, r.sequence), r.reason) for r in refusals])
-
-    def _remove(self, what: list[tuple[Identity, str | None]]) -> int:
-        if not what:
-            return 0
+        """The station will never take these: count the reasons; they may go. Returns how many were waiting here."""
         with self._lock:
-            db = self._db
-            try:
-                # Not worth a flush of the disk: a power cut that undoes it causes a resend, which the station knows.
-                db.execute("pragma synchronous = normal")
-                db.execute("begin immediate")
-                removed, size, detections, refused, refused_detections = 0, 0, 0, 0, 0
-                for identity, reason in what:
-                    row = db.execute(
-                        "delete from queue where boot = ? and sequence = ? returning size, detections", identity
-                    ).fetchone()
-                    if reason is not None:
-                        self._count_reason(reason)
-                    if row is None:
-                        continue
-                    removed += 1
-                    size += row[0]
-                    if reason is None:
-                        detections += row[1]
-                    else:
-                        refused += 1
-                        refused_detections += row[1]
-                self._move(
-                    messages_acknowledged=removed - refused, detections_acknowledged=detections,
-                    messages_refused=refused, detections_refused=refused_detections,
-                )
-                db.execute("commit")
-            except sqlite3.Error as error:
-                self._roll_back()
-                self._note_failure("takes no deletion", error)
-                return 0
-            finally:
-                self._flush_every_commit()
-            self._waiting -= removed
-            self._bytes -= size
-            self._ledger = self._read_ledger()
-        return int(removed)
+            refusals = list(refusals)
+            for refusal in refusals:
+                self._reasons[refusal.reason[:200]] += 1
+            return self._settle([(r.boot, r.sequence) for r in refusals], "refused")
 
-    def _count_reason(self, reason: str) -> None:
-        known = self._db.execute("select count(*) from refusals").fetchone()[0]
-        key = reason[:200] if known < REASONS_LIMIT else "other"
-        self._db.execute(
-            "insert into refusals values (?, 1) on conflict (reason) do update set count = count + 1", (key,)
-        )
+    def weed(self, identities: Iterable[Identity]) -> int:
+        """Take out those that are no whole messages any more, as refused: a disk can lose bits without a word.
+
+        For when the station refuses something that it cannot name: sent again and again it would stand in front for ever.
+        """
+        with self._lock:
+            broken = [i for i in identities if (p := self._find(i)) is not None and not is_whole(p.data, self._node, i)]
+            if broken:
+                _log.error("%s: %d messages are damaged on the disk and cannot be sent", self._path, len(broken))
+            self._reasons["damaged on the node's disk"] += len(broken)
+            return self._settle(broken, "refused")
+
+    def _find(self, identity: Identity) -> Pending | None:
+        if identity in self._held:
+            return self._held[identity].message
+        if self._db is None or identity in self._settled:
+            return None
+        try:
+            row = self._db.execute(
+                "select boot, sequence, priority, data from queue where boot = ? and sequence = ?", identity
+            ).fetchone()
+        except sqlite3.Error as error:
+            self._note_failure(error)
+            return None
+        return Pending(*row) if row else None
+
+    def tend(self) -> None:
+        """What is due with time alone: deletions, and another attempt on a disk that refused. Cheap when nothing is."""
+        with self._lock:
+            self._write(flush=True)
+
+    def _settle(self, identities: Iterable[Identity], how: str) -> int:
+        count = 0
+        for identity in identities:
+            if identity in self._held:
+                row = self._let_go(identity)
+                self._move(how, row.detections)
+                count += 1
+                continue
+            if self._db is None or identity in self._settled:
+                continue
+            try:
+                found = self._db.execute(
+                    "select detections, size from queue where boot = ? and sequence = ?", identity
+                ).fetchone()
+            except sqlite3.Error as error:
+                self._note_failure(error)
+                break               # not settled: it is sent again, and answered again
+            if found is None:
+                continue
+            if not self._settled:
+                self._settle_ns = self._clock.monotonic_ns() + round(SETTLE_S * NS_PER_S)
+            self._settled[identity] = _Settled(how, *found)
+            self._move(how, found[0])
+            count += 1
+        if len(self._settled) >= SETTLE_LIMIT:
+            self._write(flush=False)
+        return count
 
     # -------------------------------------------------------------------------------------------------------- reading
 
     @property
+    def problem(self) -> str:
+        """What a person should know about the disk, as sentences; empty when all is well."""
+        damage = self._damage if self._clock.monotonic_ns() < self._damage_until_ns else ""
+        return "; ".join(filter(None, (self._refusal, damage)))
+
+    @property
     def depth(self) -> int:
         """Messages that wait here, on disk or in memory."""
-        return self._waiting + len(self._held)
+        with self._lock:
+            at = self._on_disk + self._moved
+        return at["messages_put"] - sum(at[f"messages_{k}"] for k in ("acknowledged", "refused", "dropped"))
 
     @property
     def ledger(self) -> Ledger:
-        return self._ledger
+        """As it stands now; the file's own is behind by what the next commit writes."""
+        with self._lock:
+            at = self._on_disk + self._moved
+        return Ledger(*(at[name] for name in Ledger.__struct_fields__))
+
+    @property
+    def wear(self) -> Wear:
+        return Wear(self._commits, self._flushes)
 
     def refusals(self) -> dict[str, int]:
         """How often the station refused, by reason."""
         with self._lock:
-            return dict(self._db.execute("select reason, count from refusals").fetchall())
+            known = dict(self._db.execute("select reason, count from refusals").fetchall()) if self._db else {}
+            return dict(Counter(known) + self._reasons)
 
     def close(self) -> None:
         with self._lock:
-            self._write_held(force=True)
-            self._db.close()
-            self._claim_file.close()
+            self._write(flush=True, force=True)
+            if self._db is not None:
+                self._db.close()
+            if self._claim_file is not None:
+                self._claim_file.close()
 
-    # ----------------------------------------------------------------------------------------------------------- parts
+    # -------------------------------------------------------------------------------------------------- to the disk
 
-    def _move(self, **by: int) -> None:
-        terms = ", ".join(f"{name} = {name} + {count:d}" for name, count in by.items() if count)
-        if terms:
-            self._db.execute(f"update ledger set {terms}")
+    def _move(self, how: str, detections: int) -> None:
+        self._moved[f"messages_{how}"] += 1
+        self._moved[f"detections_{how}"] += detections
 
-    def _read_ledger(self) -> Ledger:
-        return Ledger(*self._db.execute(f"select {', '.join(Ledger.__struct_fields__)} from ledger").fetchone())
-
-    def _note_failure(self, what: str, error: sqlite3.Error) -> None:
-        if not self.problem:
-            _log.error("%s: the disk %s: %s", self._path, what, error)
-        self.problem = f"outbox: the disk {what} ({error})"
-
-    def _roll_back(self) -> None:
-        if self._db.in_transaction:
-            try:
-                self._db.execute("rollback")
-            except sqlite3.Error as error:
-                _log.error("%s: cannot roll back: %s", self._path, error)
-
-    def _flush_every_commit(self) -> None:
+    def _write(self, *, flush: bool, force: bool = False) -> None:
+        """Commit what is held, and what is settled if that goes along or is due."""
+        now_ns = self._clock.monotonic_ns()
+        due = len(self._settled) >= SETTLE_LIMIT or (self._settled and now_ns >= self._settle_ns)
+        if not (self._held or due or (force and (self._settled or self._moved)) or self._db is None):
+            return
+        if self._refusal and not force and now_ns < self._retry_ns:
+            return
         try:
-            self._db.execute("pragma synchronous = full")
-        except sqlite3.Error as error:
-            _log.error("%s: cannot return to flushed commits: %s", self._path, error)
+            self._commit(self._db or self._open(), flush=flush and bool(self._held))
+        except (sqlite3.Error, DiskError, SettingsError) as error:
+            self._note_failure(error)
+            return
+        if self._refusal:
+            _log.warning("%s: the disk takes messages again", self._path)
+            self._refusal = ""
+
+    def _commit(self, db: sqlite3.Connection, *, flush: bool) -> None:
+        """One transaction: held rows in, settled ones out, the limit kept, the ledger moved."""
+        # Without a flush a power cut may undo it: of deletions that costs a second sending, which the station knows.
+        db.execute(f"pragma synchronous = {'full' if flush else 'normal'}")
+        moved = Counter(self._moved)
+        db.execute("begin immediate")
+        db.executemany(
+            "insert into queue (boot, sequence, priority, detections, size, data) values (?, ?, ?, ?, ?, ?)",
+            [(*(m := r.message).identity, m.priority, r.detections, r.size, m.data) for r in self._held.values()],
+        )
+        moved["bytes_waiting"] += self._held_bytes
+        for identity, s in self._settled.items():
+            if db.execute("delete from queue where boot = ? and sequence = ?", identity).rowcount:
+                moved["bytes_waiting"] -= s.size
+            else:                   # lost with a damaged file, and counted as dropped there
+                moved[f"messages_{s.how}"] -= 1
+                moved[f"detections_{s.how}"] -= s.detections
+        self._trim(db, moved)
+        terms = ", ".join(f"{name} = {name} + {count:d}" for name, count in moved.items() if count)
+        if terms:
+            db.execute(f"update ledger set {terms}")
+        self._write_reasons(db)
+        db.execute("commit")
+        self._on_disk.update(moved)
+        self._held, self._held_bytes = {}, 0
+        for kept in (self._settled, self._moved, self._reasons):
+            kept.clear()
+        self._commits += 1
+        self._flushes += flush
+
+    def _trim(self, db: sqlite3.Connection, moved: Counter[str]) -> None:
+        """Keep the limit: the oldest of the least priority go."""
+        over = self._on_disk["bytes_waiting"] + moved["bytes_waiting"] - self._limit_bytes
+        for priority in (PICTURE, OUTSIDE, STATE, URGENT):
+            if over <= 0:
+                return
+            gone = []
+            for key, size, detections in db.execute(
+                "select id, size, detections from queue where priority = ? order by boot, sequence", (priority,)
+            ):
+                gone.append((key,))
+                moved.update(messages_dropped=1, detections_dropped=detections, bytes_waiting=-size)
+                over -= size
+                if over <= 0:
+                    break
+            db.executemany("delete from queue where id = ?", gone)
+
+    def _write_reasons(self, db: sqlite3.Connection) -> None:
+        for reason, count in self._reasons.items():
+            known = db.execute("select count(*) from refusals").fetchone()[0]
+            db.execute(
+                "insert into refusals values (?, ?) on conflict (reason) do update set count = count + excluded.count",
+                (reason if known < REASONS_LIMIT else "other", count),
+            )
+
+    # -------------------------------------------------------------------------------------------- a disk that refuses
+
+    def _note_failure(self, error: Exception) -> None:
+        """The transaction is undone and all is still held. A broken file is given up; the next attempt replaces it."""
+        db = self._db
+        if db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                if db.in_transaction:
+                    db.execute("rollback")
+            if isinstance(error, sqlite3.Error) and is_damage(error):
+                with contextlib.suppress(sqlite3.Error):
+                    db.close()
+                self._db = None
+        self._note_refusal(error)
+
+    def _note_refusal(self, error: Exception) -> None:
+        if not self._refusal:
+            _log.error(
+                "%s: the disk takes no messages: %s. Free some space or make it writable; the node goes on seeing, sends "
+                "from memory, holds up to %d MB there and tries again every second.",
+                self._path, error, HELD_LIMIT_BYTES // 1_000_000,
+            )
+        self._refusal = f"outbox: the disk takes no messages ({error})"
+        self._retry_ns = self._clock.monotonic_ns() + round(DISK_RETRY_S * NS_PER_S)
+
+
+def _read_ledger(db: sqlite3.Connection) -> Counter[str]:
+    cursor = db.execute("select * from ledger")
+    return Counter(dict(zip((c[0] for c in cursor.description), cursor.fetchone(), strict=True)))

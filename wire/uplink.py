@@ -1,7 +1,8 @@
 """The road from a node's outbox to the station, and the orders that come back on it.
 
-One thread owns one DEALER socket. It sends what waits, keeps a bounded number on their way, sends again what is not
-acknowledged, and deletes from the outbox what is. Whatever arrives is parsed or counted; nothing ends the loop but stop().
+One thread owns one DEALER socket. It sends what waits, keeps a bounded amount on its way, sends again what is not
+acknowledged, and lets go from the outbox what is. Pictures go when nothing else is to be sent, and within a budget.
+Whatever arrives is parsed or counted; nothing ends the loop but stop().
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import secrets
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -19,28 +21,31 @@ import msgspec
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from wire.budget import Budget
 from wire.clock import NS_PER_S, Clock
 from wire.codec import MAGIC, TRANSPORT_LIMIT_BYTES, RefusedError, decode_down, split_transport
+from wire.flights import Flights
 from wire.keys import NodeKey
 from wire.messages import Acknowledgement, CorridorSet, Order
 from wire.outbox import PICTURE, Identity, Outbox, Pending
 
 BATCH_LIMIT = 32                # envelopes in one message; 30 times the throughput of one by one (DESIGN.md)
 BATCH_LIMIT_BYTES = 512 * 1024
-WINDOW_LIMIT = 256              # envelopes on their way
-PICTURES_LIMIT = 1              # of these, snapshots: on a thin line a picture must not hold up a sighting
-RESEND_S = 2.0                  # first; doubles with every attempt
-RESEND_LONGEST_S = 30.0
-FORGET_S = 60.0
+READ_LIMIT = 256                # envelopes read from the outbox at once
+PICTURES_LIMIT = 1              # on their way: on a thin line a picture must not hold up a sighting
 SOCKET_HWM = 64                 # messages queued in the socket, each way
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 2_000, 6_000
 HANDSHAKE_MS = 5_000
 RECONNECT_MS = (150, 400)       # drawn at random, so that nodes do not return in step after a power cut
 RECONNECT_LONGEST_MS = 2_000
-RENEW_S = (3.0, 5.0)            # a socket whose handshake was refused is dead for libzmq: a new one, after a random wait
+RENEW_S, RENEW_LONGEST_S = 3.0, 60.0    # a socket whose handshake was refused is dead for libzmq: a new one, after a wait
+RENEW_JITTER = (0.5, 1.0)       # that doubles with each refusal; of it, a share drawn at random
 UNHEARD_S = 20.0                # without a handshake: start over with a new socket
 POLL_MS = 100                   # a put wakes the thread at once; this bounds only how late a resend is
 LOG_AGAIN_S = 60.0              # the same complaint again
+REFUSAL_SAID_S = 60.0           # how long what the station refused as a whole stays a problem of the node
+
+NAMELESS = (-1, -1)             # the identity in a refusal of something that could not be read so far
 
 Down = Order | CorridorSet
 
@@ -56,7 +61,7 @@ class UplinkState(StrEnum):
 
 
 class UplinkCounts(msgspec.Struct, frozen=True):
-    """Since the start. odd: messages from the station's side that did not parse."""
+    """Since the start. odd: messages from the station's side that did not parse. stray: answers to what was never sent."""
 
     sent: int
     resent: int
@@ -64,13 +69,7 @@ class UplinkCounts(msgspec.Struct, frozen=True):
     refused: int
     odd: int
     connections: int
-
-
-@dataclass(slots=True)
-class _Flight:
-    attempts: int
-    due_ns: int
-    picture: bool
+    stray: int
 
 
 @dataclass(slots=True)
@@ -81,6 +80,7 @@ class _Counting:
     refused: int = 0
     odd: int = 0
     connections: int = 0
+    stray: int = 0
     said_ns: dict[str, int] = field(default_factory=dict)
 
 
@@ -89,6 +89,7 @@ class Uplink:
 
     endpoint: "tcp://host:port" of the station's inbox. station_public_key: Z85, 40 characters.
     on_down: called in the uplink's thread with every Order and CorridorSet; it should hand over quickly.
+    picture_kbit_per_s: what pictures may use of the line on average; 0: all that is left.
     `with Uplink(...)` or start() and stop(). Raises ValueError for a key or an endpoint that cannot be one.
     """
 
@@ -100,6 +101,7 @@ class Uplink:
         outbox: Outbox,
         clock: Clock,
         on_down: Callable[[Down], None] | None = None,
+        picture_kbit_per_s: float = 0.0,
     ) -> None:
         self._endpoint = endpoint
         self._station_public = station_public_key.encode("ascii")
@@ -107,8 +109,12 @@ class Uplink:
         self._outbox = outbox
         self._clock = clock
         self._on_down = on_down
-        self._flights: dict[Identity, _Flight] = {}
+        self._budget = Budget(picture_kbit_per_s * 1000 / 8, clock)
+        self._flights = Flights()
         self._counting = _Counting()
+        # One name for as long as we run, over all connections: two of them alive with one key are two machines. Not 0 first.
+        self._session = b"T" + secrets.token_bytes(15)
+        self._refusal, self._refused_until_ns = "", 0
         self._state = UplinkState.CONNECTING
         self._complaint = ""
         self._stopping = threading.Event()
@@ -118,6 +124,7 @@ class Uplink:
         self._random = random.Random()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._renew_at_ns: int | None = None
+        self._renewals = 0
         try:
             self._open()        # here, so that a wrong key or address is the caller's error and not the thread's
         except zmq.ZMQError as error:
@@ -157,21 +164,22 @@ class Uplink:
 
     @property
     def problem(self) -> str:
-        """Why nothing goes through, as a sentence; empty while the line is up."""
+        """Why nothing goes through, or what the station finds wrong with us, as a sentence; empty when all is well."""
         if self._state is UplinkState.UP:
-            return ""
+            return self._refusal if self._clock.monotonic_ns() < self._refused_until_ns else ""
         return self._complaint or f"the station at {self._endpoint} is not reached"
 
     @property
     def counts(self) -> UplinkCounts:
         c = self._counting
-        return UplinkCounts(c.sent, c.resent, c.acknowledged, c.refused, c.odd, c.connections)
+        return UplinkCounts(c.sent, c.resent, c.acknowledged, c.refused, c.odd, c.connections, c.stray)
 
     # ------------------------------------------------------------------------------------------------ the thread
 
     def _open(self) -> None:
         s: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         s.linger = 0
+        s.routing_id = self._session
         s.setsockopt(zmq.SNDHWM, SOCKET_HWM)
         s.setsockopt(zmq.RCVHWM, SOCKET_HWM)
         s.setsockopt(zmq.IMMEDIATE, 1)          # nothing is queued for a station that is not there: the outbox is the queue
@@ -235,6 +243,7 @@ class Uplink:
         if self._socket in ready:
             self._hear_station()
         self._renew_if_dead()
+        self._outbox.tend()
         if self._state is UplinkState.UP:
             self._send_due()
 
@@ -257,56 +266,58 @@ class Uplink:
                     self._on_down(body)
 
     def _take_acknowledgement(self, answer: Acknowledgement) -> None:
-        self._counting.acknowledged += self._outbox.acknowledge(answer.acknowledged)
-        self._counting.refused += self._outbox.refuse(answer.refused)
-        for identity in answer.acknowledged:
-            self._flights.pop(identity, None)
-        for refusal in answer.refused:
-            self._flights.pop((refusal.boot, refusal.sequence), None)
+        """Only what was sent can have been answered: whatever else stands there must not take anything from the outbox."""
+        acknowledged = [i for i in answer.acknowledged if self._flights.knows(i)]
+        refused = [r for r in answer.refused if self._flights.knows((r.boot, r.sequence))]
+        whole = [r for r in answer.refused if (r.boot, r.sequence) == NAMELESS]
+        self._counting.stray += (
+            len(answer.acknowledged) - len(acknowledged) + len(answer.refused) - len(refused) - len(whole)
+        )
+        self._counting.acknowledged += self._outbox.acknowledge(acknowledged)
+        self._counting.refused += self._outbox.refuse(refused)
+        now_ns = self._clock.monotonic_ns()
+        if whole:
+            self._counting.refused += self._outbox.weed(self._flights.all())
+            self._refusal = f"the station at {self._endpoint} says: {whole[-1].reason}"
+            self._refused_until_ns = now_ns + round(REFUSAL_SAID_S * NS_PER_S)
+        self._flights.answered([*acknowledged, *((r.boot, r.sequence) for r in refused)], now_ns)
+        for refusal in (*refused, *whole):
             self._complain(refusal.reason, f"the station refused a message: {refusal.reason}")
 
     def _send_due(self) -> None:
         while True:
             now_ns = self._clock.monotonic_ns()
-            # Long overdue and still not sent again: the outbox has dropped it.
-            self._flights = {i: f for i, f in self._flights.items() if now_ns - f.due_ns < FORGET_S * NS_PER_S}
-            on_way = {i: f for i, f in self._flights.items() if f.due_ns > now_ns}
-            room = min(BATCH_LIMIT, WINDOW_LIMIT - len(on_way))
-            if room <= 0:
+            on_way = self._flights.on_way(now_ns)
+            room, room_bytes = self._flights.room(on_way)
+            if room <= 0 or room_bytes <= 0:
                 return
-            batch = self._choose(
-                self._outbox.pending(room, skip=on_way.keys()), sum(f.picture for f in on_way.values())
-            )
-            if not batch:
+            pending = self._outbox.pending(min(READ_LIMIT, room), skip=on_way)
+            rest = [p for p in pending if p.priority != PICTURE]
+            if not rest:
+                self._send_picture(pending, on_way, now_ns)
                 return
-            try:
-                self._socket.send_multipart([MAGIC, *[p.data for p in batch]], zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            for p in batch:
-                self._note_sent(p, now_ns)
+            for batch in _batches(rest, room_bytes):
+                if not self._send(batch, now_ns):
+                    return
 
-    def _choose(self, pending: list[Pending], pictures_on_way: int) -> list[Pending]:
-        """The head of the queue that fits one message; a picture only when nothing else waits to be sent."""
-        rest = [p for p in pending if p.priority != PICTURE]
-        if not rest:
-            return pending[: max(0, PICTURES_LIMIT - pictures_on_way)]
-        size = 0
-        batch: list[Pending] = []
-        for p in rest:
-            size += len(p.data)
-            if batch and size > BATCH_LIMIT_BYTES:
-                break
-            batch.append(p)
-        return batch
+    def _send_picture(self, pictures: list[Pending], on_way: Collection[Identity], now_ns: int) -> None:
+        """One, when nothing else waits to be sent, and the budget has something left."""
+        if pictures and self._budget.open and self._flights.pictures(on_way) < PICTURES_LIMIT:
+            self._send(pictures[:1], now_ns)
 
-    def _note_sent(self, p: Pending, now_ns: int) -> None:
-        flight = self._flights.get(p.identity)
-        attempts = flight.attempts + 1 if flight else 1
-        wait_s = min(RESEND_LONGEST_S, RESEND_S * 2 ** (attempts - 1))
-        self._flights[p.identity] = _Flight(attempts, now_ns + round(wait_s * NS_PER_S), p.priority == PICTURE)
-        self._counting.sent += 1
-        self._counting.resent += attempts > 1
+    def _send(self, batch: list[Pending], now_ns: int) -> bool:
+        """Hand a message to the socket. Returns whether it took it."""
+        try:
+            self._socket.send_multipart([MAGIC, *[p.data for p in batch]], zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        for p in batch:
+            picture = p.priority == PICTURE
+            self._counting.sent += 1
+            self._counting.resent += self._flights.sent(p.identity, len(p.data), picture=picture, now_ns=now_ns)
+            if picture:
+                self._budget.spend(len(p.data))
+        return True
 
     # -------------------------------------------------------------------------------------------- how the line stands
 
@@ -316,11 +327,9 @@ class Uplink:
             match event["event"]:
                 case zmq.EVENT_HANDSHAKE_SUCCEEDED:
                     self._state, self._complaint = UplinkState.UP, ""
-                    self._renew_at_ns = None
+                    self._renew_at_ns, self._renewals = None, 0
                     self._counting.connections += 1
-                    # What was on its way went down with the old connection; sent again at once, with the same identity.
-                    for flight in self._flights.values():
-                        flight.attempts, flight.due_ns = 1, self._clock.monotonic_ns()
+                    self._flights.line_lost(self._clock.monotonic_ns())
                     _log.info("connected to the station at %s", self._endpoint)
                 case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                     self._fail(
@@ -343,7 +352,9 @@ class Uplink:
         self._state, self._complaint = state, sentence
         self._complain(state.value, sentence)
         if self._renew_at_ns is None:
-            wait_s = self._random.uniform(*RENEW_S)
+            # After a power cut, or with a station that was set up anew, all nodes are refused at once: not in step again.
+            wait_s = min(RENEW_LONGEST_S, RENEW_S * 2 ** min(self._renewals, 10)) * self._random.uniform(*RENEW_JITTER)
+            self._renewals += 1
             self._renew_at_ns = self._clock.monotonic_ns() + round(wait_s * NS_PER_S)
 
     def _renew_if_dead(self) -> None:
@@ -363,3 +374,20 @@ class Uplink:
                 said.clear()
             said[about] = now_ns
             _log.warning("%s", sentence)
+
+
+def _batches(pending: list[Pending], room_bytes: int) -> Iterator[list[Pending]]:
+    """Messages as they go into one transport message each, until the room is used up; one message always goes."""
+    batch: list[Pending] = []
+    size = 0
+    for p in pending:
+        if batch and (len(batch) >= BATCH_LIMIT or size + len(p.data) > BATCH_LIMIT_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(p)
+        size += len(p.data)
+        room_bytes -= len(p.data)
+        if room_bytes <= 0:
+            break
+    if batch:
+        yield batch

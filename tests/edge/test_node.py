@@ -86,7 +86,7 @@ def test_a_node_killed_in_the_middle_loses_and_doubles_nothing(settings, station
         node.kill()
         node.wait()
     last = start(config)
-    wait_for(lambda: ledger(config)[2] == [] and any(e.boot == 4 for e in station.received))
+    wait_for(lambda: ledger(config)[2] == [] and len({e.boot for e in station.received}) == 4)
     last.send_signal(signal.SIGTERM)
     assert last.wait(15) == 0
     put, detections, waiting = ledger(config)
@@ -94,7 +94,7 @@ def test_a_node_killed_in_the_middle_loses_and_doubles_nothing(settings, station
     stored = {(e.node, e.boot, e.sequence): e for e in station.received}
     assert len(stored) == put
     assert sum(len(e.body.detections) for e in stored.values() if isinstance(e.body, DetectionBatch)) == detections
-    assert {e.boot for e in stored.values()} == {1, 2, 3, 4}
+    assert len({e.boot for e in stored.values()}) == 4
 
 
 def test_a_recording_that_ends_ends_the_node_with_everything_sent(settings, station, start):
@@ -121,7 +121,7 @@ def test_a_video_that_vanishes_makes_the_sensor_blind_within_two_seconds(setting
 def test_without_a_station_a_node_goes_on_seeing_and_keeps_all(settings, station, start):
     config = settings([(station.endpoint, "tcp://127.0.0.1:9")])
     node = start(config)
-    wait_for(lambda: "boot 1" in node.stderr.readline())        # its outbox is open
+    wait_for(lambda: "boot " in node.stderr.readline())        # its outbox is open
     wait_for(lambda: len(ledger(config)[2]) > 30)
     node.send_signal(signal.SIGTERM)
     assert node.wait(15) == 0

@@ -27,7 +27,8 @@ from wire.messages import (
     TrackState,
     TrackUpdate,
 )
-from wire.outbox import ROW_OVERHEAD_BYTES, Outbox
+from wire.outbox import Outbox
+from wire.outbox_file import ROW_OVERHEAD_BYTES
 from wire.settings import SettingsError
 from wire.units import Covariance2, GroundPosition, ObjectClass, Realm, TimeQuality
 
@@ -61,7 +62,7 @@ def test_what_waits_survives_a_restart_with_its_identity_and_the_boot_goes_up(tm
     identities = first.put(batch(2), track())
     first.close()
     second = opened(tmp_path / "outbox.db")
-    assert second.boot == first.boot + 1
+    assert second.boot > first.boot
     assert [p.identity for p in second.pending(10)] == list(identities)
     later = second.put(batch())
     assert later[0] not in identities
@@ -141,13 +142,6 @@ def test_a_second_process_on_the_same_outbox_is_refused(tmp_path):
         opened(tmp_path / "outbox.db")
     first.close()
     opened(tmp_path / "outbox.db").close()
-
-
-@pytest.mark.parametrize("content", [b"not a database at all, sorry" * 50, b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_file_is_one_clear_error(tmp_path, content):
-    (tmp_path / "outbox.db").write_bytes(content)
-    with pytest.raises(SettingsError, match="cannot be opened"):
-        opened(tmp_path / "outbox.db")
 
 
 def test_a_full_disk_is_a_problem_and_not_an_end_and_nothing_is_lost_when_it_clears(tmp_path, caplog):

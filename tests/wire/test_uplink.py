@@ -80,7 +80,7 @@ def test_a_put_is_sent_at_once(station, node_key, outbox):
 
 
 def test_what_is_not_acknowledged_is_sent_again_with_the_same_identity(station, node_key, outbox, monkeypatch):
-    monkeypatch.setattr("wire.uplink.RESEND_S", 0.2)
+    monkeypatch.setattr("wire.flights.RESEND_S", 0.2)
     station.deaf = True
     sent = outbox.put(batch(), batch())
     with Uplink(station.endpoint, station.key.public, node_key, outbox, CLOCK) as uplink:
@@ -154,7 +154,7 @@ def test_odd_messages_are_counted_and_the_loop_goes_on(station, node_key, outbox
 
 
 def test_a_key_that_is_not_on_the_list_is_said_in_words_and_adding_it_is_enough(station, outbox, caplog, monkeypatch):
-    monkeypatch.setattr("wire.uplink.RENEW_S", (0.2, 0.3))
+    monkeypatch.setattr("wire.uplink.RENEW_S", 0.2)
     stranger = make_node_key("gate-9", NodeKind.CAMERA, Realm.TRAINING)
     outbox.put(batch())
     with Uplink(station.endpoint, station.key.public, stranger, outbox, CLOCK) as uplink:
