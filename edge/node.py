@@ -238,7 +238,9 @@ def run(config: Path) -> int:
         poses = FixedPose(setup.survey) if setup.survey else open_.enter_context(_drone_link(setup, clock))
         node = Node(setup, source, detector, poses, outbox, clock)
         try:
-            uplink = Uplink(s.station.endpoint, s.station.public_key, setup.key, outbox, clock, node.hear)
+            uplink = Uplink(
+                s.station.endpoint, s.station.public_key, setup.key, outbox, clock, node.hear, s.station.picture_kbit_per_s
+            )
         except ValueError as error:
             raise refuse(config, ["station", "endpoint"], str(error)) from None
         _log.info(

@@ -21,10 +21,14 @@ from wire.units import GroundPosition, Realm, TimeQuality
 
 
 class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """endpoint: "tcp://HOST:PORT" of the station's inbox. public_key: the 40 characters that the station printed."""
+    """endpoint: "tcp://HOST:PORT" of the station's inbox. public_key: the 40 characters that the station printed.
+
+    picture_kbit_per_s: what pictures may use of the line, on average; 0: all that detections leave.
+    """
 
     endpoint: str
     public_key: str
+    picture_kbit_per_s: float = 0.0
 
 
 class LensSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -370,6 +374,8 @@ def _check_numbers(path: Path, s: NodeSettings) -> None:
         (32 <= s.detector.input_size_px <= 2048 and s.detector.input_size_px % 32 == 0, ["detector", "input_size_px"],
          f"{s.detector.input_size_px}: give a multiple of 32, for example 640"),
         (s.detector.threads >= 1, ["detector", "threads"], f"{s.detector.threads}: give 1 or more"),
+        (s.station.picture_kbit_per_s >= 0, ["station", "picture_kbit_per_s"],
+         f"{s.station.picture_kbit_per_s}: give kbit/s, for example 256, or 0 for no limit"),
         (s.outbox_limit_mb >= 1, ["outbox_limit_mb"], f"{s.outbox_limit_mb}: give megabytes, 1 or more"),
     ]
     for name in c.sigma.__struct_fields__:
