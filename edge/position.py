@@ -30,17 +30,17 @@ POLL_S = 1.0                    # receivers measure once a second
 RECONNECT_S = (1.0, 30.0)       # doubles from the first to the last, and is spread by half
 MOVED_FIXES = 5                 # in a row, new ones: what a single reflection does is no move
 JUMP_HELD_S = 60.0              # after a jump the position stays untrusted for so long
-DATE_LIMIT_S = 86_400.0         # a fix of another day is a replay, or its week number has rolled over (in 19.6 years)
+DATE_LIMIT_S = 86_400.0         # a fix of another day is a replay, or its week number has rolled over
 OFFSET_FIXES = 10               # the smallest age of so many fixes is the clock's offset; ages hold the receiver's delay
 COMPASS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
 
 
 @dataclass(frozen=True, slots=True)
 class PositionLimits:
-    """moved_m: a fix farther from the survey, beyond its own error, contradicts it. jump_m: between two fixes in a row.
+    """moved_m: a fix farther from the survey, beyond its own error, contradicts it. jump_m: from one fix to the next.
 
     stale_after_s: a fix that does not move on in time is none. lost_after_s: without a fix, until nobody trusts the place.
-    untrusted_sigma_m: one sigma of the position (east, north, each) while it is untrusted; the distance to the fix if larger.
+    untrusted_sigma_m: one sigma of the position (east, north, each) while untrusted; the distance to the fix where larger.
     """
 
     moved_m: float = 30.0
