@@ -374,7 +374,7 @@ def _check_numbers(path: Path, s: NodeSettings) -> None:
         (32 <= s.detector.input_size_px <= 2048 and s.detector.input_size_px % 32 == 0, ["detector", "input_size_px"],
          f"{s.detector.input_size_px}: give a multiple of 32, for example 640"),
         (s.detector.threads >= 1, ["detector", "threads"], f"{s.detector.threads}: give 1 or more"),
-        (s.station.picture_kbit_per_s >= 0, ["station", "picture_kbit_per_s"],
+        (0 <= s.station.picture_kbit_per_s <= 1e6, ["station", "picture_kbit_per_s"],
          f"{s.station.picture_kbit_per_s}: give kbit/s, for example 256, or 0 for no limit"),
         (s.outbox_limit_mb >= 1, ["outbox_limit_mb"], f"{s.outbox_limit_mb}: give megabytes, 1 or more"),
     ]
