@@ -4,8 +4,8 @@
     python -m sim.frames_exercise --out DIR --views 60 --seed 900000 --condition night
 
 Frames of sim.frames vary more than any exercise does, and are right for learning what a person is. These have what those
-lack: people behind the trunks of this forest, at its edges, in its shade. Each view gives several crops with somebody in them,
-and one of the same place with nobody. Every LANDSCAPE_VIEWS seeds have another landscape; the demo's own is never among them.
+lack: people behind the trunks of this forest, at its edges, in its shade. Each view gives several crops with somebody in
+them, and one of the same place with nobody. Every LANDSCAPE_VIEWS seeds have another landscape; the demo's own is never among them.
 """
 
 from __future__ import annotations
@@ -307,7 +307,7 @@ def main() -> int:
     parser.add_argument("--side", type=int, default=320, metavar="PX", help="width and height of a crop")
     parser.add_argument("--condition", choices=CONDITIONS, default="", help="of all views; a mixture when not given")
     a = parser.parse_args()
-    os.environ.setdefault("LP_NUM_THREADS", "1")
+    os.environ.setdefault("LP_NUM_THREADS", "0")    # of the software rasterizer: it draws in this thread
     cv2.setNumThreads(1)
     if not 96 <= a.side <= PICTURE_PX or a.side % 32:
         sys.stderr.write(f"--side {a.side}: give a multiple of 32 between 96 and {PICTURE_PX}, for example 320\n")

@@ -69,7 +69,7 @@ def write_data_files(order: Order) -> None:
 
 
 def _write_block(order: Order, begin: int, end: int) -> None:
-    os.environ.setdefault("LP_NUM_THREADS", "1")
+    os.environ.setdefault("LP_NUM_THREADS", "0")    # of the software rasterizer: it draws in this thread
     cv2.setNumThreads(1)
     missing = [s for s in range(begin, end) if not (order.folder / "meta" / f"{_name(s)}.json").exists()]
     if not missing:

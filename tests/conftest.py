@@ -10,6 +10,8 @@ ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("TRAILWATCH_TEST_DATA", ROOT.parent / "shared"))
 
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+# Draw in the thread that asks: on a busy machine every hand-over to a thread of the software rasterizer waits its turn.
+os.environ.setdefault("LP_NUM_THREADS", "0")
 
 # The same examples on every machine, so that a red run says something of the change and not of luck. To look for new ones:
 # TRAILWATCH_EXPLORE=1 ./trailwatch test, and what that finds becomes an @example.
