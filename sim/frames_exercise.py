@@ -5,7 +5,8 @@
 
 Frames of sim.frames vary more than any exercise does, and are right for learning what a person is. These have what those
 lack: people behind the trunks of this forest, at its edges, in its shade. Each view gives several crops with somebody in
-them, and one of the same place with nobody. Every LANDSCAPE_VIEWS seeds have another landscape; the demo's own is never among them.
+them, and one of the same place with nobody. Every LANDSCAPE_VIEWS seeds have another landscape; the demo's own is never
+among them.
 """
 
 from __future__ import annotations
