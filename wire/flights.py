@@ -4,7 +4,8 @@ The line is a TCP connection, which loses nothing while it stands. So a message 
 still stands in a queue, and sending it again would only make that queue longer: on a thin line, until nothing else moves.
 Hence two rules. The window follows the time that answers take, as in LEDBAT (RFC 6817): it grows while they come quickly and
 shrinks when they take longer than QUEUE_GOAL_S, so that what is urgent never stands behind much. And the time-out follows it
-too, as in TCP (RFC 6298), with messages that were sent twice left out of the measure (Karn's algorithm).
+too, as in TCP (RFC 6298): it runs anew with each answer, for then the line moves; and messages that were sent twice are left
+out of the measure (Karn's algorithm).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from wire.clock import NS_PER_S
 
 MESSAGES_LIMIT = 1024           # on their way; the inbox takes 20,000/s in commits of 25 ms
 BYTES_LIMIT = 2_000_000
-BYTES_FIRST, BYTES_LEAST = 32_000, 8_000
+BYTES_FIRST, BYTES_LEAST = 16_000, 8_000
 QUEUE_GOAL_S = 1.0              # longer answers than this: the line is full
 SHRINK = 0.7
 RESEND_S = 5.0                  # before any answer was timed
@@ -33,7 +34,8 @@ class _Flight:
     picture: bool
     attempts: int
     sent_ns: int
-    due_ns: int
+    wait_ns: int
+    due_since_ns: int = 0           # 0: not due
 
 
 class Flights:
@@ -45,6 +47,8 @@ class Flights:
         self._smooth_ns = self._spread_ns = 0.0     # of the answers' times; 0 while none was timed
         self._shrunk_ns = 0
         self._late_noted_ns = 0
+        self._progress_ns = 0       # the newest answer
+        self._reached_ns = 0        # when the newest of the answered ones was sent
 
     @property
     def window_bytes(self) -> int:
@@ -65,14 +69,26 @@ class Flights:
 
     def on_way(self, now_ns: int) -> set[Identity]:
         """What was sent and is not due again. Forgets what nobody will ever send again."""
-        forget_ns = round(FORGET_S * NS_PER_S)
-        self._flights = {i: f for i, f in self._flights.items() if now_ns - f.due_ns < forget_ns}
-        on_way = {i for i, f in self._flights.items() if f.due_ns > now_ns}
+        on_way, forgotten = set(), []
+        for identity, flight in self._flights.items():
+            if not flight.due_since_ns and not self._is_due(flight, now_ns):
+                on_way.add(identity)
+                continue
+            flight.due_since_ns = flight.due_since_ns or now_ns
+            if now_ns - flight.due_since_ns >= FORGET_S * NS_PER_S:
+                forgotten.append(identity)
+        for identity in forgotten:
+            del self._flights[identity]
         if len(on_way) < len(self._flights) and now_ns >= self._late_noted_ns:
             # Answers that do not come say the same as answers that come late; once in the time they are given.
             self._late_noted_ns = now_ns + round(self.resend_after_s * NS_PER_S)
             self._window = max(BYTES_LEAST, self._window / 2)
         return on_way
+
+    def _is_due(self, flight: _Flight, now_ns: int) -> bool:
+        """Nothing was heard for too long; or only of what was sent well after it, and one connection keeps the order."""
+        silent_ns = now_ns - max(flight.sent_ns, self._progress_ns)
+        return max(silent_ns, self._reached_ns - flight.sent_ns) >= flight.wait_ns
 
     def room(self, on_way: Iterable[Identity]) -> tuple[int, int]:
         """How many more messages, and bytes, may be sent; the last message may exceed the bytes."""
@@ -87,7 +103,7 @@ class Flights:
         before = self._flights.get(identity)
         attempts = before.attempts + 1 if before else 1
         wait_s = min(RESEND_LONGEST_S, self.resend_after_s * 2 ** min(attempts - 1, 10))
-        self._flights[identity] = _Flight(size, picture, attempts, now_ns, now_ns + round(wait_s * NS_PER_S))
+        self._flights[identity] = _Flight(size, picture, attempts, now_ns, round(wait_s * NS_PER_S))
         return before is not None
 
     def answered(self, identities: Iterable[Identity], now_ns: int) -> None:
@@ -95,6 +111,8 @@ class Flights:
         flights = [f for i in identities if (f := self._flights.pop(i, None)) is not None]
         if not flights:
             return
+        self._progress_ns = now_ns
+        self._reached_ns = max(self._reached_ns, *(f.sent_ns for f in flights))
         timed = [now_ns - f.sent_ns for f in flights if f.attempts == 1 and not f.picture]
         if timed:
             self._time(max(timed))
@@ -103,13 +121,15 @@ class Flights:
                 self._shrunk_ns = now_ns
                 self._window = max(BYTES_LEAST, self._window * SHRINK)
         else:
-            self._window = min(BYTES_LIMIT, self._window + sum(f.size for f in flights))
+            # Twofold each round trip until the line was full for the first time, then by one step (RFC 5681, 3.1).
+            share = BYTES_LEAST / self._window if self._shrunk_ns else 1.0
+            self._window = min(BYTES_LIMIT, self._window + share * sum(f.size for f in flights))
 
     def line_lost(self, now_ns: int) -> None:
         """The connection is a new one: what was on its way went down with the old one, and is due at once."""
         for flight in self._flights.values():
-            flight.attempts, flight.due_ns = 1, now_ns
-        self._window = min(self._window, BYTES_FIRST)
+            flight.attempts, flight.due_since_ns = 0, now_ns
+        self._window, self._shrunk_ns = min(self._window, BYTES_FIRST), 0
         self._late_noted_ns = now_ns + round(self.resend_after_s * NS_PER_S)
 
     def _time(self, sample_ns: float) -> None:
