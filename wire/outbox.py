@@ -158,7 +158,7 @@ class Outbox:
         self._reasons: Counter[str] = Counter()         # of refusals, the same
         self._sequence = 0
         self._retry_ns = 0
-        self._refusal = self._damage = ""
+        self._refusal = self._damage = self._broken = ""
         self._damage_until_ns = 0
         self._commits = self._flushes = 0
         self._claim_file: IO[str] | None = None
@@ -176,7 +176,7 @@ class Outbox:
         if self._claim_file is None:
             self._claim_file = claim(self._path, self._node)
         try:
-            file = open_file(self._path, self._node, self._realm, self.boot or None)
+            file = open_file(self._path, self._node, self._realm, self.boot or None, damage=self._broken)
         except SettingsError:
             if not self.boot:
                 self._claim_file.close()
@@ -185,6 +185,7 @@ class Outbox:
         if file.damage:
             self._damage = file.damage
             self._damage_until_ns = self._clock.monotonic_ns() + round(DAMAGE_SAID_S * NS_PER_S)
+        self._broken = ""
         self._on_disk = _read_ledger(file.db)
         self._db = file.db
         return file.db
@@ -467,7 +468,7 @@ class Outbox:
             if isinstance(error, sqlite3.Error) and is_damage(error):
                 with contextlib.suppress(sqlite3.Error):
                     db.close()
-                self._db = None
+                self._db, self._broken = None, str(error)
         self._note_refusal(error)
 
     def _note_refusal(self, error: Exception) -> None:

@@ -101,23 +101,26 @@ def claim(path: Path, node: str) -> IO[str]:
     return file
 
 
-def open_file(path: Path, node: str, realm: Realm, boot: int | None = None) -> OutboxFile:
+def open_file(path: Path, node: str, realm: Realm, boot: int | None = None, *, damage: str = "") -> OutboxFile:
     """Open or make the file, with a boot of its own, or for the boot that a process has begun without it.
 
-    A damaged file is put aside, and what can be read of it is taken over. Raises SettingsError where the file belongs to
-    another node, realm or program version, or may not be written by us; DiskError where the disk refuses.
+    damage: what is known to be wrong with it, when that came out only later. A damaged file is put aside, and what can be
+    read of it is taken over. Raises SettingsError where the file belongs to another node, realm or program version, or may
+    not be written by us; DiskError where the disk refuses.
     """
     try:
         _finish_replacement(path)
         try:
-            return OutboxFile(*_open(path, node, realm, boot), "")
+            if not damage:
+                return OutboxFile(*_open(path, node, realm, boot), "")
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
-            _log.error("%s is damaged (%s). A new file is begun, and what can be read goes into it.", path, error)
-            sentence = _replace(path, node, realm)
-            _log.error("%s", sentence)
-            return OutboxFile(*_open(path, node, realm, boot), sentence)
+            damage = str(error)
+        _log.error("%s is damaged (%s). A new file is begun, and what can be read goes into it.", path, damage)
+        sentence = _replace(path, node, realm)
+        _log.error("%s", sentence)
+        return OutboxFile(*_open(path, node, realm, boot), sentence)
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
         if code is not None and code & 0xFF in _DISK and not path.is_dir():
