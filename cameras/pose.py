@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -33,12 +34,12 @@ class Pose:
 
     def rotation(self) -> Array:
         """(3, 3) from camera axes (x right, y down, z forward) to east, north, up."""
-        yaw, pitch, roll = np.radians([self.yaw_deg, self.pitch_deg, self.roll_deg])
-        forward = np.array([np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
-        right = np.array([np.cos(yaw), -np.sin(yaw), 0.0])
-        down = np.cross(forward, right)
-        return np.column_stack([
-            np.cos(roll) * right + np.sin(roll) * down, np.cos(roll) * down - np.sin(roll) * right, forward,
+        yaw, pitch, roll = math.radians(self.yaw_deg), math.radians(self.pitch_deg), math.radians(self.roll_deg)
+        (sy, cy), (sp, cp), (sr, cr) = ((math.sin(a), math.cos(a)) for a in (yaw, pitch, roll))
+        # Forward, and what would be right and down without roll; down is forward times right.
+        forward, right, down = (sy * cp, cy * cp, sp), (cy, -sy, 0.0), (sp * sy, sp * cy, -cp)
+        return np.array([
+            (cr * r + sr * d, cr * d - sr * r, f) for f, r, d in zip(forward, right, down, strict=True)
         ])
 
 

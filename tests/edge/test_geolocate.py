@@ -11,7 +11,7 @@ from cameras.camera import Camera
 from cameras.lens import Lens
 from cameras.pose import Pose, PoseEstimate, PoseRates, PoseSigma
 from cameras.project import project
-from edge.geolocate import ABOVE_GROUND, BEYOND_REACH, TOO_UNSURE, geolocate
+from edge.geolocate import ABOVE_GROUND, BEYOND_REACH, BROKEN, TOO_UNSURE, geolocate
 from geofences.terrain import FlatTerrain, GridTerrain
 
 LENS = Lens(768, 576, 1000, 1000, 384, 288, k1=-0.15, p1=0.001)
@@ -143,3 +143,64 @@ def test_a_moving_camera_with_an_unsure_clock_is_less_sure_along_its_way():
 def test_no_feet_are_no_places():
     found = geolocate(np.empty((0, 2)), camera(), PoseEstimate(Pose(0, 0, 173, 0, -20), MAST), FLAT)
     assert found.position_enu_m.shape == (0, 2) and found.reasons == ()
+
+
+def crest(height_m):
+    """Level ground with a wall of earth across the way, 60 m to the north."""
+    axis = np.arange(-10.0, 200.0, 2.0)
+    heights = np.broadcast_to(165.0 + height_m * np.exp(-(((axis - 60.0) / 4.0) ** 2))[:, None], (len(axis), len(axis)))
+    return GridTerrain(heights.copy(), (-100.0, -10.0), 2.0, 0.1, synthetic=True)
+
+
+def test_just_over_a_ridge_there_is_no_ellipse_and_only_the_bearing():
+    """The ray clears the crest by half a deviation: the object is 20 m behind it, or on it."""
+    lens = Lens(768, 576, 1000, 1000, 384, 288)
+    sigma = PoseSigma(0.1, 0.1, 0.1, 0.2, 0.1)
+    over_crest = Pose(0, 0, 175.0, 0.0, -np.degrees(np.arctan2(10.0 - 4.0 - 0.15, 60.0)))
+    found = geolocate(CENTRE, camera(50, 300, 1.0, lens), PoseEstimate(over_crest, sigma), crest(4.0))
+    assert found.position_enu_m[0, 1] > 80.0
+    assert found.refused[0] and found.reasons[0] == BROKEN
+    level = geolocate(CENTRE, camera(50, 300, 1.0, lens), PoseEstimate(over_crest, sigma), crest(0.0))
+    assert not level.refused[0]
+
+
+def test_the_covariance_of_curved_ground_is_that_of_many_disturbed_cameras():
+    """A bowl: its slope changes within the ellipse, and a straight line through one point would say something else."""
+    axis = np.arange(-100.0, 101.0, 1.0)
+    east, north = np.meshgrid(axis, axis)
+    bowl = GridTerrain(165.0 + (east**2 + north**2) / 250.0, (-100.0, -100.0), 1.0, 0.0, synthetic=True)
+    pose, sigma = Pose(0, -60, 192.0, 10.0, -25.0), PoseSigma(0.0, 0.0, 2.0, 2.0, 0.0)
+    lens = Lens(768, 576, 1000, 1000, 384, 288)
+    predicted = geolocate(CENTRE, camera(100, 300, 0.0, lens), PoseEstimate(pose, sigma), bowl).covariance_m2[0]
+    rng = np.random.default_rng(4)
+    cloud = [
+        geolocate(
+            CENTRE, camera(100, 300, 0.0, lens),
+            PoseEstimate(Pose(0, -60, 192.0, 10.0 + rng.normal(0, 2), -25.0 + rng.normal(0, 2)), EXACT), bowl,
+        ).position_enu_m[0]
+        for _ in range(1500)
+    ]
+    np.testing.assert_allclose(np.cov(np.array(cloud).T), predicted, rtol=0.12, atol=0.15)
+
+
+def test_a_hole_in_the_map_gives_no_place_and_a_hole_beside_it_no_ellipse():
+    def ground(holes):
+        heights = np.full((60, 60), 165.0)
+        heights[holes] = np.nan
+        return GridTerrain(heights, (-100.0, -100.0), 5.0, 0.3, synthetic=True)
+
+    estimate = PoseEstimate(Pose(0, 0, 175.0, 0.0, -14.0), MAST)              # 40 m north
+    whole, there, beside = (
+        geolocate(CENTRE, camera(), estimate, ground(holes))
+        for holes in (np.s_[:0], np.s_[28:29, 20:21], np.s_[29:30, 20:21])
+    )
+    assert not whole.refused[0]
+    assert there.refused[0] and np.isnan(there.position_enu_m[0]).all() and there.reasons[0] == ABOVE_GROUND
+    assert beside.refused[0] and beside.bearing_deg[0] == pytest.approx(0.0, abs=0.1)
+
+
+def test_without_any_error_there_is_a_place_and_no_ellipse():
+    found = geolocate(CENTRE, camera(pixel_sigma=0.0), PoseEstimate(Pose(0, 0, 173, 0, -20), EXACT),
+                      FlatTerrain(165.0, 0.0, synthetic=True))
+    assert not found.refused[0]
+    np.testing.assert_allclose(found.covariance_m2[0], 0.0, atol=1e-9)
