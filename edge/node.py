@@ -16,7 +16,8 @@ from cameras.camera import Camera
 from cameras.footprint import footprint
 from cameras.pose import FixedPose, NoPose, Pose, PoseEstimate, PoseSource
 from edge.bodies import depth_of
-from edge.detector import Detector, UltralyticsDetector
+from edge.detector import Detector
+from edge.detector_road import open_detector
 from edge.drone_link import DroneLink
 from edge.drone_pose import DronePoseLimits
 from edge.gaze import gaze_of
@@ -49,10 +50,13 @@ _log = logging.getLogger("trailwatch.edge")
 
 
 class Node:
-    """Runs one sensor. poses says where the camera was at a moment: a survey, or a drone's telemetry."""
+    """Runs one sensor. poses says where the camera was at a moment: a survey, or a drone's telemetry. problem: of the start,
+    for its health.
+    """
 
     def __init__(
-        self, setup: Setup, source: Source, detector: Detector, poses: PoseSource, outbox: Outbox, clock: Clock
+        self, setup: Setup, source: Source, detector: Detector, poses: PoseSource, outbox: Outbox, clock: Clock,
+        problem: str = "",
     ) -> None:
         sensor = setup.settings.camera.id
         self._setup = setup
@@ -68,6 +72,7 @@ class Node:
         self._corridors = setup.sector.corridors    # replaced as a whole, by the uplink's thread
         self._sight = Sight(clock)
         self._meter = Meter(clock, setup.outbox.parent, setup.settings.time_quality)
+        self._problem = problem
         self._no_pose = ""
         self._seen_from: PoseEstimate | None = None     # of the newest frame, and so where it is on the map
         self._drawn: tuple[Camera, Pose, tuple[GroundPosition, ...]] | None = None
@@ -170,7 +175,7 @@ class Node:
 
     def _health(self) -> UpBody:
         uplink = self._uplink.problem if self._uplink else ""
-        problems = [p for p in (self._outbox.problem, uplink, self._no_pose, self._sight.detail) if p]
+        problems = [p for p in (self._outbox.problem, uplink, self._problem, self._no_pose, self._sight.detail) if p]
         return self._meter.report(self._outbox, self._source.dropped, problems)
 
     def _drain(self) -> None:
@@ -234,9 +239,9 @@ def run(config: Path) -> int:
     with contextlib.ExitStack() as open_:
         outbox = Outbox(setup.outbox, setup.key.node, setup.key.realm, clock, s.outbox_limit_mb * 1_000_000)
         open_.callback(outbox.close)
-        detector = UltralyticsDetector(weights, s.detector.input_size_px, s.detector.threads)
+        detector, slow = open_detector(config, s.detector, weights, setup.outbox.parent)
         poses = FixedPose(setup.survey) if setup.survey else open_.enter_context(_drone_link(setup, clock))
-        node = Node(setup, source, detector, poses, outbox, clock)
+        node = Node(setup, source, detector, poses, outbox, clock, slow)
         try:
             uplink = Uplink(
                 s.station.endpoint, s.station.public_key, setup.key, outbox, clock, node.hear, s.station.picture_kbit_per_s

@@ -128,6 +128,23 @@ class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return str(getattr(self, self.kind.place_key))
 
 
+class Road(StrEnum):
+    """By what the network is run. auto: OpenVINO, and ultralytics where that cannot be."""
+
+    AUTO = "auto"
+    OPENVINO = "openvino"
+    ULTRALYTICS = "ultralytics"
+
+
+class PrecisionChoice(StrEnum):
+    """auto: the fastest whose check on labelled pictures allows it. One that is named needs its check as well."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    INT8 = "int8"
+
+
 class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """weights: path of a file, or empty to look for `model` (see models/manifest.toml).
 
@@ -139,6 +156,8 @@ class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input_size_px: int = 640
     score_threshold: float = 0.4
     threads: int = 1
+    road: Road = Road.AUTO
+    precision: PrecisionChoice = PrecisionChoice.AUTO
 
 
 class Look(StrEnum):
@@ -374,6 +393,8 @@ def _check_numbers(path: Path, s: NodeSettings) -> None:
         (32 <= s.detector.input_size_px <= 2048 and s.detector.input_size_px % 32 == 0, ["detector", "input_size_px"],
          f"{s.detector.input_size_px}: give a multiple of 32, for example 640"),
         (s.detector.threads >= 1, ["detector", "threads"], f"{s.detector.threads}: give 1 or more"),
+        (s.detector.road is not Road.ULTRALYTICS or s.detector.precision in (PrecisionChoice.AUTO, PrecisionChoice.FP32),
+         ["detector", "precision"], f'{s.detector.precision.value} is run by OpenVINO; road = "ultralytics" runs fp32'),
         (0 <= s.station.picture_kbit_per_s <= 1e6, ["station", "picture_kbit_per_s"],
          f"{s.station.picture_kbit_per_s}: give kbit/s, for example 256, or 0 for no limit"),
         (s.outbox_limit_mb >= 1, ["outbox_limit_mb"], f"{s.outbox_limit_mb}: give megabytes, 1 or more"),

@@ -9,8 +9,10 @@ import argparse
 import json
 from pathlib import Path
 
-from models.export import Form, Precision, export_weights
+from models.export import INSTALL, Form, calibration_pictures, export_weights, missing_packages
+from models.graphs import Precision, graph_folders, writable
 from models.registry import digest_of, fetch_weights, manifest, resolve_weights
+from wire.process import die_with_parent
 from wire.settings import SettingsError
 
 
@@ -54,12 +56,38 @@ def check(name: str, given: Path | None) -> str:
 
 
 def export(a: argparse.Namespace) -> str:
-    """Write a graph beside nobody's weights: into --out."""
+    """Make the graph that nodes run, and check it where --check says on what; or write one for others into --out."""
+    die_with_parent()       # a node's own export goes with the node
     weights = resolve_weights(a.name, a.weights, download=False)
-    made = export_weights(
-        weights, Form(a.form), Precision(a.precision), (a.size[0], a.size[1]), a.out, a.calibration,
+    precision = Precision(a.precision)
+    if a.out is not None:
+        made = export_weights(weights, Form(a.form), precision, (a.size[0], a.size[1]), a.out, a.calibration)
+        return f"{made}: from {weights}, {a.precision}, for pictures of {a.size[1]}x{a.size[0]}"
+    return _export_for_nodes(a, weights, precision)
+
+
+def _export_for_nodes(a: argparse.Namespace, weights: Path, precision: Precision) -> str:
+    from models.check import check_precision
+    from models.graph_making import make_graph
+
+    if precision is Precision.FP16 or a.form != Form.OPENVINO.value:
+        raise SettingsError("nodes run OpenVINO in fp32, bf16 or int8: for another program give --out DIR")
+    missing = missing_packages(Form.OPENVINO, precision)
+    if missing:
+        raise SettingsError(f"this needs {' and '.join(missing)}. Install: {INSTALL} {' '.join(missing)}")
+    folder = a.graphs or writable(graph_folders())
+    if folder is None:
+        raise SettingsError(f"{graph_folders()[0]} cannot be written to: give --graphs DIR")
+    graph = make_graph(weights, precision, folder, calibration_pictures(a.calibration))
+    words = f"{graph.folder}: from {weights}, {precision.value}"
+    if a.check is None:
+        return words
+    check = check_precision(graph, precision, weights, a.check, max(a.size), threads=1)
+    verdict = check.objection or "nodes may run it"
+    return (
+        f"{words}\nmAP50 on {check.pictures} pictures, {check.objects} objects: {check.map50_reference:.3f} by ultralytics, "
+        f"{check.map50:.3f} in {precision.value}\nit loses {check.loss_points:g} points: {verdict}"
     )
-    return f"{made}: from {weights}, {a.precision}, for pictures of {a.size[1]}x{a.size[0]}"
 
 
 def evaluation(a: argparse.Namespace) -> str:
@@ -85,7 +113,7 @@ def add_arguments(models: argparse._SubParsersAction[argparse.ArgumentParser]) -
     for name, does in (
         ("fetch", "fetch weights from their publisher into the cache"),
         ("check", "compare a file with the manifest, and look at its classes"),
-        ("export", "write ONNX or OpenVINO"),
+        ("export", "make the graph that nodes run, and check what a precision loses; or write ONNX or OpenVINO for others"),
         ("evaluate", "measure weights on a labelled folder (YOLO format)"),
     ):
         made[name] = models.add_parser(name, help=does, description=does)
@@ -96,11 +124,15 @@ def add_arguments(models: argparse._SubParsersAction[argparse.ArgumentParser]) -
     for name in ("export", "evaluate"):
         made[name].add_argument("--name", choices=names, default="yolo11n", help="which weights (default: yolo11n)")
     p = made["export"]
-    p.add_argument("--form", choices=[f.value for f in Form], default="openvino")
     p.add_argument("--precision", choices=[f.value for f in Precision], default="fp32")
-    p.add_argument("--size", type=int, nargs=2, default=[384, 640], metavar=("HEIGHT", "WIDTH"))
-    p.add_argument("--calibration", type=Path, metavar="FILE", help="data.yaml of pictures like those to come, for int8")
-    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p.add_argument("--calibration", type=Path, metavar="PATH",
+                   help="pictures like those to come, for int8: a labelled folder, or its data.yaml")
+    p.add_argument("--check", type=Path, metavar="FOLDER", help="labelled pictures, to measure what a precision loses")
+    p.add_argument("--size", type=int, nargs=2, default=[384, 640], metavar=("HEIGHT", "WIDTH"),
+                   help="of the pictures that the network is shown, for --check (its longer side) and --out")
+    p.add_argument("--graphs", type=Path, metavar="DIR", help="where nodes look for graphs, instead of the cache")
+    p.add_argument("--out", type=Path, metavar="DIR", help="write for another program, into this folder")
+    p.add_argument("--form", choices=[f.value for f in Form], default="openvino", help="of what --out gets")
     p = made["evaluate"]
     p.add_argument("folder", type=Path, help="with images/ and labels/; frames.jsonl of `models frames` adds the depression")
     p.add_argument("--size", type=int, default=640, metavar="PX", help="longer side of what the network is shown")

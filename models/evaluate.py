@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geofences.geodesy import Array
-from models.loading import CLASSES, load_network
+from models.loading import CLASSES, PICTURE_ENDINGS, load_network
 from wire.settings import SettingsError
 from wire.units import ObjectClass
 
@@ -28,12 +28,11 @@ Image = npt.NDArray[np.uint8]
 
 PERSON = CLASSES.index(ObjectClass.PERSON)
 IOUS = np.linspace(0.50, 0.95, 10)
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 SIDECAR = "frames.jsonl"
 HEIGHTS_PX = (0.0, 16.0, 24.0, 32.0, 48.0, 96.0, 192.0, np.inf)
 DEPRESSIONS_DEG = (-90.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.1)
 THRESHOLDS = (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-LOWEST_SCORE = 0.001            # average precision wants to hear of finds down to this; with the next two, as ultralytics val
+LOWEST_SCORE = 0.001            # average precision hears of finds down to this; with the next two, as ultralytics val
 OVERLAP_LIMIT = 0.7
 BOXES_LIMIT = 300
 TALL_ENOUGH_PX = 24.0           # recall by depression counts people whose longer side is at least this
@@ -126,7 +125,7 @@ class Evaluation:
 
 def load_samples(folder: Path) -> list[Sample]:
     """Pictures of `folder/images` with `folder/labels`. Raises SettingsError with the file and line that is wrong."""
-    pictures = sorted(p for p in (folder / "images").glob("*") if p.suffix.lower() in PICTURES)
+    pictures = sorted(p for p in (folder / "images").glob("*") if p.suffix.lower() in PICTURE_ENDINGS)
     if not pictures:
         raise SettingsError(f"{folder / 'images'}: no pictures. Give a folder with images/ and labels/ (YOLO format).")
     seen = _sidecar(folder / SIDECAR)

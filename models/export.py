@@ -1,17 +1,18 @@
-"""Weights as a graph for faster roads: ONNX or OpenVINO, in full precision or in 8 bits.
+"""Weights as a graph for other programs, whole as ultralytics writes it: ONNX or OpenVINO, in full precision or in 8 bits.
 
-The exporters are packages of their own (`onnx`; `openvino`, and `nncf` for 8 bits). Nothing is installed by itself: what is
-missing is named.
+What nodes run is made by models.graph_making. The exporters are packages of their own (`onnx`; `nncf` for 8 bits). Nothing
+is installed by itself: what is missing is named.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 from enum import StrEnum
 from pathlib import Path
 
+from models.graphs import Precision
+from models.loading import PICTURE_ENDINGS, import_openvino, keep_ultralytics_quiet
 from wire.settings import SettingsError
 
 
@@ -20,13 +21,8 @@ class Form(StrEnum):
     OPENVINO = "openvino"
 
 
-class Precision(StrEnum):
-    FP32 = "fp32"
-    FP16 = "fp16"
-    INT8 = "int8"
-
-
 BITS = {Precision.FP32: 32, Precision.FP16: 16, Precision.INT8: 8}
+INSTALL = ".venv/bin/python -m pip install"
 NEEDED = {Form.ONNX: ("onnx",), Form.OPENVINO: ("openvino",)}
 NEEDED_FOR_INT8 = {Form.ONNX: ("onnxruntime",), Form.OPENVINO: ("nncf",)}
 
@@ -49,14 +45,17 @@ def export_weights(
     if missing:
         raise SettingsError(
             f"export to {form.value} in {precision.value} needs {' and '.join(missing)}. "
-            f"Install: .venv/bin/python -m pip install {' '.join(missing)}"
+            f"Install: {INSTALL} {' '.join(missing)}"
         )
+    if precision is Precision.BF16:
+        raise SettingsError("bf16 is a way to run fp32, and not one to write: give another precision with --out")
     if precision is Precision.INT8 and (calibration is None or not calibration.is_file()):
         raise SettingsError("export in int8 needs --calibration FILE: data.yaml of pictures like those to come")
     if any(side < 32 or side % 32 for side in size_px):
         raise SettingsError(f"--size {size_px[0]} {size_px[1]}: give multiples of 32, for example 384 640")
-    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
-    os.environ.setdefault("YOLO_OFFLINE", "true")
+    keep_ultralytics_quiet()
+    if form is Form.OPENVINO:
+        import_openvino()       # before ultralytics does, so that it tells nobody
     from ultralytics import YOLO
 
     out.mkdir(parents=True, exist_ok=True)
@@ -75,3 +74,15 @@ def export_weights(
         if copy.resolve() != weights.resolve():
             copy.unlink(missing_ok=True)
     return made
+
+
+def calibration_pictures(given: Path | None) -> tuple[Path, ...]:
+    """The pictures of a folder, of images/ in it, or beside a data.yaml; none for None. Raises SettingsError."""
+    if given is None:
+        return ()
+    folder = given.parent if given.is_file() else given
+    folder = folder / "images" if (folder / "images").is_dir() else folder
+    pictures = tuple(sorted(p for p in folder.glob("*") if p.suffix.lower() in PICTURE_ENDINGS))
+    if not pictures:
+        raise SettingsError(f"--calibration {given}: no pictures in {folder}. Give a folder of pictures like those to come.")
+    return pictures

@@ -16,7 +16,8 @@ from geofences.geodesy import Array
 
 Image = npt.NDArray[np.uint8]
 PADDING = 114                   # grey of the border, as in training (ultralytics' LetterBox)
-STRIDE_PX = 32                  # of the coarsest of a YOLO11's three levels
+STRIDE_PX = 32                  # of the coarsest of a YOLO11's three grids
+WIDE = (9, 16)                  # height to width of most cameras' pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ def fit(of: tuple[int, int], longest_px: int) -> Fit:
     inner = _scaled(of, min(longest_px / of[0], longest_px / of[1]))
     height, width = (-(-side // STRIDE_PX) * STRIDE_PX for side in inner)
     return _centred(of, inner, (height, width))
+
+
+def wide_shape(longest_px: int) -> tuple[int, int]:
+    """(height, width) of the rectangle for a 16:9 picture."""
+    return fit(WIDE, longest_px).shape
 
 
 def fit_into(of: tuple[int, int], shape: tuple[int, int]) -> Fit:

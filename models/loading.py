@@ -5,6 +5,7 @@ torch and ultralytics are imported inside the functions: a node that runs an exp
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from wire.units import ObjectClass
 CLASSES = tuple(ObjectClass)
 ANOTHER = "Fetch them again, or name others in [detector]."
 REASON_CHARACTERS = 200
+PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})     # of folders to measure with and to calibrate by
 
 
 def keep_ultralytics_quiet() -> None:
@@ -31,12 +33,17 @@ def keep_ultralytics_quiet() -> None:
 
 
 def import_openvino() -> ModuleType:
-    """OpenVINO without the package by which it tells its maker of its use: with that missing, it has a stub of its own."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: an import of it fails at once
-    import openvino
+    """OpenVINO without the package by which it tells its maker of its use: with that missing, it has a stub of its own.
 
-    module: ModuleType = openvino
-    return module
+    Raises SettingsError where it is not installed, or not for this processor.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: an import of it fails at once
+    try:
+        return importlib.import_module("openvino")
+    except (ImportError, OSError) as error:
+        raise SettingsError(
+            f"OpenVINO cannot be used ({_reason(error)}). Install it: .venv/bin/python -m pip install openvino"
+        ) from None
 
 
 @contextmanager
@@ -47,8 +54,11 @@ def in_words(path: Path, what: str, remedy: str = ANOTHER) -> Iterator[None]:
     except SettingsError:
         raise
     except Exception as error:  # noqa: BLE001 -- a broken file fails in unpickling, zip, XML or torch, each in its own way
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:REASON_CHARACTERS]
-        raise SettingsError(f"{path}: not {what} ({reason}). {remedy}".rstrip()) from None
+        raise SettingsError(f"{path}: not {what} ({_reason(error)}). {remedy}".rstrip()) from None
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:REASON_CHARACTERS]
 
 
 def our_classes(names: Mapping[int, str], path: Path) -> dict[int, int]:

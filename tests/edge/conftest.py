@@ -258,7 +258,7 @@ BLOCK_NODE = """
     parts = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(parts)
     import edge.node
-    edge.node.UltralyticsDetector = parts.BlockDetector
+    edge.node.open_detector = lambda *_: (parts.BlockDetector(), "")
     edge.node.resolve_weights = lambda name, given, training: edge.node.Path(given or name)
     import ground_station
     sys.exit(ground_station.main(["edge", "--config", sys.argv[1]]))

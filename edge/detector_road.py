@@ -1,0 +1,65 @@
+"""Which way a node runs its weights: OpenVINO in the fastest precision that has proved itself, or else ultralytics."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from edge.detector import Detector, UltralyticsDetector
+from edge.detector_openvino import OpenVinoDetector
+from edge.settings import DetectorSettings, PrecisionChoice, Road
+from models.graph_making import make_graph_apart
+from models.graph_network import able
+from models.graphs import Precision, fastest, find_graph, graph_folders, objection_to, writable
+from models.registry import digest_of
+from wire.settings import SettingsError, refuse
+
+_log = logging.getLogger("trailwatch.edge")
+
+
+def open_detector(config: Path, settings: DetectorSettings, weights: Path, data_dir: Path) -> tuple[Detector, str]:
+    """A detector for these weights, and what is wrong with the way it is run: words for the node's health, or nothing.
+
+    config: the node's settings file, for errors to name. data_dir: the node's, for graphs where the cache is closed to it.
+    Raises SettingsError where no way is left.
+    """
+    if settings.road is not Road.ULTRALYTICS:
+        try:
+            return _through_openvino(settings, weights, data_dir)
+        except SettingsError as error:
+            if settings.road is Road.OPENVINO:
+                raise refuse(config, ["detector", "road"], f'{error} "auto" lets ultralytics run it.') from None
+            problem = f"the detector runs through ultralytics, several times slower: {error}"
+            _log.warning("%s", problem)
+            return UltralyticsDetector(weights, settings.input_size_px, settings.threads), problem
+    return UltralyticsDetector(weights, settings.input_size_px, settings.threads), ""
+
+
+def _through_openvino(settings: DetectorSettings, weights: Path, data_dir: Path) -> tuple[Detector, str]:
+    digest, folders = digest_of(weights), graph_folders(data_dir)
+    precision, problem = _precision(settings.precision, digest, folders)
+    graph = find_graph(digest, precision, folders)
+    if graph is None:
+        folder = writable(folders)
+        reason = "neither the cache nor data_dir can be written to" if folder is None else make_graph_apart(weights, folder)
+        graph = find_graph(digest, precision, folders)
+        if graph is None:
+            raise SettingsError(f"{weights.name} was not exported for OpenVINO: {reason or 'no whole graph came of it'}.")
+    detector = OpenVinoDetector(graph, precision, settings.input_size_px, settings.threads)
+    _log.info("%s runs through OpenVINO in %s, from %s", weights.name, precision.value, graph.folder)
+    return detector, problem
+
+
+def _precision(choice: PrecisionChoice, digest: str, folders: tuple[Path, ...]) -> tuple[Precision, str]:
+    if choice is PrecisionChoice.AUTO:
+        return fastest(digest, folders, able()), ""
+    wanted = Precision(choice.value)
+    objection = objection_to(digest, wanted, folders)
+    if not objection:
+        return wanted, ""
+    problem = (
+        f"the detector runs in fp32 and not in {wanted.value}: {objection}. "
+        f"Check it: ./trailwatch models export --precision {wanted.value} --check FOLDER"
+    )
+    _log.warning("%s", problem)
+    return Precision.FP32, problem
