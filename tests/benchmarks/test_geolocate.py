@@ -33,7 +33,7 @@ def test_sigmas_stated_too_small_are_noticed(trials):
 
 
 def test_without_errors_the_place_is_the_truth_of_the_other_libraries(trials):
-    """pymap3d's ray, scipy's root and OpenCV's pixel against our lens, pose and march, kilometres from the frame's origin."""
+    """pymap3d's ray, scipy's root and OpenCV's pixel against our lens, pose and march, far from the frame's origin."""
     off = []
     for t in trials[:80]:
         camera = Camera(t.camera.lens, 0.0, 100.0, t.camera.reach_m * 1.5)

@@ -1,0 +1,173 @@
+"""A pose from clicked points: the true one, as sure as it says, and refused by name when a point is wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy.stats import chi2
+
+from cameras.calibrate import CalibrationRefused, MarkedPoint, Survey, calibrate
+from cameras.lens import Lens
+from cameras.pose import Pose
+from cameras.project import project
+
+LENS = Lens(1280, 720, 1000, 1000, 640, 360, k1=-0.15, k2=0.02, p1=3e-4)
+
+
+def angle_apart(a, b):
+    return abs((a - b + 180.0) % 360.0 - 180.0)
+
+
+def points_seen(rng, pose, count, lens=LENS, click_px=0.0, place_m=0.0, height_m=0.0, stated=(0.1, 0.1)):
+    """Things spread over the picture's width, near and far by turns, on rolling ground below the camera."""
+    found = []
+    while len(found) < count:
+        part = len(found) / count
+        azimuth = np.radians(pose.yaw_deg + (part - 0.5) * 55.0 + rng.uniform(-5, 5))
+        away = rng.uniform(12.0, 30.0) if len(found) % 2 else rng.uniform(50.0, 120.0)
+        place = np.array([
+            pose.east_m + away * np.sin(azimuth), pose.north_m + away * np.cos(azimuth),
+            pose.height_msl_m - rng.uniform(4.0, 10.0),
+        ])
+        pixel = project([place], pose, lens)[0] + rng.normal(0, click_px, 2)
+        if not lens.holds(pixel)[0]:
+            continue
+        told = place + np.concatenate([rng.normal(0, place_m, 2), rng.normal(0, height_m, 1)])
+        found.append(MarkedPoint(f"point {len(found) + 1}", tuple(pixel), tuple(told), *stated))
+    return found
+
+
+@given(
+    st.integers(0, 10_000), st.floats(0, 360), st.floats(-25, -3), st.floats(-8, 8), st.integers(4, 9), st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_points_without_noise_give_the_pose_back(seed, yaw, pitch, roll, count, free_position):
+    rng = np.random.default_rng(seed)
+    pose = Pose(10.0, -20.0, 175.0, yaw, pitch, roll)
+    try:
+        points = points_seen(rng, pose, count)
+        sigma = 1.0 if free_position else 0.0
+        found = calibrate(points, Survey((10.0, -20.0, 175.0), sigma, sigma, LENS))
+    except CalibrationRefused as refused:
+        assume("one line" not in str(refused) and "too little" not in str(refused))
+        raise
+    assert angle_apart(found.pose.yaw_deg, yaw) < 0.01
+    assert abs(found.pose.pitch_deg - pitch) < 0.01
+    assert abs(found.pose.roll_deg - roll) < 0.01
+    assert found.off_px.max() < 0.1
+
+
+def test_a_position_that_is_wrong_within_its_sigma_is_put_right():
+    pose = Pose(10.0, -20.0, 175.0, 300.0, -9.0, 2.0)
+    points = points_seen(np.random.default_rng(1), pose, 10, stated=(0.02, 0.02))
+    found = calibrate(points, Survey((11.0, -20.8, 174.5), 1.0, 0.5, LENS, click_sigma_px=0.2))
+    assert np.linalg.norm(found.pose.position - pose.position) < 0.1
+    assert found.sigma.position_m < 0.2
+
+
+def test_the_covariance_is_what_many_noisy_calibrations_show():
+    """The true pose's Mahalanobis distance follows chi-square: neither boasting nor shy."""
+    rng = np.random.default_rng(5)
+    distances, dof = [], 6
+    for _ in range(150):
+        pose = Pose(0.0, 0.0, 175.0, rng.uniform(0, 360), rng.uniform(-15, -6), rng.uniform(-3, 3))
+        points = points_seen(rng, pose, 7, click_px=1.5, place_m=0.3, height_m=0.2, stated=(0.3, 0.2))
+        told = (rng.normal(0, 0.2), rng.normal(0, 0.2), 175.0 + rng.normal(0, 0.1))
+        try:
+            found = calibrate(points, Survey(told, 0.2, 0.1, LENS))
+        except CalibrationRefused:
+            continue
+        p = found.pose
+        error = np.array([
+            (p.yaw_deg - pose.yaw_deg + 180) % 360 - 180, p.pitch_deg - pose.pitch_deg, p.roll_deg - pose.roll_deg,
+            p.east_m, p.north_m, p.height_msl_m - 175.0,
+        ])
+        distances.append(error @ np.linalg.solve(found.covariance, error))
+    distances = np.array(distances)
+    assert len(distances) > 130
+    for share in (0.5, 0.9):
+        held = (distances <= chi2.ppf(share, dof)).mean()
+        assert held == pytest.approx(share, abs=3.5 * np.sqrt(share * (1 - share) / len(distances)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kind", ["click", "place"])
+def test_one_gross_outlier_is_named(seed, kind):
+    rng = np.random.default_rng(seed)
+    pose = Pose(0.0, 0.0, 175.0, rng.uniform(0, 360), -10.0, 1.0)
+    points = points_seen(rng, pose, 7, click_px=1.0, stated=(0.2, 0.1))
+    wrong = int(rng.integers(7))
+    p = points[wrong]
+    if kind == "click":
+        x, y = p.pixel
+        points[wrong] = replace(p, pixel=(x - 90.0 if x > 640 else x + 90.0, y))
+    else:
+        east, north, height = p.place       # a sixth of its distance to the side: another tree
+        points[wrong] = replace(p, place=(east + north / 6.0, north - east / 6.0, height))
+    with pytest.raises(CalibrationRefused, match=f"^{p.name} does not fit: [0-9]+ px from where the others put") as refused:
+        calibrate(points, Survey((0.0, 0.0, 175.0), 0.2, 0.1, LENS))
+    assert refused.value.found is not None and len(refused.value.found.off_px) == 7
+
+
+def test_latitudes_and_longitudes_in_the_wrong_order_name_nobody():
+    rng = np.random.default_rng(2)
+    points = points_seen(rng, Pose(0.0, 0.0, 175.0, 30.0, -10.0), 6)
+    swapped = [replace(p, place=(p.place[1], p.place[0], p.place[2])) for p in points]
+    with pytest.raises(CalibrationRefused, match="do not agree with each other"):
+        calibrate(swapped, Survey((0.0, 0.0, 175.0), 0.2, 0.1, LENS))
+
+
+def test_focal_length_and_barrel_are_found_where_they_are_asked_for():
+    rng = np.random.default_rng(3)
+    true = replace(LENS, fx=1060.0, fy=1060.0, k1=-0.20)
+    pose = Pose(0.0, 0.0, 175.0, 200.0, -11.0, 1.5)
+    points = points_seen(rng, pose, 24, lens=true, click_px=0.3, stated=(0.03, 0.03))
+    survey = Survey((0.0, 0.0, 175.0), 0.1, 0.1, LENS, free_focal=True, free_k1=True, click_sigma_px=0.3)
+    found = calibrate(points, survey)
+    assert found.lens.fx == pytest.approx(1060.0, abs=4 * found.focal_sigma * 1060.0 + 0.1)
+    assert found.lens.k1 == pytest.approx(-0.20, abs=4 * found.k1_sigma)
+    with pytest.raises(CalibrationRefused):
+        calibrate(points, replace(survey, free_focal=False, free_k1=False))
+
+
+def test_points_that_cannot_say_enough_are_refused_in_words():
+    rng = np.random.default_rng(4)
+    pose = Pose(0.0, 0.0, 175.0, 30.0, -10.0)
+    points = points_seen(rng, pose, 8)
+    survey = Survey((0.0, 0.0, 175.0), 0.2, 0.1, LENS)
+
+    def marked(pixels):
+        return [replace(p, pixel=xy) for p, xy in zip(points, pixels, strict=False)]
+
+    line = [(100.0 + 200.0 * i, 300.0 + 20.0 * i) for i in range(5)]
+    corner = [(10.0, 10.0), (60.0, 20.0), (30.0, 70.0), (80.0, 60.0)]
+    for given_points, says in (
+        (points[:3], "3 points; at least 4"),
+        (marked(line), "on one line"),
+        (marked(corner), "close together"),
+        ([*points, points[0]], "same point"),
+        ([*points[:5], replace(points[5], pixel=(2000.0, 10.0))], "not in the picture"),
+        ([*points[:5], replace(points[5], place=(float("nan"), 0.0, 0.0))], "outside the map"),
+    ):
+        with pytest.raises(CalibrationRefused, match=says):
+            calibrate(given_points, survey)
+
+
+def test_a_point_behind_the_camera_is_named():
+    rng = np.random.default_rng(6)
+    pose = Pose(0.0, 0.0, 175.0, 30.0, -10.0)
+    points = points_seen(rng, pose, 7, stated=(0.2, 0.1))
+    east, north, height = points[2].place
+    points[2] = replace(points[2], place=(-east, -north, height))
+    with pytest.raises(CalibrationRefused, match=r"point 3.*behind the camera"):
+        calibrate(points, Survey((0.0, 0.0, 175.0), 0.2, 0.1, LENS))
+
+
+def test_a_position_that_nobody_knows_is_refused_when_the_points_cannot_say_it():
+    rng = np.random.default_rng(8)
+    pose = Pose(0.0, 0.0, 175.0, 30.0, -10.0)
+    points = points_seen(rng, pose, 4, stated=(3.0, 1.0))
+    with pytest.raises(CalibrationRefused, match="too little"):
+        calibrate(points, Survey((0.0, 0.0, 175.0), 50.0, 20.0, LENS))
