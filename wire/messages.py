@@ -141,6 +141,17 @@ class SensorState(StrEnum):
     SEEING = "seeing"
     BLIND = "blind"                 # no fresh picture
     CALIBRATING = "calibrating"     # most of the picture changed at once
+    # Pictures come, and cannot be believed; `detail` says why.
+    COVERED = "covered"
+    DARK = "dark"
+    DEFOCUSED = "defocused"
+    FROZEN = "frozen"
+    MOVED = "moved"                 # it sees, and what it sees is placed wrongly
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether nobody may rely on this sensor now."""
+        return self not in (SensorState.SEEING, SensorState.CALIBRATING)
 
 
 class SensorReport(msgspec.Struct, frozen=True, tag="sensor"):
