@@ -171,7 +171,10 @@ def gate_of(s: GateSettings, setup: Setup) -> MotionGate:
     """Masks are given in pixels of the pictures that the lens was calibrated with."""
     sides = np.array([setup.settings.camera.lens.width_px, setup.settings.camera.lens.height_px], float)
     profiles = [
-        Profile(p.name, p.threshold, p.least_cells, tuple(Mask(m.name, np.array(m.polygon) / sides) for m in p.masks))
+        Profile(
+            p.name, p.threshold, p.least_cells,
+            tuple(Mask(m.name, np.array(m.polygon) / sides) for m in (*s.masks, *p.masks)),
+        )
         for p in s.profiles
     ]
     return MotionGate(profiles, s.profile)

@@ -5,7 +5,8 @@ moving thing differs, and a noise level, how far it usually differs: leaves that
 moves when it differs by more than the profile's threshold and by more than NOISE_TIMES its own noise.
 
 When most cells differ at once (lightning, the infra-red lamp, a step of the exposure, a knock on the mast), nothing can be
-said of any of them. The gate then says that it is calibrating, and takes the picture as its new average.
+said of any of them. The gate then says that it is calibrating, and compares each picture with the one before it, until that
+settles; after a flash, with what there was before the flash.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ Grey = npt.NDArray[np.float32]
 
 # Tried on rendered and recorded videos, see benchmarks/gate.py.
 ROWS = 108                      # of the grey picture; a cell is a whole number of pixels each way, so rather fewer than more
-AVERAGE_S = 5.0                 # how long the average remembers
+AVERAGE_S = 3.0                 # how long the average remembers; what is put down moves for thrice that
 NOISE_S = 20.0                  # how long the noise level does: a minute of wind is learnt, one walker is not
-NOISE_TIMES = 3.0               # a swing's peak is 1.6 times its mean deviation, and gusts are not alike
-NOISE_MOST = 15.0               # grey levels: however restless a cell, a change of three times this is seen
+NOISE_TIMES = 5.0               # 4 sigma of a normal distribution: one cell in a picture; a swing's peak is 1.6
+NOISE_MOST = 15.0               # grey levels: however restless a cell, a change of five times this is seen
 SWITCH_SHARE = 0.4              # of the cells that are not masked; more than these at once is the light, or the camera
 CALM_SHARE = 0.15               # calibrating ends when the next picture differs from the last in fewer
 LONGEST_STEP_S = 2.0            # between two pictures, as far as the averages are concerned
@@ -77,7 +78,9 @@ class _Seen:
     cell_px: int
     average: Grey
     noise: Grey
-    pictures: int = 1
+    averaged: int = 1               # pictures in the average
+    learnt: int = 1                 # pictures in the noise level
+    before: Grey | None = None      # the average as it was before the gate began to calibrate
     visible: dict[str, Cells] = field(default_factory=dict)     # by profile
 
 
@@ -124,15 +127,19 @@ class MotionGate:
             return self._begin(image, captured_ns)
         step_s = min(max((captured_ns - self._last_ns) / NS_PER_S, 0.0), LONGEST_STEP_S)
         self._last_ns = captured_ns
-        grey = small(image, seen.cell_px)
+        grey, visible = small(image, seen.cell_px), _visible(seen, profile)
+        limit = np.maximum(profile.threshold, NOISE_TIMES * seen.noise)
+        if seen.before is not None and _share(np.abs(grey - seen.before) > limit, visible) <= CALM_SHARE:
+            seen.average, seen.before = seen.before, None       # a flash is over
         apart: Grey = np.abs(grey - seen.average)
-        visible = _visible(seen, profile)
-        moving = (apart > np.maximum(profile.threshold, NOISE_TIMES * seen.noise)) & visible
-        share = int(np.count_nonzero(moving)) / max(1, int(np.count_nonzero(visible)))
-        self._calibrating = bool(share > (CALM_SHARE if self._calibrating else SWITCH_SHARE))
-        if self._calibrating:
-            seen.average = grey
+        moving = (apart > limit) & visible
+        if _share(moving, visible) > (SWITCH_SHARE if seen.before is None else CALM_SHARE):
+            self._calibrating = True
+            if seen.before is None:
+                seen.before = seen.average
+            seen.average, seen.averaged = grey, 1
             return _nothing(grey.shape, seen.cell_px, calibrating=True)
+        self._calibrating, seen.before = False, None
         _learn(seen, grey, apart, step_s, unlearnt)
         return self._grouped(moving, seen, profile)
 
@@ -177,10 +184,11 @@ def small(image: Image, cell_px: int) -> Grey:
 
 
 def _learn(seen: _Seen, grey: Grey, apart: Grey, step_s: float, unlearnt: Array | None) -> None:
-    seen.pictures += 1
-    first = 1.0 / seen.pictures         # the plain mean, until there is more than is remembered
-    seen.average += max(1.0 - math.exp(-step_s / AVERAGE_S), first) * (grey - seen.average)
-    rate = max(1.0 - math.exp(-step_s / NOISE_S), first)
+    seen.averaged += 1
+    seen.learnt += 1
+    # The plain mean, until there is more than is remembered.
+    seen.average += max(1.0 - math.exp(-step_s / AVERAGE_S), 1.0 / seen.averaged) * (grey - seen.average)
+    rate = max(1.0 - math.exp(-step_s / NOISE_S), 1.0 / seen.learnt)
     change = rate * (np.minimum(apart, NOISE_MOST) - seen.noise)
     for left, top, right, bottom in unlearnt if unlearnt is not None else ():
         # From the cell that holds the box's corner to the one that holds the other.
@@ -188,6 +196,10 @@ def _learn(seen: _Seen, grey: Grey, apart: Grey, step_s: float, unlearnt: Array 
         change[max(0, int(top // px)) : math.ceil(max(0.0, bottom) / px),
                max(0, int(left // px)) : math.ceil(max(0.0, right) / px)] = 0.0
     seen.noise += change
+
+
+def _share(moving: Cells, visible: Cells) -> float:
+    return int(np.count_nonzero(moving & visible)) / max(1, int(np.count_nonzero(visible)))
 
 
 def _visible(seen: _Seen, profile: Profile) -> Cells:

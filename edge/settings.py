@@ -198,13 +198,15 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """look: left out, "motion" for a fixed camera and "whole" for one on a drone, where everything moves.
 
     full_look_s: the whole picture is looked at at least this often. crops_most: in one picture; where more would be needed,
-    the whole is looked at. profile: the one that it begins with, of `profiles`; the station may order another.
+    the whole is looked at. profile: the one that it begins with, of `profiles`; the station may order another. masks: of
+    all profiles, beside their own.
     """
 
     look: Look | None = None
     full_look_s: float = 2.5
     crops_most: int = 4
     profile: str = "day"
+    masks: tuple[MaskSettings, ...] = ()
     profiles: tuple[ProfileSettings, ...] = PROFILES
 
 
@@ -312,7 +314,7 @@ def _check_source(path: Path, source: SourceSettings, key: NodeKey) -> None:
 
 
 def _check_gate(path: Path, s: NodeSettings) -> None:
-    gate, lens = s.gate, s.camera.lens
+    gate = s.gate
     if not 0.2 <= gate.full_look_s <= 60:
         raise refuse(path, ["gate", "full_look_s"], f"{gate.full_look_s}: give seconds, 0.2 to 60, for example 2.5")
     if not 1 <= gate.crops_most <= 16:
@@ -329,13 +331,18 @@ def _check_gate(path: Path, s: NodeSettings) -> None:
             raise refuse(path, [*here, "threshold"], f"{p.threshold}: give grey levels, 1 to 100, for example 5.0")
         if not 1 <= p.least_cells <= 1000:
             raise refuse(path, [*here, "least_cells"], f"{p.least_cells}: give 1 to 1000 cells")
-        for mask in p.masks:
-            if len(mask.polygon) < 3:
-                raise refuse(path, [*here, "masks"], f'"{mask.name}" has {len(mask.polygon)} corners; give three at least')
-            for x, y in mask.polygon:
-                if not (0 <= x <= lens.width_px and 0 <= y <= lens.height_px):
-                    raise refuse(path, [*here, "masks"], f'"{mask.name}": the corner [{x}, {y}] is outside the '
-                                 f"{lens.width_px} x {lens.height_px} pixels of [camera.lens]")
+        _check_masks(path, [*here, "masks"], p.masks, s.camera.lens)
+    _check_masks(path, ["gate", "masks"], gate.masks, s.camera.lens)
+
+
+def _check_masks(path: Path, here: list[str | int], masks: tuple[MaskSettings, ...], lens: LensSettings) -> None:
+    for mask in masks:
+        if len(mask.polygon) < 3:
+            raise refuse(path, here, f'"{mask.name}" has {len(mask.polygon)} corners; give three at least')
+        for x, y in mask.polygon:
+            if not (0 <= x <= lens.width_px and 0 <= y <= lens.height_px):
+                raise refuse(path, here, f'"{mask.name}": the corner [{x}, {y}] is outside the '
+                             f"{lens.width_px} x {lens.height_px} pixels of [camera.lens]")
 
 
 def _check_kind(path: Path, s: NodeSettings, key: NodeKey) -> None:
