@@ -1,6 +1,10 @@
-"""A small real station: a ROUTER with CURVE and a ZAP allow-list, that acknowledges as it is told to."""
+"""A small real station, with CURVE and a ZAP allow-list, that acknowledges as it is told to; and a bad link to it."""
 
+import contextlib
+import socket
+import struct
 import threading
+import time
 
 import pytest
 import zmq
@@ -8,12 +12,15 @@ from zmq.utils import z85
 
 from wire.codec import MAGIC, RefusedError, decode_envelope, encode_down, split_transport
 from wire.keys import NodeKind, make_node_key, make_station_key
-from wire.messages import Acknowledgement
+from wire.messages import Acknowledgement, Refusal
 from wire.units import Realm
 
 
 class SmallStation:
-    """received: envelopes in order of arrival, every sending counted. deaf: takes and acknowledges nothing."""
+    """received: envelopes in order of arrival, every sending counted. deaf: takes and acknowledges nothing.
+
+    What does not parse is refused without a name, as the real one does where it cannot read that far.
+    """
 
     def __init__(self, allowed, key=None, endpoint="tcp://127.0.0.1:0"):
         self.key = key or make_station_key(Realm.TRAINING)
@@ -65,8 +72,9 @@ class SmallStation:
                 self._socket.send_multipart([peer, *parts])
         try:
             envelopes = [decode_envelope(f) for f in split_transport(frames)]
-        except RefusedError:
+        except RefusedError as error:
             self.odd += 1
+            self._socket.send_multipart([peer, MAGIC, encode_down(Acknowledgement((), (Refusal(-1, -1, str(error)),)))])
             return
         self.received += envelopes
         self.transports.append(envelopes)
@@ -102,3 +110,87 @@ def small_station():
     yield make
     for station in made:
         station.stop()
+
+
+class BadLink:
+    """A TCP proxy between node and station that delays, is thin, and breaks off in the middle of a message.
+
+    cut_after: for each connection in turn, the bytes upwards after which both sides are reset; later ones last.
+    kbit_per_s: of the way up; 0 is as fast as it goes. delay_s: of the way up, each piece.
+    """
+
+    def __init__(self, endpoint, cut_after=(), kbit_per_s=0, delay_s=0.0, piece=1000):
+        host, port = endpoint.removeprefix("tcp://").rsplit(":", 1)
+        self._to = (host, int(port))
+        self._cuts = iter(cut_after)
+        self._kbit_per_s, self._delay_s, self._piece = kbit_per_s, delay_s, piece
+        self.connections = 0
+        self.cut = 0
+        self._stop = False
+        self._open = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while not self._stop:
+            try:
+                near, _ = self._listener.accept()
+                near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)      # what waits, waits in the node
+                far = socket.create_connection(self._to)
+            except OSError:
+                continue
+            self.connections += 1
+            self._open += [near, far]
+            threading.Thread(target=self._up, args=(near, far, next(self._cuts, None)), daemon=True).start()
+            threading.Thread(target=self._down, args=(far, near), daemon=True).start()
+
+    def _up(self, near, far, left):
+        try:
+            while data := near.recv(self._piece):
+                if self._delay_s:
+                    time.sleep(self._delay_s)
+                if self._kbit_per_s:
+                    time.sleep(len(data) * 8 / 1000 / self._kbit_per_s)
+                if left is not None and len(data) >= left:
+                    far.sendall(data[:left])        # half a message, and then nothing
+                    self.cut += 1
+                    break
+                left = None if left is None else left - len(data)
+                far.sendall(data)
+        except OSError:
+            pass
+        self._reset(near, far)
+
+    def _down(self, far, near):
+        try:
+            while data := far.recv(65536):
+                near.sendall(data)
+        except OSError:
+            pass
+        self._reset(near, far)
+
+    def _reset(self, *sockets):
+        for s in sockets:
+            with contextlib.suppress(OSError):
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))     # RST, not FIN
+                s.shutdown(socket.SHUT_RDWR)
+            s.close()
+
+    def stop(self):
+        self._stop = True
+        self._listener.close()
+        self._reset(*self._open)
+
+
+@pytest.fixture
+def bad_link():
+    made = []
+
+    def make(*arguments, **options):
+        made.append(BadLink(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for link in made:
+        link.stop()
