@@ -41,7 +41,8 @@ BATCH_LIMIT_MESSAGES = 2000
 BATCH_LIMIT_BYTES = 32 * 1024 * 1024
 RECEIVE_LIMIT = 500                 # messages in a row before the commit time is looked at again
 IDLE_POLL_MS = 250
-HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5_000, 15_000      # a half-open connection is dropped after the second
+# A half-open connection is dropped after the second; until then a large picture on a thin line must have come in whole.
+HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5_000, 90_000
 RECEIVE_QUEUE_MESSAGES = 500        # of one peer, in memory; beyond that TCP holds it back
 GREETED_LIMIT = 10_000
 GREET_AGAIN_NS = 10 * NS_PER_S      # of silence; a node says how it is each second

@@ -23,6 +23,7 @@ SHRINK = 0.7
 RESEND_S = 5.0                  # before any answer was timed
 RESEND_LEAST_S = 2.0            # well above a commit of the station that is held up by its disk
 RESEND_LONGEST_S = 30.0
+PICTURE_BYTES_PER_S = 1000      # the least that a line is thought to do, while a picture is on it
 FORGET_S = 60.0                 # overdue for so long and not sent again: the outbox has dropped it
 
 Identity = tuple[int, int]      # boot, sequence
@@ -48,6 +49,7 @@ class Flights:
         self._shrunk_ns = 0
         self._late_noted_ns = 0
         self._progress_ns = 0       # the newest answer
+        self._picture_wait_ns = 0   # of the pictures on their way, the longest; behind them everything is silent
         self._reached_ns = 0        # when the newest of the answered ones was sent
 
     @property
@@ -70,6 +72,8 @@ class Flights:
     def on_way(self, now_ns: int) -> set[Identity]:
         """What was sent and is not due again. Forgets what nobody will ever send again."""
         on_way, forgotten = set(), []
+        pictures = (f.wait_ns for f in self._flights.values() if f.picture and not f.due_since_ns)
+        self._picture_wait_ns = max(pictures, default=0)
         for identity, flight in self._flights.items():
             if not flight.due_since_ns and not self._is_due(flight, now_ns):
                 on_way.add(identity)
@@ -88,7 +92,8 @@ class Flights:
     def _is_due(self, flight: _Flight, now_ns: int) -> bool:
         """Nothing was heard for too long; or only of what was sent well after it, and one connection keeps the order."""
         silent_ns = now_ns - max(flight.sent_ns, self._progress_ns)
-        return max(silent_ns, self._reached_ns - flight.sent_ns) >= flight.wait_ns
+        silence_ns = max(flight.wait_ns, self._picture_wait_ns)
+        return silent_ns >= silence_ns or self._reached_ns - flight.sent_ns >= flight.wait_ns
 
     def room(self, on_way: Iterable[Identity]) -> tuple[int, int]:
         """How many more messages, and bytes, may be sent; the last message may exceed the bytes."""
@@ -103,6 +108,8 @@ class Flights:
         before = self._flights.get(identity)
         attempts = before.attempts + 1 if before else 1
         wait_s = min(RESEND_LONGEST_S, self.resend_after_s * 2 ** min(attempts - 1, 10))
+        if picture:
+            wait_s = max(RESEND_LONGEST_S, size / PICTURE_BYTES_PER_S)
         self._flights[identity] = _Flight(size, picture, attempts, now_ns, round(wait_s * NS_PER_S))
         return before is not None
 

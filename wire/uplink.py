@@ -34,7 +34,10 @@ BATCH_LIMIT_BYTES = 512 * 1024
 READ_LIMIT = 256                # envelopes read from the outbox at once
 PICTURES_LIMIT = 1              # on their way: on a thin line a picture must not hold up a sighting
 SOCKET_HWM = 64                 # messages queued in the socket, each way
-HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 2_000, 6_000
+HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 2_000, 12_000     # the station's own come every 5 s, whatever stands in the way up
+# How long the station waits for the end of a frame. A picture of 512 KB on a line of 64 kbit/s takes a minute; taken for
+# dead in the middle of it, the node would begin again, and never be done.
+STATION_PATIENCE_MS = 90_000
 HANDSHAKE_MS = 5_000
 RECONNECT_MS = (150, 400)       # drawn at random, so that nodes do not return in step after a power cut
 RECONNECT_LONGEST_MS = 2_000
@@ -186,7 +189,7 @@ class Uplink:
         s.setsockopt(zmq.MAXMSGSIZE, TRANSPORT_LIMIT_BYTES)
         s.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         s.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-        s.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
+        s.setsockopt(zmq.HEARTBEAT_TTL, STATION_PATIENCE_MS)
         s.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         s.setsockopt(zmq.RECONNECT_IVL, self._random.randint(*RECONNECT_MS))
         s.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_LONGEST_MS)

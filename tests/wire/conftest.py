@@ -41,6 +41,7 @@ class SmallStation:
         self._socket.curve_server = True
         self._socket.curve_secretkey = self.key.secret.encode()
         self._socket.zap_domain = b"trailwatch"
+        self._socket.heartbeat_ivl, self._socket.heartbeat_timeout = 5_000, 90_000      # as the real one
         self._socket.bind(endpoint)
         self.endpoint = self._socket.getsockopt(zmq.LAST_ENDPOINT).decode()
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -83,6 +83,21 @@ def test_on_a_thin_slow_link_nothing_is_sent_twice_and_the_urgent_does_not_stand
     assert order.index(urgent) < before + 150, "it waited for more than what was on its way"
 
 
+def test_a_picture_that_takes_longer_than_any_heartbeat_gets_through_at_the_first_attempt(
+    station, node_key, outbox, bad_link
+):
+    """Eleven seconds. Taken for dead in the middle, the node would begin again, and never be done."""
+    link = bad_link(station.endpoint, kbit_per_s=30)
+    outbox.put(snapshot(40_000))
+    with Uplink(link.endpoint, station.key.public, node_key, outbox, CLOCK) as uplink:
+        wait_for(lambda: uplink.counts.sent == 1)
+        put = outbox.put(batch(), batch())
+        wait_for(lambda: outbox.depth == 0)
+        assert uplink.counts.resent == 0
+    assert link.connections == 1
+    assert len(station.received) == 1 + len(put)
+
+
 def test_answers_to_what_was_never_sent_take_nothing_from_the_outbox(station, node_key, outbox):
     """The first message is answered with a flood of lies; the thousand that wait behind it all arrive in spite of it."""
     put = outbox.put(*[batch() for _ in range(1000)])
