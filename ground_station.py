@@ -32,6 +32,21 @@ def _edge(a: argparse.Namespace) -> int:
     return run(a.config)
 
 
+def _calibrate(a: argparse.Namespace) -> int:
+    from edge.calibration import Request, run
+
+    request = Request(a.node, a.points, a.focal, a.k1, a.click_px, a.write, a.draw, a.picture)
+    if not a.page:
+        print(run(request))
+        return 0
+    from edge.calibration_page import Page
+
+    page = Page(request)
+    print(f"{page.address}\nOpen it in a browser of this machine; Ctrl-C ends it. Points go to {a.points}.", flush=True)
+    page.serve()
+    return 0
+
+
 def _serve(a: argparse.Namespace) -> int:
     from station.app import serve
 
@@ -312,6 +327,16 @@ def _add_main_job(commands: Commands) -> None:
 
 def _add_processes(commands: Commands) -> None:
     _with_config(_command(commands, "edge", "run a node beside a camera or on a drone", _edge))
+    calibrate = _command(commands, "calibrate", "find where a camera looks, from points of its picture and map", _calibrate)
+    calibrate.add_argument("node", type=Path, metavar="NODE.toml", help="the settings of the camera's node")
+    calibrate.add_argument("--points", type=Path, required=True, metavar="FILE", help="pixels and positions (TOML)")
+    calibrate.add_argument("--focal", action="store_true", help="solve for the focal length too")
+    calibrate.add_argument("--k1", action="store_true", help="solve for the lens's barrel or cushion too")
+    calibrate.add_argument("--click-px", type=_positive, default=1.5, metavar="PX", help="one sigma of a click")
+    calibrate.add_argument("--picture", type=Path, metavar="PATH", help='clicked on; "source": the node\'s own')
+    calibrate.add_argument("--draw", type=Path, metavar="PNG", help="write the picture with clicks and results drawn in")
+    calibrate.add_argument("--page", action="store_true", help="click the points on a page of this machine")
+    calibrate.add_argument("--write", action="store_true", help="put the result into the settings; keeps a copy of the old")
     serve = _with_config(_command(commands, "serve", "run a ground station: inbox, mind and web server", _serve))
     serve.add_argument("--only", choices=["inbox", "mind", "web"], help="start one of its processes alone")
     _with_config(_command(commands, "fleet", "run the fleet service, which commands the drones", _fleet))

@@ -28,7 +28,8 @@ ROBUST_SCALE = 2.0              # deviations beyond which a point counts less (s
 BEHIND = 1e3                    # deviations, for a point that a trial pose has behind the camera
 NARROW_SHARE = 0.02             # of the picture's diagonal: points that spread less than this across their line are a line
 CORNER_SHARE = 0.08             # likewise along it: all in one corner
-ANGLE_SIGMA_LIMIT_DEG = 1.0     # a pose that is worse than this is none; a compass does as well
+ANGLE_SIGMA_LIMIT_DEG = 1.0     # of yaw and pitch; a pose that is worse than this is none: a compass does as well
+ROLL_SIGMA_LIMIT_DEG = 2.0      # roll turns about the picture's middle, and moves nothing far
 FOCAL_SIGMA_LIMIT = 0.05        # of the focal length
 K1_SIGMA_LIMIT = 0.1
 K1_STEP = 0.05                  # how far from nothing k1 may well be: the scale of its search
@@ -279,11 +280,11 @@ def _check_fit(found: Calibration, points: Sequence[MarkedPoint], survey: Survey
             f"{', '.join(behind)}: behind the camera, as the others have it. Look at its place, and at the camera's.", found,
         )
     s = found.sigma
-    if max(s.yaw_deg, s.pitch_deg, s.roll_deg) > ANGLE_SIGMA_LIMIT_DEG:
+    if max(s.yaw_deg, s.pitch_deg) > ANGLE_SIGMA_LIMIT_DEG or s.roll_deg > ROLL_SIGMA_LIMIT_DEG:
         raise CalibrationRefused(
             f"the points say too little: one sigma is {s.yaw_deg:.2f} degrees of yaw, {s.pitch_deg:.2f} of pitch, "
-            f"{s.roll_deg:.2f} of roll, and {ANGLE_SIGMA_LIMIT_DEG:g} are allowed. Add points far apart in the picture, "
-            "or survey the camera's position better.", found,
+            f"{s.roll_deg:.2f} of roll; {ANGLE_SIGMA_LIMIT_DEG:g}, {ANGLE_SIGMA_LIMIT_DEG:g} and {ROLL_SIGMA_LIMIT_DEG:g} "
+            "are allowed. Add points far apart in the picture and far away, or survey the camera's position better.", found,
         )
     if found.focal_sigma > FOCAL_SIGMA_LIMIT or found.k1_sigma > K1_SIGMA_LIMIT:
         raise CalibrationRefused(

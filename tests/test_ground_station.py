@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
     "demo", "test", "serve", "edge", "fleet", "autopilot", "world", "watchlist", "keys", "people", "models", "record",
-    "bench",
+    "bench", "calibrate",
 ]
 
 

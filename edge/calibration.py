@@ -1,0 +1,307 @@
+"""What `./trailwatch calibrate` does: a node's settings and a file of clicked points in, lines for the settings out.
+
+The points file is TOML. Positions are WGS 84, degrees; a point's height is the map's ground there plus height_agl_m, unless
+height_msl_m says it.
+
+    picture_px = [1920, 1080]           # of the picture that was clicked on; left out, that of the node's lens
+
+    [[points]]
+    name = "gate post, foot"
+    pixel = [412.0, 318.5]              # x, y from the upper left corner
+    position = [16.620915, 106.593924]
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+
+from cameras.calibrate import CLICK_SIGMA_PX, Calibration, CalibrationRefused, MarkedPoint, Survey, calibrate
+from cameras.lens import Lens
+from cameras.project import project
+from edge.settings import CameraSettings, NodeSettings
+from geofences.sector import Sector, load_sector
+from wire.settings import SettingsError, find_line, load_settings, refuse
+from wire.units import GroundPosition
+
+POINT_SIGMA_M = 0.5             # of a place read off a map or a phone's averaged position; our own assumption
+ANGLE_FLOOR_DEG = 0.03          # no sigma is written below this: a mast sways. Our own assumption
+LENGTH_FLOOR_M = 0.02
+PICTURE_TRIES = 100             # of a tenth of a second, for the first picture of a source
+BACKUP = ".before-calibration"
+_VALUE = re.compile(r"^(\s*[A-Za-z0-9_]+\s*=\s*)(\[[^\]]*\]|[^#]*?)(\s*(?:#.*)?)$")
+
+
+class PointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """pixel: x, y. position: latitude, longitude. sigma_m: one sigma of the position, each axis (and of a height_msl_m)."""
+
+    pixel: tuple[float, float]
+    position: tuple[float, float]
+    name: str = ""
+    height_msl_m: float | None = None
+    height_agl_m: float = 0.0
+    sigma_m: float = POINT_SIGMA_M
+
+
+class PointsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """picture_px: width and height of the picture that was clicked on."""
+
+    points: tuple[PointSettings, ...] = ()
+    picture_px: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """node: a settings file. focal, k1: solve for these too. write: put the result into the settings file."""
+
+    node: Path
+    points: Path
+    focal: bool = False
+    k1: bool = False
+    click_sigma_px: float = CLICK_SIGMA_PX
+    write: bool = False
+    draw: Path | None = None
+    picture: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A request with what it names loaded."""
+
+    camera: CameraSettings
+    sector: Sector
+    lens: Lens
+    survey: Survey
+    points: tuple[MarkedPoint, ...]
+
+
+def run(request: Request) -> str:
+    """Solve, and say it in words. Raises SettingsError, for a bad fit too, with the residuals of every point in its text."""
+    task = load_task(request)
+    try:
+        found = calibrate(task.points, task.survey)
+    except CalibrationRefused as refused:
+        table = "" if refused.found is None else "\n" + residuals(task, refused.found)
+        raise SettingsError(f"{request.points}: not calibrated: {refused}{table}") from None
+    values = settings_of(task, found)
+    said = [residuals(task, found), "", *lines_of(values), ""]
+    if request.draw is not None:
+        draw(request, task, found)
+        said.append(f"{request.draw}: a cross where you clicked, a circle where the camera sees it now")
+    if request.write:
+        write(request.node, values)
+        said.append(f"{request.node}: written; what it was before is in {request.node}{BACKUP}")
+    return "\n".join(said)
+
+
+def load_task(request: Request) -> Task:
+    """Read settings and points. Raises SettingsError with file, line and key."""
+    node = load_settings(request.node, NodeSettings)
+    camera = node.camera
+    if node.drone is not None:
+        raise refuse(request.node, ["drone"], "a drone's autopilot says where its camera is; there is nothing to calibrate")
+    if camera.position is None or camera.height_agl_m is None:
+        raise refuse(
+            request.node, ["camera"], "give position and height_agl_m, as well as you know them; the points do the rest"
+        )
+    sector = load_sector(request.node.parent / node.sector)
+    given = camera.lens
+    lens = Lens(given.width_px, given.height_px, given.fx_px, given.fy_px, given.cx_px, given.cy_px,
+                given.k1, given.k2, given.p1, given.p2, given.k3)
+    east, north = (float(v) for v in sector.frame.point(GroundPosition(*camera.position)))
+    ground_m = float(sector.terrain.height_msl_m([[east, north]])[0])
+    if not math.isfinite(ground_m):
+        raise refuse(request.node, ["camera", "position"], f"{list(camera.position)} is not on the sector's terrain")
+    survey = Survey(
+        (east, north, ground_m + camera.height_agl_m), camera.sigma.position_m, camera.sigma.height_m, lens,
+        request.focal, request.k1, request.click_sigma_px,
+    )
+    return Task(camera, sector, lens, survey, _marked(request.points, lens, sector))
+
+
+def _marked(path: Path, lens: Lens, sector: Sector) -> tuple[MarkedPoint, ...]:
+    """The points in pixels of the lens and metres of the sector."""
+    file = load_settings(path, PointsFile)
+    width, height = file.picture_px or (lens.width_px, lens.height_px)
+    if min(width, height) < 1 or abs(width / height - lens.width_px / lens.height_px) > 0.01:
+        raise refuse(path, ["picture_px"], f"{width} x {height} has another shape than the lens of the node's settings, "
+                     f"{lens.width_px} x {lens.height_px}")
+    scale = np.array([lens.width_px / width, lens.height_px / height])
+    marked = []
+    for i, p in enumerate(file.points):
+        if p.sigma_m <= 0:
+            raise refuse(path, ["points", i, "sigma_m"], f"{p.sigma_m}: give metres, above 0")
+        if not (-90 <= p.position[0] <= 90 and -180 <= p.position[1] <= 180):
+            raise refuse(path, ["points", i, "position"], f"{list(p.position)}: give latitude, then longitude, in degrees")
+        east, north = (float(v) for v in sector.frame.point(GroundPosition(*p.position)))
+        if p.height_msl_m is None:
+            up = float(sector.terrain.height_msl_m([[east, north]])[0]) + p.height_agl_m
+            up_sigma = max(sector.terrain.sigma_m, LENGTH_FLOOR_M)
+        else:
+            up, up_sigma = p.height_msl_m, p.sigma_m
+        x, y = (np.array(p.pixel) + 0.5) * scale - 0.5
+        marked.append(MarkedPoint(p.name or f"point {i + 1}", (float(x), float(y)), (east, north, up), p.sigma_m, up_sigma))
+    return tuple(marked)
+
+
+# ------------------------------------------------------------------------------------------------------- in words
+
+
+def residuals(task: Task, found: Calibration) -> str:
+    """How far each point is off, as a table."""
+    lines = [f"{'point':28} {'off, px':>8} {'off, m':>8} {'sigmas':>8}"]
+    for point, px, m, sigmas in zip(task.points, found.off_px, found.off_m, found.deviations, strict=True):
+        lines.append(f"{point.name[:28]:28} {px:8.1f} {m:8.2f} {sigmas:8.1f}")
+    lines.append(f"honest clicks leave this much or more in {found.chance * 100.0:.2g} % of calibrations")
+    return "\n".join(lines)
+
+
+Values = dict[tuple[str, str], float | list[float]]
+
+
+def settings_of(task: Task, found: Calibration) -> Values:
+    """What to put into the settings file: (table, key) to value."""
+    pose, sigma = found.pose, found.sigma
+    lat, lon = (float(v) for v in task.sector.frame.from_enu([[pose.east_m, pose.north_m]])[0])
+    ground_m = float(task.sector.terrain.height_msl_m([[pose.east_m, pose.north_m]])[0])
+    given = task.camera.sigma
+    values: Values = {
+        ("camera", "position"): [round(lat, 7), round(lon, 7)],
+        ("camera", "height_agl_m"): round(pose.height_msl_m - ground_m, 2),
+        ("camera", "yaw_deg"): round(pose.yaw_deg, 3) % 360.0,
+        ("camera", "pitch_deg"): round(pose.pitch_deg, 3),
+        ("camera", "roll_deg"): round(pose.roll_deg, 3),
+        ("camera.sigma", "position_m"): _up(min(sigma.position_m, given.position_m), LENGTH_FLOOR_M),
+        ("camera.sigma", "height_m"): _up(min(sigma.height_m, given.height_m), LENGTH_FLOOR_M),
+        ("camera.sigma", "yaw_deg"): _up(sigma.yaw_deg, ANGLE_FLOOR_DEG),
+        ("camera.sigma", "pitch_deg"): _up(sigma.pitch_deg, ANGLE_FLOOR_DEG),
+        ("camera.sigma", "roll_deg"): _up(sigma.roll_deg, ANGLE_FLOOR_DEG),
+    }
+    if task.survey.free_focal:
+        values["camera.lens", "fx_px"], values["camera.lens", "fy_px"] = round(found.lens.fx, 2), round(found.lens.fy, 2)
+    if task.survey.free_k1:
+        values["camera.lens", "k1"] = round(found.lens.k1, 5)
+    return values
+
+
+def _up(value: float, floor: float) -> float:
+    return max(floor, math.ceil(value * 1000.0) / 1000.0)
+
+
+def lines_of(values: Values) -> list[str]:
+    """The same as lines of TOML, to paste."""
+    lines, table = [], ""
+    for (of, key), value in values.items():
+        if of != table:
+            table = of
+            lines.append(f"[{table}]")
+        lines.append(f"{key} = {value}")
+    return lines
+
+
+# ------------------------------------------------------------------------------------------------------- to the disk
+
+
+def write(path: Path, values: Values) -> None:
+    """Put values into a settings file; comments and all else stay. Raises SettingsError, and then nothing was changed."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for (table, key), value in values.items():
+        keys: list[str | int] = [*table.split("."), key]
+        number = find_line("\n".join(lines), keys)
+        line = lines[number - 1]
+        found = _VALUE.match(line)
+        if found and line.split("=")[0].strip() == key:
+            text = f"{found.group(1)}{value}"
+            lines[number - 1] = text + found.group(3).rjust(len(line) - len(text)) if found.group(3) else text
+        else:
+            lines.insert(number, f"{key} = {value}")        # after the table's header
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    try:
+        table_ = msgspec.to_builtins(load_settings(fresh, NodeSettings))
+        for (table, key), value in values.items():
+            here = table_
+            for name in table.split("."):
+                here = here[name]
+            if not np.allclose(here[key], value):
+                raise SettingsError(key)
+    except SettingsError:
+        fresh.unlink()
+        raise SettingsError(
+            f"{path}: its tables are not written one key a line, so that it cannot be edited safely; nothing was changed. "
+            "Put these in by hand:\n" + "\n".join(lines_of(values))
+        ) from None
+    shutil.copy2(path, f"{path}{BACKUP}")
+    shutil.copymode(path, fresh)
+    fresh.replace(path)
+
+
+def write_points(path: Path, file: PointsFile) -> None:
+    """Write a points file anew, as the page has it."""
+    lines = ["# Points of a camera's picture and of the map, for ./trailwatch calibrate."]
+    if file.picture_px is not None:
+        lines.append(f"picture_px = {list(file.picture_px)}")
+    for p in file.points:
+        lines += ["", "[[points]]"]
+        for key, value in msgspec.to_builtins(p).items():
+            if value is not None:
+                lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    fresh.replace(path)
+
+
+def draw(request: Request, task: Task, found: Calibration) -> None:
+    """The picture with crosses and circles. Raises SettingsError."""
+    picture = read_picture(request)
+    assert request.draw is not None
+    scale = np.array([picture.shape[1] / task.lens.width_px, picture.shape[0] / task.lens.height_px])
+    seen = project([p.place for p in task.points], found.pose, found.lens)
+    for point, at in zip(task.points, seen, strict=True):
+        clicked = (np.array(point.pixel) + 0.5) * scale - 0.5
+        cv2.drawMarker(picture, [round(float(v)) for v in clicked], (0, 0, 255), cv2.MARKER_CROSS, 17, 2)
+        if np.isfinite(at).all():
+            cv2.circle(picture, [round(float(v)) for v in (at + 0.5) * scale - 0.5], 9, (0, 255, 255), 2)
+    if not cv2.imwrite(str(request.draw), picture):
+        raise SettingsError(f"{request.draw}: cannot be written; give a path that ends in .png or .jpg")
+
+
+def read_picture(request: Request) -> cv2.typing.MatLike:
+    """The picture that was clicked on. Raises SettingsError."""
+    if request.picture is None:
+        raise SettingsError("give the picture with --picture PATH, or --picture source for one of the node's own source")
+    picture = _from_source(request.node) if str(request.picture) == "source" else cv2.imread(str(request.picture))
+    if picture is None:
+        raise SettingsError(f"{request.picture}: is no picture that can be read; give a PNG or a JPEG")
+    return picture
+
+
+def _from_source(node: Path) -> cv2.typing.MatLike:
+    """The first picture of a node's own source."""
+    from edge.node import open_source
+    from edge.settings import load_setup
+    from edge.sources import SourceError
+    from wire.clock import WallClock
+
+    try:
+        source = open_source(load_setup(node), WallClock())
+    except SourceError as error:
+        raise SettingsError(f"{node}: source: {error}") from None
+    try:
+        for _ in range(PICTURE_TRIES):
+            frame = source.grab(0.1)
+            if frame is not None:
+                return frame.image.copy()
+    except SourceError as error:
+        raise SettingsError(f"{node}: source: {error}") from None
+    finally:
+        source.close()
+    raise SettingsError(f"{node}: source: no picture came within {PICTURE_TRIES / 10:.0f} s; is the camera on?")

@@ -1,0 +1,184 @@
+"""From clicked points to the lines of a settings file, in words that say what is wrong with the ones that do not fit."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import replace
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+
+from cameras.pose import Pose
+from cameras.project import project
+from edge.calibration import BACKUP, PointsFile, Request, load_task, run, write_points
+from edge.calibration_page import Page
+from edge.settings import load_setup
+from wire.settings import SettingsError, load_settings
+
+TRUE = (184.0 + 1.7, -21.0 + 0.8, -0.6)          # yaw, pitch, roll; the settings say 184, -21, 0
+
+
+@pytest.fixture
+def request_(settings, tmp_path):
+    """A node whose settings are some degrees off, and eight points as its camera really sees them."""
+    node = settings()
+    setup = load_setup(node)
+    p = setup.survey.pose
+    pose = Pose(p.east_m, p.north_m, p.height_msl_m, *TRUE)
+    rng = np.random.default_rng(2)
+    lines = ["# clicked by hand"]
+    while len(lines) < 9:
+        place = np.array([p.east_m + rng.uniform(-30, 30), p.north_m - rng.uniform(12, 60), 165.0])
+        pixel = project([place], pose, setup.camera.lens)[0]
+        if setup.camera.lens.holds(pixel)[0]:
+            lat, lon = setup.sector.frame.from_enu([place[:2]])[0]
+            x, y = pixel + rng.normal(0, 0.3, 2)
+            lines.append(
+                f'[[points]]\nname = "stone {len(lines)}"\npixel = [{x:.2f}, {y:.2f}]\nposition = [{lat:.7f}, {lon:.7f}]\n'
+                "sigma_m = 0.05\n"
+            )
+    points = tmp_path / "points.toml"
+    points.write_text("\n".join(lines), encoding="utf-8")
+    return Request(node, points, click_sigma_px=0.5)
+
+
+def spoiled(request, number, old, new):
+    text = request.points.read_text()
+    parts = text.split("[[points]]")
+    assert old in parts[number]
+    parts[number] = parts[number].replace(old, new, 1)
+    request.points.write_text("[[points]]".join(parts))
+
+
+def test_the_lines_put_the_camera_right_and_every_point_is_shown(request_):
+    said = run(request_)
+    assert all(f"stone {i}" in said for i in range(1, 9))
+    found = dict(line.split(" = ") for line in said.splitlines() if " = " in line)
+    assert float(found["yaw_deg"].split()[0]) < 1.0          # the last one: its sigma
+    yaw = float(said.split("yaw_deg = ")[1].split()[0])
+    pitch = float(said.split("pitch_deg = ")[1].split()[0])
+    assert (yaw, pitch) == pytest.approx(TRUE[:2], abs=0.3)
+
+
+def test_written_settings_keep_their_comments_and_the_old_file(request_):
+    before = request_.node.read_text().replace("yaw_deg = 184.0", "yaw_deg = 184.0       # clockwise from north")
+    request_.node.write_text(before)
+    assert "written" in run(replace(request_, write=True))
+    after = request_.node.read_text()
+    assert "# clockwise from north" in after and request_.node.with_name(request_.node.name + BACKUP).read_text() == before
+    setup = load_setup(request_.node)
+    assert setup.survey.pose.yaw_deg == pytest.approx(TRUE[0], abs=0.3)
+    assert setup.survey.pose.roll_deg == pytest.approx(TRUE[2], abs=0.3)     # a key that was not there before
+    changed = [b for a, b in zip(before.splitlines(), after.splitlines(), strict=False) if a != b and "=" in b]
+    assert not any("station" in line or "source" in line for line in changed)
+    run(replace(request_, write=True))                                        # and once more on its own result
+
+
+def test_settings_that_cannot_be_edited_safely_are_left_as_they_are(request_):
+    text = request_.node.read_text()
+    start, end = text.index("[camera.sigma]"), text.index("[source]")
+    rows = ", ".join(line.split("#")[0].strip() for line in text[start:end].splitlines()[1:] if "=" in line)
+    lens = text.index("[camera.lens]")
+    text = text[:lens] + "sigma = { " + rows + " }\n" + text[lens:start] + text[end:]
+    request_.node.write_text(text)
+    load_setup(request_.node)
+    with pytest.raises(SettingsError, match="by hand"):
+        run(replace(request_, write=True))
+    assert request_.node.read_text() == text
+
+
+def test_an_outlier_is_named_and_all_residuals_are_shown(request_):
+    spoiled(request_, 3, "pixel = [", "pixel = [1")
+    pixels = [p.pixel for p in load_settings(request_.points, PointsFile).points]
+    if not 0 <= pixels[2][0] < 320:
+        request_.points.write_text(request_.points.read_text().replace(f"pixel = [{pixels[2][0]}", "pixel = [5.0"))
+    with pytest.raises(SettingsError, match="stone 3 does not fit") as refused:
+        run(request_)
+    assert "stone 8" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("position = [16.", "position = [116."), "give latitude, then longitude"),
+        (("sigma_m = 0.05", "sigma_m = 0.0"), "above 0"),
+        (("pixel = [", "pixel = [9"), "is not in the picture"),
+        (("name =", "nmae ="), "unknown field"),
+    ],
+)
+def test_a_bad_point_is_refused_with_where_it_is(request_, change, says):
+    spoiled(request_, 1, *change)
+    with pytest.raises(SettingsError, match=says):
+        run(request_)
+
+
+def test_pixels_of_a_larger_picture_are_brought_to_the_lens(request_):
+    small = load_task(request_).points
+    points = load_settings(request_.points, PointsFile).points
+    larger = [msgspec.structs.replace(p, pixel=tuple((v + 0.5) * 4 - 0.5 for v in p.pixel)) for p in points]
+    write_points(request_.points, PointsFile(tuple(larger), (1280, 960)))
+    for a, b in zip(small, load_task(request_).points, strict=True):
+        assert a.pixel == pytest.approx(b.pixel, abs=1e-6)
+    write_points(request_.points, PointsFile(tuple(larger), (1280, 720)))
+    with pytest.raises(SettingsError, match="another shape"):
+        load_task(request_)
+
+
+def test_the_picture_is_drawn_on_and_may_come_from_the_nodes_own_source(request_, tmp_path):
+    run(replace(request_, draw=tmp_path / "seen.png", picture=request_.node.with_name("source").relative_to(tmp_path)))
+    drawn = cv2.imread(str(tmp_path / "seen.png"))
+    assert drawn.shape == (240, 320, 3)
+    assert (drawn == [0, 255, 255]).all(axis=2).sum() > 200                   # circles
+    with pytest.raises(SettingsError, match="is no picture"):
+        run(replace(request_, draw=tmp_path / "seen.png", picture=request_.node))
+
+
+@pytest.fixture
+def desk(request_, tmp_path):
+    picture = tmp_path / "picture.png"
+    cv2.imwrite(str(picture), np.full((240, 320, 3), 90, np.uint8))
+    made = Page(replace(request_, picture=picture))
+    thread = threading.Thread(target=made.serve, daemon=True)
+    thread.start()
+    yield made
+    made.close()
+    thread.join()
+
+
+def ask(address, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(address, data), timeout=20) as answer:
+        return answer.read().decode()
+
+
+def test_the_page_writes_the_points_file_and_solves(desk, request_):
+    points = json.loads(ask(desk.address + "points"))["points"]
+    assert len(points) == 8
+    points[0]["name"] = 'the "old" gate'
+    ask(desk.address + "points", {"points": points})
+    written = load_settings(request_.points, PointsFile)
+    assert written.points[0].name == 'the "old" gate' and written.picture_px == (320, 240)
+    assert "yaw_deg = " in ask(desk.address + "solve", {})
+
+
+def test_the_page_says_what_it_cannot_take_and_serves_nobody_without_its_secret(desk, request_):
+    before = request_.points.read_text()
+    for path, body, status in (
+        ("points", {"points": [{"pixel": "here"}]}, 400), ("elsewhere", None, 404),
+    ):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(desk.address + path, body)
+        assert refused.value.code == status
+    host = desk.address.rsplit("/", 2)[0]
+    for path in ("/", "/points", "/wrong/points", "/wrong/picture"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(host + path)
+        assert refused.value.code == 404
+    ask(desk.address + "points", {"points": json.loads(ask(desk.address + "points"))["points"][:3]})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask(desk.address + "solve", {})
+    assert refused.value.code == 409 and b"at least 4" in refused.value.read()
+    assert before != request_.points.read_text()
