@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edge.detector import BOXES_LIMIT, LOWEST_SCORE, OVERLAP_LIMIT, Detector, Found
 from edge.sources import Image
-from models.graph_network import GraphNetwork
+from models.graph_network import GraphNetwork, Limits
 from models.graphs import Graph, Precision
+
+LIMITS = Limits(LOWEST_SCORE, OVERLAP_LIMIT, BOXES_LIMIT)
 
 
 class OpenVinoDetector(Detector):
     """A graph in a precision. input_size_px: longer side of the picture it is shown. threads: of the network.
 
-    Several pictures are looked at one after the other: on one thread a batch takes as long, see benchmarks/edge.py.
+    Several pictures are looked at one after the other on one thread, where a batch takes as long; on more, one a thread.
     Raises wire.settings.SettingsError for a graph that cannot be run or knows none of our classes.
     """
 
     def __init__(self, graph: Graph, precision: Precision, input_size_px: int, threads: int) -> None:
         self.precision = precision
-        self._network = GraphNetwork(graph, precision, input_size_px, threads)
+        self._network = GraphNetwork(graph, precision, input_size_px, threads, LIMITS)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -26,4 +30,8 @@ class OpenVinoDetector(Detector):
 
     def find(self, image: Image) -> Found:
         """(height, width, 3) blue, green, red to what is in it, boxes in the picture's own pixels."""
-        return Found(*self._network.find(image, LOWEST_SCORE, OVERLAP_LIMIT, BOXES_LIMIT))
+        return Found(*self._network.find(image))
+
+    def find_many(self, images: Sequence[Image]) -> list[Found]:
+        """Of each picture what is in it, as find does."""
+        return [Found(*said) for said in self._network.find_many(images)]

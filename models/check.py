@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 
 from models.evaluate import BOXES_LIMIT, LOWEST_SCORE, OVERLAP_LIMIT, FoundBoxes, Image, YoloFinder, evaluate, load_samples
-from models.graph_network import GraphNetwork
+from models.graph_network import GraphNetwork, Limits
 from models.graphs import Check, Graph, Precision
 from wire.settings import SettingsError
 
+LIMITS = Limits(LOWEST_SCORE, OVERLAP_LIMIT, BOXES_LIMIT)
 THRESHOLD = 0.4                 # of an evaluation's precision and recall; the mAP50 does not depend on it
 
 
@@ -18,10 +19,10 @@ class GraphFinder:
     """An exported graph down to the lowest scores, as average precision wants it. Raises SettingsError."""
 
     def __init__(self, graph: Graph, precision: Precision, input_size_px: int, threads: int) -> None:
-        self._network = GraphNetwork(graph, precision, input_size_px, threads)
+        self._network = GraphNetwork(graph, precision, input_size_px, threads, LIMITS)
 
     def __call__(self, image: Image) -> FoundBoxes:
-        return FoundBoxes(*self._network.find(image, LOWEST_SCORE, OVERLAP_LIMIT, BOXES_LIMIT))
+        return FoundBoxes(*self._network.find(image))
 
 
 def check_precision(

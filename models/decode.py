@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from geofences.geodesy import Array
 
+BLOCK = 256                     # boxes that are compared with each other at once: their table is half a megabyte
+
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
@@ -26,19 +28,21 @@ def candidates(sides: Sequence[Floats], logits: Sequence[Floats], strides: Seque
     sides: of each grid (rows, columns, 4 * distances). logits: (rows, columns, classes). A cell's class is its surest one.
     """
     least = math.log(lowest_score / (1.0 - lowest_score))
-    boxes, scores, classes = [], [], []
+    middles, sizes, away, said = [], [], [], []
     for side, logit, stride in zip(sides, logits, strides, strict=True):
         rows, columns, kinds = logit.shape
         flat = logit.reshape(-1, kinds)
-        cells = np.unique(np.flatnonzero(flat > least) // kinds)
-        said = flat[cells]
-        best = said.argmax(axis=1)
-        middle = np.column_stack([cells % columns, cells // columns]) + 0.5
-        away = _expected(side.reshape(rows * columns, 4, -1)[cells])
-        boxes.append(np.hstack([middle - away[:, :2], middle + away[:, 2:]]) * stride)
-        scores.append(1.0 / (1.0 + np.exp(-said[np.arange(len(cells)), best].astype(float))))
-        classes.append(best)
-    return np.concatenate(boxes), np.concatenate(scores), np.concatenate(classes)
+        passed = np.flatnonzero(flat > least) // kinds
+        cells = passed[np.diff(passed, prepend=-1) > 0]         # each once: they come in order
+        middles.append(np.column_stack([cells % columns, cells // columns]))
+        sizes.append(np.full((len(cells), 1), stride))
+        away.append(side.reshape(rows * columns, 4, -1)[cells])
+        said.append(flat[cells])
+    logit, middle, distance = np.concatenate(said), np.concatenate(middles) + 0.5, _expected(np.concatenate(away))
+    classes = logit.argmax(axis=1)
+    scores = 1.0 / (1.0 + np.exp(-logit[np.arange(len(logit)), classes].astype(float)))
+    boxes = np.hstack([middle - distance[:, :2], middle + distance[:, 2:]]) * np.concatenate(sizes)
+    return boxes, scores, classes
 
 
 def _expected(distributions: Floats) -> Array:
@@ -50,17 +54,28 @@ def _expected(distributions: Floats) -> Array:
 
 def suppress(boxes: Array, scores: Array, classes: Ints, overlap_limit: float, most: int) -> Ints:
     """Which of n boxes stay, the surest first and at most `most`: none that a surer one of its class overlaps (IoU) more."""
-    order = np.argsort(-scores, kind="stable")
-    boxes, classes = boxes[order], classes[order]
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    left = np.arange(len(order))
+    left = np.argsort(-scores, kind="stable")
     kept: list[int] = []
     while len(left) and len(kept) < most:
-        first, rest = left[0], left[1:]
-        kept.append(int(first))
-        a, b = boxes[first], boxes[rest]
-        shared = np.maximum(np.minimum(a[2], b[:, 2]) - np.maximum(a[0], b[:, 0]), 0.0)
-        shared *= np.maximum(np.minimum(a[3], b[:, 3]) - np.maximum(a[1], b[:, 1]), 0.0)
-        hidden = (classes[rest] == classes[first]) & (shared > overlap_limit * (area[first] + area[rest] - shared))
-        left = rest[~hidden]
-    return order[kept]
+        block, rest = left[:BLOCK], left[BLOCK:]
+        hidden = _hides(boxes, classes, block, block, overlap_limit)
+        alive = np.ones(len(block), bool)
+        for k in range(len(block)):
+            if alive[k]:
+                alive[k + 1:] &= ~hidden[k, k + 1:]
+        stay = block[alive]
+        kept += stay.tolist()
+        left = rest[~_hides(boxes, classes, stay, rest, overlap_limit).any(axis=0)] if len(rest) else rest
+    return np.array(kept[:most], np.int64)
+
+
+def _hides(boxes: Array, classes: Ints, one: Ints, other: Ints, overlap_limit: float) -> npt.NDArray[np.bool_]:
+    """(n, m) whether each of `one` overlaps each of `other`, of the same class, by more than the limit."""
+    a, b = boxes[one][:, None], boxes[other][None]
+    width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
+    height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
+    shared = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    both = area[one][:, None] + area[other] - shared
+    hides: npt.NDArray[np.bool_] = (classes[one][:, None] == classes[other]) & (shared > overlap_limit * both)
+    return hides

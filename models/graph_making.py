@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from models.decode import candidates
-from models.graph_network import WHOLE_GRID, with_pictures
+from models.graph_network import with_pictures
 from models.graphs import CARD, FILES, GRAPH, Graph, GraphCard, Precision, folder_name, read_graph
 from models.letterbox import PADDING, fit
 from models.loading import import_openvino, in_words, keep_ultralytics_quiet
@@ -35,6 +35,7 @@ CALIBRATION_MOST = 300          # pictures; nncf's own default
 NICE = 5                        # the nodes beside it see on
 PROBE = (160, 256)              # height and width of the picture on which both ways are compared
 PROBE_BOX_PX, PROBE_SCORE = 0.01, 1e-5      # how far they may differ
+WHOLE_GRID = 1e-30              # a score that every cell passes
 _COMMAND_LINE = Path(__file__).resolve().parents[1] / "ground_station.py"
 
 _log = logging.getLogger("trailwatch.models")

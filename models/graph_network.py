@@ -6,6 +6,7 @@ once, the input and the outputs stay where they are in memory, and only cells th
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,19 +20,39 @@ from models.letterbox import PADDING, Fit, Image, as_bgr, fit, fit_into, wide_sh
 from models.loading import import_openvino, in_words, our_classes
 
 SHAPES_MOST = 3                 # compiled at once, 15 to 45 MB each: a camera's picture, the gate's crops, one to spare
+ROUNDED_PX = 1                  # so much larger than a shape that there is, a picture is made smaller: no shape of its own
 HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.INT8: "f32"}      # for what 8 bits leave over
-WHOLE_GRID = 1e-30              # a score that every cell passes
+NOTHING = (np.empty((0, 4)), np.empty(0), np.empty(0, np.int64))
 
 
 @dataclass(slots=True, eq=False)
-class _Compiled:
-    """The graph for one shape. canvas: (1, height, width, 3) its input; fitted: how the last picture lies in it."""
+class _Lane:
+    """One picture at a time through the graph for one shape. canvas: (1, height, width, 3) its input; fitted: how the last
+    picture lies in it. sides, logits: its outputs, for models.decode.
+    """
 
     request: Any
     canvas: Image
     sides: list[Floats]
     logits: list[Floats]
     fitted: Fit | None = None
+
+    def show(self, image: Image, fitted: Fit) -> None:
+        if self.fitted != fitted:
+            self.canvas.fill(PADDING)
+            self.fitted = fitted
+        fitted.draw(image, self.canvas[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of what is told: no score at or below lowest_score, no box that a surer one of its class overlaps (IoU) by more than
+    overlap, and at most `most` of them.
+    """
+
+    lowest_score: float
+    overlap: float
+    most: int
 
 
 class GraphNetwork:
@@ -40,65 +61,104 @@ class GraphNetwork:
     Raises SettingsError for a graph that cannot be loaded or knows none of our classes.
     """
 
-    def __init__(self, graph: Graph, precision: Precision, input_size_px: int, threads: int) -> None:
+    def __init__(self, graph: Graph, precision: Precision, input_size_px: int, threads: int, limits: Limits) -> None:
         self._graph, self._precision, self._threads = graph, precision, threads
-        self._input_size_px = input_size_px
-        self.ours = our_classes(graph.card.names, graph.xml)
-        self._compiled: dict[tuple[int, int], _Compiled] = {}
-        self._on_our_side = np.array([self.ours.get(k, -1) for k in range(max(graph.card.names) + 1)], np.int64)
+        self._input_size_px, self._limits = input_size_px, limits
+        ours = our_classes(graph.card.names, graph.xml)
+        self._to_ours = np.array([ours.get(k, -1) for k in range(max(graph.card.names) + 1)], np.int64)
+        self._lanes: dict[tuple[int, int], _Lane] = {}
+        self._abreast: dict[tuple[int, int], list[_Lane]] = {}
         # Loads all the rest, and fails here and not at the first frame.
-        self.find(np.zeros((*self.shape, 3), np.uint8), 0.5, 0.5, 1)
+        self.find(np.zeros((*self.shape, 3), np.uint8))
 
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) in pixels of a picture that the network sees as it is; others are scaled to it."""
         return wide_shape(self._input_size_px)
 
-    def find(self, image: Image, lowest_score: float, overlap_limit: float, most: int) -> tuple[Array, Array, Ints]:
+    def find(self, image: Image) -> tuple[Array, Array, Ints]:
         """Boxes (n, 4) in pixels of the picture, scores (n,), classes (n,) as indices into CLASSES, the surest first.
 
         image: (height, width, 3) blue, green, red, or grey; of any size, and nothing is in one of no size. Raises ValueError
         for what is no picture.
         """
         image = as_bgr(image)
-        height, width = image.shape[:2]
-        if not height or not width:
-            return np.empty((0, 4)), np.empty(0), np.empty(0, np.int64)
-        fitted, compiled = self._fitted((height, width))
-        if compiled.fitted != fitted:
-            compiled.canvas.fill(PADDING)
-            compiled.fitted = fitted
-        fitted.draw(image, compiled.canvas[0])
-        compiled.request.infer(share_outputs=True)
-        boxes, scores, classes = candidates(compiled.sides, compiled.logits, self._graph.card.strides, lowest_score)
-        ours = self._on_our_side[classes] >= 0
+        if not image.size:
+            return NOTHING
+        fitted = self._fit(image, self._lanes)
+        lane = self._lanes.get(fitted.shape)
+        if lane is None:
+            lane = self._lanes[fitted.shape] = self._compile(fitted.shape, 1)[0]
+        lane.show(image, fitted)
+        lane.request.infer(share_outputs=True)
+        return self._read(lane)
+
+    def find_many(self, images: Sequence[Image]) -> list[tuple[Array, Array, Ints]]:
+        """As find, of each. With several threads each takes a picture of its own, which wastes less than sharing one."""
+        if self._threads == 1 or len(images) < 2:
+            return [self.find(image) for image in images]
+        out = [NOTHING] * len(images)
+        waiting: list[tuple[int, _Lane]] = []
+        for k, image in enumerate(map(as_bgr, images)):
+            if not image.size:
+                continue
+            fitted = self._fit(image, self._abreast)
+            lanes = self._abreast.get(fitted.shape)
+            if lanes is None:
+                lanes = self._abreast[fitted.shape] = self._compile(fitted.shape, self._threads)
+            busy = [lane for _, lane in waiting]
+            if len(waiting) == self._threads or all(lane in busy for lane in lanes):
+                first, done = waiting.pop(0)
+                done.request.wait()
+                out[first] = self._read(done)
+                busy = [lane for _, lane in waiting]
+            lane = next(lane for lane in lanes if lane not in busy)
+            lane.show(image, fitted)
+            lane.request.start_async(share_inputs=True)
+            waiting.append((k, lane))
+        for k, lane in waiting:
+            lane.request.wait()
+            out[k] = self._read(lane)
+        return out
+
+    def _read(self, lane: _Lane) -> tuple[Array, Array, Ints]:
+        assert lane.fitted is not None      # a picture was shown
+        limits = self._limits
+        boxes, scores, classes = candidates(lane.sides, lane.logits, self._graph.card.strides, limits.lowest_score)
+        classes = self._to_ours[classes]
+        ours = classes >= 0
         boxes, scores, classes = boxes[ours], scores[ours], classes[ours]
-        kept = suppress(boxes, scores, classes, overlap_limit, most)
-        return fitted.back(boxes[kept]), scores[kept], self._on_our_side[classes[kept]]
+        kept = suppress(boxes, scores, classes, limits.overlap, limits.most)
+        return lane.fitted.back(boxes[kept]), scores[kept], classes[kept]
 
-    def _fitted(self, of: tuple[int, int]) -> tuple[Fit, _Compiled]:
+    def _fit(self, image: Image, there: Collection[tuple[int, int]]) -> Fit:
         """The smallest rectangle for a picture; where that would be one shape too many, the one that shows it largest."""
+        of = (image.shape[0], image.shape[1])
         best = fit(of, self._input_size_px)
-        compiled = self._compiled.get(best.shape)
-        if compiled is None:
-            if len(self._compiled) < SHAPES_MOST:
-                compiled = self._compiled[best.shape] = self._compile(best.shape)
-            else:
-                best = max((fit_into(of, shape) for shape in self._compiled), key=lambda f: f.scale)
-                compiled = self._compiled[best.shape]
-        return best, compiled
+        over = [side - ours for side, ours in zip(best.inner, self.shape, strict=True)]
+        if 0 < max(over) <= ROUNDED_PX:
+            best = fit_into(of, self.shape)
+        if best.shape not in there and len(there) >= SHAPES_MOST:
+            best = max((fit_into(of, shape) for shape in there), key=lambda f: f.scale)
+        return best
 
-    def _compile(self, shape: tuple[int, int]) -> _Compiled:
+    def _compile(self, shape: tuple[int, int], lanes: int) -> list[_Lane]:
+        openvino = import_openvino()
         with in_words(self._graph.xml, "an OpenVINO graph that can be run", "Delete its folder: it is made anew."):
             model = with_pictures(_core().read_model(self._graph.xml), shape)
-            request = _core().compile_model(model, "CPU", {
-                "INFERENCE_NUM_THREADS": self._threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": HINTS[self._precision], "ENABLE_CPU_PINNING": False,
-            }).create_infer_request()
-            canvas = np.full((1, *shape, 3), PADDING, np.uint8)
-            request.set_input_tensor(import_openvino().Tensor(canvas, shared_memory=True))
-            out = [request.get_output_tensor(k).data[0] for k in range(2 * len(self._graph.card.strides))]
-        return _Compiled(request, canvas, out[:len(out) // 2], out[len(out) // 2:])
+            compiled = _core().compile_model(model, "CPU", {
+                "INFERENCE_NUM_THREADS": self._threads, "NUM_STREAMS": lanes,
+                "PERFORMANCE_HINT": "LATENCY" if lanes == 1 else "THROUGHPUT",
+                "INFERENCE_PRECISION_HINT": HINTS[self._precision],
+                "ENABLE_CPU_PINNING": False,        # several nodes share the cores, and none knows of the others
+            })
+            made = []
+            for _ in range(lanes):
+                request, canvas = compiled.create_infer_request(), np.full((1, *shape, 3), PADDING, np.uint8)
+                request.set_input_tensor(openvino.Tensor(canvas, shared_memory=True))
+                out = [request.get_output_tensor(k).data[0] for k in range(2 * len(self._graph.card.strides))]
+                made.append(_Lane(request, canvas, out[:len(out) // 2], out[len(out) // 2:]))
+        return made
 
 
 def with_pictures(model: Any, shape: tuple[int, int] | None = None) -> Any:
