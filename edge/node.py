@@ -24,12 +24,14 @@ from edge.gaze import gaze_of
 from edge.geolocate import geolocate
 from edge.health import Meter, Sight
 from edge.judge import judge
+from edge.plate_reader import PlateReader
 from edge.rendered import LabelledPictures, OnlyRealPictures
 from edge.settings import Setup, SourceKind, lens_for, load_setup
 from edge.snapshots import SnapshotTaker
 from edge.sources import Frame, ReplaySource, RestartingSource, Source, SourceError
 from edge.streams import RtspSource, SimulatorSource, without_password
 from edge.tracker import Tracker
+from edge.vehicle_looks import VehicleLooks
 from geofences.corridors import CorridorMap
 from models.registry import resolve_weights
 from wire.clock import NS_PER_S, Clock, WallClock
@@ -68,6 +70,7 @@ class Node:
         self._clock = clock
         self._tracker = Tracker(sensor, setup.settings.detector.score_threshold)
         self._snapshots = SnapshotTaker(sensor)
+        self._looks = VehicleLooks(PlateReader(clock) if setup.settings.read_plates else None)
         self._camera: Camera | None = None          # fitted to the pictures as they come
         self._corridors = setup.sector.corridors    # replaced as a whole, by the uplink's thread
         self._sight = Sight(clock)
@@ -100,6 +103,7 @@ class Node:
             self._drain()
         finally:
             self._source.close()
+            self._looks.close()
 
     def _see(self, frame: Frame) -> list[UpBody]:
         """The way of one frame."""
@@ -125,6 +129,8 @@ class Node:
                 self._sensor, frame.captured_ns, self._setup.settings.time_quality, tracked, placed, estimate.pose,
                 self._corridors, frame.image.shape[0],
             )
+        with self._meter.stage("looks"):
+            batch = self._looks.tell(frame.image, found, tracked, placed, camera, estimate.pose, batch)
         with self._meter.stage("snapshot"):
             snapshots = self._snapshots.take(frame, tracked, self._setup.marking(self._source.simulated))
         return [*([batch] if batch.detections else []), *tracked.news, *snapshots]
@@ -175,7 +181,8 @@ class Node:
 
     def _health(self) -> UpBody:
         uplink = self._uplink.problem if self._uplink else ""
-        problems = [p for p in (self._outbox.problem, uplink, self._problem, self._no_pose, self._sight.detail) if p]
+        said = (self._outbox.problem, uplink, self._problem, self._no_pose, self._sight.detail, self._looks.problem)
+        problems = [p for p in said if p]
         return self._meter.report(self._outbox, self._source.dropped, problems)
 
     def _drain(self) -> None:

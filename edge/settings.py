@@ -213,7 +213,8 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """key: the node's key file, of kind "camera" or "drone"; it decides node and realm. drone: for the latter alone.
 
-    Relative paths count from the file's folder.
+    Relative paths count from the file's folder. read_plates: of vehicles, when one is near; the
+    process that does it takes some 300 MB.
     """
 
     key: str
@@ -226,6 +227,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gate: GateSettings = GateSettings()
     drone: DroneSettings | None = None
     time_quality: TimeQuality = TimeQuality.NTP
+    read_plates: bool = True
     outbox_limit_mb: int = LIMIT_BYTES // 1_000_000
 
 

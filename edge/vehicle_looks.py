@@ -1,0 +1,224 @@
+"""What a node tells of vehicles beside their place: kind, colour, plate. Of vehicles alone: whatever was once taken for a
+person gets nothing of this for as long as it is tracked, and where people are seen nobody looks.
+
+The plate is read elsewhere (edge.plate_reader) and comes when it comes: what is known is put on the next detection of its
+track that has a place, when it is news, and again every few seconds, because a contact may have changed hands meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import cv2
+import msgspec
+import numpy as np
+
+from cameras.camera import Camera
+from cameras.pose import Pose
+from cameras.project import directions
+from edge.detector import CLASSES, Found
+from edge.geolocate import GroundEstimate
+from edge.plate_reader import PlateReader, VehicleCrop
+from edge.plate_votes import READINGS_LIMIT, Plate, Reading, vote
+from edge.sources import Image
+from edge.tracker import Tracked
+from edge.vehicle_colour import colour_of
+from edge.vehicle_kind import Extent, kind_of
+from geofences.geodesy import Array
+from wire.clock import NS_PER_S
+from wire.messages import Detection, DetectionBatch, PlacementPoint, TrackState
+from wire.units import Colour, ObjectClass, VehicleClass, VehicleKind, is_vehicle
+
+LOOKS_LEAST, AGREE = 3, 0.6         # looks before kind or colour is told, and the share of them that must say so
+LOOKS_LIMIT = 20                    # that are remembered of a track
+LOOK_EVERY_S = 0.4                  # of one track, for its colour
+OFFER_EVERY_S = 0.3                 # crops of one track for its plate
+OFFERS_LIMIT = 24                   # in vain: then only a clearly better one
+BETTER = 1.5                        # times the worth of the best one so far
+SURE, SURE_READINGS = 0.98, 3       # every character this sure, by so many readings: only a clearly better one
+TELL_AGAIN_S = 10.0
+# Height of a vehicle's box by which metres in the picture are judged, and the area of its smaller plate (Circular
+# 79/2024/TT-BCA: 330 x 165 mm, motorcycles 190 x 140 mm).
+SCALES: dict[VehicleClass, tuple[float, float]] = {
+    ObjectClass.CAR: (1.5, 0.0545), ObjectClass.MOTORCYCLE: (1.4, 0.0266), ObjectClass.BUS: (3.0, 0.0545),
+    ObjectClass.TRUCK: (2.3, 0.0545),
+}
+PLATE_MAY_HAVE_PX2 = 700.0          # by that judgement, which is rough; the reader measures the plate itself
+MARGIN = 0.05                       # of the box, around a crop
+RIDER_ABOVE = 0.4                   # of a motorcycle's box that is not handed on: above its plate there is the rider
+BLANK = 127
+
+T = TypeVar("T", VehicleKind, Colour)
+
+
+@dataclass(slots=True, eq=False)
+class _Known:
+    """What is known of one track. worth: of the best crop that was offered."""
+
+    is_person: bool = False
+    kinds: list[VehicleKind | None] = field(default_factory=list)
+    colours: list[Colour | None] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    plate: Plate | None = None
+    plate_is_news: bool = False
+    told: tuple[VehicleKind | None, Colour | None] = (None, None)
+    told_ns: int = 0
+    looked_ns: int = 0
+    offered_ns: int = 0
+    offers: int = 0
+    worth: float = 0.0
+
+
+class VehicleLooks:
+    """Looks at the vehicles of one sensor. reader: None reads no plates."""
+
+    def __init__(self, reader: PlateReader | None) -> None:
+        self._reader = reader
+        self._known: dict[int, _Known] = {}
+
+    @property
+    def problem(self) -> str:
+        return self._reader.problem if self._reader is not None else ""
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+    def tell(
+        self, image: Image, found: Found, tracked: Tracked, placed: GroundEstimate, camera: Camera, pose: Pose,
+        batch: DetectionBatch,
+    ) -> DetectionBatch:
+        """The batch, with what is known of its vehicles. Its detections are the rows of `tracked`, in their order."""
+        self._hear()
+        people = found.boxes[found.classes == CLASSES.index(ObjectClass.PERSON)]
+        detections = list(batch.detections)
+        for i, seen in enumerate(detections):
+            known = self._known.get(seen.track)
+            if seen.object_class is ObjectClass.PERSON:
+                self._known[seen.track] = known = known or _Known()
+                known.is_person = True
+            if not is_vehicle(seen.object_class) or not seen.confirmed:
+                continue
+            known = self._known.setdefault(seen.track, _Known())
+            if known.is_person:
+                continue
+            box = tracked.boxes[i]
+            extent = _extent(box, image, placed, i, camera, pose)
+            self._look(known, image, box, seen.object_class, extent, people, batch.captured_ns)
+            self._offer(known, seen.track, image, box, seen.object_class, people, batch.captured_ns)
+            detections[i] = self._told(known, seen, batch.captured_ns)
+        for update in tracked.news:
+            if update.state is TrackState.ENDED:
+                self._known.pop(update.track, None)
+        return msgspec.structs.replace(batch, detections=tuple(detections))
+
+    def _hear(self) -> None:
+        """Take what was read meanwhile."""
+        for track, reading in self._reader.take() if self._reader is not None else ():
+            known = self._known.get(track)
+            if known is None or known.is_person:
+                continue        # its track has ended
+            known.readings = sorted([*known.readings, reading], key=lambda r: -r.worth)[:READINGS_LIMIT]
+            known.plate = vote(known.readings)
+            known.plate_is_news = known.plate is not None
+
+    @staticmethod
+    def _look(
+        known: _Known, image: Image, box: Array, vehicle: VehicleClass, extent: Extent | None, people: Array, at_ns: int
+    ) -> None:
+        known.kinds = [*known.kinds, kind_of(vehicle, extent)][-LOOKS_LIMIT:]
+        if at_ns - known.looked_ns >= LOOK_EVERY_S * NS_PER_S:
+            known.looked_ns = at_ns
+            known.colours = [*known.colours, colour_of(image, box, _agreed(known.kinds), people)][-LOOKS_LIMIT:]
+
+    def _offer(
+        self, known: _Known, track: int, image: Image, box: Array, vehicle: VehicleClass, people: Array, at_ns: int
+    ) -> None:
+        """Hand a crop on where its plate may be large enough, and where more is to be learned from it."""
+        if self._reader is None or at_ns - known.offered_ns < OFFER_EVERY_S * NS_PER_S:
+            return
+        height_m, plate_m2 = SCALES[vehicle]
+        plate_px2 = plate_m2 * (float(box[3] - box[1]) / height_m) ** 2
+        if plate_px2 < PLATE_MAY_HAVE_PX2:
+            return
+        crop = plate_crop(image, box, vehicle, people)
+        worth = plate_px2**0.5 * _edges(crop)
+        sure = known.plate is not None and known.plate.readings >= SURE_READINGS and min(known.plate.confidence) >= SURE
+        if (sure or known.offers >= OFFERS_LIMIT) and worth < BETTER * known.worth:
+            return
+        known.offered_ns, known.offers, known.worth = at_ns, known.offers + 1, max(known.worth, worth)
+        self._reader.offer(VehicleCrop(track, vehicle, crop, worth))
+
+    @staticmethod
+    def _told(known: _Known, seen: Detection, at_ns: int) -> Detection:
+        """The detection with what is news, or is to be said again."""
+        if not isinstance(seen.placement, PlacementPoint):
+            return seen         # a bearing makes no contact, and the news would be lost
+        kind, colour, plate = _agreed(known.kinds), _agreed(known.colours), known.plate
+        again = at_ns - known.told_ns >= TELL_AGAIN_S * NS_PER_S
+        if not (known.plate_is_news or (kind, colour) != known.told or again) or (kind, colour, plate) == (None,) * 3:
+            return seen
+        told_plate = plate if known.plate_is_news or again else None
+        known.told, known.told_ns, known.plate_is_news = (kind, colour), at_ns, False
+        return msgspec.structs.replace(
+            seen, kind=kind, colour=colour, plate=None if told_plate is None else told_plate.text,
+            plate_confidence=() if told_plate is None else told_plate.confidence,
+        )
+
+
+def plate_crop(image: Image, box: Array, vehicle: VehicleClass, people: Array) -> Image:
+    """A copy of what may be handed to the reader: the vehicle, with people blanked out.
+
+    Of a motorcycle only the lower part, where its plate is: its rider sits above, and cannot be blanked without the plate.
+    """
+    height, width = image.shape[:2]
+    size = box[2:] - box[:2]
+    low, high = box[:2] - MARGIN * size, box[2:] + MARGIN * size
+    if vehicle is ObjectClass.MOTORCYCLE:
+        low[1] = box[1] + RIDER_ABOVE * size[1]
+    left, top = np.clip(np.floor(low), 0, [width - 1, height - 1]).astype(int)
+    right, bottom = np.clip(np.ceil(high).astype(int), [left + 1, top + 1], [width, height])
+    crop = image[top:bottom, left:right].copy()
+    for person in people:
+        if vehicle is ObjectClass.MOTORCYCLE and _rides(person, box):
+            continue
+        x1, y1 = np.floor(person[:2]).astype(int) - [left, top]
+        x2, y2 = np.ceil(person[2:]).astype(int) - [left, top]
+        crop[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)] = BLANK
+    return crop
+
+
+def _rides(person: Array, box: Array) -> bool:
+    """Whether a person sits on what the box holds: as wide as half of him over it, and begins above its middle."""
+    shared = min(person[2], box[2]) - max(person[0], box[0])
+    return bool(shared >= 0.5 * (person[2] - person[0]) and person[1] < (box[1] + box[3]) / 2.0 < person[3])
+
+
+def _edges(crop: Image) -> float:
+    """How sharp a crop is: strength of its finest details."""
+    grey = cv2.cvtColor(crop[crop.shape[0] // 3 :], cv2.COLOR_BGR2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_32F).std())
+
+
+def _extent(box: Array, image: Image, placed: GroundEstimate, row: int, camera: Camera, pose: Pose) -> Extent | None:
+    """How large a vehicle is seen; None where it has no place, or the picture's edge cuts it off."""
+    if placed.refused[row] or box[1] <= 2 or box[3] >= image.shape[0] - 2:
+        return None
+    ray = directions(camera.lens.to_ideal([[(box[0] + box[2]) / 2.0, box[3]]]), pose)[0]
+    depression = float(np.degrees(np.arcsin(np.clip(-ray[2], -1.0, 1.0))))
+    flat = placed.position_enu_m[row] - [pose.east_m, pose.north_m]
+    flat_m = float(np.hypot(*flat))
+    along = flat / max(flat_m, 1e-6)
+    sigma_m = float(np.sqrt(along @ placed.covariance_m2[row] @ along))
+    down = max(float(np.cos(np.radians(depression))), 0.1)
+    return Extent(float(box[3] - box[1]), camera.lens.fy, flat_m / down, sigma_m / down, depression)
+
+
+def _agreed(looks: list[T | None]) -> T | None:
+    """What enough looks say; None where they say nothing, or not the same."""
+    if len(looks) < LOOKS_LEAST:
+        return None
+    best, count = Counter(looks).most_common(1)[0]
+    return best if count >= AGREE * len(looks) else None
