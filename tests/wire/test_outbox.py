@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from wire.clock import SteppedClock, WallClock
+from wire.clock import SteppedClock
 from wire.codec import SNAPSHOT_LIMIT_BYTES, decode_envelope
 from wire.messages import (
     Box,
@@ -206,9 +206,11 @@ def test_a_killed_writer_loses_nothing_that_put_returned_and_its_ledger_adds_up(
     told = []
     for _ in range(3):
         process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
-        time.sleep(0.8)
+        first = process.stdout.readline()
+        time.sleep(0.3)
         os.kill(process.pid, signal.SIGKILL)
-        told += [tuple(map(int, line.split())) for line in process.communicate()[0].splitlines() if line.count(" ") == 1]
+        lines = (first + process.communicate()[0]).splitlines(keepends=True)
+        told += [tuple(map(int, line.split())) for line in lines if line.endswith("\n") and line.count(" ") == 1]
     assert len(told) > 20
     assert len(set(told)) == len(told), "an identity was given twice"
     reader = sqlite3.connect(path)
@@ -233,10 +235,21 @@ class OutboxModel(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.limit = 6000
         self.model = {}
+        self.answered = set()
+        self.clock = SteppedClock()
         self.open()
 
     def open(self):
-        self.outbox = Outbox(Path(self.folder.name) / "o.db", "gate-1", Realm.TRAINING, WallClock(), self.limit)
+        self.outbox = Outbox(Path(self.folder.name) / "o.db", "gate-1", Realm.TRAINING, self.clock, self.limit)
+
+    @rule(refuses=st.booleans())
+    def disk_refuses(self, refuses):
+        self.outbox._db.execute(f"pragma query_only = {refuses:d}")
+
+    @rule(seconds=st.sampled_from((0.3, 1.5)))
+    def time_passes(self, seconds):
+        self.clock.advance(seconds)
+        self.outbox.tend()
 
     @rule(n=st.integers(1, 4))
     def put_sightings(self, n):
@@ -250,14 +263,19 @@ class OutboxModel(RuleBasedStateMachine):
     def acknowledge(self, data):
         waiting = [p.identity for p in self.outbox.pending(5)]
         if waiting:
-            self.outbox.acknowledge([data.draw(st.sampled_from(waiting)), (10**6, 1)])
+            chosen = data.draw(st.sampled_from(waiting))
+            assert self.outbox.acknowledge([chosen, (10**6, 1), chosen]) == 1
+            self.answered.add(chosen)
 
     @rule()
     def refuse(self):
-        self.outbox.refuse([Refusal(*p.identity, "no") for p in self.outbox.pending(1)])
+        chosen = [p.identity for p in self.outbox.pending(1)]
+        assert self.outbox.refuse([Refusal(*i, "no") for i in chosen]) == len(chosen)
+        self.answered.update(chosen)
 
     @rule()
     def restart(self):
+        self.outbox._db.execute("pragma query_only = 0")
         self.outbox.close()
         self.open()
 
@@ -274,13 +292,17 @@ class OutboxModel(RuleBasedStateMachine):
             ledger.detections_acknowledged + ledger.detections_refused + ledger.detections_dropped
             + sum(self.model[p.identity] for p in waiting)
         )
-        assert sum(len(p.data) + ROW_OVERHEAD_BYTES for p in waiting) <= self.limit
+        assert ledger.messages_acknowledged + ledger.messages_refused == len(self.answered)
+        assert not self.answered & {p.identity for p in waiting}
+        if not self.outbox.problem:
+            assert sum(len(p.data) + ROW_OVERHEAD_BYTES for p in waiting) <= self.limit
         assert waiting == sorted(waiting, key=lambda p: (p.priority, p.boot, p.sequence))
 
     def teardown(self):
+        self.outbox._db.execute("pragma query_only = 0")
         self.outbox.close()
         self.folder.cleanup()
 
 
 TestOutboxModel = OutboxModel.TestCase
-TestOutboxModel.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestOutboxModel.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
