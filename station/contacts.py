@@ -9,7 +9,7 @@ import numpy as np
 
 from station.kalman import Array, Estimate, Motion
 from station.picture import Sentence, TrailPoint
-from wire.units import ObjectClass
+from wire.units import Colour, ObjectClass, VehicleKind
 
 PLATES_LIMIT = 8
 TRACKS_LIMIT = 40
@@ -76,6 +76,9 @@ class ContactState(msgspec.Struct):
     ended_ns: int | None
     merged_into: int | None
     absorbed: list[int] = []
+    plate_confidence: dict[str, tuple[float, ...]] = {}
+    kinds: dict[str, int] = {}
+    colours: dict[str, int] = {}
 
 
 @dataclass(slots=True)
@@ -84,6 +87,8 @@ class Contact:
 
     votes: sum of detection scores by class. tracks: "node/boot/sensor/track" to the last capture time. apart: numbers of
     contacts that one sensor saw beside this one in a single frame. absorbed: of those merged into this one.
+    plates: how often each text was told. plate_confidence: of each letter or digit, as last told; empty where nobody said.
+    kinds, colours: how often each was told.
     last_received_ns: when its newest detection reached the station. ended_ns: station time; None while it may be seen again.
     """
 
@@ -111,6 +116,9 @@ class Contact:
     absorbed: list[int] = field(default_factory=list)
     trail_m: Array = field(default_factory=lambda: np.full(2, np.inf))      # where the last trail point is
     fresh_trail: list[TrailPoint] = field(default_factory=list)             # not yet on the disk
+    plate_confidence: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
+    colours: dict[str, int] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -135,10 +143,22 @@ class Contact:
         """The plate text read most often."""
         return max(self.plates, key=lambda text: (self.plates[text], text)) if self.plates else None
 
-    def note_plate(self, text: str) -> None:
+    @property
+    def kind(self) -> VehicleKind | None:
+        """What most sensors call it; the first of the enumeration where they are equal."""
+        return max(VehicleKind, key=lambda k: self.kinds.get(k.value, 0)) if self.kinds else None
+
+    @property
+    def colour(self) -> Colour | None:
+        return max(Colour, key=lambda c: self.colours.get(c.value, 0)) if self.colours else None
+
+    def note_plate(self, text: str, confidence: tuple[float, ...] = ()) -> None:
         self.plates[text] = self.plates.get(text, 0) + 1
+        self.plate_confidence[text] = confidence
         if len(self.plates) > PLATES_LIMIT:
-            del self.plates[min(self.plates, key=lambda t: (self.plates[t], t))]
+            least = min(self.plates, key=lambda t: (self.plates[t], t))
+            del self.plates[least]
+            self.plate_confidence.pop(least, None)
 
     def note_why(self, sentence: Sentence) -> None:
         if len(self.why) < WHY_LIMIT:
@@ -151,7 +171,7 @@ class Contact:
             self.number, self.group, e.mean.tolist(), e.covariance.ravel().tolist(), e.at_ns, self.first_seen_ns,
             self.last_seen_ns, self.last_received_ns, self.detections, self.score_sum, self.simulated, self.votes,
             self.plates, self.sights, self.tracks, sorted(self.apart), self.why, self.visits, list(self.corridors),
-            self.snapshot, self.ended_ns, self.merged_into, self.absorbed,
+            self.snapshot, self.ended_ns, self.merged_into, self.absorbed, self.plate_confidence, self.kinds, self.colours,
         )
 
 
@@ -161,7 +181,7 @@ def contact_from(s: ContactState, trail: list[TrailPoint]) -> Contact:
         s.number, s.group, Estimate(np.array(s.mean), np.array(s.covariance).reshape(4, 4), s.at_ns), s.first_seen_ns,
         s.last_seen_ns, s.last_received_ns, s.simulated, s.detections, s.score_sum, s.votes, s.plates, s.sights, s.tracks,
         set(s.apart), s.why, trail, s.visits, tuple(s.corridors), s.snapshot, s.ended_ns, s.merged_into,
-        s.absorbed,
+        s.absorbed, plate_confidence=s.plate_confidence, kinds=s.kinds, colours=s.colours,
     )
 
 

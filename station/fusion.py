@@ -33,7 +33,7 @@ from station.contacts import (
 from station.kalman import Array, begin, place_at, predict, update, update_late
 from station.picture import Sentence, TrailPoint
 from wire.clock import NS_PER_S
-from wire.units import ObjectClass
+from wire.units import Colour, ObjectClass, VehicleKind
 
 ENDED_AFTER_NS = 30 * NS_PER_S          # unseen for so long
 LATE_LIMIT_NS = 1 * NS_PER_S            # the filter still takes a measurement that is this much older than the estimate
@@ -51,7 +51,10 @@ _NEVER = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One confirmed point detection. position_m: (2,) east, north; covariance_m2: (2, 2). track: unique over all nodes."""
+    """One confirmed point detection. position_m: (2,) east, north; covariance_m2: (2, 2). track: unique over all nodes.
+
+    plate, plate_confidence, kind, colour: as in wire.messages.Detection.
+    """
 
     track: str
     object_class: ObjectClass
@@ -59,6 +62,9 @@ class Seen:
     position_m: Array
     covariance_m2: Array
     plate: str | None
+    plate_confidence: tuple[float, ...] = ()
+    kind: VehicleKind | None = None
+    colour: Colour | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +218,11 @@ class Fusion:
             del contact.tracks[oldest]
             self._by_track.pop(oldest, None)
         if seen.plate:
-            contact.note_plate(seen.plate)
+            contact.note_plate(seen.plate, seen.plate_confidence)
+        if seen.kind is not None:
+            contact.kinds[seen.kind.value] = contact.kinds.get(seen.kind.value, 0) + 1
+        if seen.colour is not None:
+            contact.colours[seen.colour.value] = contact.colours.get(seen.colour.value, 0) + 1
 
     def _place(self, contact: Contact) -> None:
         """Bring what follows from the position up to date: corridors and trail."""
@@ -293,6 +303,10 @@ class Fusion:
             older.votes[object_class] = older.votes.get(object_class, 0.0) + votes
         for text, count in younger.plates.items():
             older.plates[text] = older.plates.get(text, 0) + count
+            older.plate_confidence.setdefault(text, younger.plate_confidence.get(text, ()))
+        for counts, more in ((older.kinds, younger.kinds), (older.colours, younger.colours)):
+            for word, count in more.items():
+                counts[word] = counts.get(word, 0) + count
         for sensor, sight in younger.sights.items():
             known = older.sights.get(sensor)
             older.sights[sensor] = sight if known is None or known.last_ns < sight.last_ns else known

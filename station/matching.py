@@ -19,12 +19,15 @@ import msgspec
 from station.contacts import Contact
 from station.picture import Evidence, MatchState, MatchView, Sentence
 from station.subjects import KnownVehicle, Report, Subject
-from wire.units import ObjectClass
+from wire.units import Colour, ObjectClass
 
 PLATE_POPULATION = 200_000      # plates that might pass here: cars and motorbikes of the province and its neighbours
 P_READ_PLAIN = 0.99             # a character without look-alikes is read right
 P_READ_CONFUSABLE = 0.85        # one with look-alikes is read right ...
 P_READ_AS_EQUIVALENT = 0.12     # ... or as one of them, each equally likely
+# A node that says how sure it is of a character replaces these by that, within limits: it saw the light of that day.
+CONFIDENCE_LIMITS = (0.2, 0.99)
+EQUIVALENT_SHARE = 0.8          # of all errors, those that end at a look-alike: 0.12 of 0.15
 EQUIVALENTS_LIMIT = 2           # more of them, and it is another plate
 EQUIVALENT_CHARACTERS = ("0ODQ", "1I", "2Z", "5S", "8B", "6G")
 MINORITY_SHARE = 0.5            # a reading counts when it was read at least this often as the most frequent one
@@ -33,8 +36,16 @@ REPORT_REFERENCE_H = 720.0      # without the report the subject could come at a
 P_HABIT_KEPT = 0.7              # a subject with a known corridor, hour or party keeps to it
 P_CLASS_RIGHT = 0.9             # the detector names a known vehicle's class
 P_CLASS_CHANCE = 0.3            # share of one class in the traffic
+P_COLOUR_RIGHT = 0.75           # a colour is named as it was listed, or as one close to it (see docs/edge.md)
+P_COLOUR_CHANCE = 0.25          # share of one colour in the traffic, half of which is white, grey or black
 P_PARTY_CHANCE = 0.25           # share of parties within one of any given size
 CIRCUMSTANCE_CAP_BITS = 3.0     # all circumstance together, for or against
+
+# Neither agree nor differ: light, dust and the one who listed it decide between them.
+CLOSE_COLOURS = tuple(frozenset(pair) for pair in (
+    ("white", "grey"), ("grey", "black"), ("brown", "orange"), ("brown", "yellow"), ("orange", "yellow"), ("orange", "red"),
+    ("brown", "grey"), ("brown", "red"),
+))
 
 _EQUIVALENTS = {c: group for group in EQUIVALENT_CHARACTERS for c in group}
 
@@ -125,19 +136,26 @@ def canonical_plate(text: str) -> str:
     return "".join(_EQUIVALENTS.get(c, c)[0] for c in clean_plate(text))
 
 
-def plate_bits(listed: str, read: str) -> tuple[float, int] | None:
-    """Weight of a reading for a listed plate, and how many characters are look-alikes; None when it is another plate."""
+def plate_bits(listed: str, read: str, confidence: tuple[float, ...] = ()) -> tuple[float, int] | None:
+    """Weight of a reading for a listed plate, and how many characters are look-alikes; None when it is another plate.
+
+    confidence: how sure the reader is of each letter or digit of `read`; without it, what is usual is taken.
+    """
     listed, read = clean_plate(listed), clean_plate(read)
     if not listed or len(listed) != len(read):
         return None
     bits, equivalents = math.log2(PLATE_POPULATION), 0
-    for a, b in zip(listed, read, strict=True):
+    sure = [max(CONFIDENCE_LIMITS[0], min(CONFIDENCE_LIMITS[1], c)) for c in confidence]
+    if len(sure) != len(read):
+        sure = []
+    for i, (a, b) in enumerate(zip(listed, read, strict=True)):
         group = _EQUIVALENTS.get(a, a)
         if a == b:
-            bits += math.log2(P_READ_PLAIN if len(group) == 1 else P_READ_CONFUSABLE)
+            bits += math.log2(sure[i] if sure else P_READ_PLAIN if len(group) == 1 else P_READ_CONFUSABLE)
         elif b in group:
             equivalents += 1
-            bits += math.log2(P_READ_AS_EQUIVALENT / (len(group) - 1))
+            as_equivalent = EQUIVALENT_SHARE * (1.0 - sure[i]) if sure else P_READ_AS_EQUIVALENT
+            bits += math.log2(as_equivalent / (len(group) - 1))
         else:
             return None
     return (bits, equivalents) if equivalents <= EQUIVALENTS_LIMIT else None
@@ -189,7 +207,7 @@ def _plate_evidence(subject: Subject, contact: Contact) -> tuple[KnownVehicle | 
         if count < most * MINORITY_SHARE:
             continue
         for plate, vehicle in listed:
-            found = plate_bits(plate, text)
+            found = plate_bits(plate, text, contact.plate_confidence.get(text, ()))
             if found is None or (best is not None and best[0] >= found[0]):
                 continue
             key = "match.evidence.plate_exact" if found[1] == 0 else "match.evidence.plate_similar"
@@ -242,6 +260,10 @@ def _circumstance(
         same = contact.object_class is vehicle.object_class
         params: dict[str, str | float | int] = {"seen": contact.object_class.value, "listed": vehicle.object_class.value}
         found.append(_weigh("class", same, P_CLASS_RIGHT, P_CLASS_CHANCE, params))
+    if vehicle is not None and contact.colour is not None and vehicle.colour.lower() in tuple(Colour):
+        both = {"seen": contact.colour.value, "listed": vehicle.colour.lower()}
+        if frozenset(both.values()) not in CLOSE_COLOURS:
+            found.append(_weigh("colour", both["seen"] == both["listed"], P_COLOUR_RIGHT, P_COLOUR_CHANCE, {**both}))
     if subject.party_size is not None and contact.object_class is ObjectClass.PERSON:
         near = abs(around.party - subject.party_size) <= 1
         found.append(

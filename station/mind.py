@@ -201,6 +201,7 @@ class Mind:
                 Seen(
                     f"{node}/{boot}/{sensor}/{d.track}", d.object_class, d.score, self._sector.frame.point(place),
                     np.array([[c.ee_m2, c.en_m2], [c.en_m2, c.nn_m2]]), d.plate,
+                    d.plate_confidence, d.kind, d.colour,
                 )
             )
         simulated = self._is_training or self._situation.is_simulated(sensor)

@@ -12,7 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from wire.messages import DroneTelemetry, NodeHealth, Plan, Preflight, SensorState, TaskState
-from wire.units import Covariance2, GroundPosition, ObjectClass, Position, Realm
+from wire.units import Colour, Covariance2, GroundPosition, ObjectClass, Position, Realm, VehicleKind
 
 
 class ContactState(StrEnum):
@@ -55,6 +55,8 @@ class ContactView(msgspec.Struct, frozen=True):
     why_merged: tuple[Sentence, ...]
     trail: tuple[TrailPoint, ...]
     snapshot: str | None        # id for /api/snapshots/{id}
+    kind: VehicleKind | None = None
+    colour: Colour | None = None
 
 
 class AlarmState(StrEnum):

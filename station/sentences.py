@@ -37,6 +37,8 @@ SENTENCES: dict[str, str] = {
     "match.evidence.hour_differs": "Not its usual hours: {time}",
     "match.evidence.class_agrees": "Seen as {seen}, listed as {listed}",
     "match.evidence.class_differs": "Seen as {seen}, listed as {listed}",
+    "match.evidence.colour_agrees": "Colour seen {seen}, listed {listed}",
+    "match.evidence.colour_differs": "Colour seen {seen}, listed {listed}",
     "match.evidence.party_agrees": "A party of {seen}; its usual one is {listed}",
     "match.evidence.party_differs": "A party of {seen}; its usual one is {listed}",
     "match.evidence.cap": "All circumstance together counts {cap_bits} bits at most, it would have been {total_bits}",

@@ -41,4 +41,6 @@ def contact_view(contact: Contact, sector: Sector, now_ns: int) -> ContactView:
         why_merged=tuple(contact.why),
         trail=tuple(contact.trail),
         snapshot=contact.snapshot,
+        kind=contact.kind,
+        colour=contact.colour,
     )

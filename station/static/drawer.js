@@ -123,6 +123,8 @@ function contactFacts(contact) {
   const course = (Math.atan2(east, north) * 180 / Math.PI + 360) % 360;
   return section("facts", [contact, Math.round(age)], () => make("dl", { class: "facts" },
     fact(t("fact.class"), `${t(`class.${contact.object_class}`)} ${short(contact.id)}`, make("span", { class: "aside" }, t("fact.score", { score: number(contact.score, 2) }))),
+    contact.kind || contact.colour ? fact(t("fact.vehicle"),
+      [contact.kind && t(`kind.${contact.kind}`), contact.colour && t(`colour.${contact.colour}`)].filter(Boolean).join(", ")) : null,
     contact.plate ? fact(t("fact.plate"), make("span", { class: "plate" }, contact.plate)) : null,
     fact(t("fact.seen"), make("span", { class: age >= 10 ? "stale" : age >= 3 ? "dim" : "" }, t("age.ago", { age: ageText(age) })),
       make("span", { class: "aside" }, t("fact.since"), " ", timeElement(contact.first_seen_ns, now()))),

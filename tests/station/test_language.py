@@ -12,7 +12,7 @@ from station.sentences import SENTENCES, SYSTEM_REASONS
 from station.subjects import Category, Lane
 from tests.web_stage import ROOT
 from wire.messages import LinkState, PreflightState, SensorState, TaskPhase
-from wire.units import ObjectClass
+from wire.units import Colour, ObjectClass, VehicleKind
 
 STATIC = ROOT / "station" / "static"
 LANGUAGES = {name: json.loads((STATIC / "language" / f"{name}.json").read_text(encoding="utf-8")) for name in ("vi", "en")}
@@ -23,6 +23,7 @@ BUILT = {
     "task": TaskPhase, "preflight": PreflightState, "role": Role, "lane": Lane, "category": Category,
     "close": alarms.CLOSE_REASONS, "reason": [*SYSTEM_REASONS, "shelved"], "sound": ["on", "muted", "locked"],
     "match": [MatchState.CONFIRMED, MatchState.REJECTED], "answer": [MatchState.CONFIRMED, MatchState.REJECTED],
+    "kind": VehicleKind, "colour": Colour,
     "said": ["acknowledged", "escalated", "shelved", "closed"],
 }
 
