@@ -26,12 +26,29 @@ _CLASSES = {
 }
 MISFITS_LIMIT = 2               # characters outside of a plate's form that may be misread ones; more, and it is no plate
 FORM_ODDS = 20.0                # how much likelier a character that fits the form is; foreign plates pass here, too
+LOOK_ALIKES = ("0ODQ", "1I", "2Z", "5S", "8B", "6G")      # the groups of station.matching (DESIGN.md)
+CONFUSED = 0.02                 # chance that a character is one that looks like it, however sure the readings are
+SURE_LEAST = 0.8                # geometric mean of the confidences; below it, nothing is told
 INDEPENDENCE = 0.5              # n readings of one plate in one light weigh as n to this power: their errors are alike
 FLOOR = 1e-4                    # no reading is surer than this that a character is *not* there
 GAP_COST = 0.4                  # against 0 to 1 for two characters laid upon each other
 READINGS_LIMIT = 12             # of one track that are kept: the best ones
 
 _FITS = {kind: np.array([c in letters for c in ALPHABET]) for kind, letters in _CLASSES.items()}
+
+
+def _confusions() -> Array:
+    """(36, 36): from what was read to what it may be."""
+    out = np.eye(len(ALPHABET))
+    for group in LOOK_ALIKES:
+        at = [ALPHABET.index(c) for c in group]
+        for i in at:
+            out[i, at] = CONFUSED / (len(at) - 1)
+            out[i, i] = 1.0 - CONFUSED
+    return out
+
+
+_CONFUSIONS = _confusions()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +89,7 @@ def vote(readings: Sequence[Reading]) -> Plate | None:
     if not readings:
         return None
     chances = _pooled(_aligned(readings), len(readings))
+    chances[:, :-1] = chances[:, :-1] @ _CONFUSIONS
     form = form_of("".join(ALPHABET[i] for i in chances[:, :-1].argmax(axis=1)))
     if form is not None:
         fits = np.array([_FITS[kind] for kind in form])
@@ -83,6 +101,8 @@ def vote(readings: Sequence[Reading]) -> Plate | None:
     if form_of(text) is None:
         return None
     sure = chances[np.arange(len(best)), best]
+    if np.log(sure).mean() < np.log(SURE_LEAST):
+        return None
     return Plate(spelled(text), tuple(round(float(c), 3) for c in sure), len(readings))
 
 
