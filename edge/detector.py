@@ -69,6 +69,11 @@ class UltralyticsDetector(Detector):
         self._input_size_px = input_size_px
 
     @property
+    def ours(self) -> tuple[int, ...]:
+        """The network's own numbers of the classes that are looked for."""
+        return tuple(self._network.ours)
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(height, width) in pixels of a picture that the network sees as it is; others are scaled to it."""
         return wide_shape(self._input_size_px)

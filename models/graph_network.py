@@ -143,22 +143,24 @@ class GraphNetwork:
         return best
 
     def _compile(self, shape: tuple[int, int], lanes: int) -> list[_Lane]:
-        openvino = import_openvino()
-        with in_words(self._graph.xml, "an OpenVINO graph that can be run", "Delete its folder: it is made anew."):
-            model = with_pictures(_core().read_model(self._graph.xml), shape)
-            compiled = _core().compile_model(model, "CPU", {
-                "INFERENCE_NUM_THREADS": self._threads, "NUM_STREAMS": lanes,
-                "PERFORMANCE_HINT": "LATENCY" if lanes == 1 else "THROUGHPUT",
-                "INFERENCE_PRECISION_HINT": HINTS[self._precision],
-                "ENABLE_CPU_PINNING": False,        # several nodes share the cores, and none knows of the others
-            })
-            made = []
-            for _ in range(lanes):
-                request, canvas = compiled.create_infer_request(), np.full((1, *shape, 3), PADDING, np.uint8)
-                request.set_input_tensor(openvino.Tensor(canvas, shared_memory=True))
-                out = [request.get_output_tensor(k).data[0] for k in range(2 * len(self._graph.card.strides))]
-                made.append(_Lane(request, canvas, out[:len(out) // 2], out[len(out) // 2:]))
+        compiled = compile_graph(self._graph, self._precision, shape, self._threads, lanes)
+        made = []
+        for _ in range(lanes):
+            request, canvas = compiled.create_infer_request(), np.full((1, *shape, 3), PADDING, np.uint8)
+            request.set_input_tensor(import_openvino().Tensor(canvas, shared_memory=True))
+            out = [request.get_output_tensor(k).data[0] for k in range(2 * len(self._graph.card.strides))]
+            made.append(_Lane(request, canvas, out[:len(out) // 2], out[len(out) // 2:]))
         return made
+
+
+def compile_graph(graph: Graph, precision: Precision, shape: tuple[int, int], threads: int, lanes: int = 1) -> Any:
+    """OpenVINO's compiled model for bytes (1, height, width, 3). lanes: pictures at a time. Raises SettingsError."""
+    with in_words(graph.xml, "an OpenVINO graph that can be run", "Delete its folder: it is made anew."):
+        return _core().compile_model(with_pictures(_core().read_model(graph.xml), shape), "CPU", {
+            "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": lanes,
+            "PERFORMANCE_HINT": "LATENCY" if lanes == 1 else "THROUGHPUT", "INFERENCE_PRECISION_HINT": HINTS[precision],
+            "ENABLE_CPU_PINNING": False,        # several nodes share the cores, and none knows of the others
+        })
 
 
 def with_pictures(model: Any, shape: tuple[int, int] | None = None) -> Any:
