@@ -1,12 +1,19 @@
 """A track keeps its number, is believed after three good looks, and is told to have ended."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 
+from edge.byte_track import LOST_S
 from edge.detector import CLASSES, Found
-from edge.tracker import HITS_LEAST, LOST_FRAMES, Tracker
+from edge.tracker import HITS_LEAST, Tracker
 from wire.messages import TrackState
 from wire.units import ObjectClass
 
+ROOT = Path(__file__).resolve().parents[2]
+LOST_FRAMES = round(LOST_S * 5)      # these films have five frames a second
 PERSON, TRUCK = CLASSES.index(ObjectClass.PERSON), CLASSES.index(ObjectClass.TRUCK)
 
 
@@ -32,6 +39,7 @@ def test_two_walkers_keep_their_numbers_while_they_walk():
 def test_a_track_is_confirmed_at_the_third_hit_and_told_once():
     tracker = Tracker("gate-1", 0.4)
     seen = run(tracker, [found((100 + 2 * i, 0.8, PERSON)) for i in range(10)])
+    assert [len(t.ids) for t in seen[:2]] == [0, 1]     # the first look alone may be a moment's noise
     confirmed = [bool(t.confirmed.any()) for t in seen]
     assert confirmed == [False] * (HITS_LEAST - 1) + [True] * (10 - HITS_LEAST + 1)
     news = [u for t in seen for u in t.news]
@@ -72,6 +80,16 @@ def test_a_confirmed_track_that_is_gone_has_ended_and_one_that_hides_for_a_momen
     assert ended[0].last_ns == 17 * 200_000_000
 
 
+def test_a_frame_that_nobody_looked_at_ends_no_track_and_counts_as_no_hit():
+    tracker = Tracker("gate-1", 0.4)
+    run(tracker, [found((100, 0.8, PERSON)) for _ in range(5)])
+    nothing = np.zeros((0, 4))
+    unlooked = [tracker.update(found(), (5 + i) * 200_000_000, nothing) for i in range(10 * LOST_FRAMES)]
+    assert not any(t.news or len(t.ids) for t in unlooked)
+    (ended,) = tracker.end_all()
+    assert (ended.hits, ended.last_ns) == (5, 4 * 200_000_000)
+
+
 def test_a_track_that_was_never_believed_ends_without_a_word():
     tracker = Tracker("gate-1", 0.9)
     run(tracker, [found((100, 0.5, PERSON)) for _ in range(5)])
@@ -96,3 +114,18 @@ def test_the_class_of_a_track_is_what_most_of_its_looks_said():
     ended = tracker.end_all()
     assert [u.object_class for u in ended] == [ObjectClass.TRUCK]
     assert tracker.end_all() == ()
+
+
+def test_tracking_takes_neither_torch_nor_ultralytics_into_the_process():
+    code = """
+import sys
+import numpy as np
+from edge.detector import Found
+from edge.tracker import Tracker
+tracker = Tracker("gate-1", 0.4)
+for k in range(5):
+    tracker.update(Found(np.array([[10.0, 10, 40, 90]]), np.array([0.8]), np.zeros(1, np.int64)), k * 10**8)
+print([m for m in ("torch", "ultralytics", "torchvision") if m in sys.modules])
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert out.stdout.strip() == "[]"

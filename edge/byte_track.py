@@ -1,0 +1,250 @@
+"""Which detection belongs to which track: ByteTrack in real time, vectorised, without a network's libraries in the process.
+
+Zhang et al. (2022), "ByteTrack: Multi-Object Tracking by Associating Every Detection Box". Boxes move in a constant-velocity
+Kalman filter over centre x, centre y, width / height and height. Its matrices couple a coordinate with its own speed alone,
+so that the filter of eight states is four filters of two, in closed form. At steps of REFERENCE_STEP_S it is the filter of
+the paper's program (and of ultralytics, which the tests hold it to); at other steps its noise grows with time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+
+import lap
+import numpy as np
+import numpy.typing as npt
+
+from geofences.geodesy import Array
+from wire.clock import NS_PER_S
+
+HIGH_SCORE = 0.25               # ultralytics' bytetrack.yaml, 8.4: first association, and the start of a track
+MATCH_LIMIT = 0.8               # the same file: of 1 - IoU x score, in the first association
+LOW_MATCH_LIMIT = 0.5           # of 1 - IoU, in the second, over detections of a low score (the paper, 3.2)
+NEW_MATCH_LIMIT = 0.7           # of 1 - IoU x score, for tracks of one hit (ultralytics' byte_tracker.py)
+LOST_S = 3.0                    # a track that looks missed for this long has ended: the file's 30 frames at 10 a second
+
+REFERENCE_STEP_S = 0.1
+POSITION_SIGMA = 1.0 / 20       # of the box's height, in one reference step; also the measurement's (ByteTrack's own)
+SPEED_SIGMA = 1.0 / 160         # the same, for speeds in a reference step
+ASPECT_SIGMA, ASPECT_SPEED_SIGMA, ASPECT_MEASURED_SIGMA = 1e-2, 1e-5, 1e-1
+COURSE_S = 1.5                  # so long after it was last seen, a track is also looked for where its course leads
+COURSE_LIMIT = 9.4877           # of the squared Mahalanobis distance: chi-square, 4 degrees of freedom, 95 % (DeepSORT)
+LOOKED_SHARE = 0.5              # of a track's box: with less of it inside what was looked at, finding nothing says nothing
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+_NEW, _HELD, _LOST = 0, 1, 2    # of one hit so far; seen by the last look; missed by it
+
+
+@dataclass(frozen=True, slots=True)
+class Associated:
+    """n detections of one frame with the tracks they belong to, and the tracks that are over.
+
+    ids: (n,). which: (n,) their rows among the detections that were handed in, ascending. first: (n,) the track begins with
+    this one, and may be a moment's noise. alive: the ids of all tracks that go on, seen or not.
+    """
+
+    ids: Ints
+    which: Ints
+    first: Bools
+    alive: frozenset[int]
+
+
+@dataclass(slots=True)
+class _Bank:
+    """All tracks, one a row. place: (n, 4) centre x, y, aspect, height in pixels; speed: the same in a reference step.
+
+    pp, ps, ss: (n, 4) covariances of place with itself, with speed, and of speed. good_ns: on the tracker's own count of
+    time, when the track was last seen, or held at a place that nobody looked at. seen_ns: when it was last seen.
+    """
+
+    ids: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    state: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+    good_ns: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    seen_ns: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    place: Array = field(default_factory=lambda: np.zeros((0, 4)))
+    speed: Array = field(default_factory=lambda: np.zeros((0, 4)))
+    pp: Array = field(default_factory=lambda: np.zeros((0, 4)))
+    ps: Array = field(default_factory=lambda: np.zeros((0, 4)))
+    ss: Array = field(default_factory=lambda: np.zeros((0, 4)))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def keep(self, which: Bools) -> None:
+        for f in fields(self):
+            setattr(self, f.name, getattr(self, f.name)[which])
+
+    def add(self, others: _Bank) -> None:
+        for f in fields(self):
+            setattr(self, f.name, np.concatenate([getattr(self, f.name), getattr(others, f.name)]))
+
+    @property
+    def boxes(self) -> Array:
+        """(n, 4) left, top, right, bottom."""
+        half = np.column_stack([self.place[:, 2] * self.place[:, 3], self.place[:, 3]]) / 2.0
+        return np.hstack([self.place[:, :2] - half, self.place[:, :2] + half])
+
+    def predict(self, steps: float, held_still: Bools) -> None:
+        """Move on by so many reference steps. held_still: nobody looked there, because nothing moved there."""
+        # An object behind a trunk does not shrink with it (ByteTrack's own rule).
+        self.speed[self.state == _LOST, 3] = 0.0
+        self.place = self.place + self.speed * np.where(held_still[:, None], 0.0, steps)
+        height = self.place[:, 3:]
+        self.pp = self.pp + 2.0 * steps * self.ps + steps**2 * self.ss
+        self.pp += steps * _squares(height, POSITION_SIGMA, ASPECT_SIGMA)
+        self.ps = self.ps + steps * self.ss
+        self.ss = self.ss + steps * _squares(height, SPEED_SIGMA, ASPECT_SPEED_SIGMA)
+
+    def spread(self, rows: Ints) -> Array:
+        """(n, 4) variances of what will be measured of the tracks in `rows`."""
+        return np.asarray(self.pp[rows] + _squares(self.place[rows, 3:], POSITION_SIGMA, ASPECT_MEASURED_SIGMA))
+
+    def measure(self, rows: Ints, boxes: Array, now_ns: int) -> None:
+        """Correct the tracks in `rows` by their boxes, in the same order."""
+        pp, ps, spread = self.pp[rows], self.ps[rows], self.spread(rows)
+        off = _places(boxes) - self.place[rows]
+        self.place[rows] += pp / spread * off
+        self.speed[rows] += ps / spread * off
+        self.pp[rows] = pp - pp * pp / spread
+        self.ps[rows] = ps - pp * ps / spread
+        self.ss[rows] -= ps * ps / spread
+        self.state[rows] = _HELD
+        self.good_ns[rows] = self.seen_ns[rows] = now_ns
+
+
+class ByteTrack:
+    """Associates the detections of one sensor, frame by frame. Ids count from 1 and are never given twice.
+
+    Boxes of somebody who walks across the picture do not overlap any more after a third of a second, so that overlap alone
+    finds no walker at three frames a second, and loses far ones in a moment's gap. Where the paper's three associations
+    left a track and a detection over, a fourth one joins them by the filter's own prediction and its uncertainty.
+    by_course: with it; without it this is the paper's program.
+    """
+
+    def __init__(self, by_course: bool = True) -> None:
+        self._by_course = by_course
+        self._bank = _Bank()
+        self._next_id = 1
+        self._captured_ns: int | None = None
+        self._now_ns = 0                        # adds up the steps between frames: a clock that is set back ends no track
+
+    def update(self, boxes: Array, scores: Array, captured_ns: int, looked: Array | None = None) -> Associated:
+        """boxes: (n, 4) left, top, right, bottom; scores: (n,). captured_ns, looked: see edge.tracker.Tracker.update."""
+        step_ns = 0 if self._captured_ns is None else max(0, captured_ns - self._captured_ns)
+        self._captured_ns = captured_ns
+        self._now_ns += step_ns
+        bank = self._bank
+        unlooked = ~_covered(bank.boxes, looked)
+        bank.predict(min(step_ns / NS_PER_S, LOST_S) / REFERENCE_STEP_S, unlooked)
+
+        usable = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & np.isfinite(scores)
+        order = np.lexsort((scores, *boxes.T))      # one of its own: how a detector lists them decides nothing
+        order = order[usable[order]]
+        strong, weak = order[scores[order] >= HIGH_SCORE], order[scores[order] < HIGH_SCORE]
+        predicted = bank.boxes
+        settled = bank.state != _NEW
+        free = np.ones(len(bank), bool)
+        pairs: list[tuple[Ints, Ints]] = []
+
+        def pair(tracks: Bools, found: Ints, far: Callable[[Ints, Ints], Array], limit: float) -> Ints:
+            """Associate where tracks that are still free meet detections; returns the detections that stay free."""
+            rows = np.flatnonzero(tracks & free)
+            hit, by = _assign(far(rows, found), limit)
+            pairs.append((rows[hit], found[by]))
+            free[rows[hit]] = False
+            return np.delete(found, by)
+
+        def apart(rows: Ints, found: Ints) -> Array:
+            return 1.0 - _iou(predicted[rows], boxes[found])
+
+        def apart_and_doubtful(rows: Ints, found: Ints) -> Array:
+            return 1.0 - _iou(predicted[rows], boxes[found]) * scores[found]
+
+        def off_course(rows: Ints, found: Ints) -> Array:
+            off = bank.place[rows, None] - _places(boxes[found])[None]
+            return np.asarray((off**2 / bank.spread(rows)[:, None]).sum(axis=2))
+
+        strong = pair(settled, strong, apart_and_doubtful, MATCH_LIMIT)
+        pair(bank.state == _HELD, weak, apart, LOW_MATCH_LIMIT)
+        strong = pair(~settled, strong, apart_and_doubtful, NEW_MATCH_LIMIT)
+        if self._by_course:
+            recent = self._now_ns - bank.seen_ns <= COURSE_S * NS_PER_S
+            strong = pair(recent, strong, off_course, COURSE_LIMIT)
+
+        rows, which = (np.concatenate(side) for side in zip(*pairs, strict=True))
+        ids = bank.ids[rows]
+        bank.measure(rows, boxes[which], self._now_ns)
+        self._miss(free, unlooked)
+        begun = self._begin(boxes[strong])
+        first = np.repeat([False, True], [len(ids), len(begun)])
+        ids, which = np.concatenate([ids, begun]), np.concatenate([which, strong])
+        listed = np.argsort(which)
+        return Associated(ids[listed], which[listed], first[listed], frozenset(bank.ids.tolist()))
+
+    def _miss(self, missed: Bools, unlooked: Bools) -> None:
+        """What becomes of the tracks without a detection."""
+        bank = self._bank
+        bank.good_ns[missed & unlooked & (bank.state == _HELD)] = self._now_ns
+        looked_for = missed & ~unlooked
+        over = self._now_ns - bank.good_ns > LOST_S * NS_PER_S
+        gone = looked_for & ((bank.state == _NEW) | over)
+        bank.state[looked_for] = _LOST
+        if gone.any():
+            bank.keep(~gone)
+
+    def _begin(self, boxes: Array) -> Ints:
+        n = len(boxes)
+        ids = np.arange(self._next_id, self._next_id + n)
+        self._next_id += n
+        if n:
+            places = _places(boxes)
+            height = places[:, 3:]
+            self._bank.add(_Bank(
+                ids, np.full(n, _NEW, np.int8), np.full(n, self._now_ns), np.full(n, self._now_ns), places, np.zeros((n, 4)),
+                _squares(height, 2.0 * POSITION_SIGMA, ASPECT_SIGMA), np.zeros((n, 4)),
+                _squares(height, 10.0 * SPEED_SIGMA, ASPECT_SPEED_SIGMA),
+            ))
+        return ids
+
+
+def _places(boxes: Array) -> Array:
+    """(n, 4) left, top, right, bottom to centre x, y, width / height, height."""
+    size = boxes[:, 2:] - boxes[:, :2]
+    return np.column_stack([boxes[:, :2] + size / 2.0, size[:, 0] / size[:, 1], size[:, 1]])
+
+
+def _squares(height: Array, of_height: float, of_aspect: float) -> Array:
+    """(n, 4) variances whose sigmas go with the height, but for the aspect's."""
+    variances = np.repeat((of_height * height) ** 2, 4, axis=1)
+    variances[:, 2] = of_aspect**2
+    return variances
+
+
+def _iou(a: Array, b: Array) -> Array:
+    """(n, 4), (m, 4) to (n, m) intersection over union."""
+    overlap = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    shared = np.maximum(overlap, 0.0).prod(axis=2)
+    areas = [np.abs((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)) for boxes in (a, b)]
+    return np.asarray(shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9))
+
+
+def _assign(cost: Array, limit: float) -> tuple[Ints, Ints]:
+    """The pairing of rows and columns of the least cost in which nobody pays more than limit to avoid staying alone."""
+    none = np.zeros(0, np.int64)
+    if not cost.size or cost.min() > limit:
+        return none, none
+    _, column_of, _ = lap.lapjv(cost, extend_cost=True, cost_limit=limit)
+    rows = np.flatnonzero(column_of >= 0)
+    return rows, np.asarray(column_of[rows], np.int64)
+
+
+def _covered(boxes: Array, looked: Array | None) -> Bools:
+    """(n,) whether enough of each box lies in what was looked at; regions do not overlap much, so that shares add up."""
+    if looked is None:
+        return np.ones(len(boxes), bool)
+    overlap = np.minimum(boxes[:, None, 2:], looked[None, :, 2:]) - np.maximum(boxes[:, None, :2], looked[None, :, :2])
+    seen = np.maximum(overlap, 0.0).prod(axis=2).max(axis=1, initial=0.0)
+    return np.asarray(seen >= LOOKED_SHARE * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
