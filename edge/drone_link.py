@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from collections import deque
+from dataclasses import replace
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 from scipy.spatial.transform import Rotation
 
 from cameras.pose import NoPose, PoseEstimate
+from edge.autopilot_clock import Exchange
 from edge.drone_messages import PoseReader
 from edge.drone_pose import DronePose, DronePoseLimits
 from geofences.geodesy import LocalFrame
@@ -25,7 +29,12 @@ POSE_RATES_HZ: dict[int, float] = {
     mavlink.MAVLINK_MSG_ID_GLOBAL_POSITION_INT: 10.0,
     mavlink.MAVLINK_MSG_ID_GIMBAL_DEVICE_ATTITUDE_STATUS: 20.0,
 }
-HEARD = ("HEARTBEAT", "PARAM_VALUE", "ATTITUDE", "GLOBAL_POSITION_INT", "GIMBAL_DEVICE_ATTITUDE_STATUS")
+HEARD = (
+    "HEARTBEAT", "PARAM_VALUE", "ATTITUDE", "GLOBAL_POSITION_INT", "GIMBAL_DEVICE_ATTITUDE_STATUS", "MOUNT_ORIENTATION",
+    "TIMESYNC",
+)
+ASK_TIME_S = 1.0                # TIMESYNC; the shortest round trip of a minute counts
+ASK_TIME_FIRST_S = 0.2          # for the first ten
 ASK_AGAIN_S = 2.0               # for who it is, and for reports that have stopped coming
 SILENT_TRIES = 5                # a real autopilot answers no SIM_ parameter at all: this many unanswered rounds say "real"
 WAIT_S = 0.4                    # two position reports at 5 Hz, for one that is still on its way
@@ -51,6 +60,7 @@ class DroneLink:
         self._clock = clock
         self._reader = PoseReader()
         self._poses = DronePose(frame, limits, mount)
+        self._asked_ns: deque[int] = deque(maxlen=10)       # TIMESYNC questions without an answer
         self._simulated: bool | None = None
         self._link = Link(connection, clock, speaker=companion(system_id))
         self._thread = LoopThread("drone link", self._listen)
@@ -70,8 +80,14 @@ class DroneLink:
             if refusal is not None:
                 return refusal
             if self._poses.told_until_ns() >= captured_ns or self._clock.monotonic_ns() >= until_ns:
-                return self._poses.pose_at(captured_ns)
+                return self._with_clock_error(self._poses.pose_at(captured_ns))
             self._clock.sleep(LOOK_S)
+
+    def _with_clock_error(self, found: PoseEstimate | NoPose) -> PoseEstimate | NoPose:
+        """What is not known of the autopilot's clock moves a frame along the flight, as a wrong time of the frame does."""
+        if isinstance(found, NoPose):
+            return found
+        return replace(found, time_sigma_s=math.hypot(found.time_sigma_s, self._reader.clock_sigma_s))
 
     def _refusal(self) -> NoPose | None:
         if self._simulated is None:
@@ -89,10 +105,11 @@ class DroneLink:
             tasks.create_task(self._link.run())
             with self._link.subscribe(HEARD, self._system_id) as heard:
                 tasks.create_task(self._keep_asking())
+                tasks.create_task(self._keep_asking_the_time())
                 await self._take(heard)
 
     async def _take(self, heard: Subscription) -> None:
-        connection = 0
+        connection = clocks_set = 0
         while True:
             message = await heard.get(1.0)
             if message is None:
@@ -100,14 +117,38 @@ class DroneLink:
             if connection != self._link.counts.connections:
                 connection = self._link.counts.connections
                 self._reader.begin_anew()
+                clocks_set = 0
             if message.get_type() == "PARAM_VALUE":
                 if message.param_id.rstrip("\0") in SIMULATION_PARAMETERS and not self._simulated:
                     self._simulated = True
                     _log.info("%s: the autopilot is simulated", self._connection)
                 continue
+            if message.get_type() == "TIMESYNC":
+                self._take_time(message.ts1, message.tc1)
+                continue
             sample = self._reader.sample(message, self._clock.utc_ns())
+            if clocks_set != self._reader.clocks_set:
+                clocks_set = self._reader.clocks_set
+                self._poses.forget()
+                _log.info("%s: a clock was set, here or there: its reports count from now on", self._connection)
             if sample is not None:
                 self._poses.add(sample)
+
+    def _take_time(self, asked_ns: int, boot_ns: int) -> None:
+        """An answer to TIMESYNC carries what we asked with; questions (0) and answers to others are not ours."""
+        if boot_ns != 0 and asked_ns in self._asked_ns:
+            self._asked_ns.remove(asked_ns)
+            self._reader.exchanged(Exchange(asked_ns, boot_ns, self._clock.utc_ns()))
+
+    async def _keep_asking_the_time(self) -> None:
+        asked = 0
+        while True:
+            if self._link.connected:
+                now_ns = self._clock.utc_ns()
+                if self._link.send(mavlink.MAVLink_timesync_message(0, now_ns)):
+                    self._asked_ns.append(now_ns)
+                    asked += 1
+            await asyncio.sleep(ASK_TIME_FIRST_S if asked < 10 else ASK_TIME_S)
 
     async def _keep_asking(self) -> None:
         """Ask who it is and for its reports; again whenever they have stopped, as after a reboot of the autopilot."""

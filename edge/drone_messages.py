@@ -7,16 +7,19 @@ from typing import Protocol
 
 from scipy.spatial.transform import Rotation
 
+from edge.autopilot_clock import BootClock, Exchange
 from edge.drone_pose import AttitudeSample, GimbalSample, PositionSample, Quaternion, Sample
 
 # common.xml, GIMBAL_DEVICE_FLAGS
 YAW_LOCK = 16
 YAW_IN_VEHICLE_FRAME = 32
 YAW_IN_EARTH_FRAME = 64
+BOTH_FRAMES = YAW_IN_VEHICLE_FRAME | YAW_IN_EARTH_FRAME
 
 NORM_TOLERANCE = 0.1            # a quaternion this far from length one was never one
-CLOCK_DRIFT = 1e-4              # an autopilot's crystal, ten times worse than its data sheet
-BACKWARDS_MS = 1000             # time_boot_ms that goes back further than this: the autopilot started again
+# common.xml, GIMBAL_DEVICE_ERROR_FLAGS: encoder, software, calibration running. The others are of limits, power and motors,
+# in which a gimbal still knows where it points.
+UNSURE_OF_ITSELF = 8 | 64 | 256
 
 
 class Message(Protocol):
@@ -25,38 +28,36 @@ class Message(Protocol):
     def get_type(self) -> str: ...
 
 
-class BootClock:
-    """From an autopilot's milliseconds since boot to UTC.
+class PoseReader:
+    """Turns the messages of one drone into samples; counts those that say nothing usable.
 
-    A message may come late and never early: the least difference of reception and boot time is the truest.
+    Of several gimbals the first one that speaks is the camera's, and MOUNT_ORIENTATION, which is the older way to say the
+    same, is heard only until one does.
     """
 
     def __init__(self) -> None:
-        self._offset_ns: int | None = None
-        self._last_ms = 0
-
-    def utc_ns(self, boot_ms: int, received_ns: int) -> int:
-        candidate = received_ns - boot_ms * 1_000_000
-        if self._offset_ns is None or boot_ms < self._last_ms - BACKWARDS_MS:
-            self._offset_ns = candidate
-        else:
-            # Let it creep up, so that drift or a stepped clock is followed after a while.
-            passed_ns = max(0, boot_ms - self._last_ms) * 1_000_000
-            self._offset_ns = min(self._offset_ns + round(passed_ns * CLOCK_DRIFT), candidate)
-        self._last_ms = boot_ms
-        return boot_ms * 1_000_000 + self._offset_ns
-
-
-class PoseReader:
-    """Turns the messages of one drone into samples; counts those that say nothing usable."""
-
-    def __init__(self) -> None:
         self._clock = BootClock()
+        self._gimbal_id: int | None = None
         self.unusable = 0
 
     def begin_anew(self) -> None:
         """On a new connection: it may be to an autopilot that was started again, whose count of time is another."""
         self._clock = BootClock()
+        self._gimbal_id = None
+
+    @property
+    def clock_sigma_s(self) -> float:
+        """One sigma of the times of samples, as far as the autopilot's clock goes."""
+        return self._clock.sigma_s
+
+    @property
+    def clocks_set(self) -> int:
+        """How often a clock turned out to have been set: samples from before are on another time."""
+        return self._clock.begun_anew
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Take an answer to TIMESYNC."""
+        self._clock.exchanged(exchange)
 
     def sample(self, message: Message, received_ns: int) -> Sample | None:
         """The sample in a message; None for a message of another kind, or one whose values are unknown."""
@@ -67,7 +68,13 @@ class PoseReader:
                 case "GLOBAL_POSITION_INT":
                     found = self._position(message, received_ns)
                 case "GIMBAL_DEVICE_ATTITUDE_STATUS":
+                    if self._gimbal_id not in (None, _gimbal_of(message)):
+                        return None
                     found = self._gimbal(message, received_ns)
+                case "MOUNT_ORIENTATION":
+                    if self._gimbal_id is not None:
+                        return None
+                    found = self._mount(message, received_ns)
                 case _:
                     return None
         except (AttributeError, TypeError, ValueError):     # a dialect with other fields
@@ -99,14 +106,34 @@ class PoseReader:
         if not abs(norm - 1.0) < NORM_TOLERANCE:            # NaN and zero fail too
             return None
         flags = int(_number(m, "flags"))
-        if flags & (YAW_IN_EARTH_FRAME | YAW_IN_VEHICLE_FRAME):
+        if flags & BOTH_FRAMES == BOTH_FRAMES or int(_number(m, "failure_flags")) & UNSURE_OF_ITSELF:
+            return None                                     # both at once are "not allowed"
+        if flags & BOTH_FRAMES:
             earth_frame = bool(flags & YAW_IN_EARTH_FRAME)
         else:
             earth_frame = bool(flags & YAW_LOCK)            # before the two flags existed, a locked yaw meant the earth's
+        self._gimbal_id = _gimbal_of(m)
+        # delta_yaw would turn one frame into the other, but who leaves it out sends 0, which also means north: not used.
         return GimbalSample(self._utc_ns(m, received_ns), quaternion, earth_frame)
+
+    def _mount(self, m: Message, received_ns: int) -> GimbalSample | None:
+        """Roll and pitch against the horizon, yaw against the nose; or, where that is unknown, against north."""
+        roll, pitch = _number(m, "roll"), _number(m, "pitch")
+        yaw, from_north = _number(m, "yaw"), _number(m, "yaw_absolute")
+        earth_frame = not math.isfinite(yaw)
+        angles = [roll, pitch, from_north if earth_frame else yaw]
+        if not all(math.isfinite(a) for a in angles):
+            return None
+        x, y, z, w = (float(v) for v in Rotation.from_euler("ZYX", angles[::-1], degrees=True).as_quat())
+        return GimbalSample(self._utc_ns(m, received_ns), (w, x, y, z), earth_frame)
 
     def _utc_ns(self, m: Message, received_ns: int) -> int:
         return self._clock.utc_ns(int(_number(m, "time_boot_ms")), received_ns)
+
+
+def _gimbal_of(message: Message) -> int:
+    """Which gimbal speaks; 0 where it does not say, as before there could be several."""
+    return int(getattr(message, "gimbal_device_id", 0))
 
 
 def _number(message: Message, field: str) -> float:

@@ -136,6 +136,12 @@ class DronePose:
                 case PositionSample():
                     _keep(self._positions, sample)
 
+    def forget(self) -> None:
+        """Everything that was told so far: its times are no longer ours."""
+        with self._lock:
+            for kept in (self._attitudes, self._gimbals, self._positions):
+                kept.clear()
+
     def told_until_ns(self) -> int:
         """UTC ns up to which everything that a pose needs has been told; 0 before the first word of each kind."""
         with self._lock:

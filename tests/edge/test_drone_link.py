@@ -6,6 +6,7 @@ import time
 import pytest
 
 from cameras.pose import NoPose, PoseSigma
+from edge.autopilot_clock import HEARD_SIGMA_S
 from edge.drone_link import DroneLink
 from edge.drone_pose import DronePoseLimits
 from edge.settings import load_setup
@@ -64,6 +65,15 @@ def test_a_frame_is_given_its_pose_though_the_telemetry_is_still_on_its_way(star
         wait_for(lambda: pose_now(link))
         given = [not isinstance(link.pose_at(CLOCK.utc_ns()), NoPose) for _ in range(20)]
         assert sum(given) >= 18, given
+
+
+def test_the_clocks_are_compared_and_what_is_left_goes_into_the_time_sigma(start_autopilot, sector):  # noqa: F811
+    autopilot = start_autopilot(speedup=1.0, settle_s=2.0)
+    with drone_link(autopilot, sector) as link:
+        wait_for(lambda: pose_now(link))
+        found = wait_for(lambda: (e := link.pose_at(CLOCK.utc_ns())) and not isinstance(e, NoPose)
+                         and e.time_sigma_s < HEARD_SIGMA_S and e)
+        assert LIMITS.time_sigma_s < found.time_sigma_s < 0.04
 
 
 def test_a_live_node_takes_no_pose_from_a_simulated_drone(start_autopilot, sector):  # noqa: F811

@@ -14,7 +14,7 @@ from cameras.camera import Camera
 from cameras.lens import Lens
 from cameras.pose import NoPose, Pose, PoseSigma
 from cameras.project import project
-from edge.drone_messages import BootClock, PoseReader
+from edge.drone_messages import PoseReader
 from edge.drone_pose import AttitudeSample, DronePose, DronePoseLimits, GimbalSample, PositionSample
 from edge.geolocate import geolocate
 from geofences.geodesy import LocalFrame
@@ -210,8 +210,14 @@ NAN = float("nan")
 LEVEL = (1.0, 0.0, 0.0, 0.0)
 
 
-def gimbal(q=LEVEL, flags=64, ms=1000):
-    return mavlink.MAVLink_gimbal_device_attitude_status_message(0, 0, ms, flags, list(q), NAN, NAN, NAN, 0)
+def gimbal(q=LEVEL, flags=64, ms=1000, failure=0, number=0):
+    return mavlink.MAVLink_gimbal_device_attitude_status_message(
+        0, 0, ms, flags, list(q), NAN, NAN, NAN, failure, NAN, NAN, number
+    )
+
+
+def gimbal_failing(failure):
+    return gimbal(failure=failure)
 
 
 def test_real_messages_become_samples():
@@ -252,15 +258,54 @@ def test_values_that_say_unknown_are_counted_and_not_believed(message):
     assert reader.unusable == 1
 
 
-def test_a_message_held_up_on_the_radio_keeps_its_own_time():
-    clock = BootClock()
-    rng = np.random.default_rng(5)
-    delays = rng.exponential(0.05, 1200)
-    found = [clock.utc_ns(50 * i, at(0.05 * i + d)) - at(0.05 * i) for i, d in enumerate(delays)]
-    assert max(found[200:]) < 15e6                 # 50 ms of jitter, and less than 15 ms of it left
+@pytest.mark.parametrize("message", [gimbal(flags=64 | 32), gimbal_failing(8), gimbal_failing(64), gimbal_failing(256)])
+def test_a_gimbal_that_contradicts_itself_or_is_unsure_is_not_believed(message):
+    assert PoseReader().sample(message, at(1)) is None
 
 
-def test_an_autopilot_that_starts_again_starts_a_new_count():
-    clock = BootClock()
-    clock.utc_ns(500_000, at(500))
-    assert clock.utc_ns(3_000, at(510)) == at(510)
+def test_a_gimbal_at_its_limit_or_short_of_power_still_knows_where_it_points():
+    assert PoseReader().sample(gimbal_failing(2 | 16), at(1)) is not None
+
+
+def test_of_two_gimbals_the_first_is_the_cameras():
+    reader = PoseReader()
+    assert reader.sample(gimbal(number=1), at(1)) is not None
+    assert reader.sample(gimbal(number=2), at(1)) is None
+    assert reader.sample(gimbal(number=1), at(1)) is not None
+    reader.begin_anew()
+    assert reader.sample(gimbal(number=2), at(1)) is not None
+
+
+def mount(roll, pitch, yaw, from_north=0.0):
+    return mavlink.MAVLink_mount_orientation_message(1000, roll, pitch, yaw, from_north)
+
+
+def test_the_older_message_says_the_same_and_gives_way_to_the_newer():
+    reader = PoseReader()
+    sample = reader.sample(mount(1.0, -40.0, 15.0), at(1))
+    assert sample.earth_frame is False
+    angles = Rotation.from_quat(np.roll(sample.quaternion, -1)).as_euler("ZYX", degrees=True)
+    np.testing.assert_allclose(angles, [15.0, -40.0, 1.0])
+    assert reader.sample(mount(1.0, -40.0, NAN, 200.0), at(1)).earth_frame is True
+    for unknown in (mount(NAN, -40.0, 15.0), mount(0.0, NAN, 15.0), mount(0.0, -40.0, NAN, NAN)):
+        assert reader.sample(unknown, at(1)) is None
+    reader.sample(gimbal(), at(1))
+    assert reader.sample(mount(1.0, -40.0, 15.0), at(1)) is None
+
+
+def test_a_gimbal_that_reports_nothing_leaves_no_pose():
+    poses = DronePose(FRAME, PERFECT)
+    for s in Flight().samples(5.0, True):
+        if not isinstance(s, GimbalSample):
+            poses.add(s)
+    refused = poses.pose_at(at(3.0))
+    assert isinstance(refused, NoPose) and "no gimbal attitude" in refused.reason
+
+
+def test_what_was_forgotten_gives_no_pose():
+    poses = DronePose(FRAME, PERFECT)
+    for s in Flight().samples(5.0, True):
+        poses.add(s)
+    assert not isinstance(poses.pose_at(at(3.0)), NoPose)
+    poses.forget()
+    assert isinstance(poses.pose_at(at(3.0)), NoPose) and poses.told_until_ns() == 0
