@@ -97,7 +97,7 @@ def test_one_answer_of_an_autopilot_that_was_held_up_changes_nothing_and_three_o
     clock = BootClock()
     for i in range(10):
         clock.exchanged(exchange(5.0 + i, 0.01, 0.01))
-    held_up = Exchange(at(15.99), round((16.0 - 0.2) * 1e9), at(16.01))
+    held_up = Exchange(at(15.99), round((16.0 - 0.35) * 1e9), at(16.01))
     clock.exchanged(held_up)
     assert abs(error_s(clock, 16.5)) < 0.002 and clock.begun_anew == 0
     for i in range(3):
