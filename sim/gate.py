@@ -6,7 +6,7 @@ ones. What is measured here says that a way works, and not how well it does at a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -51,16 +51,21 @@ SKIES = {
     "infra-red": (Sky(300.0, -14.0, cloud=0.3, wind_mps=0.0), Palette.LOW_LIGHT),
 }
 PASS_STEP = 0.93                # from picture to picture, of the distance
+TILT_STEP_DEG = 3.0
 _REAR_Z_M = 0.7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shot:
-    """A picture of one vehicle. box: (4,) left, top, right, bottom in it. plate_width_px: as long as it is drawn."""
+    """A picture of one vehicle. box: (4,) left, top, right, bottom in it. plate_width_px: of its plate, seen straight.
+
+    pose: of the camera, which stands UP_M above GROUND_MSL_M at the origin and looks north at the plate.
+    """
 
     image: Image
     box: Array
     plate_width_px: float
+    pose: Pose
 
 
 class Gate:
@@ -84,7 +89,8 @@ class Gate:
         state = ActorState(
             Actor(1, kind, Role.TRAFFIC, looks), aside_m, middle_m, GROUND_MSL_M, heading_deg, (0.0, 0.0), Posture.STAND, 0.0
         )
-        tilt_deg = -float(np.degrees(np.arctan2(UP_M - _REAR_Z_M, distance_m)))
+        # In steps: pictures from one pose share what stands still, which is most of the work.
+        tilt_deg = -TILT_STEP_DEG * round(float(np.degrees(np.arctan2(UP_M - _REAR_Z_M, distance_m))) / TILT_STEP_DEG)
         pose = Pose(0.0, 0.0, GROUND_MSL_M + UP_M, 0.0, tilt_deg)
         picture = self._renderer.render(Moment(0.0, UTC_NS, light, (state,)), pose, LENS, palette)
         mesh = vehicle_mesh(kind, looks)
@@ -92,7 +98,7 @@ class Gate:
         pixels = project(corners + np.array([aside_m, middle_m, GROUND_MSL_M]), pose, LENS)
         low, high = pixels.min(axis=0), pixels.max(axis=0)
         box = np.clip(np.concatenate([low, high]), 0.0, np.tile([LENS.width_px, LENS.height_px], 2))
-        return Shot(picture.image, box, plate_width_m(kind, heading_deg) * LENS.fx / distance_m)
+        return Shot(picture.image, box, plate_width_m(kind, heading_deg) * LENS.fx / distance_m, pose)
 
     def passing(
         self, chance: np.random.Generator, kind: Kind, looks: Looks, plate_px: float, sky: str, pictures: int,
@@ -113,7 +119,7 @@ class Gate:
             shot = self.shot(kind, looks, distance_m, heading + float(chance.uniform(-3, 3)), sky, aside)
             if smeared:
                 length = smeared * shot.plate_width_px
-                shot = Shot(_smeared(shot.image, length, float(chance.uniform(-0.3, 0.3))), shot.box, shot.plate_width_px)
+                shot = replace(shot, image=_smeared(shot.image, length, float(chance.uniform(-0.3, 0.3))))
             shots.append(shot)
         return shots
 
