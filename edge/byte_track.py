@@ -223,12 +223,21 @@ def _squares(height: Array, of_height: float, of_aspect: float) -> Array:
     return variances
 
 
+def _shared(a: Array, b: Array) -> Array:
+    """(n, 4), (m, 4) to (n, m): the area that both have."""
+    width = np.minimum(a[:, 2, None], b[:, 2]) - np.maximum(a[:, 0, None], b[:, 0])
+    height = np.minimum(a[:, 3, None], b[:, 3]) - np.maximum(a[:, 1, None], b[:, 1])
+    return np.asarray(np.maximum(width, 0.0) * np.maximum(height, 0.0))
+
+
+def _areas(boxes: Array) -> Array:
+    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+
+
 def _iou(a: Array, b: Array) -> Array:
     """(n, 4), (m, 4) to (n, m) intersection over union."""
-    overlap = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    shared = np.maximum(overlap, 0.0).prod(axis=2)
-    areas = [np.abs((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)) for boxes in (a, b)]
-    return np.asarray(shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9))
+    shared = _shared(a, b)
+    return shared / np.maximum(_areas(a)[:, None] + _areas(b) - shared, 1e-9)
 
 
 def _assign(cost: Array, limit: float) -> tuple[Ints, Ints]:
@@ -242,9 +251,7 @@ def _assign(cost: Array, limit: float) -> tuple[Ints, Ints]:
 
 
 def _covered(boxes: Array, looked: Array | None) -> Bools:
-    """(n,) whether enough of each box lies in what was looked at; regions do not overlap much, so that shares add up."""
+    """(n,) whether enough of each box lies in one of the places that were looked at."""
     if looked is None:
         return np.ones(len(boxes), bool)
-    overlap = np.minimum(boxes[:, None, 2:], looked[None, :, 2:]) - np.maximum(boxes[:, None, :2], looked[None, :, :2])
-    seen = np.maximum(overlap, 0.0).prod(axis=2).max(axis=1, initial=0.0)
-    return np.asarray(seen >= LOOKED_SHARE * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
+    return np.asarray(_shared(boxes, looked).max(axis=1, initial=0.0) >= LOOKED_SHARE * _areas(boxes))
