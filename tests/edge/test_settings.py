@@ -39,6 +39,18 @@ def test_a_good_file_gives_a_camera_in_the_sectors_frame(settings):
         ("reach_m = 110.0", "reach_m = 110.0\nreech_m = 5", "camera.reech_m", "unknown field"),
         ("[station]", "[station]\npicture_kbit_per_s = -8.0", "station.picture_kbit_per_s", "or 0 for no limit"),
         ("data_dir = ", "data_dri = ", "data_dri", "unknown field"),
+        ("[detector]", "[gate]\nfull_look_s = 0.0\n[detector]", "gate.full_look_s", "for example 2.5"),
+        ("[detector]", "[gate]\ncrops_most = 0\n[detector]", "gate.crops_most", "1 to 16"),
+        ("[detector]", '[gate]\nprofile = "snow"\n[detector]', "gate.profile", 'there are "day", "night", "rain"'),
+        ("[detector]", '[gate]\nlook = "away"\n[detector]', "gate.look", "Invalid enum value"),
+        ("[detector]", '[gate]\nmasks = [{ name = "road", polygon = [[0, 0], [9, 9]] }]\n[detector]', "gate.masks",
+         '"road" has 2 corners'),
+        ("[detector]", '[gate]\nmasks = [{ name = "road", polygon = [[0, 0], [9, 9], [400, 0]] }]\n[detector]', "gate.masks",
+         "[400.0, 0.0] is outside the 320 x 240 pixels"),
+        ("[detector]", '[[gate.profiles]]\nname = "day"\n[[gate.profiles]]\nname = "day"\n[detector]',
+         "gate.profiles.1.name", "a name of its own"),
+        ("[detector]", '[[gate.profiles]]\nname = "day"\n[[gate.profiles]]\nname = "wind"\nthreshold = 0.5\n[detector]',
+         "gate.profiles.1.threshold", "grey levels"),
     ],
 )
 def test_what_cannot_be_is_refused_with_line_and_key(settings, old, new, key, says):
