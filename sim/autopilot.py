@@ -54,6 +54,7 @@ class AutopilotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     udp_to: "host:port" to which it also speaks MAVLink, empty for none. hardware_id: hex, up to 18 bytes (uid2).
     home, home_msl_m: where it stands at the start. settle_s: until the position estimate is good enough for GUIDED.
     speedup: simulated seconds a second. parameters: overrides of the autopilot's own, by name.
+    position_noise_m, height_noise_m, lean_noise_deg, yaw_noise_deg: one sigma of the slow wander of what it reports.
     """
 
     system_id: int
@@ -67,6 +68,9 @@ class AutopilotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     settle_s: float = 41.0
     speedup: float = 1.0
     position_noise_m: float = 0.3
+    height_noise_m: float = 0.0
+    lean_noise_deg: float = 0.0
+    yaw_noise_deg: float = 0.0
     wind: WindSettings = WindSettings()
     battery: BatterySettings = BatterySettings()
     parameters: dict[str, float] = {}
@@ -116,7 +120,10 @@ def make_autopilot(s: AutopilotSettings, clock: Clock, channels: int, parameters
     battery = Battery(s.battery.capacity_mah, s.battery.cells)
     battery.used_mah = s.battery.capacity_mah * (1.0 - s.battery.charge_percent / 100.0)
     wind = Wind(s.wind.speed_m_s, s.wind.from_deg, s.wind.gust_m_s)
-    body = Multirotor(MultirotorLimits(), wind, battery, s.position_noise_m, random.Random(s.seed), yaw_deg=s.heading_deg)
+    body = Multirotor(
+        MultirotorLimits(), wind, battery, s.position_noise_m, random.Random(s.seed), yaw_deg=s.heading_deg,
+        height_noise_m=s.height_noise_m, lean_noise_deg=s.lean_noise_deg, yaw_noise_deg=s.yaw_noise_deg,
+    )
     start = Place(s.home[0], s.home[1], s.home_msl_m)
 
     def flight_of(autopilot: Autopilot) -> Flight:

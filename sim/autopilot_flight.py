@@ -128,7 +128,7 @@ class Flight:
 
     def place(self) -> Place:
         """Where it believes to be."""
-        return Place(*self.earth.to_degrees(*self.body.reported()), self.start.msl_m + self.body.up_m)
+        return Place(*self.earth.to_degrees(*self.body.reported()), self.start.msl_m + self.body.reported_up_m())
 
     def voltage_v(self) -> float:
         forced = self.p["SIM_BATT_VOLTAGE"]

@@ -57,7 +57,8 @@ def global_position_int(f: Flight, utc_ns: int) -> Any:
     lat, lon, msl = (here.lat_deg, here.lon_deg, here.msl_m) if here else (0.0, 0.0, 0.0)
     b = f.body
     return mavlink.MAVLink_global_position_int_message(
-        boot_ms(f), round(lat * 1e7), round(lon * 1e7), round(msl * 1000), round((b.up_m - f.home_target().up) * 1000),
+        boot_ms(f), round(lat * 1e7), round(lon * 1e7), round(msl * 1000),
+        round((b.reported_up_m() - f.home_target().up) * 1000),
         round(b.velocity_north_m_s * 100), round(b.velocity_east_m_s * 100), round(-b.velocity_up_m_s * 100),
         round(b.yaw_deg * 100) % 36000,
     )
@@ -65,9 +66,10 @@ def global_position_int(f: Flight, utc_ns: int) -> Any:
 
 def attitude(f: Flight, utc_ns: int) -> Any:
     del utc_ns
-    yaw = math.radians((f.body.yaw_deg + 180.0) % 360.0 - 180.0)
+    roll_deg, pitch_deg, yaw_deg = f.body.reported_attitude_deg()
+    yaw = math.radians((yaw_deg + 180.0) % 360.0 - 180.0)
     return mavlink.MAVLink_attitude_message(
-        boot_ms(f), math.radians(f.body.roll_deg), math.radians(f.body.pitch_deg), yaw, 0.0, 0.0,
+        boot_ms(f), math.radians(roll_deg), math.radians(pitch_deg), yaw, 0.0, 0.0,
         math.radians(f.body.yaw_rate_deg_s),
     )
 

@@ -19,7 +19,7 @@ from sim.world_scenario import Scenario, load_scenario
 from wire.settings import SettingsError, load_settings, refuse
 from wire.units import GroundPosition
 
-MISTAKE_LIMIT = 2.0             # sigmas: a survey that is farther off than this would have been noticed
+MISTAKE_LIMIT = 3.0             # sigmas: a survey that is farther off than this would have been noticed
 
 
 class SimulatedCameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

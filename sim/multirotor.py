@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 GRAVITY_M_S2 = 9.80665
 GUST_TIME_S = 4.0               # correlation time of gusts; Dryden's at 30 m height and 8 m/s is of this order
-NOISE_TIME_S = 20.0             # of a GNSS position's wander
+NOISE_TIME_S = 20.0             # of what a position estimate wanders in: a GNSS receiver's, and so an attitude's too
 VELOCITY_LOOP_1_S = 2.5         # 1/s: the velocity loop closes in about 0.4 s
 CELL_FULL_V, CELL_EMPTY_V = 4.2, 3.3
 RADIUS_EQUATOR_M, ECCENTRICITY_SQUARED = 6_378_137.0, 6.69437999014e-3
@@ -84,7 +84,8 @@ class Battery:
 class Multirotor:
     """State of the aircraft; step() moves it.
 
-    noise_m: one sigma of the wander of the reported position, on each horizontal axis.
+    noise_m: one sigma of the wander of the reported position, on each horizontal axis. height_noise_m, lean_noise_deg (of
+    roll and of pitch), yaw_noise_deg: likewise of what else it reports of itself; it flies by the true ones.
     """
 
     limits: MultirotorLimits
@@ -103,7 +104,10 @@ class Multirotor:
     pitch_deg: float = 0.0
     yaw_rate_deg_s: float = 0.0
     on_ground: bool = True
-    _wander: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    height_noise_m: float = 0.0
+    lean_noise_deg: float = 0.0
+    yaw_noise_deg: float = 0.0
+    _wander: list[float] = field(default_factory=lambda: [0.0] * 6)     # east, north, up; roll, pitch, yaw
 
     def step(
         self, dt_s: float, wish: tuple[float, float, float], yaw_wish_deg: float | None, *, motors: bool
@@ -131,6 +135,14 @@ class Multirotor:
     def reported(self) -> tuple[float, float]:
         """East, north as the position estimate has it."""
         return self.east_m + self._wander[0], self.north_m + self._wander[1]
+
+    def reported_up_m(self) -> float:
+        return self.up_m + self._wander[2]
+
+    def reported_attitude_deg(self) -> tuple[float, float, float]:
+        """Roll, pitch, yaw as the attitude estimate has them."""
+        roll, pitch, yaw = self._wander[3:]
+        return self.roll_deg + roll, self.pitch_deg + pitch, self.yaw_deg + yaw
 
     def ground_speed_m_s(self) -> float:
         return math.hypot(self.velocity_east_m_s, self.velocity_north_m_s)
@@ -197,9 +209,12 @@ class Multirotor:
 
     def _step_noise(self, dt_s: float) -> None:
         keep = math.exp(-dt_s / NOISE_TIME_S)
-        spread = self.noise_m * math.sqrt(1.0 - keep * keep)
-        for i in (0, 1):
-            self._wander[i] = self._wander[i] * keep + spread * self.chance.gauss(0.0, 1.0)
+        spread = math.sqrt(1.0 - keep * keep)
+        lean = self.lean_noise_deg
+        for i, sigma in enumerate((self.noise_m, self.noise_m, self.height_noise_m, lean, lean, self.yaw_noise_deg)):
+            # What does not wander draws nothing: a flight without these errors stays the one that it was.
+            if i < 2 or sigma > 0.0:
+                self._wander[i] = self._wander[i] * keep + sigma * spread * self.chance.gauss(0.0, 1.0)
 
 
 def _within_airspeed(
