@@ -133,6 +133,7 @@ class MotionGate:
             seen.average, seen.before = seen.before, None       # a flash is over
         apart: Grey = np.abs(grey - seen.average)
         moving = (apart > limit) & visible
+        _learn_noise(seen, apart, step_s, unlearnt)     # also while calibrating: a storm that shakes the mast is learnt too
         if _share(moving, visible) > (SWITCH_SHARE if seen.before is None else CALM_SHARE):
             self._calibrating = True
             if seen.before is None:
@@ -140,7 +141,8 @@ class MotionGate:
             seen.average, seen.averaged = grey, 1
             return _nothing(grey.shape, seen.cell_px, calibrating=True)
         self._calibrating, seen.before = False, None
-        _learn(seen, grey, apart, step_s, unlearnt)
+        seen.averaged += 1
+        seen.average += _rate(step_s, AVERAGE_S, seen.averaged) * (grey - seen.average)
         return self._grouped(moving, seen, profile)
 
     def _begin(self, image: Image, captured_ns: int) -> Motion:
@@ -183,13 +185,14 @@ def small(image: Image, cell_px: int) -> Grey:
     return np.asarray(cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _learn(seen: _Seen, grey: Grey, apart: Grey, step_s: float, unlearnt: Array | None) -> None:
-    seen.averaged += 1
+def _rate(step_s: float, remembered_s: float, count: int) -> float:
+    """How much the newest counts in a running average; in a plain mean, until there is more than is remembered."""
+    return max(1.0 - math.exp(-step_s / remembered_s), 1.0 / count)
+
+
+def _learn_noise(seen: _Seen, apart: Grey, step_s: float, unlearnt: Array | None) -> None:
     seen.learnt += 1
-    # The plain mean, until there is more than is remembered.
-    seen.average += max(1.0 - math.exp(-step_s / AVERAGE_S), 1.0 / seen.averaged) * (grey - seen.average)
-    rate = max(1.0 - math.exp(-step_s / NOISE_S), 1.0 / seen.learnt)
-    change = rate * (np.minimum(apart, NOISE_MOST) - seen.noise)
+    change = _rate(step_s, NOISE_S, seen.learnt) * (np.minimum(apart, NOISE_MOST) - seen.noise)
     for left, top, right, bottom in unlearnt if unlearnt is not None else ():
         # From the cell that holds the box's corner to the one that holds the other.
         px = seen.cell_px

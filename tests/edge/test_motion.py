@@ -101,6 +101,21 @@ def test_a_camera_that_is_knocked_is_calibrating_and_then_sees_again():
     assert holds(camera.show(with_walker(camera.background, 400, 200, 40, 16)), 408, 220)
 
 
+def test_a_mast_that_shakes_without_end_is_learnt_and_a_great_change_still_seen():
+    camera = Camera()
+    camera.settle(100)
+    rng = np.random.default_rng(3)
+
+    def shaken():
+        return np.roll(camera.background, tuple(rng.integers(-4, 5, 2)), axis=(0, 1))
+
+    states = [camera.show(shaken()).calibrating for _ in range(300)]
+    assert sum(states[:20]) > 10 and sum(states[-50:]) == 0
+    picture = shaken()
+    picture[90:180, 330:390] = 250
+    assert holds(camera.show(picture), 360, 135)
+
+
 def test_a_large_vehicle_is_not_taken_for_a_change_of_the_light():
     camera = Camera()
     camera.settle()
