@@ -10,13 +10,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from wire.messages import PROTOCOL_VERSION, DownBody, Envelope, Snapshot
+from wire.messages import PROTOCOL_VERSION, DownBody, Envelope, Footage, Snapshot
 
 MAGIC = b"TW" + bytes([PROTOCOL_VERSION])
 ENVELOPE_LIMIT_BYTES = 64 * 1024        # 300 detections of a crowded frame are 40 KiB
 SNAPSHOT_LIMIT_BYTES = 512 * 1024
 TRANSPORT_LIMIT_BYTES = 2 * 1024 * 1024     # of one frame; ZeroMQ's MAXMSGSIZE, it drops a peer that exceeds it
 ENVELOPES_LIMIT = 64                    # in one transport message
+PICTURES = (Snapshot, Footage)          # bodies to which the second limit applies
 NAME_LIMIT = 64
 TEXT_LIMIT = 2000
 
@@ -48,7 +49,7 @@ def check_magic(frame: bytes) -> None:
 def encode_envelope(envelope: Envelope) -> bytes:
     """One envelope as msgpack. Raises RefusedError when it is larger than the receiver would take."""
     data = _encoder.encode(envelope)
-    _check_size(data, isinstance(envelope.body, Snapshot))
+    _check_size(data, isinstance(envelope.body, PICTURES))
     return data
 
 
@@ -59,7 +60,7 @@ def decode_envelope(data: bytes) -> Envelope:
         envelope = _up.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise RefusedError(f"does not parse: {error}") from None
-    _check_size(data, isinstance(envelope.body, Snapshot))
+    _check_size(data, isinstance(envelope.body, PICTURES))
     if not 0 < len(envelope.node) <= NAME_LIMIT:
         raise RefusedError(f"node name of {len(envelope.node)} characters; 1 to {NAME_LIMIT} are allowed", "bad_identity")
     if envelope.boot < 0 or envelope.sequence < 0 or max(envelope.boot, envelope.sequence) >= 2**63:
@@ -91,7 +92,7 @@ def split_transport(frames: Sequence[bytes]) -> Sequence[bytes]:
     return frames[1:]
 
 
-def _check_size(data: bytes, is_snapshot: bool) -> None:
-    limit = SNAPSHOT_LIMIT_BYTES if is_snapshot else ENVELOPE_LIMIT_BYTES
+def _check_size(data: bytes, has_pictures: bool) -> None:
+    limit = SNAPSHOT_LIMIT_BYTES if has_pictures else ENVELOPE_LIMIT_BYTES
     if len(data) > limit:
         raise RefusedError(f"{len(data)} bytes; the limit for this kind is {limit}", "too_large")

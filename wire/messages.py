@@ -206,18 +206,48 @@ class OrderAction(StrEnum):
 
 
 class Order(msgspec.Struct, frozen=True, tag="order"):
-    """Station to node: do this with that sensor. `argument` is the profile's or the preset's name."""
+    """Station to node: do this with that sensor. It is sent again until it is answered; its id makes it one order.
+
+    action: an OrderAction's value; text, so that a node can refuse what only a newer station knows. argument: the profile's
+    or the preset's name. before_s, after_s: of a clip, from the moment the order arrives. expires_ns: UTC; a node that hears
+    it later refuses it; 0 for never.
+    """
 
     order_id: str
     sensor: str
-    action: OrderAction
+    action: str
     argument: str = ""
+    before_s: float = 10.0
+    after_s: float = 5.0
+    expires_ns: int = 0
 
 
 class OrderResult(msgspec.Struct, frozen=True, tag="order_result"):
+    """A node's one answer to an order. Who dies between two commits may say it twice: the first is the answer."""
+
     order_id: str
     done: bool
     detail: str
+
+
+class FootageFrame(msgspec.Struct, frozen=True, array_like=True):
+    captured_ns: int
+    jpeg: bytes
+
+
+class Footage(msgspec.Struct, frozen=True, tag="footage"):
+    """Pictures that an order asked for: the one of a snapshot, or some of a clip's. They wait behind detections.
+
+    part: from 0, of `parts`. frames: in order of time, each marked in its pixels where the realm is training. A clip is a
+    row of pictures and no video: each keeps its own time, and a part that is lost takes no other with it. A station that
+    does not know this message refuses it by itself and takes all others, so the protocol's version stays.
+    """
+
+    order_id: str
+    sensor: str
+    part: int
+    parts: int
+    frames: tuple[FootageFrame, ...]
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -396,6 +426,7 @@ UpBody = (
     DetectionBatch
     | TrackUpdate
     | Snapshot
+    | Footage
     | SensorReport
     | NodeHealth
     | OrderResult

@@ -34,6 +34,7 @@ from wire.messages import (
     DetectionBatch,
     DroneTelemetry,
     Envelope,
+    Footage,
     NodeHealth,
     PlacementBearing,
     Refusal,
@@ -122,7 +123,7 @@ class _Settled:
 def priority_of(body: UpBody) -> int:
     """What goes ahead of what: sightings and tasks, then states, then what lies outside all corridors, then pictures."""
     match body:
-        case Snapshot():
+        case Snapshot() | Footage():
             return PICTURE
         case NodeHealth() | SensorReport() | DroneTelemetry():
             return STATE
