@@ -8,12 +8,15 @@ from pathlib import Path
 
 import psutil
 
+from edge.blindness import SEES, Verdict
+from edge.position import TRUSTED, PositionVerdict
 from wire.clock import NS_PER_S, Clock
 from wire.messages import NodeHealth, SensorState
 from wire.outbox import Outbox
 from wire.units import TimeQuality
 
 BLIND_AFTER_S = 1.0             # "blind from the first second" (DESIGN.md)
+HOT_C = 90.0                    # where small computers of this kind slow down by themselves (Raspberry Pi 85, Intel 100)
 DISK_LOW_MB = 500.0             # below it, a problem is reported; about half a day of one busy camera
 MEGABYTE = 1_000_000
 
@@ -28,10 +31,14 @@ class Sight:
         self.since_ns = clock.utc_ns()
         self.detail = "no picture yet"
 
-    def frame(self) -> None:
-        """A frame has come."""
+    def frame(self, verdict: Verdict = SEES) -> None:
+        """A frame has come. verdict: whether it shows anything that can be believed."""
         self._last_frame_ns = self._clock.monotonic_ns()
-        self._enter(SensorState.SEEING, "")
+        self._enter(verdict.state, verdict.reason)
+
+    def unusable(self, why: str) -> None:
+        """A frame has come that cannot be used at all."""
+        self._enter(SensorState.BLIND, why)
 
     def nothing(self, complaint: str) -> None:
         """No frame has come; complaint says why, where the source knows."""
@@ -46,16 +53,27 @@ class Sight:
         self.state, self.detail = state, detail
 
 
+def temperature_c() -> float | None:
+    """The hottest sensor of this machine, degrees Celsius; None where it has none that can be read."""
+    try:
+        sensors = psutil.sensors_temperatures()
+    except (AttributeError, OSError, ValueError):     # another system, or a driver that answers nonsense
+        return None
+    told = [reading.current for readings in sensors.values() for reading in readings]
+    believable = [float(t) for t in told if t is not None and -60.0 < t < 150.0 and t != 0.0]
+    return max(believable, default=None)
+
+
 class Meter:
     """Counts frames and the time of each stage between two reports."""
 
-    def __init__(self, clock: Clock, data_dir: Path, time_quality: TimeQuality) -> None:
+    def __init__(self, clock: Clock, data_dir: Path) -> None:
         self._clock = clock
         self._data_dir = data_dir
-        self._time_quality = time_quality
         self._process = psutil.Process()
         self._began_ns = self._reported_ns = clock.monotonic_ns()
         self._stage_ns: dict[str, int] = {}
+        self._stage_runs: dict[str, int] = {}
         self._frames_reported = 0
         self._looks: dict[str, int] = {}
         self.frames_in = 0
@@ -68,12 +86,16 @@ class Meter:
             yield
         finally:
             self._stage_ns[name] = self._stage_ns.get(name, 0) + self._clock.monotonic_ns() - began_ns
+            self._stage_runs[name] = self._stage_runs.get(name, 0) + 1
 
     def look(self, seen: str) -> None:
         """How much of the frame in hand the detector is shown: "full", "crops" or "none"."""
         self._looks[seen] = self._looks.get(seen, 0) + 1
 
-    def report(self, outbox: Outbox, frames_dropped: int, problems: list[str]) -> NodeHealth:
+    def report(
+        self, outbox: Outbox, frames_dropped: int, problems: list[str], time_quality: TimeQuality = TimeQuality.FREE,
+        position: PositionVerdict = TRUSTED,
+    ) -> NodeHealth:
         """What happened since the last report; starts counting anew."""
         now_ns = self._clock.monotonic_ns()
         seconds = max(1e-3, (now_ns - self._reported_ns) / NS_PER_S)
@@ -81,7 +103,11 @@ class Meter:
         stage_ms = {name: round(ns / 1e6 / max(1, frames), 2) for name, ns in self._stage_ns.items()} if frames else {}
         self._reported_ns, self._frames_reported, self._stage_ns = now_ns, self.frames_in, {}
         looks, self._looks = self._looks, {}
+        runs, self._stage_runs = self._stage_runs, {}
         disk_free_mb = psutil.disk_usage(str(self._data_dir)).free / MEGABYTE
+        hottest_c = temperature_c()
+        if hottest_c is not None and hottest_c >= HOT_C:
+            problems = [*problems, f"{hottest_c:.0f} degrees Celsius inside: shade it, or clean its cooling"]
         if disk_free_mb < DISK_LOW_MB:
             problems = [*problems, f"only {disk_free_mb:.0f} MB free on the disk of {self._data_dir}"]
         ledger = outbox.ledger
@@ -97,8 +123,11 @@ class Meter:
             detections_sent=ledger.detections_put,
             disk_free_mb=round(disk_free_mb, 1),
             memory_mb=round(self._process.memory_info().rss / MEGABYTE, 1),
-            time_quality=self._time_quality,
-            position_trusted=True,
+            time_quality=time_quality,
+            position_trusted=position.trusted,
             problems=tuple(problems),
             looks=looks,
+            stage_per_s={name: round(n / seconds, 2) for name, n in runs.items()},
+            temperature_c=None if hottest_c is None else round(hottest_c, 1),
+            position_problem="" if position.trusted else position.problem,
         )

@@ -26,6 +26,7 @@ from edge.health import Meter, Sight
 from edge.judge import judge
 from edge.plate_reader import PlateReader
 from edge.rendered import LabelledPictures, OnlyRealPictures
+from edge.self_check import SelfCheck
 from edge.settings import Setup, SourceKind, lens_for, load_setup
 from edge.snapshots import SnapshotTaker
 from edge.sources import Frame, ReplaySource, RestartingSource, Source, SourceError
@@ -38,7 +39,7 @@ from wire.clock import NS_PER_S, Clock, WallClock
 from wire.messages import CorridorSet, Order, OrderResult, SensorReport, UpBody
 from wire.outbox import Outbox
 from wire.process import die_with_parent, log_to_stderr, stop_on_signals
-from wire.settings import refuse
+from wire.settings import SettingsError, refuse
 from wire.units import GroundPosition, HeightMsl, Position, Realm
 from wire.uplink import Down, Uplink
 
@@ -58,7 +59,7 @@ class Node:
 
     def __init__(
         self, setup: Setup, source: Source, detector: Detector, poses: PoseSource, outbox: Outbox, clock: Clock,
-        problem: str = "",
+        problem: str = "", checks: SelfCheck | None = None,
     ) -> None:
         sensor = setup.settings.camera.id
         self._setup = setup
@@ -74,7 +75,8 @@ class Node:
         self._camera: Camera | None = None          # fitted to the pictures as they come
         self._corridors = setup.sector.corridors    # replaced as a whole, by the uplink's thread
         self._sight = Sight(clock)
-        self._meter = Meter(clock, setup.outbox.parent, setup.settings.time_quality)
+        self._meter = Meter(clock, setup.outbox.parent)
+        self._checks = checks or SelfCheck(setup, clock)
         self._problem = problem
         self._no_pose = ""
         self._seen_from: PoseEstimate | None = None     # of the newest frame, and so where it is on the map
@@ -84,14 +86,13 @@ class Node:
         self._uplink: Uplink | None = None
 
     def run(self, uplink: Uplink, stop: threading.Event) -> None:
-        """See and tell until `stop`, or until the source has ended. Raises SettingsError for pictures of another shape."""
+        """See and tell until `stop`, or until the source has ended."""
         self._uplink = uplink
         try:
             while not stop.is_set() and not self._source.ended:
                 messages: list[UpBody] = []
                 frame = self._source.grab(GRAB_TIMEOUT_S)
                 if frame is not None:
-                    self._sight.frame()
                     messages += self._see(frame)
                 else:
                     self._sight.nothing(self._source.complaint)
@@ -109,6 +110,10 @@ class Node:
         """The way of one frame."""
         self._meter.frames_in += 1
         camera = self._camera_for(frame)
+        if camera is None:
+            return []
+        with self._meter.stage("check"):
+            self._sight.frame(self._checks.look(frame.image))
         with self._meter.stage("gate"):
             where = self._gaze.where(frame)
         self._meter.look(where.seen)
@@ -122,11 +127,12 @@ class Node:
             self._no_pose, self._seen_from = estimate.reason, None
             return [*tracked.news]
         self._no_pose, self._seen_from = "", estimate
+        estimate = self._checks.widened(estimate)
         with self._meter.stage("place"):
             depth = depth_of(tracked.classes)
             placed = geolocate(tracked.foot_px, camera, estimate, self._setup.sector.terrain, depth)
             batch = judge(
-                self._sensor, frame.captured_ns, self._setup.settings.time_quality, tracked, placed, estimate.pose,
+                self._sensor, frame.captured_ns, self._checks.time_quality, tracked, placed, estimate.pose,
                 self._corridors, frame.image.shape[0],
             )
         with self._meter.stage("looks"):
@@ -135,10 +141,15 @@ class Node:
             snapshots = self._snapshots.take(frame, tracked, self._setup.marking(self._source.simulated))
         return [*([batch] if batch.detections else []), *tracked.news, *snapshots]
 
-    def _camera_for(self, frame: Frame) -> Camera:
+    def _camera_for(self, frame: Frame) -> Camera | None:
+        """The camera for pictures of this size; None for those of another shape: nothing in them can be placed."""
         height, width = frame.image.shape[:2]
         if self._camera is None or (self._camera.lens.width_px, self._camera.lens.height_px) != (width, height):
-            self._camera = replace(self._setup.camera, lens=lens_for(self._setup, width, height))
+            try:
+                self._camera = replace(self._setup.camera, lens=lens_for(self._setup, width, height))
+            except SettingsError as error:
+                self._camera = None
+                self._sight.unusable(str(error))
         return self._camera
 
     # ------------------------------------------------------------------------------------------------------- reports
@@ -182,8 +193,9 @@ class Node:
     def _health(self) -> UpBody:
         uplink = self._uplink.problem if self._uplink else ""
         said = (self._outbox.problem, uplink, self._problem, self._no_pose, self._sight.detail, self._looks.problem)
-        problems = [p for p in said if p]
-        return self._meter.report(self._outbox, self._source.dropped, problems)
+        problems = [*(p for p in said if p), *self._checks.problems]
+        checks = self._checks
+        return self._meter.report(self._outbox, self._source.dropped, problems, checks.time_quality, checks.position)
 
     def _drain(self) -> None:
         """Give the station a moment to acknowledge the rest; what it does not waits on the disk for the next start."""
@@ -248,7 +260,8 @@ def run(config: Path) -> int:
         open_.callback(outbox.close)
         detector, slow = open_detector(config, s.detector, weights, setup.outbox.parent)
         poses = FixedPose(setup.survey) if setup.survey else open_.enter_context(_drone_link(setup, clock))
-        node = Node(setup, source, detector, poses, outbox, clock, slow)
+        checks = open_.enter_context(SelfCheck(setup, clock))
+        node = Node(setup, source, detector, poses, outbox, clock, slow, checks)
         try:
             uplink = Uplink(
                 s.station.endpoint, s.station.public_key, setup.key, outbox, clock, node.hear, s.station.picture_kbit_per_s

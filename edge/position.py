@@ -61,11 +61,12 @@ class PositionVerdict:
     sigma_m: float
     problem: str
 
-    def widened(self, estimate: PoseEstimate) -> PoseEstimate:
-        """The estimate with a position at least as unsure as this says."""
-        if self.sigma_m <= estimate.sigma.position_m:
+    def widened(self, estimate: PoseEstimate, most_m: float | None = None) -> PoseEstimate:
+        """The estimate with a position at least as unsure as this says; by most_m at the most, where that is given."""
+        sigma_m = self.sigma_m if most_m is None else min(self.sigma_m, most_m)
+        if sigma_m <= estimate.sigma.position_m:
             return estimate
-        return replace(estimate, sigma=replace(estimate.sigma, position_m=self.sigma_m))
+        return replace(estimate, sigma=replace(estimate.sigma, position_m=sigma_m))
 
 
 TRUSTED = PositionVerdict(True, 0.0, "")

@@ -17,7 +17,7 @@ from mavlink.link import ConnectionTextError, parse_connection
 from wire.keys import NodeKey, NodeKind, load_node_key
 from wire.outbox import LIMIT_BYTES
 from wire.settings import SettingsError, load_settings, refuse
-from wire.units import GroundPosition, Realm, TimeQuality
+from wire.units import GroundPosition, Realm
 
 
 class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,6 +145,30 @@ class PrecisionChoice(StrEnum):
     INT8 = "int8"
 
 
+class PositionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of a fixed camera with a GNSS receiver: gpsd, "HOST:PORT", checks that it stands where its survey says.
+
+    moved_m: a place farther from the survey than this, beyond the receiver's own error, contradicts it. jump_m: from one fix
+    to the next. stale_after_s: a fix that gpsd repeats for so long is none. lost_after_s: without a fix, until the position
+    is not trusted any more. untrusted_sigma_m: one sigma of the position from then on, at the least.
+    """
+
+    gpsd: str = "127.0.0.1:2947"
+    moved_m: float = 30.0
+    jump_m: float = 50.0
+    stale_after_s: float = 10.0
+    lost_after_s: float = 60.0
+    untrusted_sigma_m: float = 5.0
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """Host and port. Raises ValueError."""
+        host, _, port = self.gpsd.rpartition(":")
+        if not host or not 1 <= int(port) <= 65535:
+            raise ValueError(self.gpsd)
+        return host.strip("[]"), int(port)
+
+
 class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """weights: path of a file, or empty to look for `model` (see models/manifest.toml).
 
@@ -226,7 +250,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detector: DetectorSettings = DetectorSettings()
     gate: GateSettings = GateSettings()
     drone: DroneSettings | None = None
-    time_quality: TimeQuality = TimeQuality.NTP
+    position: PositionSettings | None = None
     read_plates: bool = True
     outbox_limit_mb: int = LIMIT_BYTES // 1_000_000
 
@@ -274,6 +298,7 @@ def load_setup(path: Path) -> Setup:
         raise refuse(path, ["key"], f'"{key.node}" is a key of the fleet; a camera needs one of its own (kind "camera")')
     _check_kind(path, s, key)
     _check_source(path, s.source, key)
+    _check_position(path, s)
     sector = load_sector(path.parent / s.sector)
     lens, sigma = s.camera.lens, s.camera.sigma
     spread = PoseSigma(sigma.position_m, sigma.height_m, sigma.yaw_deg, sigma.pitch_deg, sigma.roll_deg)
@@ -313,6 +338,22 @@ def _check_source(path: Path, source: SourceSettings, key: NodeKey) -> None:
                      "give tcp://127.0.0.1:PORT or ipc://PATH")
     if not 0 <= source.delay_s <= 10:
         raise refuse(path, ["source", "delay_s"], f"{source.delay_s}: give seconds, 0 to 10")
+
+
+def _check_position(path: Path, s: NodeSettings) -> None:
+    p = s.position
+    if p is None:
+        return
+    if s.drone is not None:
+        raise refuse(path, ["position"], "the autopilot says where a drone is; leave this out")
+    try:
+        _ = p.endpoint
+    except ValueError:
+        raise refuse(path, ["position", "gpsd"], f'"{p.gpsd}": give HOST:PORT, for example 127.0.0.1:2947') from None
+    for name in ("moved_m", "jump_m", "stale_after_s", "lost_after_s", "untrusted_sigma_m"):
+        value = getattr(p, name)
+        if not 0 < value < 1e5:
+            raise refuse(path, ["position", name], f"{value}: give a number above 0")
 
 
 def _check_gate(path: Path, s: NodeSettings) -> None:

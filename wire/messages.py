@@ -176,6 +176,8 @@ class NodeHealth(msgspec.Struct, frozen=True, tag="health"):
     """How a node is. Stage times are milliseconds a frame, means since the last report.
 
     looks: frames since the last report by how much of the picture the detector was shown: "full", "crops", "none".
+    stage_per_s: how often each stage ran, a second. temperature_c: of the hottest sensor inside, None where there is none.
+    position_problem: why the position is not trusted.
     """
 
     at_ns: int
@@ -193,6 +195,9 @@ class NodeHealth(msgspec.Struct, frozen=True, tag="health"):
     position_trusted: bool
     problems: tuple[str, ...] = ()
     looks: dict[str, int] = {}
+    stage_per_s: dict[str, float] = {}
+    temperature_c: float | None = None
+    position_problem: str = ""
 
 
 # ------------------------------------------------------------------------------------------------ orders, and answers

@@ -6,7 +6,7 @@ from edge.health import Meter, Sight
 from wire.clock import SteppedClock
 from wire.messages import SensorState
 from wire.outbox import Outbox
-from wire.units import Realm, TimeQuality
+from wire.units import Realm
 
 
 def test_blind_from_the_first_second_without_a_frame_and_seeing_with_the_next():
@@ -31,7 +31,7 @@ def test_blind_from_the_first_second_without_a_frame_and_seeing_with_the_next():
 def test_a_report_has_means_since_the_last_one(tmp_path):
     clock = SteppedClock()
     outbox = Outbox(tmp_path / "outbox.db", "gate-1", Realm.TRAINING, clock)
-    meter = Meter(clock, tmp_path, TimeQuality.NTP)
+    meter = Meter(clock, tmp_path)
     for _ in range(10):
         meter.frames_in += 1
         with meter.stage("detect"):
@@ -51,4 +51,4 @@ def test_a_full_disk_is_a_problem(tmp_path, monkeypatch):
     monkeypatch.setattr("edge.health.DISK_LOW_MB", 1e12)
     clock = SteppedClock()
     outbox = Outbox(tmp_path / "outbox.db", "gate-1", Realm.TRAINING, clock)
-    assert "MB free" in Meter(clock, tmp_path, TimeQuality.NTP).report(outbox, 0, []).problems[0]
+    assert "MB free" in Meter(clock, tmp_path).report(outbox, 0, []).problems[0]
