@@ -167,6 +167,8 @@ def _inputs(node: Any) -> list[Any]:
 def _grids(node: Any) -> list[Any]:
     """Upwards from what is worked out of all cells at once to where the grids are flattened and put together."""
     while node.get_type_name() != "Concat":
+        if not node.get_input_size():
+            raise ValueError("its grids are not those of a YOLO11")
         node = node.input_value(0).get_node()
     return [flat.input_value(0) for flat in _inputs(node)]
 
