@@ -26,6 +26,7 @@ FAR_SIGMAS = 2.8                # where a ridge is looked for; the 99 % ellipse 
 SIDES = (-FAR_SIGMAS, -NODE, NODE, FAR_SIGMAS)
 CURVE_LIMIT = 0.1               # deviations, for a deviation squared: beyond it no ellipse is true (benchmarks/geolocate.py)
 ASTRAY_LIMIT = 0.4              # deviations that a far ray may be from where the nearer ones point
+BENT_M = 2.0                    # and either must be as long as this: a crease of the map under a near foot is nothing
 STRAIGHT_DOWN = 1e-3            # of a unit vector's flat part
 TINY = 1e-12
 
@@ -66,9 +67,10 @@ def geolocate(
     the ground, so two directions in the space of errors hold what matters to first order. Along these, rays at plus and
     minus sqrt(3) deviations are marched too, the nodes of Gauss-Hermite's rule and of the unscented transform (Julier &
     Uhlmann (1997), kappa = 3 - n): the covariance is then right to second order where the ground is curved or seen at a
-    grazing angle. More rays, FAR_SIGMAS away, look for a ridge, or ground that turns away: there no ellipse is true, and
-    the place is refused. A terrain that is wrong by one height everywhere moves the hit as the opposite error of the
-    camera's height does, so the two are one. Raises nothing for rays that miss: they come back refused.
+    grazing angle. More rays, FAR_SIGMAS away, look for a ridge, or ground that turns away: a little of that widens the
+    ellipse; much of it leaves no ellipse true, and the place is refused. A terrain that is wrong by one height everywhere
+    moves the hit as the opposite error of the camera's height does, so the two are one. Raises nothing for rays that miss:
+    they come back refused.
     """
     feet = np.asarray(foot_px, float).reshape(-1, 2)
     if len(feet) == 0:
@@ -144,14 +146,21 @@ def _placed(rays: _Rays, terrain: Terrain, reach_m: float) -> tuple[Array, Array
     far_minus, minus, plus, far_plus = around.swapaxes(0, 1)                # (2 axes, n, 2) each
     slope = (plus - minus) / (2.0 * NODE)                                   # metres a deviation
     curve = (plus + minus - 2.0 * middle) / (2.0 * NODE**2)                 # metres a deviation squared
-    covariance = np.einsum("ani,anj->nij", slope, slope) + 2.0 * np.einsum("ani,anj->nij", curve, curve)
     belongs = middle + curve * FAR_SIGMAS**2
-    astray = np.maximum(
-        np.linalg.norm(far_plus - belongs - slope * FAR_SIGMAS, axis=2),
-        np.linalg.norm(far_minus - belongs + slope * FAR_SIGMAS, axis=2),
+    astray = np.stack([far_plus - belongs - slope * FAR_SIGMAS, far_minus - belongs + slope * FAR_SIGMAS])
+    longer = (np.linalg.norm(astray[0], axis=2) > np.linalg.norm(astray[1], axis=2))[..., None]
+    worst = np.where(longer, astray[0], astray[1])                          # metres
+    covariance = (
+        np.einsum("ani,anj->nij", slope, slope)
+        + 2.0 * np.einsum("ani,anj->nij", curve, curve)
+        + np.einsum("ani,anj->nij", worst, worst) / FAR_SIGMAS**2
     )
     length = np.maximum(np.linalg.norm(slope, axis=2), TINY)
-    bend = np.maximum(np.linalg.norm(curve, axis=2) / length / CURVE_LIMIT, astray / length / ASTRAY_LIMIT)
+    worst_m, curve_m = np.linalg.norm(worst, axis=2), np.linalg.norm(curve, axis=2)
+    bend = np.maximum(
+        np.minimum(worst_m / length / ASTRAY_LIMIT, worst_m / BENT_M),
+        np.minimum(curve_m / length / CURVE_LIMIT, curve_m * FAR_SIGMAS**2 / BENT_M),
+    )
     return middle, covariance, bend.max(axis=0)
 
 
