@@ -96,8 +96,8 @@ class Flights:
         return silent_ns >= silence_ns or self._reached_ns - flight.sent_ns >= flight.wait_ns
 
     def room(self, on_way: Iterable[Identity]) -> tuple[int, int]:
-        """How many more messages, and bytes, may be sent; the last message may exceed the bytes."""
-        flights = [self._flights[i] for i in on_way]
+        """How many more messages, and bytes, may be sent, pictures left out; the last message may exceed the bytes."""
+        flights = [f for i in on_way if not (f := self._flights[i]).picture]
         return MESSAGES_LIMIT - len(flights), int(self._window) - sum(f.size for f in flights)
 
     def pictures(self, on_way: Iterable[Identity]) -> int:
@@ -130,7 +130,7 @@ class Flights:
         else:
             # Twofold each round trip until the line was full for the first time, then by one step (RFC 5681, 3.1).
             share = BYTES_LEAST / self._window if self._shrunk_ns else 1.0
-            self._window = min(BYTES_LIMIT, self._window + share * sum(f.size for f in flights))
+            self._window = min(BYTES_LIMIT, self._window + share * sum(f.size for f in flights if not f.picture))
 
     def line_lost(self, now_ns: int) -> None:
         """The connection is a new one: what was on its way went down with the old one, and is due at once."""

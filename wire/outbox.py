@@ -238,26 +238,30 @@ class Outbox:
 
     # ---------------------------------------------------------------------------------------------- the uplink's side
 
-    def pending(self, limit: int, skip: Collection[Identity] = ()) -> list[Pending]:
-        """The next messages to send, most urgent and oldest first, without those in `skip` (already on their way)."""
+    def pending(self, limit: int, skip: Collection[Identity] = (), least: int = PICTURE) -> list[Pending]:
+        """The next messages to send, most urgent and oldest first, down to the priority `least`.
+
+        Without those in `skip`, which are already on their way.
+        """
         with self._lock:
             self._write(flush=True)
-            found = [r.message for r in self._held.values() if r.message.identity not in skip]
+            held = (r.message for r in self._held.values())
+            found = [m for m in held if m.priority <= least and m.identity not in skip]
             try:
-                found += self._pending_on_disk(limit, skip)
+                found += self._pending_on_disk(limit, skip, least)
             except sqlite3.Error as error:
                 self._note_failure(error)
             if self._held:
                 found.sort(key=lambda p: (p.priority, p.boot, p.sequence))
             return found[:limit]
 
-    def _pending_on_disk(self, limit: int, skip: Collection[Identity]) -> list[Pending]:
+    def _pending_on_disk(self, limit: int, skip: Collection[Identity], least: int) -> list[Pending]:
         if self._db is None or len(self._settled) >= SETTLED_LIMIT:
             return []
         # Keys first, from the index alone: the data of what is on its way is not read again and again.
         keys = self._db.execute(
-            "select boot, sequence from queue order by priority, boot, sequence limit ?",
-            (limit + len(skip) + len(self._settled),),
+            "select boot, sequence from queue where priority <= ? order by priority, boot, sequence limit ?",
+            (least, limit + len(skip) + len(self._settled)),
         ).fetchall()
         keys = [k for k in keys if k not in skip and k not in self._settled][:limit]
         return [
@@ -289,7 +293,7 @@ class Outbox:
             broken = [i for i in identities if (p := self._find(i)) is not None and not is_whole(p.data, self._node, i)]
             if broken:
                 _log.error("%s: %d messages are damaged on the disk and cannot be sent", self._path, len(broken))
-            self._reasons["damaged on the node's disk"] += len(broken)
+                self._reasons["damaged on the node's disk"] += len(broken)
             return self._settle(broken, "refused")
 
     def _find(self, identity: Identity) -> Pending | None:

@@ -144,7 +144,7 @@ def _open(path: Path, node: str, realm: Realm, boot: int | None, above: int = 0)
             db.execute("update ledger set bytes_waiting = (select coalesce(sum(size), 0) from queue)")
         for statement in filter(str.strip, _SCHEMA.split(";")):
             db.execute(statement)
-        last = int(meta["boot"]) if "boot" in meta else above + secrets.randbelow(FIRST_BOOT_LIMIT)
+        last = _number(meta, "boot", above + secrets.randbelow(FIRST_BOOT_LIMIT))
         if boot is None:
             boot = last + 1 + secrets.randbelow(BOOT_STEP_LIMIT)
         found = {"realm": realm.value, "node": node, "schema": str(SCHEMA_VERSION), "boot": str(max(boot, last))}
@@ -168,10 +168,19 @@ def check_owner(path: Path, meta: dict[str, str], node: str, realm: Realm) -> No
             f'{path}: this outbox belongs to node "{meta["node"]}", and the key to "{node}". '
             "Give each node a data_dir of its own."
         )
-    if int(meta.get("schema", SCHEMA_VERSION)) > SCHEMA_VERSION:
+    if _number(meta, "schema", SCHEMA_VERSION) > SCHEMA_VERSION:
         raise SettingsError(
             f"{path}: schema version {meta['schema']}, this program knows {SCHEMA_VERSION}: update Trailwatch"
         )
+
+
+def _number(meta: dict[str, str], key: str, default: int) -> int:
+    try:
+        return int(meta.get(key, default))
+    except ValueError:
+        error = sqlite3.DatabaseError(f"meta.{key} is {meta[key]!r}, and not a number")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT     # SQLite has no check of what it stores; this is as good
+        raise error from None
 
 
 # ------------------------------------------------------------------------------------------------------------ damage

@@ -27,7 +27,7 @@ from wire.codec import MAGIC, TRANSPORT_LIMIT_BYTES, RefusedError, decode_down, 
 from wire.flights import Flights
 from wire.keys import NodeKey
 from wire.messages import Acknowledgement, CorridorSet, Order
-from wire.outbox import PICTURE, Identity, Outbox, Pending
+from wire.outbox import OUTSIDE, PICTURE, Identity, Outbox, Pending
 
 BATCH_LIMIT = 32                # envelopes in one message; 30 times the throughput of one by one (DESIGN.md)
 BATCH_LIMIT_BYTES = 512 * 1024
@@ -294,19 +294,20 @@ class Uplink:
             room, room_bytes = self._flights.room(on_way)
             if room <= 0 or room_bytes <= 0:
                 return
-            pending = self._outbox.pending(min(READ_LIMIT, room), skip=on_way)
-            rest = [p for p in pending if p.priority != PICTURE]
-            if not rest:
-                self._send_picture(pending, on_way, now_ns)
+            pending = self._outbox.pending(min(READ_LIMIT, room), skip=on_way, least=OUTSIDE)
+            if not pending:
+                self._send_picture(on_way, now_ns)
                 return
-            for batch in _batches(rest, room_bytes):
+            for batch in _batches(pending, room_bytes):
                 if not self._send(batch, now_ns):
                     return
 
-    def _send_picture(self, pictures: list[Pending], on_way: Collection[Identity], now_ns: int) -> None:
-        """One, when nothing else waits to be sent, and the budget has something left."""
-        if pictures and self._budget.open and self._flights.pictures(on_way) < PICTURES_LIMIT:
-            self._send(pictures[:1], now_ns)
+    def _send_picture(self, on_way: Collection[Identity], now_ns: int) -> None:
+        """One, when nothing else waits to be sent, and the budget has something left; only then is it read at all."""
+        if self._budget.open and self._flights.pictures(on_way) < PICTURES_LIMIT:
+            pictures = self._outbox.pending(1, skip=on_way)
+            if pictures:
+                self._send(pictures, now_ns)
 
     def _send(self, batch: list[Pending], now_ns: int) -> bool:
         """Hand a message to the socket. Returns whether it took it."""

@@ -98,6 +98,14 @@ def test_a_new_connection_makes_everything_due_at_once():
     assert flights.knows((1, 1)) and not flights.knows((2, 1))
 
 
+def test_a_picture_on_its_way_takes_no_room_from_what_is_urgent():
+    flights = Flights()
+    flights.sent((1, 1), 500_000, picture=True, now_ns=1)
+    assert flights.room(flights.on_way(1)) == Flights().room(())
+    flights.answered([(1, 1)], NS_PER_S // 2)
+    assert flights.window_bytes == Flights().window_bytes
+
+
 def test_answers_to_what_was_never_sent_change_nothing():
     flights = Flights()
     before = flights.window_bytes

@@ -27,7 +27,7 @@ from wire.messages import (
     TrackState,
     TrackUpdate,
 )
-from wire.outbox import Outbox
+from wire.outbox import OUTSIDE, Outbox
 from wire.outbox_file import ROW_OVERHEAD_BYTES
 from wire.settings import SettingsError
 from wire.units import Covariance2, GroundPosition, ObjectClass, Realm, TimeQuality
@@ -77,6 +77,12 @@ def test_sightings_go_first_then_states_then_what_is_outside_then_pictures(tmp_p
     kinds = [type(decode_envelope(p.data).body).__name__ for p in outbox.pending(10)]
     assert kinds == ["DetectionBatch", "TrackUpdate", "DetectionBatch", "NodeHealth", "DetectionBatch", "Snapshot"]
     assert decode_envelope(outbox.pending(10)[4].data).body.detections[0].corridors == ()
+
+
+def test_pictures_are_not_even_read_unless_they_are_asked_for(tmp_path):
+    outbox = opened(tmp_path / "outbox.db")
+    put = outbox.put(snapshot(), batch(corridors=()), batch())
+    assert [p.identity for p in outbox.pending(9, least=OUTSIDE)] == [put[2], put[1]]
 
 
 def test_what_is_on_its_way_is_skipped_and_the_next_ones_come(tmp_path):
@@ -189,7 +195,7 @@ WRITER = """
     sys.path.insert(0, {here!r})
     from test_outbox import batch
     from wire.clock import WallClock
-    from wire.outbox import Outbox
+    from wire.outbox import OUTSIDE, Outbox
     from wire.units import Realm
     outbox = Outbox(Path(sys.argv[1]), "gate-1", Realm.TRAINING, WallClock())
     while True:

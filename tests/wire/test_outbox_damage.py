@@ -100,6 +100,19 @@ def test_pages_lost_in_the_middle_cost_what_stood_on_them_and_that_is_counted(tm
     assert adds_up(opened(path))
 
 
+def test_a_number_of_the_file_that_is_none_is_damage_and_what_waits_is_saved(tmp_path):
+    path = tmp_path / "outbox.db"
+    first = opened(path)
+    put = first.put(batch(2), batch(3))
+    first.close()
+    with sqlite3.connect(path) as db:
+        db.execute("update meta set value = '7\x7f' where key = 'boot'")
+    outbox = opened(path)
+    assert [p.identity for p in outbox.pending(9)] == list(put)
+    assert "2 messages that waited are saved, 0 are lost" in outbox.problem
+    assert outbox.boot > first.boot and adds_up(outbox)
+
+
 def test_the_damage_stays_a_problem_until_somebody_can_have_read_it_and_no_longer(tmp_path):
     clock = SteppedClock()
     (tmp_path / "outbox.db").write_bytes(b"x" * 9000)
