@@ -24,6 +24,8 @@ from edge.gaze import gaze_of
 from edge.geolocate import geolocate
 from edge.health import Meter, Sight
 from edge.judge import judge
+from edge.order_journal import OrderJournal
+from edge.orders import Orders
 from edge.plate_reader import PlateReader
 from edge.rendered import LabelledPictures, OnlyRealPictures
 from edge.self_check import SelfCheck
@@ -36,7 +38,7 @@ from edge.vehicle_looks import VehicleLooks
 from geofences.corridors import CorridorMap
 from models.registry import resolve_weights
 from wire.clock import NS_PER_S, Clock, WallClock
-from wire.messages import CorridorSet, Order, OrderResult, SensorReport, UpBody
+from wire.messages import CorridorSet, Order, SensorReport, UpBody
 from wire.outbox import Outbox
 from wire.process import die_with_parent, log_to_stderr, stop_on_signals
 from wire.settings import SettingsError, refuse
@@ -71,6 +73,8 @@ class Node:
         self._clock = clock
         self._tracker = Tracker(sensor, setup.settings.detector.score_threshold)
         self._snapshots = SnapshotTaker(sensor)
+        journal = OrderJournal(setup.outbox.with_name("orders.db"))
+        self._orders = Orders(sensor, setup.settings.drone is not None, self._gaze.gate, journal, clock)
         self._looks = VehicleLooks(PlateReader(clock) if setup.settings.read_plates else None)
         self._camera: Camera | None = None          # fitted to the pictures as they come
         self._corridors = setup.sector.corridors    # replaced as a whole, by the uplink's thread
@@ -96,15 +100,19 @@ class Node:
                     messages += self._see(frame)
                 else:
                     self._sight.nothing(self._source.complaint)
+                messages += self._orders.turn(frame, self._setup.marking(self._source.simulated))
                 messages += self._reports()
                 if messages:
                     with self._meter.stage("outbox"):
                         self._outbox.put(*messages)
-            self._outbox.put(*self._tracker.end_all(), self._health())
+                    self._orders.note_put()
+            self._outbox.put(*self._tracker.end_all(), *self._orders.end(), self._health())
+            self._orders.note_put()
             self._drain()
         finally:
             self._source.close()
             self._looks.close()
+            self._orders.close()
 
     def _see(self, frame: Frame) -> list[UpBody]:
         """The way of one frame."""
@@ -206,9 +214,9 @@ class Node:
     # ------------------------------------------------------------------------------- from the station (uplink's thread)
 
     def hear(self, message: Down) -> None:
-        """Take new corridors, or answer an order."""
+        """Take new corridors, or hand an order to the loop."""
         if isinstance(message, Order):
-            self._outbox.put(OrderResult(message.order_id, False, f"this node cannot do {message.action.value} yet"))
+            self._orders.hear(message)
         else:
             self._take_corridors(message)
 

@@ -48,7 +48,7 @@ def ledger(config):
 def test_a_node_tells_what_it_sees_and_ends_cleanly(settings, station, start):
     corridors = make_corridor_set("laobao", (Corridor("new", "New", (
         GroundPosition(16.6205, 106.5930), GroundPosition(16.6205, 106.5950)), 100.0, 1),))
-    station.greeting = [corridors, Order("o-1", "gate-1", OrderAction.CLIP)]
+    station.greeting = [corridors, Order("o-1", "gate-1", OrderAction.PTZ_PRESET)]
     config = settings()
     node = start(config)
     wait_for(lambda: any(b.corridors_version == corridors.version for b in station.bodies(DetectionBatch)))
