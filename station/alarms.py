@@ -20,7 +20,7 @@ UNANSWERED_NS = 60 * NS_PER_S           # priority 1 goes to the supervisor afte
 SHELVE_MINUTES = (5, 15, 60)
 SHELVE_TOTAL_NS = 12 * 3600 * NS_PER_S  # one shift
 CLOSE_REASONS = ("crossing", "lawful", "known_person", "animal", "false_detection", "duplicate", "technical", "other")
-TECHNICAL_RULES = ("sensor_blind", "node_silent", "clock_wrong")
+TECHNICAL_RULES = ("sensor_blind", "node_silent", "clock_wrong", "position_untrusted")
 
 # Events of the system that leave the state as it is.
 JOINED, RECOVERED, AGAIN, UNANSWERED, SHELVING_OVER = "joined", "recovered", "again", "unanswered", "shelving_over"

@@ -272,17 +272,23 @@ class Mind:
         s.find_silent(now_ns, self._started_ns)
         for node in s.nodes.values():
             self._desk.node_fault(node.node, node.silent, self._is_training, now_ns)
+            if node.health is not None and not node.silent:
+                health = node.health
+                self._desk.position_fault(
+                    node.node, not health.position_trusted, self._is_training, health.position_problem, now_ns
+                )
         for name, view in s.sensors.items():
             node_view = s.nodes.get(view.node)
             if node_view is not None and node_view.silent:
                 continue        # the node's own alarm says it
             since_ns = s.blind_since_ns.get(name)
-            if view.state is SensorState.BLIND and since_ns is None:
+            if view.state.is_blind and since_ns is None:
                 since_ns = s.blind_since_ns[name] = now_ns      # known from before a restart
             is_blind = since_ns is not None
             if not is_blind or now_ns - (since_ns or 0) >= FAULT_AFTER_NS:
                 self._desk.sensor_fault(
-                    name, view.node, is_blind, self._is_training or view.simulated, view.detail, now_ns
+                    name, view.node, is_blind, self._is_training or view.simulated, view.detail, now_ns,
+                    view.state if is_blind else SensorState.BLIND,
                 )
 
     def _forget_closed(self, now_ns: int) -> None:

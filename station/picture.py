@@ -75,7 +75,7 @@ class AlarmEventView(msgspec.Struct, frozen=True):
 
 
 class AlarmView(msgspec.Struct, frozen=True):
-    """rule: corridor_entry, watchlist_match, sensor_blind, node_silent, clock_wrong. position: None for technical alarms.
+    """rule: corridor_entry, watchlist_match, or one of station.alarms.TECHNICAL_RULES, which have no position.
 
     contacts: all that it stands for, the first (also in `contact`) raised it. raised_ns: capture time where there is one.
     """

@@ -11,7 +11,8 @@ watchlist_match: a question about a subject and a contact. One report of a corri
 everybody who walks there: while nobody has answered, a further candidate of the same subject, seen within 10 minutes of the
 last one, joins the alarm with a question of its own. An answered alarm takes no more of them; the next one is a new alarm.
 
-Technical: sensor_blind after 10 s, node_silent after 10 s, clock_wrong at the first message with an impossible time.
+Technical: sensor_blind (no picture, or one that shows nothing, or is placed wrongly) after 10 s, node_silent after 10 s,
+clock_wrong at the first message with an impossible time, position_untrusted as soon as a node says so, which has waited.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from station.alarms import Alarm, join_candidate, join_contact, note_fault, pass
 from station.contacts import Contact, Visit
 from station.picture import AlarmState, Sentence
 from wire.clock import NS_PER_S
-from wire.messages import Corridor
+from wire.messages import Corridor, SensorState
 from wire.units import GroundPosition
 
 DETECTIONS_FOR_ALARM = 3
@@ -38,6 +39,7 @@ FLOOD_ALARMS, FLOOD_NS = 10, 600 * NS_PER_S         # EEMUA 191
 CANDIDATES_WITHIN_NS = 600 * NS_PER_S   # as a flood's; from the newest sight of any candidate that the alarm has
 FAULT_AFTER_NS = 10 * NS_PER_S
 BLIND_PRIORITY, SILENT_PRIORITY, CLOCK_PRIORITY = 3, 2, 3     # a silent node may take several cameras with it
+POSITION_PRIORITY = 3
 
 
 class AlarmDesk:
@@ -112,8 +114,12 @@ class AlarmDesk:
                 alarm.snapshot = contact.snapshot
                 self.changed[alarm.number] = alarm
 
-    def sensor_fault(self, sensor: str, node: str, is_blind: bool, simulated: bool, detail: str, now_ns: int) -> None:
-        says = Sentence("alarm.sensor_blind", {"sensor": sensor, "detail": detail})
+    def sensor_fault(
+        self, sensor: str, node: str, is_blind: bool, simulated: bool, detail: str, now_ns: int,
+        state: SensorState = SensorState.BLIND,
+    ) -> None:
+        """state: what is wrong, where something is."""
+        says = Sentence(f"alarm.sensor_{state.value}", {"sensor": sensor, "detail": detail})
         self._fault("sensor_blind", BLIND_PRIORITY, says, is_blind, now_ns, simulated, sensor=sensor, node=node)
 
     def node_fault(self, node: str, is_silent: bool, simulated: bool, now_ns: int) -> None:
@@ -123,6 +129,10 @@ class AlarmDesk:
     def clock_fault(self, node: str, is_wrong: bool, simulated: bool, offset_s: float, now_ns: int) -> None:
         says = Sentence("alarm.clock_wrong", {"node": node, "offset_s": round(offset_s)})
         self._fault("clock_wrong", CLOCK_PRIORITY, says, is_wrong, now_ns, simulated, node=node)
+
+    def position_fault(self, node: str, is_wrong: bool, simulated: bool, detail: str, now_ns: int) -> None:
+        says = Sentence("alarm.position_untrusted", {"node": node, "detail": detail})
+        self._fault("position_untrusted", POSITION_PRIORITY, says, is_wrong, now_ns, simulated, node=node)
 
     def pass_time(self, now_ns: int) -> None:
         for alarm in self.open.values():
@@ -212,7 +222,11 @@ class AlarmDesk:
             if is_wrong:
                 alarm = self._new(rule, priority, now_ns, now_ns, simulated, says)
                 alarm.sensor, alarm.node = sensor, node
-        elif known.fault_over == is_wrong:
+            return
+        if is_wrong and known.says.key != says.key:
+            known.says = says           # another fault of the same sensor: the alarm is about what is wrong now
+            self.changed[known.number] = known
+        if known.fault_over == is_wrong:
             note_fault(known, is_over=not is_wrong, now_ns=now_ns)
             self.changed[known.number] = known
 

@@ -14,6 +14,12 @@ SENTENCES: dict[str, str] = {
     "alarm.watchlist_candidates": "May one of {contacts} contacts, {candidates}, be a listed subject? "
     "The first is {match}, {contact}. Lane {lane}",
     "alarm.sensor_blind": "Camera {sensor} sees nothing: {detail}",
+    "alarm.sensor_covered": "Camera {sensor} is covered: {detail}",
+    "alarm.sensor_dark": "Camera {sensor} sees only darkness: {detail}",
+    "alarm.sensor_defocused": "Camera {sensor} is out of focus: {detail}",
+    "alarm.sensor_frozen": "The picture of camera {sensor} stands still: {detail}",
+    "alarm.sensor_moved": "Camera {sensor} was moved, its places are wrong: {detail}",
+    "alarm.position_untrusted": "The position of node {node} is not to be trusted: {detail}",
     "alarm.node_silent": "Nothing heard from node {node} for {seconds} s",
     "alarm.clock_wrong": "The clock of node {node} is wrong by {offset_s} s; its detections are kept and not fused",
     # Why a decision on an alarm was not taken

@@ -82,7 +82,7 @@ class Situation:
         self.sensors[name] = SensorView(
             name, node, r.position, r.footprint, r.state, r.state_since_ns, last_frame_ns, r.simulated, r.detail
         )
-        if r.state is SensorState.BLIND:
+        if r.state.is_blind:
             # By the station's clock: how long ago the node says it began, counted back from the arrival.
             began_ns = received_ns - max(0, r.at_ns - r.state_since_ns)
             self.blind_since_ns.setdefault(name, began_ns)
@@ -137,7 +137,7 @@ class Situation:
         """As the screen shows it: a camera whose node is silent is blind, whatever it said last."""
         view = self.sensors[name]
         node = self.nodes.get(view.node)
-        if node is not None and node.silent and view.state is not SensorState.BLIND:
+        if node is not None and node.silent and not view.state.is_blind:
             return msgspec.structs.replace(
                 view, state=SensorState.BLIND, state_since_ns=node.last_heard_ns, detail="node silent"
             )

@@ -173,7 +173,7 @@ function sensorFacts(sensor) {
   const frame = (at - sensor.last_frame_ns / 1e6) / 1000;
   const node = state.nodes.get(sensor.node);
   return section("sensor-facts", [sensor.state, Math.round(frame), sensor.detail, node?.health?.frames_per_s, node?.silent], () => make("dl", { class: "facts" },
-    fact(t("fact.sensor_state"), make("span", { class: `sensor-state ${sensor.state}` }, t(`sensor.${sensor.state}`)),
+    fact(t("fact.sensor_state"), make("span", { class: `sensor-state ${["seeing", "calibrating"].includes(sensor.state) ? sensor.state : "blind"}` }, t(`sensor.${sensor.state}`)),
       make("span", { class: "aside" }, t("fact.since"), " ", timeElement(sensor.state_since_ns, at))),
     fact(t("fact.last_frame"), t("age.ago", { age: ageText(frame) })),
     sensor.detail ? fact(t("fact.detail"), sensor.detail) : null,

@@ -86,11 +86,11 @@ function nodeButton({ node, sensor, how, text, title }) {
     if (sensor) select("sensor", sensor.id);
     else if (state.drones.size) select("drone", state.drones.keys().next().value);
   };
-  return make("button", { class: `node ${how}`, type: "button", title, onclick: open, disabled: !sensor && !(node.kind === "fleet" && state.drones.size) },
+  return make("button", { class: `node ${RANK[how] === 1 ? "blind" : how}`, type: "button", title, onclick: open, disabled: !sensor && !(node.kind === "fleet" && state.drones.size) },
     make("i", { "aria-hidden": "true" }), make("span", {}, node.node), text ? make("em", {}, text) : null);
 }
 
-const RANK = { silent: 0, blind: 1, late: 2, calibrating: 3, good: 4 };
+const RANK = { silent: 0, blind: 1, covered: 1, dark: 1, defocused: 1, frozen: 1, moved: 1, late: 2, calibrating: 3, good: 4 };
 
 /** How a node is, in a word: silent, late, blind, calibrating, or good and then at what rate. */
 function health(node, at) {

@@ -148,7 +148,8 @@ export function addSymbols(map) {
     }
     if (group !== "person") add(`plain-${group}`, plain(group));
   }
-  for (const s of ["seeing", "blind", "calibrating"]) add(`camera-${s}`, camera(s));
+  for (const s of ["seeing", "calibrating"]) add(`camera-${s}`, camera(s));
+  for (const s of ["blind", "covered", "dark", "defocused", "frozen", "moved"]) add(`camera-${s}`, camera("blind"));
   add("drone", drone());
   add("home", home());
   add("hatch-other", hatch(14, "rgba(154,167,179,0.105)", 1));

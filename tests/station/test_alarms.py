@@ -247,9 +247,10 @@ def test_every_sentence_of_a_rule_is_in_the_catalogue(sector) -> None:
     watch.desk.sensor_fault("s", "n", True, True, "", T0)
     watch.desk.node_fault("n", True, True, T0)
     watch.desk.clock_fault("n", True, True, 3.0, T0)
+    watch.desk.position_fault("n", True, True, "moved", T0)
     watch.desk.match_question("M-1", "S-1", watch.fusion.contacts[1], "welfare", 1, T0)
     watch.desk.match_question("M-2", "S-2", watch.fusion.contacts[1], "welfare", 1, T0)
     watch.desk.match_question("M-3", "S-1", watch.fusion.contacts[1], "welfare", 1, T0)
-    assert len(watch.alarms) == 6
+    assert len(watch.alarms) == 7
     for alarm in watch.alarms:
         SENTENCES[alarm.says.key].format(**alarm.says.params)

@@ -32,11 +32,12 @@ from wire.messages import (
     Box,
     DroneTelemetry,
     LinkState,
+    NodeHealth,
     SensorReport,
     SensorState,
     Snapshot,
 )
-from wire.units import GroundPosition, HeightMsl, Position
+from wire.units import GroundPosition, HeightMsl, Position, TimeQuality
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +270,47 @@ def test_a_blind_camera_is_an_alarm_after_ten_seconds_that_closes_once_seen_and_
     assert (recovered.events[-1].person, recovered.events[-1].reason) == ("system", "recovered")
     assert bench.mind.answer(ChangeAlarm(alarm.id, AlarmState.ACKNOWLEDGED, "lan")) == Done()
     assert next(a for a in bench.mind.picture().alarms if a.id == alarm.id).state is AlarmState.CLOSED
+
+
+@pytest.mark.parametrize("state", [s for s in SensorState if s.is_blind])
+def test_a_camera_that_sends_pictures_and_does_not_see_is_an_alarm_that_says_what_is_wrong(bench, sender, state) -> None:
+    node = sender()
+    node.send(report(bench, state))
+    bench.deliver(node)
+    bench.think()
+    assert bench.mind.picture().sensors[0].state is state
+    bench.clock.shift_ns += NS_PER_S * 12
+    other = SensorState.DARK if state is not SensorState.DARK else SensorState.COVERED
+    for now, expected in ((state, state), (other, other)):
+        node.send(report(bench, now))
+        bench.deliver(node)
+        bench.later(1.1)
+        (alarm,) = [a for a in bench.mind.picture().alarms if a.rule == "sensor_blind"]
+        assert alarm.says.key == f"alarm.sensor_{expected.value}" and alarm.says.params["detail"] == "no frames"
+
+
+def test_a_position_that_is_not_trusted_is_an_alarm_until_it_is_again(bench, sender) -> None:
+    node = sender()
+
+    def health(trusted: bool) -> NodeHealth:
+        problem = "" if trusted else "GNSS puts this camera 64 m north of its survey"
+        return NodeHealth(
+            bench.clock.utc_ns(), 1.0, 1, 0, 5.0, {}, 0, 0, 0, 9e3, 90.0, TimeQuality.NTP, trusted, position_problem=problem
+        )
+
+    for trusted in (True, False):
+        node.send(health(trusted))
+        bench.deliver(node)
+        bench.later(1.1)
+        assert len(bench.mind.picture().alarms) == (not trusted)
+    (alarm,) = bench.mind.picture().alarms
+    assert (alarm.rule, alarm.node, alarm.priority) == ("position_untrusted", "cam-1", 3)
+    assert alarm.says.params["detail"] == "GNSS puts this camera 64 m north of its survey"
+    node.send(health(True))
+    bench.deliver(node)
+    bench.later(1.1)
+    (alarm,) = bench.mind.picture().alarms
+    assert (alarm.state, alarm.events[-1].reason) == (AlarmState.ACTIVE, "recovered")
 
 
 def test_a_silent_node_is_one_alarm_and_its_camera_is_shown_blind(bench, sender) -> None:
