@@ -16,6 +16,7 @@ from wire.units import ObjectClass, VehicleClass, VehicleKind
 
 BETWEEN_M = 2.1                 # double-cab pickups: 1.75 to 1.87 m high; cabs of light lorries 2.2 m and more
 ROOF_BEHIND_M = (1.4, 3.3)      # from the nearest wheel to the far edge of a cab's roof: from the side, and from an end
+STEEPEST_DEG = 25.0             # from higher above, bonnet and bed are what makes a box high, and not the roof
 DISTANCE_SIGMAS = 2.0           # how far the distance may be off
 
 _PLAIN: dict[ObjectClass, VehicleKind] = {
@@ -51,7 +52,7 @@ def kind_of(vehicle: VehicleClass, extent: Extent | None) -> VehicleKind | None:
     """extent: None where the foot has no place, or the box is cut off."""
     if vehicle in _PLAIN:
         return _PLAIN[vehicle]
-    if extent is None or extent.depression_deg > 60.0:
+    if extent is None or extent.depression_deg > STEEPEST_DEG:
         return None
     least, most = extent.height_m()
     if most < BETWEEN_M:
