@@ -20,6 +20,8 @@ from wire.messages import (
     Box,
     Detection,
     DetectionBatch,
+    Footage,
+    FootageFrame,
     NodeHealth,
     PlacementPoint,
     Refusal,
@@ -73,9 +75,10 @@ def test_what_waits_survives_a_restart_with_its_identity_and_the_boot_goes_up(tm
 
 def test_sightings_go_first_then_states_then_what_is_outside_then_pictures(tmp_path):
     outbox = opened(tmp_path / "outbox.db")
-    outbox.put(snapshot(), batch(corridors=()), health(), batch(), track(), batch())
+    footage = Footage("o-1", "cam", 0, 1, (FootageFrame(1, b"jpeg"),))
+    outbox.put(footage, snapshot(), batch(corridors=()), health(), batch(), track(), batch())
     kinds = [type(decode_envelope(p.data).body).__name__ for p in outbox.pending(10)]
-    assert kinds == ["DetectionBatch", "TrackUpdate", "DetectionBatch", "NodeHealth", "DetectionBatch", "Snapshot"]
+    assert kinds == ["DetectionBatch", "TrackUpdate", "DetectionBatch", "NodeHealth", "DetectionBatch", "Footage", "Snapshot"]
     assert decode_envelope(outbox.pending(10)[4].data).body.detections[0].corridors == ()
 
 
