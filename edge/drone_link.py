@@ -17,7 +17,7 @@ from edge.drone_messages import PoseReader
 from edge.drone_pose import DronePose, DronePoseLimits
 from geofences.geodesy import LocalFrame
 from mavlink.ardupilot import SIMULATION_PARAMETERS, set_interval
-from mavlink.link import Link, Subscription, companion
+from mavlink.link import Link, Message, Subscription, companion
 from mavlink.loop_thread import LoopThread
 from wire.clock import NS_PER_S, Clock
 from wire.units import Realm
@@ -60,7 +60,7 @@ class DroneLink:
         self._clock = clock
         self._reader = PoseReader()
         self._poses = DronePose(frame, limits, mount)
-        self._asked_ns: deque[int] = deque(maxlen=10)       # TIMESYNC questions without an answer
+        self._asked_ns: deque[int] = deque(maxlen=10)       # with what TIMESYNC was last asked
         self._simulated: bool | None = None
         self._link = Link(connection, clock, speaker=companion(system_id))
         self._thread = LoopThread("drone link", self._listen)
@@ -124,7 +124,7 @@ class DroneLink:
                     _log.info("%s: the autopilot is simulated", self._connection)
                 continue
             if message.get_type() == "TIMESYNC":
-                self._take_time(message.ts1, message.tc1)
+                self._take_time(message)
                 continue
             sample = self._reader.sample(message, self._clock.utc_ns())
             if clocks_set != self._reader.clocks_set:
@@ -134,11 +134,13 @@ class DroneLink:
             if sample is not None:
                 self._poses.add(sample)
 
-    def _take_time(self, asked_ns: int, boot_ns: int) -> None:
-        """An answer to TIMESYNC carries what we asked with; questions (0) and answers to others are not ours."""
-        if boot_ns != 0 and asked_ns in self._asked_ns:
-            self._asked_ns.remove(asked_ns)
-            self._reader.exchanged(Exchange(asked_ns, boot_ns, self._clock.utc_ns()))
+    def _take_time(self, message: Message) -> None:
+        """An answer to TIMESYNC carries what we asked with; questions (0) and answers to others are not ours.
+
+        Every component of the aircraft may answer one question, each by its own clock.
+        """
+        if message.tc1 != 0 and message.ts1 in self._asked_ns:
+            self._reader.exchanged(message, Exchange(message.ts1, message.tc1, self._clock.utc_ns()))
 
     async def _keep_asking_the_time(self) -> None:
         asked = 0

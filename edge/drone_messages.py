@@ -7,13 +7,15 @@ from typing import Protocol
 
 from scipy.spatial.transform import Rotation
 
-from edge.autopilot_clock import BootClock, Exchange
+from edge.autopilot_clock import HEARD_SIGMA_S, BootClock, Exchange
 from edge.drone_pose import AttitudeSample, GimbalSample, PositionSample, Quaternion, Sample
 
 # common.xml, GIMBAL_DEVICE_FLAGS
 YAW_LOCK = 16
 YAW_IN_VEHICLE_FRAME = 32
 YAW_IN_EARTH_FRAME = 64
+# MAV_COMPONENT. A gimbal has a boot and so a clock of its own, and may tell its own ATTITUDE, under its own number.
+AUTOPILOT = 1
 BOTH_FRAMES = YAW_IN_VEHICLE_FRAME | YAW_IN_EARTH_FRAME
 
 NORM_TOLERANCE = 0.1            # a quaternion this far from length one was never one
@@ -32,37 +34,42 @@ class PoseReader:
     """Turns the messages of one drone into samples; counts those that say nothing usable.
 
     Of several gimbals the first one that speaks is the camera's, and MOUNT_ORIENTATION, which is the older way to say the
-    same, is heard only until one does.
+    same, is heard only until one does. Each component of the aircraft counts milliseconds since a boot of its own.
     """
 
     def __init__(self) -> None:
-        self._clock = BootClock()
+        self._clocks: dict[int, BootClock] = {}
         self._gimbal_id: int | None = None
         self.unusable = 0
 
     def begin_anew(self) -> None:
         """On a new connection: it may be to an autopilot that was started again, whose count of time is another."""
-        self._clock = BootClock()
+        self._clocks = {}
         self._gimbal_id = None
 
     @property
     def clock_sigma_s(self) -> float:
         """One sigma of the times of samples, as far as the autopilot's clock goes."""
-        return self._clock.sigma_s
+        return max((clock.sigma_s for clock in list(self._clocks.values())), default=HEARD_SIGMA_S)
 
     @property
     def clocks_set(self) -> int:
         """How often a clock turned out to have been set: samples from before are on another time."""
-        return self._clock.begun_anew
+        return sum(clock.begun_anew for clock in self._clocks.values())
 
-    def exchanged(self, exchange: Exchange) -> None:
-        """Take an answer to TIMESYNC."""
-        self._clock.exchanged(exchange)
+    def exchanged(self, message: Message, exchange: Exchange) -> None:
+        """Take an answer to TIMESYNC, of the clock of whoever gave it."""
+        self._clock_of(message).exchanged(exchange)
+
+    def _clock_of(self, message: Message) -> BootClock:
+        return self._clocks.setdefault(_component(message), BootClock())
 
     def sample(self, message: Message, received_ns: int) -> Sample | None:
         """The sample in a message; None for a message of another kind, or one whose values are unknown."""
         try:
             match message.get_type():
+                case "ATTITUDE" | "GLOBAL_POSITION_INT" if _component(message) != AUTOPILOT:
+                    return None
                 case "ATTITUDE":
                     found: Sample | None = self._attitude(message, received_ns)
                 case "GLOBAL_POSITION_INT":
@@ -128,12 +135,18 @@ class PoseReader:
         return GimbalSample(self._utc_ns(m, received_ns), (w, x, y, z), earth_frame)
 
     def _utc_ns(self, m: Message, received_ns: int) -> int:
-        return self._clock.utc_ns(int(_number(m, "time_boot_ms")), received_ns)
+        return self._clock_of(m).utc_ns(int(_number(m, "time_boot_ms")), received_ns)
 
 
 def _gimbal_of(message: Message) -> int:
     """Which gimbal speaks; 0 where it does not say, as before there could be several."""
     return int(getattr(message, "gimbal_device_id", 0))
+
+
+def _component(message: Message) -> int:
+    """Which component of the aircraft speaks; who does not say is the autopilot."""
+    sender = getattr(message, "get_srcComponent", None)
+    return max(int(sender()), 1) if callable(sender) else 1
 
 
 def _number(message: Message, field: str) -> float:

@@ -14,6 +14,7 @@ from cameras.camera import Camera
 from cameras.lens import Lens
 from cameras.pose import NoPose, Pose, PoseSigma
 from cameras.project import project
+from edge.autopilot_clock import HEARD_SIGMA_S, Exchange
 from edge.drone_messages import PoseReader
 from edge.drone_pose import AttitudeSample, DronePose, DronePoseLimits, GimbalSample, PositionSample
 from edge.geolocate import geolocate
@@ -274,6 +275,39 @@ def test_of_two_gimbals_the_first_is_the_cameras():
     assert reader.sample(gimbal(number=1), at(1)) is not None
     reader.begin_anew()
     assert reader.sample(gimbal(number=2), at(1)) is not None
+
+
+def sent_by(component, message):
+    """As it comes from the wire of that component."""
+    sender = mavlink.MAVLink(None, srcSystem=1, srcComponent=component)
+    return mavlink.MAVLink(None).parse_buffer(message.pack(sender))[0]
+
+
+def test_a_gimbal_with_a_clock_of_its_own_does_not_upset_the_autopilots():
+    """The gimbal was switched on an hour before the autopilot: their counts have nothing to do with each other."""
+    reader = PoseReader()
+    for i in range(20):
+        t = 1.0 + 0.1 * i
+        attitude = reader.sample(sent_by(1, mavlink.MAVLink_attitude_message(round(t * 1e3), 0, 0, 1.0, 0, 0, 0)), at(t))
+        looks = reader.sample(sent_by(154, gimbal(ms=round((t + 3600.0) * 1e3))), at(t))
+        assert abs(attitude.at_ns - at(t)) < 1e6 and abs(looks.at_ns - at(t)) < 1e6
+    assert reader.clocks_set == 0
+
+
+def test_a_gimbals_own_attitude_is_not_the_aircrafts():
+    reader = PoseReader()
+    assert reader.sample(sent_by(154, mavlink.MAVLink_attitude_message(1000, 0, -0.7, 1.0, 0, 0, 0)), at(1)) is None
+    assert reader.unusable == 0
+
+
+def test_an_answer_to_timesync_counts_for_the_clock_of_whoever_gave_it():
+    reader = PoseReader()
+    message = sent_by(154, mavlink.MAVLink_timesync_message(2_000_000_000, 5))
+    reader.exchanged(message, Exchange(at(1.99), 2_000_000_000, at(2.01)))
+    reader.sample(sent_by(154, gimbal(ms=3000)), at(3.1))
+    assert reader.clock_sigma_s < HEARD_SIGMA_S
+    reader.sample(sent_by(1, mavlink.MAVLink_attitude_message(1000, 0, 0, 1.0, 0, 0, 0)), at(3.1))
+    assert reader.clock_sigma_s == HEARD_SIGMA_S
 
 
 def mount(roll, pitch, yaw, from_north=0.0):
