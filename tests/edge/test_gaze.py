@@ -1,15 +1,17 @@
 """Nobody is lost: who moves, who stops, who stands still, and whoever a crop's edge cuts through."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
 from edge.detector import Detector, Found
 from edge.gaze import SETTLE_S, STILL_EVERY_S, Gaze, Seen, gaze_of
 from edge.motion import MotionGate, Profile
-from edge.settings import Look, load_setup
+from edge.settings import DroneSettings, GateSettings, Look, load_setup
 from edge.sources import Frame
 from edge.tracker import Tracker
 from wire.messages import TrackState
@@ -180,6 +182,20 @@ def test_a_moving_camera_has_every_picture_looked_at(look, least):
     assert where.seen is Seen.FULL and where.looked is None
     assert sorted(found.boxes[:, 3] - found.boxes[:, 1]) == heights
     assert all(watch.show()[0].seen is Seen.FULL for _ in range(3))
+
+
+def test_a_drones_camera_looks_at_the_whole_unless_its_settings_say_otherwise(settings):
+    camera = load_setup(settings())
+    flown = replace(camera, settings=msgspec.structs.replace(camera.settings, drone=DroneSettings("tcp:127.0.0.1:5762")))
+    tiled = replace(flown, settings=msgspec.structs.replace(flown.settings, gate=GateSettings(look=Look.TILES)))
+    background = np.full((480, 640, 3), 80, np.uint8)
+    looks = {}
+    for name, setup in {"mast": camera, "drone": flown, "tiled drone": tiled}.items():
+        gaze = gaze_of(setup, Blocks())
+        gaze.where(Frame(background, SECOND))
+        where = gaze.where(Frame(background, SECOND + 1))
+        looks[name] = (where.seen, 0 if where.crops is None else len(where.crops))
+    assert looks == {"mast": (Seen.NONE, 0), "drone": (Seen.FULL, 0), "tiled drone": (Seen.FULL, 9)}
 
 
 def test_the_settings_masks_are_in_pixels_of_the_calibrated_picture_and_hold_for_every_profile(settings):
