@@ -32,7 +32,7 @@ from edge.self_check import SelfCheck
 from edge.settings import Setup, SourceKind, lens_for, load_setup
 from edge.snapshots import SnapshotTaker
 from edge.sources import Frame, ReplaySource, RestartingSource, Source, SourceError
-from edge.streams import RtspSource, SimulatorSource, without_password
+from edge.streams import RtspSource, SimulatorSource, UsbSource, without_password
 from edge.tracker import Tracker
 from edge.vehicle_looks import VehicleLooks
 from geofences.corridors import CorridorMap
@@ -242,10 +242,16 @@ def open_source(setup: Setup, clock: Clock) -> Source:
     s = setup.settings.source
     if s.kind is SourceKind.SIMULATOR:
         return SimulatorSource(s.endpoint, setup.settings.camera.id, max_fps=s.max_fps)
-    if s.kind is SourceKind.RTSP:
-        stream = RtspSource(s.url, clock, delay_s=s.delay_s, max_fps=s.max_fps)
+    if s.kind in (SourceKind.RTSP, SourceKind.USB):
+        stream: RtspSource | UsbSource
+        if s.kind is SourceKind.RTSP:
+            stream = RtspSource(s.url, clock, delay_s=s.delay_s, max_fps=s.max_fps)
+        else:
+            lens = setup.camera.lens
+            size = (lens.width_px, lens.height_px)
+            stream = UsbSource(s.device, clock, size=size, delay_s=s.delay_s, max_fps=s.max_fps)
         live = setup.key.realm is Realm.LIVE
-        return OnlyRealPictures(stream, without_password(s.url)) if live else LabelledPictures(stream)
+        return OnlyRealPictures(stream, without_password(s.place)) if live else LabelledPictures(stream)
     return ReplaySource(setup.source, clock, loop=s.loop, max_fps=s.max_fps or None)
 
 

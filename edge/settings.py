@@ -95,29 +95,33 @@ class SourceKind(StrEnum):
     FILE = "file"
     FOLDER = "folder"
     RTSP = "rtsp"
+    USB = "usb"
     SIMULATOR = "simulator"
 
     @property
     def place_key(self) -> str:
         """The key in [source] that says where its pictures are."""
-        return {"rtsp": "url", "simulator": "endpoint"}.get(self.value, "path")
+        return {"rtsp": "url", "usb": "device", "simulator": "endpoint"}.get(self.value, "path")
 
     @property
     def shows(self) -> str:
         """What a source of this kind always shows, where that is never the present; empty for a camera."""
-        return {"rtsp": "", "simulator": "rendered pictures"}.get(self.value, "a recording")
+        return {"rtsp": "", "usb": "", "simulator": "rendered pictures"}.get(self.value, "a recording")
 
 
 class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where pictures come from: path of a file or folder, url of an RTSP stream, or endpoint of a simulated camera.
+    """Where pictures come from: path of a file or folder, url of an RTSP stream, device of a USB camera, or endpoint of a
+    simulated one.
 
-    max_fps: 0 takes the source's own rate. loop: a recording begins again at its end. delay_s: of RTSP, from lens to here.
+    max_fps: 0 takes the source's own rate. loop: a recording begins again at its end. delay_s: of RTSP and USB, from lens to
+    here.
     """
 
     kind: SourceKind
     path: str = ""
     url: str = ""
     endpoint: str = ""
+    device: str = ""
     loop: bool = False
     max_fps: float = 0.0
     delay_s: float = 0.0
@@ -328,11 +332,13 @@ def _check_source(path: Path, source: SourceSettings, key: NodeKey) -> None:
         )
     if not source.place:
         raise refuse(path, ["source", "kind"], f'"{kind.value}" needs {kind.place_key} beside it: where its pictures are')
-    for name in ("path", "url", "endpoint"):
+    for name in ("path", "url", "endpoint", "device"):
         if name != kind.place_key and getattr(source, name):
             raise refuse(path, ["source", name], f'"{kind.value}" has no {name}; it has {kind.place_key}. Leave this out.')
     if kind is SourceKind.RTSP and not source.url.startswith(("rtsp://", "rtsps://")):
         raise refuse(path, ["source", "url"], "give rtsp://HOST/PATH, with user and password where the camera wants them")
+    if kind is SourceKind.USB and not (source.device.isdigit() or source.device.startswith("/dev/")):
+        raise refuse(path, ["source", "device"], f'"{source.device}": give /dev/video0, or the number of the device')
     if kind is SourceKind.SIMULATOR and not source.endpoint.startswith(("tcp://127.0.0.1:", "tcp://localhost:", "ipc://")):
         raise refuse(path, ["source", "endpoint"], f'"{source.endpoint}": a simulated camera is on this machine; '
                      "give tcp://127.0.0.1:PORT or ipc://PATH")

@@ -1,6 +1,6 @@
-"""Cameras that send by themselves: RTSP from a real one, frames from one of the simulated world.
+"""Cameras that send by themselves: RTSP or USB from a real one, frames from one of the simulated world.
 
-Neither is opened before somebody asks for a frame: a camera that starts later than its node is no error.
+None is opened before somebody asks for a frame: a camera that starts later than its node is no error.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import logging
 import os
 import re
 import threading
+from abc import ABC, abstractmethod
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -28,19 +30,20 @@ LEAVE_S = 1.0                   # for the reading thread to end; longer than tha
 _log = logging.getLogger("trailwatch.edge")
 
 
-class RtspSource:
-    """A camera over RTSP, newest picture only: a thread decodes as fast as they come.
+class _LiveCapture(ABC):
+    """A camera that OpenCV opens, newest picture only: a thread takes them as fast as they come.
 
     delay_s: how long a picture is under way from lens to here, measured once for the camera; the time of capture is the time
     of arrival less this. max_fps: frames that come faster are passed over and not counted as dropped; 0 takes all.
     simulated: False, because the kind of source does not say. What the pictures themselves say is for edge.rendered.
     """
 
-    def __init__(self, url: str, clock: Clock, *, delay_s: float = 0.0, max_fps: float = 0.0) -> None:
+    def __init__(self, name: str, gone: str, clock: Clock, delay_s: float, max_fps: float) -> None:
         self.simulated = False
         self.dropped = 0
         self.ended = False
-        self._url = url
+        self._name = name
+        self._gone = gone
         self._clock = clock
         self._delay_ns = round(delay_s * NS_PER_S)
         self._least_gap_ns = round(NS_PER_S / max_fps * 0.9) if max_fps else 0
@@ -54,7 +57,7 @@ class RtspSource:
     def grab(self, timeout_s: float) -> Frame | None:
         """Raises SourceError when the camera cannot be opened, or has fallen silent."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._read, name="rtsp", daemon=True)
+            self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
             self._thread.start()
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None or self._problem, timeout_s)
@@ -70,25 +73,26 @@ class RtspSource:
         if self._thread is not None:
             self._thread.join(LEAVE_S)
 
+    @abstractmethod
+    def _open(self, capture: cv2.VideoCapture) -> str:
+        """Open it; empty when it is open, otherwise what is wrong."""
+
     def _read(self) -> None:
-        # OpenCV reads this while it opens; it is the same for every stream of a process.
-        os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = FFMPEG_OPTIONS
         capture = cv2.VideoCapture()
         try:
-            opened = capture.open(self._url, cv2.CAP_FFMPEG, [
-                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS,
-            ])
-            if not opened:
-                self._say(f"{without_password(self._url)}: no stream can be opened there. Is the camera on, and are path, "
-                          "user and password right?")
+            refusal = self._open(capture)
+            if refusal:
+                self._say(f"{self._name}: {refusal}")
                 return
-            _log.info("%s: the stream is open", without_password(self._url))
+            _log.info("%s: the camera is open", self._name)
             while not self._stop.is_set():
                 if not capture.grab():
-                    self._say(f"{without_password(self._url)}: the stream has ended, or been silent for "
-                              f"{READ_TIMEOUT_MS // 1000} s")
+                    self._say(f"{self._name}: {self._gone}")
                     return
                 self._keep(capture)
+        except cv2.error as error:
+            # A thread that died of it would leave a camera that is merely silent.
+            self._say(f"{self._name}: OpenCV cannot go on: {error.err or error}")
         finally:
             capture.release()
 
@@ -109,6 +113,57 @@ class RtspSource:
         with self._changed:
             self._problem = problem
             self._changed.notify_all()
+
+
+class RtspSource(_LiveCapture):
+    """A camera over RTSP, by TCP."""
+
+    def __init__(self, url: str, clock: Clock, *, delay_s: float = 0.0, max_fps: float = 0.0) -> None:
+        gone = f"the stream has ended, or been silent for {READ_TIMEOUT_MS // 1000} s"
+        super().__init__(without_password(url), gone, clock, delay_s, max_fps)
+        self._url = url
+
+    def _open(self, capture: cv2.VideoCapture) -> str:
+        # OpenCV reads this while it opens; it is the same for every stream of a process.
+        os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = FFMPEG_OPTIONS
+        opened = capture.open(self._url, cv2.CAP_FFMPEG, [
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS,
+        ])
+        return "" if opened else "no stream can be opened there. Is the camera on, and are path, user and password right?"
+
+
+class UsbSource(_LiveCapture):
+    """A camera on USB, or any other that Linux shows as a video device (V4L2). device: "/dev/video0", or its number.
+
+    size: width and height to ask for; a camera gives the nearest that it has. None leaves it at its own. The driver itself
+    gives up on a frame after ten seconds (OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT).
+    """
+
+    def __init__(
+        self, device: str, clock: Clock, *, size: tuple[int, int] | None = None, delay_s: float = 0.0, max_fps: float = 0.0
+    ) -> None:
+        path = Path(f"/dev/video{device}" if device.isdigit() else device)
+        super().__init__(str(path), "the camera gives no picture any more. Is it still plugged in?", clock, delay_s, max_fps)
+        self._path = path
+        self._size = size
+
+    def _open(self, capture: cv2.VideoCapture) -> str:
+        if not self._path.exists():
+            there = ", ".join(sorted(str(p) for p in Path("/dev").glob("video*"))) or "none"
+            return f"there is no such camera. Is it plugged in? Video devices here: {there}"
+        if not self._path.is_char_device():
+            return "not a video device. Give /dev/videoN"
+        if not os.access(self._path, os.R_OK | os.W_OK):
+            return "this user may not open it. Add the user to the group video"
+        if not capture.open(str(self._path), cv2.CAP_V4L2):
+            return "it cannot be opened as a camera. Does another program use it, or is it not the one that gives pictures?"
+        # Motion JPEG: raw pictures of a useful size do not fit through USB 2 at a useful rate.
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        if self._size is not None:
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        return ""
 
 
 class SimulatorSource:

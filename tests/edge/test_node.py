@@ -5,6 +5,8 @@ import sqlite3
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from geofences.corridors import make_corridor_set
@@ -184,11 +186,27 @@ def test_a_live_key_on_a_recording_is_refused(settings, start):
     assert node.returncode == 2
 
 
-def test_a_picture_of_another_shape_is_refused(settings, start, video, tools):
-    tools.write_video(video, size=(320, 180))
-    node = start(settings())
-    assert "calibrated for 320 x 240" in last_line(node)
-    assert node.returncode == 2
+def test_pictures_of_another_size_are_placed_and_of_another_shape_blind_the_camera_until_they_end(settings, station, start):
+    config = settings([('kind = "file"', 'kind = "folder"'), ('path = "walk.avi"', 'path = "pictures"')])
+    folder = config.parent / "pictures"
+    folder.mkdir()
+    for k, (width, height) in enumerate([(320, 240)] * 4 + [(640, 480)] * 4 + [(320, 180)] * 6):
+        picture = np.full((height, width, 3), 60, np.uint8)
+        cv2.rectangle(picture, (width // 2, height // 2), (width * 5 // 8, height * 3 // 4), (255, 255, 255), -1)
+        cv2.imwrite(str(folder / f"{k:02d}.png"), picture)
+    node = start(config)
+    def states():
+        return [r.state for r in station.bodies(SensorReport)]
+
+    wait_for(lambda: SensorState.BLIND in states() and states()[-1] is SensorState.SEEING and len(states()) >= 3)
+    blind = next(r for r in station.bodies(SensorReport) if r.state is SensorState.BLIND)
+    assert "calibrated for 320 x 240" in blind.detail and "320 x 180" in blind.detail
+    assert node.poll() is None
+    places = {
+        (round(d.placement.position.lat_deg, 5), round(d.placement.position.lon_deg, 5))
+        for b in station.bodies(DetectionBatch) for d in b.detections
+    }
+    assert len(places) == 1, "the same foot point in both sizes"
 
 
 @pytest.mark.weights

@@ -112,6 +112,38 @@ def test_a_truncated_video_gives_what_it_has_and_then_begins_again(video, part):
     assert numbers.count(0) >= 2
 
 
+@pytest.mark.parametrize(("name", "code"), [("noise.avi", "MJPG"), ("noise.mp4", "mp4v")])
+def test_a_video_with_rubbish_in_its_middle_plays_on_behind_it(tmp_path, name, code):
+    path = tmp_path / name
+    chance = np.random.default_rng(0)
+    ground = cv2.resize(chance.integers(0, 255, (24, 32, 3), dtype=np.uint8), (320, 240))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 10.0, (320, 240))
+    for k in range(60):
+        picture = ground.copy()
+        cv2.rectangle(picture, (20 + 3 * k, 100), (40 + 3 * k, 150), (255, 255, 255), -1)
+        writer.write(picture)
+    writer.release()
+    data = bytearray(path.read_bytes())
+    spoilt = slice(int(len(data) * 0.4), int(len(data) * 0.5))
+    data[spoilt] = chance.integers(0, 255, spoilt.stop - spoilt.start, dtype=np.uint8).tobytes()
+    path.write_bytes(data)
+    source = ReplaySource(path, SteppedClock(), loop=False)
+    frames = []
+    while not source.ended:
+        frame = source.grab(1.0)
+        frames += [frame] if frame is not None else []
+    assert 40 <= len(frames) <= 60
+    assert np.abs(frames[-1].image.astype(int) - picture).mean() < 25
+
+
+def test_pictures_of_other_sizes_come_as_they_are(tmp_path):
+    sizes = [(320, 240), (640, 480), (320, 180), (320, 240)]
+    for k, (width, height) in enumerate(sizes):
+        cv2.imwrite(str(tmp_path / f"{k}.png"), np.full((height, width, 3), 90, np.uint8))
+    source = ReplaySource(tmp_path, SteppedClock(), loop=False)
+    assert [source.grab(1.0).image.shape[1::-1] for _ in sizes] == sizes
+
+
 class Camera:
     """A source that can fail; it stands for an RTSP camera, which step by step can."""
 

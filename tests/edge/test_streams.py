@@ -1,5 +1,9 @@
 """Streams give the newest picture and nothing else, and what they cannot give they say in words."""
 
+import contextlib
+import re
+import signal
+import socket
 import threading
 import time
 
@@ -11,7 +15,7 @@ import zmq
 from cameras.sim_mark import burn
 from edge.rendered import PROBATION_FRAMES, LabelledPictures, OnlyRealPictures
 from edge.sources import RestartingSource, SourceError
-from edge.streams import RtspSource, SimulatorSource, without_password
+from edge.streams import RtspSource, SimulatorSource, UsbSource, without_password
 from wire.clock import WallClock
 from wire.frame_feed import TOPIC, FrameError, RenderedFrame, decode_frame, encode_frame
 
@@ -182,6 +186,108 @@ def test_a_camera_that_goes_off_and_on_is_found_again(rtsp):
     rtsp.begin()
     frames_from(source, 2, 60.0)
     assert source.restarts >= 1
+    source.close()
+
+
+def test_a_stream_that_stops_without_closing_is_said_and_found_again(rtsp):
+    url = rtsp([textured(k) for k in range(4)])
+    source = RestartingSource(RtspSource(url, WallClock()), lambda: RtspSource(url, WallClock()), WallClock())
+    frames_from(source, 2)
+    rtsp.running[-1].send_signal(signal.SIGSTOP)
+    end = time.monotonic() + 40
+    while not source.complaint:
+        source.grab(0.2)
+        assert time.monotonic() < end, "the silence is not noticed"
+    assert "silent for" in source.complaint or "no stream can be opened" in source.complaint
+    rtsp.running[-1].send_signal(signal.SIGCONT)
+    frames_from(source, 2, 60.0)
+    assert source.restarts >= 1
+    source.close()
+
+
+class Meddler:
+    """Stands between a camera and its node, and spoils every `every`th byte of what the camera sends, once told to."""
+
+    def __init__(self, port):
+        self.spoils = False
+        self._to = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        while True:
+            try:
+                node = self._listener.accept()[0]
+                camera = socket.create_connection(("127.0.0.1", self._to))
+            except OSError:
+                return
+            threading.Thread(target=self._pass, args=(node, camera, False), daemon=True).start()
+            threading.Thread(target=self._pass, args=(camera, node, True), daemon=True).start()
+
+    def _pass(self, here, there, from_camera):
+        chance = np.random.default_rng(1)
+        try:
+            while data := here.recv(65536):
+                if from_camera and self.spoils:
+                    spoilt = np.frombuffer(data, np.uint8).copy()
+                    where = chance.random(len(spoilt)) < 0.003
+                    spoilt[where] = chance.integers(0, 256, where.sum(), dtype=np.uint8)
+                    data = spoilt.tobytes()
+                there.sendall(data)
+        except OSError:
+            pass
+        finally:
+            for end in (here, there):
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def stop(self):
+        self._listener.close()
+
+
+def test_spoilt_packets_harm_pictures_and_nothing_else(rtsp):
+    rtsp([textured(k) for k in range(4)])
+    meddler = Meddler(rtsp.port)
+    url = f"rtsp://127.0.0.1:{meddler.port}/gate"
+    source = RestartingSource(RtspSource(url, WallClock()), lambda: RtspSource(url, WallClock()), WallClock())
+    frames_from(source, 2)
+    meddler.spoils = True
+    end = time.monotonic() + 6
+    while time.monotonic() < end:
+        frame_ = source.grab(0.2)
+        assert frame_ is None or frame_.image.shape[2] == 3
+    meddler.spoils = False
+    frames_from(source, 3, 60.0)
+    source.close()
+    meddler.stop()
+
+
+# ----------------------------------------------------------------------------------------------------------------- USB
+
+
+@pytest.mark.parametrize(("device", "says"), [
+    ("/dev/video97", "/dev/video97: there is no such camera. Is it plugged in?"),
+    ("97", "/dev/video97: there is no such camera"),
+    ("/dev/null", "/dev/null: it cannot be opened as a camera"),
+    (__file__, "not a video device"),
+])
+def test_a_usb_camera_that_is_not_there_is_an_error_in_words(device, says):
+    source = UsbSource(device, WallClock())
+    with pytest.raises(SourceError, match=re.escape(says)):
+        frames_from(source, 1)
+    assert source.simulated is False
+    source.close()
+
+
+def test_a_usb_camera_that_is_plugged_in_later_is_found(tmp_path):
+    """Without such a camera in this machine: that it is asked for again and again, and why not is said."""
+    source = RestartingSource(UsbSource("97", WallClock()), lambda: UsbSource("97", WallClock()), WallClock())
+    end = time.monotonic() + 30
+    while source.restarts < 2:
+        assert source.grab(0.1) is None
+        assert time.monotonic() < end
+    assert "no such camera" in source.complaint
     source.close()
 
 
