@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -260,19 +261,32 @@ def _told(
         sigma = PoseSigma(*rng.uniform([0.05, 0.03, 0.05, 0.03, 0.03], [0.3, 0.3, 0.5, 0.3, 0.3]))
         rates, time_sigma = PoseRates(), 0.0
     late_s = rng.normal(0.0, time_sigma)
+    yaw, pitch, roll = _mistaken(pose, *rng.normal(0.0, [sigma.yaw_deg, sigma.pitch_deg, sigma.roll_deg]))
     wrong = Pose(
         pose.east_m + rng.normal(0.0, sigma.position_m) + rates.east_m_s * late_s,
         pose.north_m + rng.normal(0.0, sigma.position_m) + rates.north_m_s * late_s,
         pose.height_msl_m + rng.normal(0.0, sigma.height_m) + rates.up_m_s * late_s,
-        pose.yaw_deg + rng.normal(0.0, sigma.yaw_deg) + rates.yaw_deg_s * late_s,
-        pose.pitch_deg + rng.normal(0.0, sigma.pitch_deg) + rates.pitch_deg_s * late_s,
-        pose.roll_deg + rng.normal(0.0, sigma.roll_deg) + rates.roll_deg_s * late_s,
+        yaw + rates.yaw_deg_s * late_s,
+        pitch + rates.pitch_deg_s * late_s,
+        roll + rates.roll_deg_s * late_s,
     )
     return Trial(
         truth, pixel, pose, ground, pixel + rng.normal(0.0, pixel_sigma, 2),
         Camera(lens, pixel_sigma, ERROR_LIMIT_M, reach_m),
         PoseEstimate(wrong, sigma, rates, time_sigma), ground.chart,
     )
+
+
+def _mistaken(pose: Pose, yaw_deg: float, pitch_deg: float, tilt_deg: float) -> tuple[float, float, float]:
+    """Yaw, pitch, roll in degrees as a camera believes them that errs in pitch, in tilt to the side, and in heading."""
+    ahead = np.array([math.cos(math.radians(pose.yaw_deg)), math.sin(math.radians(pose.yaw_deg)), 0.0])
+    heading = Rotation.from_euler("Z", yaw_deg, degrees=True)
+    tilt = Rotation.from_rotvec(ahead * tilt_deg, degrees=True)
+    pitched = Rotation.from_euler("ZYX", [pose.yaw_deg, pose.pitch_deg + pitch_deg, pose.roll_deg], degrees=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)        # straight down, yaw and roll are one, and scipy says so
+        yaw, pitch, roll = (float(v) for v in (heading * tilt * pitched).as_euler("ZYX", degrees=True))
+    return yaw, pitch, roll
 
 
 def judged(trials: Sequence[Trial], stated: float = 1.0) -> Outcome:

@@ -114,7 +114,8 @@ def _check_points(points: Sequence[MarkedPoint], lens: Lens) -> None:
     for point, inside in zip(points, lens.holds(pixels), strict=True):
         if not inside:
             raise CalibrationRefused(
-                f"{point.name}: pixel {list(point.pixel)} is not in the picture of {lens.width_px} x {lens.height_px}"
+                f"{point.name}: pixel {point.pixel[0]:.1f}, {point.pixel[1]:.1f} is not in the picture of "
+                f"{lens.width_px} x {lens.height_px}"
             )
     for i, point in enumerate(points):
         for other in points[:i]:

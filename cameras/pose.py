@@ -62,7 +62,11 @@ def pose_from_rotation(position: Array, rotation: Array) -> Pose:
 
 @dataclass(frozen=True, slots=True)
 class PoseSigma:
-    """One sigma of each part of a pose. position_m: of east and of north, each; in metres and degrees."""
+    """One sigma of each part of a pose. position_m: of east and of north, each; in metres and degrees.
+
+    roll_deg: of the tilt to the side, a turn about the level line ahead. For a camera that looks level it is Pose's roll;
+    for one that looks down that would be a turn about the vertical, and nothing would stand for the tilt.
+    """
 
     position_m: float
     height_m: float

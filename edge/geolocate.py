@@ -180,6 +180,9 @@ def _rays(feet: Array, camera: Camera, estimate: PoseEstimate, terrain: Terrain)
         return turning(plus, minus, one_sigma / ANGLE_STEP_DEG)
 
     still = np.zeros_like(looks)
+    # About the level line ahead, and not about the optical axis: a camera that looks down tilts too.
+    ahead = np.array([math.sin(math.radians(pose.yaw_deg)), math.cos(math.radians(pose.yaw_deg)), 0.0])
+    tilted = np.cross(ahead, looks) * math.radians(sigma.roll_deg)
     in_pixels = camera.pixel_sigma_px / PIXEL_STEP_PX / 2.0
     later, earlier = (turned(pose, rates, seconds) for seconds in (TIME_STEP_S, -TIME_STEP_S))
     height_sigma_m = float(np.hypot(sigma.height_m, terrain.sigma_m))
@@ -191,8 +194,8 @@ def _rays(feet: Array, camera: Camera, estimate: PoseEstimate, terrain: Terrain)
             np.diag([sigma.position_m, sigma.position_m, height_sigma_m]), np.zeros((5, 3)), speed * estimate.time_sigma_s,
         ]),
         look_errors=np.stack([
-            still, still, still, of("yaw_deg", sigma.yaw_deg), of("pitch_deg", sigma.pitch_deg),
-            of("roll_deg", sigma.roll_deg), (right - left) * in_pixels, (lower - higher) * in_pixels,
+            still, still, still, of("yaw_deg", sigma.yaw_deg), of("pitch_deg", sigma.pitch_deg), tilted,
+            (right - left) * in_pixels, (lower - higher) * in_pixels,
             turning(later, earlier, estimate.time_sigma_s / TIME_STEP_S),
         ]),
         away=_away(looks, higher - lower),

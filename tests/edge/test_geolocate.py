@@ -204,3 +204,11 @@ def test_without_any_error_there_is_a_place_and_no_ellipse():
                       FlatTerrain(165.0, 0.0, synthetic=True))
     assert not found.refused[0]
     np.testing.assert_allclose(found.covariance_m2[0], 0.0, atol=1e-9)
+
+
+def test_a_camera_that_looks_straight_down_is_unsure_to_the_side_by_its_tilt_as_well():
+    sigma = PoseSigma(0.0, 0.0, 0.0, 0.5, 0.5)
+    lens = Lens(768, 576, 1000, 1000, 384, 288)
+    found = geolocate(CENTRE, camera(100, 300, 0.0, lens), PoseEstimate(Pose(0, 0, 285, 30.0, -90.0), sigma),
+                      FlatTerrain(165.0, 0.0, synthetic=True))
+    np.testing.assert_allclose(np.sqrt(np.linalg.eigvalsh(found.covariance_m2[0])), 120.0 * np.radians(0.5), rtol=0.01)
