@@ -35,7 +35,7 @@ from wire.units import GroundPosition
 POINT_SIGMA_M = 0.5             # of a place read off a map or a phone's averaged position; our own assumption
 ANGLE_FLOOR_DEG = 0.03          # no sigma is written below this: a mast sways. Our own assumption
 LENGTH_FLOOR_M = 0.02
-PICTURE_TRIES = 100             # of a tenth of a second, for the first picture of a source
+PICTURE_TRIES = 300             # of a tenth of a second, for the first picture of a source: a live one withholds some
 BACKUP = ".before-calibration"
 _VALUE = re.compile(r"^(\s*[A-Za-z0-9_]+\s*=\s*)(\[[^\]]*\]|[^#]*?)(\s*(?:#.*)?)$")
 
