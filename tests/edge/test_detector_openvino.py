@@ -56,7 +56,8 @@ def assert_same(reference, found):
             if score < LOWEST_SCORE + DOUBT:
                 continue
             same = (np.abs(other.boxes - box).max(axis=1, initial=0.0) <= SAME_PX) & (other.classes == kind)
-            assert (same & (np.abs(other.scores - score) <= SAME_SCORE)).any(), f"{kind} at {box}, {score:.4f}, not in {other}"
+            same &= np.abs(other.scores - score) <= SAME_SCORE
+            assert same.any(), f"class {kind} at {box}, score {score:.4f}, is not in {other}"
 
 
 def shaped(pictures, width, height):

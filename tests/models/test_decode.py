@@ -46,7 +46,7 @@ def test_each_cell_that_passes_is_decoded_and_no_other():
                 sum(math.exp(v) * k for k, v in enumerate(part)) / sum(math.exp(v) for v in part)
                 for part in side[y, x].astype(float).reshape(4, -1)
             )
-            box = [(x + 0.5 - left) * stride, (y + 0.5 - top) * stride, (x + 0.5 + right) * stride, (y + 0.5 + bottom) * stride]
+            box = np.array([x + 0.5 - left, y + 0.5 - top, x + 0.5 + right, y + 0.5 + bottom]) * stride
             expected.append((box, score, int(logit[y, x].argmax())))
     assert 3 < len(expected) < sum(s.shape[0] * s.shape[1] for s in sides)
     assert np.allclose(boxes, [e[0] for e in expected])

@@ -47,10 +47,8 @@ def test_what_is_there_is_not_made_again_and_what_is_broken_is(made):
 
 
 def test_an_export_that_is_killed_leaves_no_graph_and_the_next_one_clears_up(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "ground_station.py"), "models", "export", "--weights", str(OURS), "--graphs", str(tmp_path)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
+    export = [str(ROOT / "ground_station.py"), "models", "export", "--weights", str(OURS), "--graphs", str(tmp_path)]
+    process = subprocess.Popen([sys.executable, *export], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 120
     while not list(tmp_path.glob(".*/*")) and time.monotonic() < end and process.poll() is None:
         time.sleep(0.002)

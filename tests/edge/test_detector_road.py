@@ -1,0 +1,123 @@
+"""Which way the weights are run: the fast one where it can be, and never a blind node for want of it."""
+
+import msgspec
+import pytest
+
+import edge.detector_road
+from edge.detector import UltralyticsDetector
+from edge.detector_openvino import OpenVinoDetector
+from edge.detector_road import open_detector
+from edge.settings import DetectorSettings, PrecisionChoice, Road
+from models.graph_making import make_graph
+from models.graphs import OBJECTS_LEAST, Check, Precision, find_graph, graph_folders
+from models.registry import manifest, shipped_file
+from wire.settings import SettingsError
+
+KNOWN = manifest()["trailwatch7n"]
+OURS = shipped_file(KNOWN)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """A cache with a whole graph in it, shared by the tests of this file."""
+    cache = tmp_path_factory.mktemp("cache")
+    make_graph(OURS, Precision.FP32, cache / "trailwatch/graphs")
+    return cache
+
+
+@pytest.fixture
+def use(cache, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+
+
+@pytest.fixture
+def opened(tmp_path):
+    config = tmp_path / "gate-1.toml"
+    config.write_text('[detector]\nroad = "openvino"\n')
+
+    def go(weights=OURS, **settings):
+        return open_detector(config, DetectorSettings(input_size_px=320, **settings), weights, tmp_path / "node")
+
+    return go
+
+
+def test_a_node_exports_by_itself_at_its_first_start_and_finds_it_at_its_second(tmp_path, monkeypatch, opened):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    detector, problem = opened()
+    assert isinstance(detector, OpenVinoDetector) and problem == ""
+    assert find_graph(KNOWN.sha256, Precision.FP32, graph_folders()) is not None
+    monkeypatch.setattr(edge.detector_road, "make_graph_apart", lambda *_: pytest.fail("it is there"))
+    assert opened(road=Road.OPENVINO)[1] == ""
+
+
+def test_a_broken_graph_is_made_anew(tmp_path, monkeypatch, opened, cache):
+    import shutil
+
+    shutil.copytree(cache, tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = find_graph(KNOWN.sha256, Precision.FP32, graph_folders()).folder / "graph.bin"
+    path.write_bytes(path.read_bytes()[:5000])
+    detector, problem = opened()
+    assert isinstance(detector, OpenVinoDetector) and problem == ""
+    assert path.stat().st_size > 1_000_000
+
+
+def test_where_nothing_can_be_exported_ultralytics_runs_it_and_the_health_says_so(tmp_path, monkeypatch, opened):
+    (tmp_path / "shut").write_text("a file where the cache should be")
+    (tmp_path / "node").write_text("and another")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "shut"))
+    detector, problem = opened()
+    assert isinstance(detector, UltralyticsDetector)
+    assert "runs through ultralytics, several times slower" in problem and "neither the cache nor data_dir" in problem
+    assert "\n" not in problem
+
+
+def test_an_export_that_fails_is_told_with_its_reason(tmp_path, monkeypatch, opened):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(edge.detector_road, "make_graph_apart", lambda *_: "not done after 300 s")
+    detector, problem = opened()
+    assert isinstance(detector, UltralyticsDetector)
+    assert "trailwatch7n.pt was not exported for OpenVINO: not done after 300 s." in problem
+
+
+def test_a_road_that_is_demanded_and_closed_is_refused_with_file_line_and_key(tmp_path, monkeypatch, opened):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(edge.detector_road, "make_graph_apart", lambda *_: "no room")
+    with pytest.raises(SettingsError, match=r"gate-1\.toml:2: detector\.road: .*no room") as caught:
+        opened(road=Road.OPENVINO)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_none_are_refused_on_every_road(tmp_path, monkeypatch, opened):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    broken = tmp_path / "broken.pt"
+    broken.write_bytes(b"PK\x03\x04" + b"x" * 200_000)
+    with pytest.raises(SettingsError, match="not YOLO weights that can be loaded"):
+        opened(broken)
+
+
+def test_the_reference_can_be_asked_for(use, opened):
+    detector, problem = opened(road=Road.ULTRALYTICS)
+    assert isinstance(detector, UltralyticsDetector) and problem == ""
+
+
+def test_without_a_check_auto_is_fp32_and_a_named_precision_is_not_run(use, opened):
+    assert opened()[0].precision is Precision.FP32
+    detector, problem = opened(precision=PrecisionChoice.BF16)
+    assert detector.precision is Precision.FP32
+    assert "runs in fp32 and not in bf16: nobody has checked what it loses" in problem
+    assert "models export --precision bf16 --check" in problem
+    assert "no whole int8 graph" in opened(precision=PrecisionChoice.INT8)[1]
+
+
+@pytest.mark.skipif(Precision.BF16 not in edge.detector_road.able(), reason="this processor gains nothing by bf16")
+def test_with_a_check_auto_takes_what_is_faster(use, opened):
+    graph = find_graph(KNOWN.sha256, Precision.BF16, graph_folders())
+    check = Check(Precision.BF16, graph.digest, OURS.name, "labelled", 50, OBJECTS_LEAST, 640, 0.5, 0.498)
+    graph.check_file(Precision.BF16).write_bytes(msgspec.json.encode(check))
+    assert opened()[0].precision is Precision.BF16
+    assert opened(precision=PrecisionChoice.FP32)[0].precision is Precision.FP32
+    worse = msgspec.structs.replace(check, map50=0.4)
+    graph.check_file(Precision.BF16).write_bytes(msgspec.json.encode(worse))
+    assert opened()[0].precision is Precision.FP32
+    graph.check_file(Precision.BF16).unlink()
