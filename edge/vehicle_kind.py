@@ -12,12 +12,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from wire.units import ObjectClass, VehicleClass, VehicleKind
 
 BETWEEN_M = 2.1                 # double-cab pickups: 1.75 to 1.87 m high; cabs of light lorries 2.2 m and more
-ROOF_BEHIND_M = (1.4, 3.3)      # from the nearest wheel to the far edge of a cab's roof: from the side, and from an end
+# From the nearest wheel to the far edge of a cab's roof: from the side (vehicles seen 4.5 m wide) and from an end (2.2 m).
+WIDE_M = (2.2, 4.5)
+LEAST_BEHIND_M, MOST_BEHIND_M = (2.5, 1.4), 3.3
 STEEPEST_DEG = 25.0             # from higher above, bonnet and bed are what makes a box high, and not the roof
-DISTANCE_SIGMAS = 2.0           # how far the distance may be off
+DISTANCE_SIGMAS = 1.64          # how far the distance may be off: nine of ten times
 
 _PLAIN: dict[ObjectClass, VehicleKind] = {
     ObjectClass.CAR: VehicleKind.CAR, ObjectClass.BUS: VehicleKind.BUS, ObjectClass.MOTORCYCLE: VehicleKind.MOTORCYCLE,
@@ -26,11 +30,12 @@ _PLAIN: dict[ObjectClass, VehicleKind] = {
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How large a vehicle is seen. height_px: of its box; focal_px: of the lens. distance_m: to its foot, with one sigma.
+    """How large a vehicle is seen. width_px, height_px: of its box; focal_px: of the lens. distance_m: with one sigma.
 
     depression_deg: of the line of sight.
     """
 
+    width_px: float
     height_px: float
     focal_px: float
     distance_m: float
@@ -44,8 +49,9 @@ class Extent:
             self.height_px / self.focal_px * max(self.distance_m + s * DISTANCE_SIGMAS * self.distance_sigma_m, 0.0)
             for s in (-1.0, 1.0)
         ]
-        near, far = (behind * math.sin(down) for behind in ROOF_BEHIND_M)
-        return (across[0] - far) / math.cos(down), (across[1] - near) / math.cos(down)
+        near_m = float(np.interp(self.width_px / self.focal_px * self.distance_m, WIDE_M, LEAST_BEHIND_M))
+        least, most = across[0] - MOST_BEHIND_M * math.sin(down), across[1] - near_m * math.sin(down)
+        return least / math.cos(down), most / math.cos(down)
 
 
 def kind_of(vehicle: VehicleClass, extent: Extent | None) -> VehicleKind | None:

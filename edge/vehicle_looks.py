@@ -213,7 +213,8 @@ def _extent(box: Array, image: Image, placed: GroundEstimate, row: int, camera: 
     along = flat / max(flat_m, 1e-6)
     sigma_m = float(np.sqrt(along @ placed.covariance_m2[row] @ along))
     down = max(float(np.cos(np.radians(depression))), 0.1)
-    return Extent(float(box[3] - box[1]), camera.lens.fy, flat_m / down, sigma_m / down, depression)
+    width_px, height_px = (float(v) for v in box[2:] - box[:2])
+    return Extent(width_px, height_px, camera.lens.fy, flat_m / down, sigma_m / down, depression)
 
 
 def _agreed(looks: list[T | None]) -> T | None:

@@ -1,5 +1,7 @@
 """A pickup and a lorry are told apart by their height where it can be told, and otherwise not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +25,8 @@ def seen(kind, seed, heading_deg, distance_m, up_m):
     y = FOCAL_PX * (-points[:, 2] * np.cos(tilt) - points[:, 1] * np.sin(tilt)) / depth
     slant_m = float(np.hypot(distance_m, up_m))
     foot = np.arctan2(y.max(), FOCAL_PX) + tilt
-    return Extent(float(np.ptp(y)), FOCAL_PX, slant_m, 0.01 * slant_m, float(np.degrees(foot)))
+    x = FOCAL_PX * points[:, 0] / depth
+    return Extent(float(np.ptp(x)), float(np.ptp(y)), FOCAL_PX, slant_m, 0.01 * slant_m, float(np.degrees(foot)))
 
 
 @settings(deadline=None)
@@ -46,7 +49,7 @@ def test_what_cannot_be_told_is_not_told():
     assert kind_of(ObjectClass.TRUCK, None) is None
     assert kind_of(ObjectClass.TRUCK, seen(Kind.PICKUP, 1, 0.0, 12.0, 60.0)) is None
     sharp = seen(Kind.PICKUP, 1, 0.0, 25.0, 3.0)
-    blurred = Extent(sharp.height_px, sharp.focal_px, sharp.distance_m, 0.3 * sharp.distance_m, sharp.depression_deg)
+    blurred = replace(sharp, distance_sigma_m=0.3 * sharp.distance_m)
     assert kind_of(ObjectClass.TRUCK, sharp) is VehicleKind.PICKUP
     assert kind_of(ObjectClass.TRUCK, blurred) is None
 
