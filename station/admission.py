@@ -11,7 +11,7 @@ import msgspec
 import zmq
 from zmq.utils import z85
 
-from wire.codec import RefusedError, decode_envelope
+from wire.codec import NAME_LIMIT, RefusedError, decode_envelope
 from wire.keys import AllowedNode, NodeKind, load_allow_list
 from wire.messages import (
     CheckResult,
@@ -19,6 +19,7 @@ from wire.messages import (
     DetectionBatch,
     DroneTelemetry,
     Envelope,
+    Footage,
     NodeHealth,
     OrderResult,
     PlacementPoint,
@@ -36,13 +37,14 @@ from wire.units import GroundPosition, Realm
 FUTURE_LIMIT_NS = 10_000_000_000            # a capture later than this after its arrival: that node's clock is wrong
 EARLIEST_NS = 1_577_836_800_000_000_000     # 2020-01-01 UTC; before that no Trailwatch ran: a clock that lost its battery
 INT64_LIMIT = 2**63
+PARTS_LIMIT = 1000                          # of one order's pictures
 SIGMA_LIMIT_M = 10_000.0                    # a position that is worse says nothing
 REASONS = (
     "unknown_key", "other_protocol", "other_version", "does_not_parse", "too_large", "bad_identity", "other_node",
     "kind_not_allowed", "impossible_content", "impossible_time", "two_sessions", "identity_reused",
 )
 
-_EYES = (DetectionBatch, TrackUpdate, Snapshot, SensorReport, NodeHealth, OrderResult)
+_EYES = (DetectionBatch, TrackUpdate, Snapshot, Footage, SensorReport, NodeHealth, OrderResult)
 _FLEET = (DroneTelemetry, Plan, CheckResult, Preflight, TaskState, NodeHealth, OrderResult)
 MAY_SEND: dict[NodeKind, tuple[type, ...]] = {NodeKind.CAMERA: _EYES, NodeKind.DRONE: _EYES, NodeKind.FLEET: _FLEET}
 
@@ -162,6 +164,8 @@ def captured_ns(body: UpBody) -> int | None:
     match body:
         case DetectionBatch() | Snapshot():
             return body.captured_ns
+        case Footage():
+            return body.frames[-1].captured_ns
         case TrackUpdate():
             return body.last_ns
         case SensorReport() | NodeHealth() | DroneTelemetry() | Preflight() | TaskState():
@@ -185,6 +189,16 @@ def check_content(body: UpBody) -> None:
                 raise RefusedError("a box that is not a number", "impossible_content")
             if not body.jpeg.startswith(b"\xff\xd8"):
                 raise RefusedError("a snapshot that is no JPEG", "impossible_content")
+        case Footage():
+            _check_order_id(body.order_id)
+            if not 0 <= body.part < body.parts <= PARTS_LIMIT or not body.frames:
+                raise RefusedError(f"part {body.part} of {body.parts}, {len(body.frames)} pictures", "impossible_content")
+            for frame in body.frames:
+                _within_int64(frame.captured_ns)
+                if not frame.jpeg.startswith(b"\xff\xd8"):
+                    raise RefusedError("a picture that is no JPEG", "impossible_content")
+        case OrderResult():
+            _check_order_id(body.order_id)
         case TrackUpdate():
             _within_int64(body.first_ns, body.last_ns, body.track, body.hits)
         case SensorReport():
@@ -220,6 +234,11 @@ def _check_detection(d: Detection) -> None:
     else:
         _check_place(placement.from_position.lat_deg, placement.from_position.lon_deg)
         _check_finite(placement.bearing_deg, placement.sigma_deg)
+
+
+def _check_order_id(order_id: str) -> None:
+    if not 0 < len(order_id) <= NAME_LIMIT:
+        raise RefusedError(f"an order's id of {len(order_id)} characters", "impossible_content")
 
 
 def _within_int64(*values: int) -> None:

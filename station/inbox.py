@@ -2,7 +2,8 @@
 
 One loop and one thread read the socket, authenticate, and write; ZeroMQ's own thread buffers meanwhile. An acknowledgement
 leaves after the commit that holds its message has returned, and that commit survives a power cut. A message that was
-stored before (same node, boot, sequence) is acknowledged again and not stored. Orders to nodes do not pass here yet.
+stored before (same node, boot, sequence) is acknowledged again and not stored.
+Orders to nodes (station.orders) go out on the same socket.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import zmq
 
 from geofences.sector import load_sector
 from station.admission import Admitted, AllowList, admit, answer_zap, identity_of, open_zap
+from station.orders import OrderSender
 from station.sessions import Sessions
 from station.settings import StationSettings
 from station.store import INBOX, Synchronous, open_store, transaction
@@ -29,6 +31,8 @@ from wire.messages import (
     CorridorSet,
     DetectionBatch,
     Envelope,
+    Footage,
+    OrderResult,
     PlacementPoint,
     Refusal,
     Snapshot,
@@ -46,6 +50,7 @@ HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5_000, 90_000
 RECEIVE_QUEUE_MESSAGES = 500        # of one peer, in memory; beyond that TCP holds it back
 GREETED_LIMIT = 10_000
 GREET_AGAIN_NS = 10 * NS_PER_S      # of silence; a node says how it is each second
+ORDERS_EVERY_NS = NS_PER_S // 4     # how late an order leaves
 COUNTS_EVERY_NS = NS_PER_S          # refused connections alone are no reason to wear the disk
 SAID_EVERY_NS = 60 * NS_PER_S       # the same refusal of the same node goes to the log no more often
 
@@ -84,6 +89,10 @@ class Inbox:
         self._looked_ns = 0
         self._said_ns: dict[tuple[str, str], int] = {}
         self._sessions = Sessions()
+        self._orders = OrderSender(settings, self._db, clock)
+        self._orders_looked_ns = 0
+        self._orders_failing = ""
+        self._peers: dict[str, bytes] = {}      # node to the connection that it was last heard on
         self._greeted: OrderedDict[tuple[bytes, int], int] = OrderedDict()      # when it was last heard
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._zap = open_zap(self._context)
@@ -135,6 +144,7 @@ class Inbox:
         if self._router in events:
             self._receive()
         self._allowed_tick()
+        self._send_orders()
         batch = self._batch
         if batch and (
             self._left_ns() <= 0 or len(batch.messages) >= BATCH_LIMIT_MESSAGES or batch.size >= BATCH_LIMIT_BYTES
@@ -154,6 +164,26 @@ class Inbox:
         if now_ns - self._looked_ns > NS_PER_S:
             self._looked_ns = now_ns
             self._allowed.refresh()
+
+    def _send_orders(self) -> None:
+        """To the nodes that are there; to the others when they come, as long as the orders hold."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._orders_looked_ns < ORDERS_EVERY_NS:
+            return
+        self._orders_looked_ns = now_ns
+        try:
+            due = self._orders.due()
+        except (sqlite3.Error, SettingsError) as error:
+            if self._orders_failing != str(error):
+                _log.error("orders to nodes cannot be read: %s. Trying again; what nodes say is taken meanwhile.", error)
+            self._orders_failing = str(error)
+            return
+        self._orders_failing = ""
+        for node, order in due:
+            peer = self._peers.get(node)
+            if peer is not None:
+                self._send(peer, encode_down(order))
+                self._orders.sent(order.order_id)
 
     # ------------------------------------------------------------------------------------------------- what comes in
 
@@ -207,6 +237,7 @@ class Inbox:
             self._batch.messages.append((peer, sender, admitted, data, received_ns))
             self._batch.size += len(data)
             boot = admitted.envelope.boot
+            self._peers[sender.node] = peer
         self._greet(peer, boot)
 
     def _sender(self, frames: list[zmq.Frame]) -> AllowedNode | None:
@@ -309,6 +340,19 @@ class Inbox:
                     (arrival, envelope.node, s.sensor, s.track, s.captured_ns,
                      _json(s.box), s.jpeg),
                 )
+            elif isinstance(envelope.body, OrderResult):
+                r = envelope.body
+                db.execute(
+                    "INSERT INTO order_results VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    (r.order_id, envelope.node, int(r.done), r.detail, received_ns),
+                )
+            elif isinstance(envelope.body, Footage):
+                f = envelope.body
+                db.execute(
+                    "INSERT INTO footage VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    (arrival, f.order_id, envelope.node, f.sensor, f.part, f.parts,
+                     _json([frame.captured_ns for frame in f.frames])),
+                )
         db.executemany(_INSERT_DETECTION, detections)
         db.executemany(
             "UPDATE totals SET value = value + ? WHERE name = ?", [(stored, "messages"), (len(detections), "detections")]
@@ -367,6 +411,7 @@ class Inbox:
 
     def close(self) -> None:
         self._context.destroy(linger=0)
+        self._orders.close()
         self._db.close()
 
 

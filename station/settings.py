@@ -116,6 +116,11 @@ class StationSettings:
         return self.data_dir / "watchlist.key"
 
     @property
+    def orders_db(self) -> Path:
+        """Orders to nodes, as they were given."""
+        return self.data_dir / "orders.db"
+
+    @property
     def record_db(self) -> Path:
         return self.data_dir / "record.db"
 

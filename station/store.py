@@ -224,7 +224,21 @@ def _inbox_1(db: Database) -> None:
     db["totals"].insert_all([{"name": "messages", "value": 0}, {"name": "detections", "value": 0}])
 
 
-INBOX = Schema("inbox", (_inbox_1,))
+def _inbox_2(db: Database) -> None:
+    # Of each node the first answer to an order stands; by node too, so that none can answer for another.
+    db["order_results"].create(
+        {"order_id": str, "node": str, "done": int, "detail": str, "received_ns": int}, pk=("order_id", "node")
+    )
+    # What stands in an arrival's payload; the pictures stay there. times: capture times, JSON.
+    db["footage"].create(
+        {"id": int, "order_id": str, "node": str, "sensor": str, "part": int, "parts": int, "times": str},
+        pk="id",
+        foreign_keys=[("id", "arrivals", "id")],
+    )
+    db["footage"].create_index(["order_id", "node", "part"], unique=True)
+
+
+INBOX = Schema("inbox", (_inbox_1, _inbox_2))
 
 
 def read_snapshot(conn: sqlite3.Connection, snapshot_id: str) -> bytes | None:

@@ -11,7 +11,7 @@ import socket
 import sqlite3
 import ssl
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 import anyio.to_thread
 import msgspec
@@ -40,6 +40,7 @@ from station.guard import (
     show_fault,
     show_problem,
 )
+from station.orders import OrderBook, TooManyOrdersError
 from station.picture import AlarmState, ChangeAlarm, DecideMatch, MatchState, MatchView, Refused, Sentence
 from station.settings import StationSettings
 from station.shelf import STATIC, Shelf
@@ -47,6 +48,8 @@ from station.store import INBOX, StoreError, open_reader, read_snapshot
 from station.subjects import Category
 from station.watchlist import WatchlistError, look_at_subject
 from wire.clock import Clock, WallClock
+from wire.codec import NAME_LIMIT
+from wire.messages import Order, OrderAction
 from wire.settings import refuse
 
 HASHERS = 2                     # passwords checked at the same moment: each takes 64 MB and a core
@@ -73,6 +76,20 @@ class AlarmRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class MatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to: MatchState
     reason: str = ""
+
+
+class OrderRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """sensor: its id on the map. before_s, after_s: of a clip; the node bounds them further."""
+
+    sensor: str
+    action: OrderAction
+    argument: Annotated[str, msgspec.Meta(max_length=NAME_LIMIT)] = ""
+    before_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 10.0
+    after_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
+
+
+class GivenOrder(msgspec.Struct, frozen=True):
+    id: str
 
 
 class Me(msgspec.Struct, frozen=True):
@@ -104,6 +121,7 @@ class Web:
         self._people = people
         self._clock = clock
         self._feed = Feed(settings, clock)
+        self._orders = OrderBook(settings, clock)
         self._shelf = Shelf(STATIC, settings.realm)
         self._geography = msgspec.json.encode(draw_geography(load_sector(settings.sector), settings.sector))
         self._hashers = anyio.CapacityLimiter(HASHERS)
@@ -128,6 +146,10 @@ class Web:
             Route("/api/matches/{id}", self.read_match, methods=["GET"]),
             Route("/api/matches/{id}", self.decide_match, methods=["POST"]),
             Route("/api/snapshots/{id}", self.snapshot),
+            Route("/api/orders", self.list_orders, methods=["GET"]),
+            Route("/api/orders", self.give_order, methods=["POST"]),
+            Route("/api/orders/{id}", self.read_order),
+            Route("/api/orders/{id}/pictures/{number:int}", self.order_picture),
             WebSocketRoute("/feed", self.feed),
         ]
         handlers = {HTTPException: show_problem, 500: show_fault}
@@ -259,6 +281,44 @@ class Web:
             log.warning("snapshot %s cannot be read: %s", snapshot, error)
             self._inbox = None
             return None
+
+    # ---------------------------------------------------------------------------------------------------- orders
+
+    async def give_order(self, request: Request) -> Response:
+        session = await self._changing(request, decides=True)
+        wanted = await read_body(request, OrderRequest)
+        sensor = next((s for s in self._feed.picture().sensors if s.id == wanted.sensor), None)
+        if sensor is None:
+            raise RefusedRequest(404, Sentence("refused.no_such_sensor"))
+        # Where two nodes call a sensor the same, the map puts the node's name before it; the node knows its own alone.
+        name = sensor.id.removeprefix(f"{sensor.node}/")
+        order = Order("", name, wanted.action, wanted.argument, wanted.before_s, wanted.after_s)
+        try:
+            given = await anyio.to_thread.run_sync(self._orders.give, session.person.name, sensor.node, order)
+        except TooManyOrdersError:
+            raise RefusedRequest(429, Sentence("refused.too_many_orders")) from None
+        return answer_json(GivenOrder(given))
+
+    async def list_orders(self, request: Request) -> Response:
+        await self._known(request)
+        return answer_json(await anyio.to_thread.run_sync(self._orders.newest))
+
+    async def read_order(self, request: Request) -> Response:
+        await self._known(request)
+        order = await anyio.to_thread.run_sync(self._orders.find, request.path_params["id"])
+        if order is None:
+            raise RefusedRequest(404, Sentence("refused.no_such_order"))
+        return answer_json(order)
+
+    async def order_picture(self, request: Request) -> Response:
+        await self._known(request)
+        jpeg = await anyio.to_thread.run_sync(
+            self._orders.picture, request.path_params["id"], request.path_params["number"]
+        )
+        if jpeg is None:
+            raise RefusedRequest(404, Sentence("refused.no_such_snapshot"))
+        # Numbers shift while parts are still coming in.
+        return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, no-cache"})
 
     # ----------------------------------------------------------------------------------------------------- decisions
 

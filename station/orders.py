@@ -1,0 +1,227 @@
+"""Orders to nodes: who gave which, what became of it, and the pictures that came of it.
+
+The web server writes orders.db; the inbox reads it and sends each order to its node, again and again until the node's
+answer is in inbox.db or the order's time is over. So neither waits for the other, and either may be killed at any moment:
+an order's id makes the node carry it out once. The first answer of its node is the answer.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+from sqlite_utils import Database
+
+from station.record import Record
+from station.settings import StationSettings
+from station.store import INBOX, Schema, StoreError, open_reader, open_store, transaction
+from wire.clock import NS_PER_S, Clock
+from wire.codec import decode_envelope
+from wire.messages import Footage, Order, OrderAction
+
+VALID_S = 120               # from the press to the node's ear: longer ago, nobody means "now" any more
+AGAIN_NS = 5 * NS_PER_S     # between two sendings
+LISTED = 50                 # the newest orders, on the page
+WAITING_LIMIT = 200         # unanswered orders of one station at a time
+ID_BYTES = 9
+
+
+def _orders_1(db: Database) -> None:
+    db["orders"].create(
+        {
+            "id": str, "node": str, "sensor": str, "action": str, "argument": str, "before_s": float, "after_s": float,
+            "person": str, "given_ns": int, "expires_ns": int,
+        },
+        pk="id",
+    )
+    db["orders"].create_index(["given_ns"])
+
+
+ORDERS = Schema("orders", (_orders_1,))
+
+
+class OrderState(StrEnum):
+    WAITING = "waiting"         # for the node's answer
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"         # its time is over, and the node has said nothing
+
+
+class OrderView(msgspec.Struct, frozen=True):
+    """detail: the node's own words. pictures_ns: capture times of what has come so far, in order. parts: of how many
+    messages the pictures come, and how many are here.
+    """
+
+    id: str
+    node: str
+    sensor: str
+    action: OrderAction
+    argument: str
+    person: str
+    given_ns: int
+    state: OrderState
+    detail: str
+    answered_ns: int | None
+    parts: int
+    parts_here: int
+    pictures_ns: tuple[int, ...]
+
+
+class TooManyOrdersError(ValueError):
+    """So many wait for an answer that one more would help nobody."""
+
+
+class OrderBook:
+    """The web server's side. Raises StoreError for files that cannot be used, sqlite3.Error for a disk that refuses."""
+
+    def __init__(self, settings: StationSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    def give(self, person: str, node: str, order: Order) -> str:
+        """Record that this person ordered it, then order it; returns its id. Raises TooManyOrdersError."""
+        now_ns = self._clock.utc_ns()
+        order_id = f"{now_ns // NS_PER_S:x}-{secrets.token_urlsafe(ID_BYTES)}"
+        db = open_store(self._settings.orders_db, ORDERS, self._settings.realm, self._clock)
+        try:
+            waiting = db.execute("SELECT count(*) FROM orders WHERE expires_ns > ?", (now_ns,)).fetchone()[0]
+            if waiting >= WAITING_LIMIT:
+                raise TooManyOrdersError(f"{waiting} orders of the last {VALID_S} s")
+            self._record(person, order_id, node, order)
+            with transaction(db):
+                db.execute(
+                    "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (order_id, node, order.sensor, order.action, order.argument, order.before_s, order.after_s, person,
+                     now_ns, now_ns + VALID_S * NS_PER_S),
+                )
+        finally:
+            db.close()
+        return order_id
+
+    def _record(self, person: str, order_id: str, node: str, order: Order) -> None:
+        record = Record(self._settings, self._clock)
+        try:
+            record.append(person, "order.given", {
+                "order": order_id, "node": node, "sensor": order.sensor, "action": order.action, "argument": order.argument,
+            })
+        finally:
+            record.close()
+
+    def newest(self) -> tuple[OrderView, ...]:
+        """The newest orders first."""
+        return self._views("ORDER BY given_ns DESC, id LIMIT ?", (LISTED,))
+
+    def find(self, order_id: str) -> OrderView | None:
+        return next(iter(self._views("WHERE id = ?", (order_id,))), None)
+
+    def _views(self, which: str, values: Sequence[object]) -> tuple[OrderView, ...]:
+        try:
+            orders = open_reader(self._settings.orders_db, ORDERS, self._settings.realm)
+        except FileNotFoundError:
+            return ()
+        try:
+            rows = orders.execute(f"SELECT * FROM orders {which}", values).fetchall()
+        finally:
+            orders.close()
+        try:
+            inbox = open_reader(self._settings.inbox_db, INBOX, self._settings.realm)
+        except FileNotFoundError:
+            return tuple(self._view(row, None) for row in rows)
+        try:
+            return tuple(self._view(row, inbox) for row in rows)
+        finally:
+            inbox.close()
+
+    def _view(self, row: Sequence[object], inbox: sqlite3.Connection | None) -> OrderView:
+        order_id, node, sensor, action, argument, _, _, person, given_ns, expires_ns = row
+        answer, parts = None, []
+        if inbox is not None:
+            answer = inbox.execute(
+                "SELECT done, detail, received_ns FROM order_results WHERE order_id = ? AND node = ?", (order_id, node)
+            ).fetchone()
+            parts = inbox.execute(
+                "SELECT parts, times FROM footage WHERE order_id = ? AND node = ? ORDER BY part", (order_id, node)
+            ).fetchall()
+        if answer is not None:
+            state = OrderState.DONE if answer[0] else OrderState.FAILED
+        else:
+            state = OrderState.WAITING if int(str(expires_ns)) > self._clock.utc_ns() else OrderState.EXPIRED
+        return OrderView(
+            str(order_id), str(node), str(sensor), OrderAction(str(action)), str(argument), str(person), int(str(given_ns)),
+            state, answer[1] if answer else "", answer[2] if answer else None, parts[0][0] if parts else 0, len(parts),
+            tuple(t for _, times in parts for t in msgspec.json.decode(times, type=list[int])),
+        )
+
+    def picture(self, order_id: str, number: int) -> bytes | None:
+        """The JPEG of an order's picture, counted from 0 over the parts that are here; None where there is none."""
+        order = self.find(order_id)
+        if order is None or not 0 <= number < len(order.pictures_ns):
+            return None
+        inbox = open_reader(self._settings.inbox_db, INBOX, self._settings.realm)
+        try:
+            for payload, times in inbox.execute(
+                "SELECT a.payload, f.times FROM footage f JOIN arrivals a ON a.id = f.id "
+                "WHERE f.order_id = ? AND f.node = ? ORDER BY f.part", (order_id, order.node),
+            ):
+                count = len(msgspec.json.decode(times, type=list[int]))
+                if number < count:
+                    body = decode_envelope(payload).body
+                    return body.frames[number].jpeg if isinstance(body, Footage) else None
+                number -= count
+        finally:
+            inbox.close()
+        return None
+
+
+class OrderSender:
+    """The inbox's side: which orders are to be sent now. answered: the inbox's own connection."""
+
+    def __init__(self, settings: StationSettings, answered: sqlite3.Connection, clock: Clock) -> None:
+        self._settings = settings
+        self._answered = answered
+        self._clock = clock
+        self._orders: sqlite3.Connection | None = None
+        self._sent_ns: dict[str, int] = {}
+
+    def due(self) -> list[tuple[str, Order]]:
+        """Node and order, for all that is neither answered nor over, and was not sent a moment ago.
+
+        Raises StoreError or sqlite3.Error where orders.db cannot be read; the next call tries again.
+        """
+        if self._orders is None:
+            try:
+                self._orders = open_reader(self._settings.orders_db, ORDERS, self._settings.realm)
+            except FileNotFoundError:
+                return []           # nobody has ordered anything yet
+        try:
+            rows = self._orders.execute("SELECT * FROM orders WHERE expires_ns > ?", (self._clock.utc_ns(),)).fetchall()
+        except sqlite3.Error:
+            self.close()
+            raise
+        now_ns = self._clock.monotonic_ns()
+        open_ids = {str(row[0]) for row in rows}
+        self._sent_ns = {i: at_ns for i, at_ns in self._sent_ns.items() if i in open_ids}
+        found = []
+        for order_id, node, sensor, action, argument, before_s, after_s, _, _, expires_ns in rows:
+            if now_ns - self._sent_ns.get(order_id, now_ns - AGAIN_NS) < AGAIN_NS:
+                continue
+            known = self._answered.execute(
+                "SELECT 1 FROM order_results WHERE order_id = ? AND node = ?", (order_id, node)
+            ).fetchone()
+            if known is None:
+                found.append((node, Order(order_id, sensor, action, argument, before_s, after_s, expires_ns)))
+        return found
+
+    def sent(self, order_id: str) -> None:
+        self._sent_ns[order_id] = self._clock.monotonic_ns()
+
+    def close(self) -> None:
+        if self._orders is not None:
+            self._orders.close()
+            self._orders = None
+
+
+__all__ = ["ORDERS", "OrderBook", "OrderSender", "OrderState", "OrderView", "StoreError", "TooManyOrdersError"]
