@@ -103,6 +103,60 @@ def test_plates_that_do_not_look_alike_never_agree(a: str, b: str) -> None:
     assert plate_bits(a, b) is None
 
 
+@given(plates, st.data())
+def test_what_a_node_is_unsure_of_weighs_less(plate: str, data: st.DataObject) -> None:
+    sure = data.draw(st.lists(st.floats(0.3, 1.0), min_size=len(plate), max_size=len(plate)).map(tuple))
+    at = data.draw(st.integers(0, len(plate) - 1))
+    less = (*sure[:at], sure[at] * 0.5, *sure[at + 1 :])
+    found, lower = plate_bits(plate, plate, sure), plate_bits(plate, plate, less)
+    assert found is not None and lower is not None
+    assert lower[0] < found[0] <= math.log2(PLATE_POPULATION)
+
+
+def test_a_look_alike_that_a_node_is_sure_of_weighs_less_than_one_in_doubt() -> None:
+    usual = plate_bits("74C12345", "74CI2345")
+    doubtful, sure = (plate_bits("74C12345", "74CI2345", (0.99,) * 3 + (c,) + (0.99,) * 4) for c in (0.5, 0.98))
+    assert usual is not None and doubtful is not None and sure is not None
+    assert doubtful[0] > usual[0] > sure[0]
+    # Confidences at the usual values change nothing but the plain characters' share.
+    same = plate_bits("0000", "OOOO", (0.85,) * 4)
+    assert same == plate_bits("0000", "OOOO") is None
+    assert plate_bits("0018", "OO18", (0.85,) * 4) == pytest.approx(plate_bits("0018", "OO18"))
+
+
+@pytest.mark.parametrize("confidence", [(0.0,) * 8, (1.0,) * 8, (0.5,) * 7, (0.5,) * 9, ()])
+def test_no_confidence_that_may_arrive_breaks_the_sum_or_names_anybody_for_certain(confidence) -> None:
+    found = plate_bits("74C12345", "74C12345", confidence)
+    assert found is not None
+    assert -20.0 < found[0] < math.log2(PLATE_POPULATION)
+
+
+def test_the_confidence_of_a_contacts_plate_reaches_the_bits_of_the_question() -> None:
+    listed, seen = subject(plates=("74C12345",)), contact({"74C-123.45": 3})
+    usual = score(listed, seen, [], {}, AROUND)
+    seen.plate_confidence["74C-123.45"] = (0.9,) * 3 + (0.4,) + (0.9,) * 4
+    assert score(listed, seen, [], {}, AROUND).bits < usual.bits
+
+
+@pytest.mark.parametrize(("seen", "listed", "key"), [
+    ("blue", "blue", "colour_agrees"), ("blue", "Blue", "colour_agrees"), ("white", "blue", "colour_differs"),
+    ("white", "grey", None), ("blue", "sky with stars", None), ("blue", "", None), (None, "blue", None),
+])
+def test_a_colour_is_circumstance_of_a_known_vehicle(seen, listed, key) -> None:
+    made = contact({"75A11111": 2})
+    if seen:
+        made.colours[seen] = 4
+    found = score(subject(vehicles=(KnownVehicle("75A11111", ObjectClass.CAR, listed),)), made, [], {}, AROUND)
+    told = [e for e in found.evidence if e.signal == "colour"]
+    assert [e.says.key for e in told] == ([f"match.evidence.{key}"] if key else [])
+    assert all((e.bits > 0) is (key == "colour_agrees") for e in told)
+    # A colour alone names nobody.
+    nameless = contact({})
+    nameless.colours["blue"] = 9
+    owner = subject(vehicles=(KnownVehicle("75A11111", ObjectClass.CAR, "blue"),))
+    assert score(owner, nameless, [], {}, AROUND).identifier is None
+
+
 habits = st.fixed_dictionaries(
     {
         "corridors": st.sampled_from([(), ("khe-da",), ("ben-song",), ("khe-da", "ben-song")]),
