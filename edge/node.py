@@ -128,7 +128,7 @@ class Node:
         with self._meter.stage("detect"):
             found = self._gaze.find(frame.image, where)
         with self._meter.stage("track"):
-            tracked = self._tracker.update(found, frame.captured_ns)
+            tracked = self._tracker.update(found, frame.captured_ns, where.looked)
             self._gaze.hold(found, tracked, frame.captured_ns)
         estimate = self._poses.pose_at(frame.captured_ns)
         if isinstance(estimate, NoPose):
