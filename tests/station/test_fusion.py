@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -12,11 +13,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from geofences.sector import Sector, load_sector
-from station.contacts import Contact, contact_from, group_of
+from station.contacts import Contact, ContactState, contact_from, group_of
 from station.fusion import Fusion, Seen, SensorFrame
 from station.kalman import Estimate, Motion, begin, place_at, predict, update, update_late
 from wire.clock import NS_PER_S
-from wire.units import ObjectClass
+from wire.units import Colour, ObjectClass, VehicleKind
 
 T0 = 1_780_000_000 * NS_PER_S
 FRAME_NS = 100_000_000
@@ -166,6 +167,24 @@ def test_two_contacts_that_turn_out_to_be_one_are_merged_and_say_so(sector) -> N
     assert [c.merged_into for c in gone] == [1]
     assert contact.detections == 480
     assert "contact.why.merged" in [w.key for w in contact.why]
+
+
+def test_what_sensors_say_of_a_vehicle_is_counted_kept_on_the_disk_and_joined_when_contacts_are(sector) -> None:
+    fusion = Fusion(sector.corridors)
+    told = {"plate": "74C-123.45", "plate_confidence": (0.9,) * 8, "kind": VehicleKind.PICKUP, "colour": Colour.BLUE}
+    for i in range(240):
+        at_ns, place = T0 + i * FRAME_NS, walk((0, 0), (1.2, 0), i)
+        off = np.array([0.0, max(0.0, 20.0 - i * 0.2)])
+        a, b = (seen(p, t, object_class=ObjectClass.TRUCK) for p, t in ((place, "a/1"), (place + off, "b/1")))
+        fusion.observe(frame("a", at_ns, replace(a, colour=Colour.WHITE) if i == 5 else a))
+        fusion.observe(frame("b", at_ns, replace(b, **told) if i in (3, 6) else b))
+    (contact,) = fusion.contacts.values()
+    assert (contact.plate, contact.plates) == ("74C-123.45", {"74C-123.45": 2})
+    assert contact.plate_confidence == {"74C-123.45": (0.9,) * 8}
+    assert (contact.kind, contact.colour, contact.colours) == (VehicleKind.PICKUP, Colour.BLUE, {"blue": 2, "white": 1})
+    state = msgspec.msgpack.decode(msgspec.msgpack.encode(contact.to_state()), type=ContactState)
+    again = contact_from(state, contact.trail)
+    assert (again.plate_confidence, again.kind, again.colour) == (contact.plate_confidence, contact.kind, contact.colour)
 
 
 def test_the_same_frames_give_the_same_contacts_after_a_stop_in_the_middle(sector) -> None:
