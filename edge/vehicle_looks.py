@@ -66,7 +66,7 @@ class _Known:
     told: tuple[VehicleKind | None, Colour | None] = (None, None)
     told_ns: int = 0
     looked_ns: int = 0
-    offered_ns: int = 0
+    judged_ns: int = 0
     offers: int = 0
     worth: float = 0.0
 
@@ -137,18 +137,19 @@ class VehicleLooks:
         self, known: _Known, track: int, image: Image, box: Array, vehicle: VehicleClass, people: Array, at_ns: int
     ) -> None:
         """Hand a crop on where its plate may be large enough, and where more is to be learned from it."""
-        if self._reader is None or at_ns - known.offered_ns < OFFER_EVERY_S * NS_PER_S:
+        if self._reader is None or at_ns - known.judged_ns < OFFER_EVERY_S * NS_PER_S:
             return
         height_m, plate_m2 = SCALES[vehicle]
         plate_px2 = plate_m2 * (float(box[3] - box[1]) / height_m) ** 2
         if plate_px2 < PLATE_MAY_HAVE_PX2:
             return
+        known.judged_ns = at_ns
         crop = plate_crop(image, box, vehicle, people)
         worth = plate_px2**0.5 * _edges(crop)
         sure = known.plate is not None and known.plate.readings >= SURE_READINGS and min(known.plate.confidence) >= SURE
         if (sure or known.offers >= OFFERS_LIMIT) and worth < BETTER * known.worth:
             return
-        known.offered_ns, known.offers, known.worth = at_ns, known.offers + 1, max(known.worth, worth)
+        known.offers, known.worth = known.offers + 1, max(known.worth, worth)
         self._reader.offer(VehicleCrop(track, vehicle, crop, worth))
 
     @staticmethod
