@@ -1,17 +1,27 @@
 """Which way the weights are run: the fast one where it can be, and never a blind node for want of it."""
 
+import contextlib
+import threading
+
 import msgspec
 import pytest
 
 import edge.detector_road
+from cameras.pose import FixedPose
 from edge.detector import UltralyticsDetector
 from edge.detector_openvino import OpenVinoDetector
 from edge.detector_road import open_detector
-from edge.settings import DetectorSettings, PrecisionChoice, Road
+from edge.node import Node
+from edge.settings import DetectorSettings, PrecisionChoice, Road, load_setup
+from edge.sources import ReplaySource
 from models.graph_making import make_graph
 from models.graphs import OBJECTS_LEAST, Check, Precision, find_graph, graph_folders
 from models.registry import manifest, shipped_file
+from wire.clock import NS_PER_S, WallClock
+from wire.messages import NodeHealth
+from wire.outbox import Outbox
 from wire.settings import SettingsError
+from wire.uplink import Uplink
 
 KNOWN = manifest()["trailwatch7n"]
 OURS = shipped_file(KNOWN)
@@ -121,3 +131,20 @@ def test_with_a_check_auto_takes_what_is_faster(use, opened):
     graph.check_file(Precision.BF16).write_bytes(msgspec.json.encode(worse))
     assert opened()[0].precision is Precision.FP32
     graph.check_file(Precision.BF16).unlink()
+
+
+def test_what_is_wrong_at_the_start_is_in_the_nodes_health(settings, station, tools):
+    setup, clock, stop = load_setup(settings()), WallClock(), threading.Event()
+    with contextlib.closing(Outbox(setup.outbox, setup.key.node, setup.key.realm, clock, 10_000_000)) as outbox:
+        source = ReplaySource(setup.source, clock, loop=True)
+        node = Node(setup, source, tools.BlockDetector(), FixedPose(setup.survey), outbox, clock, "it runs slowly")
+        s = setup.settings.station
+        with Uplink(s.endpoint, s.public_key, setup.key, outbox, clock, node.hear) as uplink:
+            running = threading.Thread(target=node.run, args=(uplink, stop))
+            running.start()
+            end_ns = clock.monotonic_ns() + 60 * NS_PER_S
+            while not station.bodies(NodeHealth) and clock.monotonic_ns() < end_ns:
+                clock.sleep(0.05)
+            stop.set()
+            running.join()
+    assert "it runs slowly" in station.bodies(NodeHealth)[-1].problems
