@@ -12,7 +12,7 @@ from station.picture import AlarmEventView, AlarmState, ChangeAlarm, ContactStat
 from tests.browser.conftest import enter
 from tests.scene import BEN_SONG, KHE_DA, alarm, contact, corridor_entry, scene
 from tests.web_stage import PASSWORD
-from wire.units import Realm
+from wire.units import Colour, ObjectClass, Realm, VehicleKind
 
 HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>{corridor}'
 
@@ -244,6 +244,19 @@ def test_the_keyboard_goes_through_the_queue_and_says_its_keys(logged_in, watche
     expect(watched.locator("#drawer")).to_be_hidden()
     watched.keyboard.press("?")
     expect(watched.locator("dialog#keys")).to_contain_text("Tiếp nhận cảnh báo đang chọn")
+
+
+def test_a_vehicle_is_shown_with_its_kind_colour_and_plate(logged_in, watched):
+    now = time.time_ns()
+    mind = logged_in()
+    pickup = msgspec.structs.replace(
+        contact("K-4", KHE_DA, 0.5, now, kind=ObjectClass.TRUCK, plate="74C-123.45"), kind=VehicleKind.PICKUP,
+        colour=Colour.BLUE,
+    )
+    mind.say(contacts=(pickup,), alarms=(alarm("A-1", now, contact_view=pickup, says=corridor_entry()),))
+    watched.click(".card.open")
+    expect(watched.locator("#drawer .facts")).to_contain_text("Xe bán tải, xanh dương")
+    expect(watched.locator("#drawer .facts .plate")).to_have_text("74C-123.45")
 
 
 def test_a_contact_that_is_not_seen_is_shown_so_with_its_age(logged_in, watched):
