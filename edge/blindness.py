@@ -52,7 +52,8 @@ FROZEN_S, FROZEN_LOOKS = 30.0, 10
 # 0.29, beyond 0.05 to 0.28. Against the reference, which counts as 0.8 at the most, because noise by night adds to it too.
 SHARPNESS_MOST = 0.8
 BLURRED_SHARE = 0.4
-BLURRED_ALWAYS = 0.2            # without a reference
+BLURRED_ALWAYS = 0.3            # without a reference
+SHARPNESS_LEARNT = 0.4          # less is no reference
 TEXTURE_SHARE = 0.4             # of the reference's share of tiles with texture
 TEXTURE_LEAST = 0.1             # without a reference
 TEXTURE_LEARNT = 0.3            # less in sight is no reference
@@ -239,7 +240,7 @@ class Blindness:
     # ------------------------------------------------------------------------------------------------------ the reference
 
     def _learn(self, field: Field, image: Image) -> None:
-        good = self._texture >= TEXTURE_LEARNT and self._sharpness >= 2 * BLURRED_ALWAYS and _bright(image) >= DARK_LEVEL
+        good = self._texture >= TEXTURE_LEARNT and self._sharpness >= SHARPNESS_LEARNT and _bright(image) >= DARK_LEVEL
         if not good:
             return
         if self._learning and self._learning[0][0].shape != field.shape:
@@ -247,8 +248,10 @@ class Blindness:
         self._learning.append((field, self._sharpness, self._texture))
         if len(self._learning) < LEARN_LOOKS:
             return
-        view = View(np.asarray(np.mean([f for f, _, _ in self._learning], axis=0), np.complex64))
-        scores = [view.match(f) for f, _, _ in self._learning[::5]]
+        fields = [f for f, _, _ in self._learning]
+        view = View(np.asarray(np.mean(fields, axis=0), np.complex64))
+        first = View(fields[0])
+        scores = [first.match(f) for f in (*fields[5::5], fields[-1])]
         sharpness, texture = (float(np.median([look[k] for look in self._learning])) for k in (1, 2))
         self._learning = []
         if min(m.score for m in scores) < SAME_VIEW or any(m.shift != (0.0, 0.0) for m in scores):

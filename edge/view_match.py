@@ -108,7 +108,7 @@ def load_view(path: Path, of: str) -> tuple[View, float, float] | None:
             planes = stored["planes"].astype(np.float32) / 127
             view = View(np.asarray(planes[..., 0] + 1j * planes[..., 1], np.complex64))
             return view, float(stored["sharpness"]), float(stored["texture"])
-    except (OSError, KeyError, IndexError, EOFError, zipfile.BadZipFile, cv2.error) as error:
+    except (OSError, ValueError, TypeError, LookupError, EOFError, zipfile.BadZipFile, cv2.error) as error:
         raise ValueError(f"{path}: cannot be read: {error}") from None
 
 
