@@ -39,6 +39,7 @@ OFFERS_LIMIT = 24                   # in vain: then only a clearly better one
 BETTER = 1.5                        # times the worth of the best one so far
 SURE, SURE_READINGS = 0.98, 3       # every character this sure, by so many readings: only a clearly better one
 TELL_AGAIN_S = 10.0
+FORGET_S = 60.0                     # a track unseen for this long; those never confirmed end without a word
 # Height of a vehicle's box by which metres in the picture are judged, and the area of its smaller plate (Circular
 # 79/2024/TT-BCA: 330 x 165 mm, motorcycles 190 x 140 mm).
 SCALES: dict[VehicleClass, tuple[float, float]] = {
@@ -57,6 +58,7 @@ T = TypeVar("T", VehicleKind, Colour)
 class _Known:
     """What is known of one track. worth: of the best crop that was offered."""
 
+    seen_ns: int = 0
     is_person: bool = False
     kinds: list[VehicleKind | None] = field(default_factory=list)
     colours: list[Colour | None] = field(default_factory=list)
@@ -95,14 +97,10 @@ class VehicleLooks:
         people = found.boxes[found.classes == CLASSES.index(ObjectClass.PERSON)]
         detections = list(batch.detections)
         for i, seen in enumerate(detections):
-            known = self._known.get(seen.track)
-            if seen.object_class is ObjectClass.PERSON:
-                self._known[seen.track] = known = known or _Known()
-                known.is_person = True
-            if not is_vehicle(seen.object_class) or not seen.confirmed:
-                continue
             known = self._known.setdefault(seen.track, _Known())
-            if known.is_person:
+            known.seen_ns = batch.captured_ns
+            known.is_person = known.is_person or seen.object_class is ObjectClass.PERSON
+            if known.is_person or not is_vehicle(seen.object_class) or not seen.confirmed:
                 continue
             box = tracked.boxes[i]
             extent = _extent(box, image, placed, i, camera, pose)
@@ -112,6 +110,9 @@ class VehicleLooks:
         for update in tracked.news:
             if update.state is TrackState.ENDED:
                 self._known.pop(update.track, None)
+        long_ago_ns = batch.captured_ns - round(FORGET_S * NS_PER_S)
+        for track in [t for t, known in self._known.items() if known.seen_ns < long_ago_ns]:
+            del self._known[track]
         return msgspec.structs.replace(batch, detections=tuple(detections))
 
     def _hear(self) -> None:

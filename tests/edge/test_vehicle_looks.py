@@ -128,6 +128,13 @@ def test_crops_are_handed_over_now_and_then_and_not_for_ever():
     assert all(c.vehicle is ObjectClass.CAR and c.track == 1 for c in desk.offered)
 
 
+def test_tracks_that_end_without_a_word_are_forgotten():
+    looks = VehicleLooks(None)
+    for k in range(200):
+        see(looks, 100 + 5 * k, (k, ObjectClass.PERSON, CAR_BOX), confirmed=False)
+    assert len(looks._known) <= 14
+
+
 def test_a_far_vehicle_and_one_not_yet_confirmed_are_not_handed_over():
     desk = Desk()
     looks = VehicleLooks(desk)
