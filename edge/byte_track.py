@@ -137,6 +137,8 @@ class ByteTrack:
         self._captured_ns = captured_ns
         self._now_ns += step_ns
         bank = self._bank
+        if not len(bank) and not len(boxes):        # most pictures of a quiet camera
+            return Associated(bank.ids, np.empty(0, np.int64), np.empty(0, bool), frozenset())
         unlooked = ~_covered(bank.boxes, looked)
         bank.predict(min(step_ns / NS_PER_S, LOST_S) / REFERENCE_STEP_S, unlooked)
 

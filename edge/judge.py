@@ -24,6 +24,8 @@ def judge(
 
     height_px: of the picture. A box that its lower edge cuts off has no foot in it, and so only a bearing.
     """
+    if not len(tracked.ids):        # most pictures of a quiet camera
+        return DetectionBatch(sensor, captured_ns, time_quality, corridors.version, ())
     cut_off = tracked.boxes[:, 3] >= height_px - FOOT_MARGIN_PX
     refused = placed.refused | cut_off
     touched: list[tuple[str, ...]] = [()] * len(refused)
