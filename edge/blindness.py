@@ -14,7 +14,8 @@ gust are none.
 
 What it cannot do: a cover of less than about four fifths of the picture; a shift of less than 0.6 % of the width (a third of
 a degree for a usual lens) or a roll of less than about two degrees; a slow creep while the reference is learnt; a blur that
-is hidden in the noise of a dark picture; a camera whose frozen picture is written over with a running clock in its middle.
+is hidden in the noise of a dark picture; a frozen picture with a running clock in its middle; a view that is nothing but a
+regular pattern, which looks the same when it is shifted, and is not learnt.
 A view that changes for good (a tree felled, a house built) reads as moved: delete the reference, and it is learnt anew.
 """
 
@@ -115,6 +116,7 @@ class Blindness:
         self._learning: list[tuple[Field, float, float]] = []
         self._looked_ns: int | None = None
         self._looks = 0
+        self._has_complained = False
         self._sharpness = float("nan")
         self._texture = 1.0
         self._shifts: deque[tuple[float, float]] = deque(maxlen=15)
@@ -255,7 +257,11 @@ class Blindness:
         sharpness, texture = (float(np.median([look[k] for look in self._learning])) for k in (1, 2))
         self._learning = []
         if min(m.score for m in scores) < SAME_VIEW or any(m.shift != (0.0, 0.0) for m in scores):
-            return          # the view was not one view: it turned, or was a crowd; the next half minute may be
+            # It turned meanwhile, or was a crowd, or is all fence; the next half minute may be better.
+            if not self._has_complained:
+                self._has_complained = True
+                _log.warning("no reference view could be learnt: what the camera shows is not steady, or all one pattern")
+            return
         self._reference = Reference(view, min(SHARPNESS_MOST, sharpness), texture)
         self._save(self._reference)
 

@@ -304,3 +304,12 @@ def test_blur_is_measured_under_noise(world):
     blurred, texture = sharpness_and_texture(noisy(cv2.GaussianBlur(world("day")[0], (0, 0), 3.0), 3.0))
     assert blurred < 0.4 * sharp and texture > 0.9
     assert np.isnan(sharpness_and_texture(np.full((720, 1280, 3), 80, np.uint8))[0])
+
+
+def test_a_view_that_is_all_one_pattern_is_not_learnt_and_blinds_nobody(tmp_path, caplog):
+    blocks = np.random.default_rng(5).integers(0, 255, (60, 80, 3), np.uint8)
+    fence = cv2.resize(blocks, (640, 480), interpolation=cv2.INTER_NEAREST)
+    camera = Blindness(tmp_path / "view.npz", "survey", FOCAL)
+    told = [camera.look(noisy(fence), k * NS_PER_S) for k in range(70)]
+    assert states(told) == {SensorState.SEEING} and not (tmp_path / "view.npz").exists()
+    assert caplog.text.count("no reference view could be learnt") == 1
