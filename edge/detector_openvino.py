@@ -8,6 +8,7 @@ from edge.detector import BOXES_LIMIT, LOWEST_SCORE, OVERLAP_LIMIT, Detector, Fo
 from edge.sources import Image
 from models.graph_network import GraphNetwork, Limits
 from models.graphs import Graph, Precision
+from models.letterbox import WIDE
 
 LIMITS = Limits(LOWEST_SCORE, OVERLAP_LIMIT, BOXES_LIMIT)
 
@@ -15,13 +16,17 @@ LIMITS = Limits(LOWEST_SCORE, OVERLAP_LIMIT, BOXES_LIMIT)
 class OpenVinoDetector(Detector):
     """A graph in a precision. input_size_px: longer side of the picture it is shown. threads: of the network.
 
+    picture: height and width of the camera's pictures, whose shape crops should have as well.
+
     Several pictures are looked at one after the other on one thread, where a batch takes as long; on more, one a thread.
     Raises wire.settings.SettingsError for a graph that cannot be run or knows none of our classes.
     """
 
-    def __init__(self, graph: Graph, precision: Precision, input_size_px: int, threads: int) -> None:
+    def __init__(
+        self, graph: Graph, precision: Precision, input_size_px: int, threads: int, picture: tuple[int, int] = WIDE,
+    ) -> None:
         self.precision = precision
-        self._network = GraphNetwork(graph, precision, input_size_px, threads, LIMITS)
+        self._network = GraphNetwork(graph, precision, input_size_px, threads, LIMITS, picture)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -11,21 +11,24 @@ from edge.settings import DetectorSettings, PrecisionChoice, Road
 from models.graph_making import make_graph_apart
 from models.graph_network import able
 from models.graphs import Precision, fastest, find_graph, graph_folders, objection_to, writable
+from models.letterbox import WIDE
 from models.registry import digest_of
 from wire.settings import SettingsError, refuse
 
 _log = logging.getLogger("trailwatch.edge")
 
 
-def open_detector(config: Path, settings: DetectorSettings, weights: Path, data_dir: Path) -> tuple[Detector, str]:
+def open_detector(
+    config: Path, settings: DetectorSettings, weights: Path, data_dir: Path, picture: tuple[int, int] = WIDE,
+) -> tuple[Detector, str]:
     """A detector for these weights, and what is wrong with the way it is run: words for the node's health, or nothing.
 
     config: the node's settings file, for errors to name. data_dir: the node's, for graphs where the cache is closed to it.
-    Raises SettingsError where no way is left.
+    picture: height and width of its camera's pictures. Raises SettingsError where no way is left.
     """
     if settings.road is not Road.ULTRALYTICS:
         try:
-            return _through_openvino(settings, weights, data_dir)
+            return _through_openvino(settings, weights, data_dir, picture)
         except SettingsError as error:
             if settings.road is Road.OPENVINO:
                 raise refuse(config, ["detector", "road"], f'{error} "auto" lets ultralytics run it.') from None
@@ -35,7 +38,9 @@ def open_detector(config: Path, settings: DetectorSettings, weights: Path, data_
     return UltralyticsDetector(weights, settings.input_size_px, settings.threads), ""
 
 
-def _through_openvino(settings: DetectorSettings, weights: Path, data_dir: Path) -> tuple[Detector, str]:
+def _through_openvino(
+    settings: DetectorSettings, weights: Path, data_dir: Path, picture: tuple[int, int],
+) -> tuple[Detector, str]:
     digest, folders = digest_of(weights), graph_folders(data_dir)
     precision, problem = _precision(settings.precision, digest, folders)
     graph = find_graph(digest, precision, folders)
@@ -45,7 +50,7 @@ def _through_openvino(settings: DetectorSettings, weights: Path, data_dir: Path)
         graph = find_graph(digest, precision, folders)
         if graph is None:
             raise SettingsError(f"{weights.name} was not exported for OpenVINO: {reason or 'no whole graph came of it'}.")
-    detector = OpenVinoDetector(graph, precision, settings.input_size_px, settings.threads)
+    detector = OpenVinoDetector(graph, precision, settings.input_size_px, settings.threads, picture)
     _log.info("%s runs through OpenVINO in %s, from %s", weights.name, precision.value, graph.folder)
     return detector, problem
 

@@ -272,7 +272,8 @@ def run(config: Path) -> int:
     with contextlib.ExitStack() as open_:
         outbox = Outbox(setup.outbox, setup.key.node, setup.key.realm, clock, s.outbox_limit_mb * 1_000_000)
         open_.callback(outbox.close)
-        detector, slow = open_detector(config, s.detector, weights, setup.outbox.parent)
+        picture = (s.camera.lens.height_px, s.camera.lens.width_px)
+        detector, slow = open_detector(config, s.detector, weights, setup.outbox.parent, picture)
         poses = FixedPose(setup.survey) if setup.survey else open_.enter_context(_drone_link(setup, clock))
         checks = open_.enter_context(SelfCheck(setup, clock))
         node = Node(setup, source, detector, poses, outbox, clock, slow, checks)

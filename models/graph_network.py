@@ -16,10 +16,10 @@ import numpy as np
 from geofences.geodesy import Array
 from models.decode import Floats, Ints, candidates, suppress
 from models.graphs import Graph, Precision
-from models.letterbox import PADDING, Fit, Image, as_bgr, fit, fit_into, wide_shape
+from models.letterbox import PADDING, WIDE, Fit, Image, as_bgr, fit, fit_into
 from models.loading import import_openvino, in_words, our_classes
 
-SHAPES_MOST = 3                 # compiled at once, 15 to 45 MB each: a camera's picture, the gate's crops, one to spare
+SHAPES_MOST = 3                 # compiled at once, 40 to 50 MB each: a camera's pictures need one, and its crops share it
 ROUNDED_PX = 1                  # so much larger than a shape that there is, a picture is made smaller: no shape of its own
 HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.INT8: "f32"}      # for what 8 bits leave over
 NOTHING = (np.empty((0, 4)), np.empty(0), np.empty(0, np.int64))
@@ -56,25 +56,25 @@ class Limits:
 
 
 class GraphNetwork:
-    """A graph in a precision. input_size_px: longer side of the picture that the network is shown. threads: of it.
+    """A graph in a precision. input_size_px: longer side of the picture that the network is shown. threads: of it. picture:
+    height and width, or their ratio, of most pictures to come: they and crops of `shape` then share one compiled graph.
 
     Raises SettingsError for a graph that cannot be loaded or knows none of our classes.
     """
 
-    def __init__(self, graph: Graph, precision: Precision, input_size_px: int, threads: int, limits: Limits) -> None:
+    def __init__(
+        self, graph: Graph, precision: Precision, input_size_px: int, threads: int, limits: Limits,
+        picture: tuple[int, int] = WIDE,
+    ) -> None:
         self._graph, self._precision, self._threads = graph, precision, threads
         self._input_size_px, self._limits = input_size_px, limits
+        self.shape = fit(picture, input_size_px).shape
         ours = our_classes(graph.card.names, graph.xml)
         self._to_ours = np.array([ours.get(k, -1) for k in range(max(graph.card.names) + 1)], np.int64)
         self._lanes: dict[tuple[int, int], _Lane] = {}
         self._abreast: dict[tuple[int, int], list[_Lane]] = {}
         # Loads all the rest, and fails here and not at the first frame.
         self.find(np.zeros((*self.shape, 3), np.uint8))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width) in pixels of a picture that the network sees as it is; others are scaled to it."""
-        return wide_shape(self._input_size_px)
 
     def find(self, image: Image) -> tuple[Array, Array, Ints]:
         """Boxes (n, 4) in pixels of the picture, scores (n,), classes (n,) as indices into CLASSES, the surest first.

@@ -130,6 +130,14 @@ def test_a_stream_of_pictures_of_every_shape_compiles_a_few_and_still_finds(grap
     assert len(fast.find(rendered[0])) >= 1
 
 
+def test_a_cameras_whole_pictures_and_its_crops_share_one_compiled_graph(graph):
+    fast = OpenVinoDetector(graph, Precision.FP32, 320, threads=1, picture=(576, 768))
+    assert fast.shape == (256, 320)
+    fast.find(np.zeros((576, 768, 3), np.uint8))
+    fast.find_many([np.zeros((256, 320, 3), np.uint8), np.zeros((240, 320, 3), np.uint8)])
+    assert list(fast._network._lanes) == [fast.shape]
+
+
 def test_a_picture_that_a_rounding_makes_too_large_gets_no_shape_of_its_own(graph):
     fast = OpenVinoDetector(graph, Precision.FP32, 640, threads=1)
     fast.find(np.zeros((500, 832, 3), np.uint8))        # 384.6 rows of 640
