@@ -7,6 +7,7 @@ import { number, onLanguage, say, short, t } from "./language.js";
 import { decisionSection, personText, reasonText } from "./decision.js";
 import { candidateSection, candidatesHead, matchSection } from "./match.js";
 import { centreOnSelected } from "./map.js";
+import { orderSection } from "./orders.js";
 import { alarmOf, candidateOf, candidates, now, on, select, selectedContact, state } from "./state.js";
 
 let root = null;
@@ -186,7 +187,8 @@ function sensorFacts(sensor) {
 function sensorParts(id) {
   const sensor = state.sensors.get(id);
   if (!sensor) return null;
-  return [head(t("drawer.sensor", { id: sensor.id }), t(`sensor.${sensor.state}`), null, sensor.simulated), sensorFacts(sensor)];
+  return [head(t("drawer.sensor", { id: sensor.id }), t(`sensor.${sensor.state}`), null, sensor.simulated), sensorFacts(sensor),
+    section("orders", [sensor.id, sensor.node], () => orderSection(sensor))];
 }
 
 function droneParts(id) {

@@ -7,11 +7,12 @@ import pytest
 
 from station import alarms, guard
 from station.access import Role
+from station.orders import OrderState
 from station.picture import AlarmState, ContactState, MatchState
 from station.sentences import SENTENCES, SYSTEM_REASONS
 from station.subjects import Category, Lane
 from tests.web_stage import ROOT
-from wire.messages import LinkState, PreflightState, SensorState, TaskPhase
+from wire.messages import LinkState, OrderAction, PreflightState, SensorState, TaskPhase
 from wire.units import Colour, ObjectClass, VehicleKind
 
 STATIC = ROOT / "station" / "static"
@@ -23,6 +24,7 @@ BUILT = {
     "task": TaskPhase, "preflight": PreflightState, "role": Role, "lane": Lane, "category": Category,
     "close": alarms.CLOSE_REASONS, "reason": [*SYSTEM_REASONS, "shelved"], "sound": ["on", "muted", "locked"],
     "match": [MatchState.CONFIRMED, MatchState.REJECTED], "answer": [MatchState.CONFIRMED, MatchState.REJECTED],
+    "order": OrderAction, "order_state": OrderState,
     "kind": VehicleKind, "colour": Colour,
     "said": ["acknowledged", "escalated", "shelved", "closed"],
 }

@@ -1,0 +1,71 @@
+// Orders to a camera: a picture now, a clip; what became of them, and the pictures.
+
+import { askLoggedIn } from "./api.js";
+import { make } from "./dom.js";
+import { timeElement } from "./format.js";
+import { say, t } from "./language.js";
+import { now, state } from "./state.js";
+
+const CLIP = { action: "clip", before_s: 10, after_s: 5 };
+const SHOWN = 3;
+const ASKED_EVERY_MS = 2000;
+
+/** Of one sensor. It asks the station by itself for as long as it is on the page. */
+export function orderSection(sensor) {
+  const list = make("ol", { class: "orders" });
+  const trouble = make("p", { class: "trouble", role: "status" });
+  let shown = "";
+
+  async function look() {
+    try {
+      const all = await askLoggedIn("/api/orders");
+      const mine = all.filter((o) => o.node === sensor.node && [o.sensor, `${o.node}/${o.sensor}`].includes(sensor.id)).slice(0, SHOWN);
+      const text = JSON.stringify(mine);
+      if (text !== shown) list.replaceChildren(...mine.map(orderItem));
+      shown = text;
+    } catch { /* the page says by itself that the station is not reached */ }
+  }
+
+  async function give(order) {
+    trouble.textContent = "";
+    try {
+      await askLoggedIn("/api/orders", { sensor: sensor.id, ...order });
+    } catch (error) {
+      trouble.textContent = say(error.says);
+    }
+    await look();
+  }
+
+  const button = (text, order) => make("button", { type: "button", onclick: () => give(order) }, text);
+  const section = make("section", { class: "orders-of" }, make("h3", {}, t("orders.title")),
+    state.me?.decides ? make("div", { class: "row wrap" }, button(t("orders.picture_now"), { action: "snapshot" }),
+      button(t("orders.clip_of", { before: CLIP.before_s, after: CLIP.after_s }), CLIP)) : null, trouble, list);
+  let wasThere = false;
+  const asking = setInterval(() => {
+    if (section.isConnected) { wasThere = true; look(); } else if (wasThere) clearInterval(asking);
+  }, ASKED_EVERY_MS);
+  look();
+  return section;
+}
+
+function orderItem(order) {
+  return make("li", {}, timeElement(order.given_ns, now()),
+    make("span", {}, t(`order.${order.action}`), ` · ${t(`order_state.${order.state}`)} · ${order.person}`,
+      order.state === "failed" ? make("small", {}, order.detail) : null),
+    order.pictures_ns.length ? pictures(order) : null);
+}
+
+/** One picture at a time, chosen with a slider: nothing on this screen moves by itself but an alarm. */
+function pictures(order) {
+  const count = order.pictures_ns.length;
+  const image = make("img", { alt: t("orders.alt") });
+  const when = make("figcaption");
+  const show = (n) => {
+    image.src = `/api/orders/${encodeURIComponent(order.id)}/pictures/${n}`;
+    when.replaceChildren(timeElement(order.pictures_ns[n], now()), count > 1 ? ` · ${n + 1} / ${count}` : "");
+  };
+  const slider = count > 1 ? make("input", { type: "range", min: 0, max: count - 1, value: 0, "aria-label": t("orders.which"),
+    oninput: (event) => show(Number(event.target.value)) }) : null;
+  show(0);
+  return make("figure", { class: "snapshot" }, image, slider, when);
+}

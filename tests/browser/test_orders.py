@@ -1,0 +1,62 @@
+"""An operator orders a picture and a clip of a camera, and looks at them."""
+
+import contextlib
+
+import cv2
+import msgspec
+import numpy as np
+from playwright.sync_api import expect
+
+from station.orders import OrderBook
+from station.store import INBOX, open_store
+from tests.scene import scene
+from wire.clock import WallClock
+from wire.codec import encode_envelope
+from wire.messages import Envelope, Footage, FootageFrame
+
+
+def answered(stage, order, pictures):
+    """What the inbox writes when the node has answered."""
+    clock = WallClock()
+    jpeg = cv2.imencode(".jpg", np.full((90, 160, 3), 120, np.uint8))[1].tobytes()
+    frames = tuple(FootageFrame(clock.utc_ns() + k * 10**9, jpeg) for k in range(pictures))
+    payload = encode_envelope(Envelope(order.node, 1, 1, Footage(order.id, order.sensor, 0, 1, frames)))
+    with contextlib.closing(open_store(stage.settings.inbox_db, INBOX, stage.settings.realm, clock)) as db:
+        number = db.execute(
+            "INSERT INTO arrivals(node, boot, sequence, kind, received_ns, payload) "
+            "VALUES (?, 1, (SELECT count(*) FROM arrivals), 'footage', 1, ?)", (order.node, payload),
+        ).lastrowid
+        times = msgspec.json.encode([f.captured_ns for f in frames]).decode()
+        db.execute("INSERT INTO footage VALUES (?, ?, ?, ?, 0, 1, ?)", (number, order.id, order.node, order.sensor, times))
+        db.execute("INSERT INTO order_results VALUES (?, ?, 1, 'on its way', 1)", (order.id, order.node))
+
+
+def test_a_picture_and_a_clip_are_ordered_and_looked_at(logged_in, stage, watched):
+    picture = scene()
+    logged_in(picture)
+    choose = "id => import(new URL('/static/state.js', location.href).href).then(m => m.select('sensor', id))"
+    watched.evaluate(choose, picture.sensors[0].id)
+    book = OrderBook(stage.settings, WallClock())
+    listed = watched.locator(".orders > li")
+
+    watched.get_by_role("button", name="Chụp ảnh ngay").click()
+    expect(listed).to_have_count(1)
+    expect(listed.first).to_contain_text("đang chờ nút của camera")
+    answered(stage, book.newest()[0], 1)
+    expect(listed.first).to_contain_text("đã xong")
+    image = listed.first.locator("img")
+    expect(image).to_be_visible()
+    watched.wait_for_function("image => image.naturalWidth === 160", arg=image.element_handle())
+    assert listed.first.locator("input").count() == 0
+
+    watched.get_by_role("button", name="Đoạn hình").click()
+    expect(listed).to_have_count(2)
+    answered(stage, book.newest()[0], 4)
+    slider = listed.first.get_by_role("slider")
+    expect(slider).to_be_visible()
+    expect(listed.first).to_contain_text("1 / 4")
+    slider.press("ArrowRight")
+    expect(listed.first).to_contain_text("2 / 4")
+    wide = watched.locator(".drawer").evaluate("drawer => drawer.scrollWidth - drawer.clientWidth")
+    assert wide <= 0                    # nothing of it has to be scrolled to sideways
+    assert watched.seen["errors"] == []
