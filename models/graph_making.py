@@ -50,18 +50,21 @@ def make_graph_apart(weights: Path, folder: Path) -> str:
     environment = {**os.environ, DIE_WITH_PARENT: str(os.getpid())}
     _log.info("exporting %s for OpenVINO, once; this takes a few seconds", weights.name)
     try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=MAKING_S, check=False,
-            preexec_fn=lambda: os.nice(NICE),
-        )
-    except subprocess.TimeoutExpired:
-        return f"not done after {MAKING_S:.0f} s"
+        told = subprocess.PIPE
+        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=told, text=True) as child:
+            with contextlib.suppress(OSError):      # it may have ended already
+                os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
+            try:
+                words = child.communicate(timeout=MAKING_S)[1]
+            except subprocess.TimeoutExpired:
+                child.kill()
+                return f"not done after {MAKING_S:.0f} s"
     except OSError as error:
         return str(error)
-    if done.returncode == 0:
+    if child.returncode == 0:
         return ""
-    lines = done.stderr.strip().splitlines()
-    return lines[-1] if lines else f"it ended with status {done.returncode} and said nothing"
+    lines = words.strip().splitlines()
+    return lines[-1] if lines else f"it ended with status {child.returncode} and said nothing"
 
 
 def make_graph(weights: Path, precision: Precision, folder: Path, calibration: Sequence[Path] = ()) -> Graph:
