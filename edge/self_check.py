@@ -90,9 +90,10 @@ def _position_watch(setup: Setup, clock: Clock) -> PositionWatch | None:
 
 
 def _blindness(setup: Setup) -> Blindness:
-    """A camera on a drone has no view that stays."""
-    camera = setup.settings.camera
+    """A camera on a drone has no view that stays. What is a recording shows another view than another recording."""
+    camera, source = setup.settings.camera, setup.settings.source
     survey = msgspec.structs.replace(camera, error_limit_m=0.0, reach_m=0.0)
-    of = hashlib.sha256(msgspec.json.encode(survey)).hexdigest()
+    shown = [source.kind.value, source.place if source.kind.shows else ""]
+    of = hashlib.sha256(msgspec.json.encode([survey, shown])).hexdigest()
     file = setup.outbox.parent / REFERENCE_FILE if setup.survey else None
     return Blindness(file, of, camera.lens.fx_px / camera.lens.width_px)
