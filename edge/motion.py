@@ -80,7 +80,7 @@ class _Seen:
     noise: Grey
     averaged: int = 1               # pictures in the average
     learnt: int = 1                 # pictures in the noise level
-    before: Grey | None = None      # the average as it was before the gate began to calibrate
+    before: tuple[Grey, int] | None = None      # average and averaged as they were before the gate began to calibrate
     visible: dict[str, Cells] = field(default_factory=dict)     # by profile
 
 
@@ -129,20 +129,23 @@ class MotionGate:
         self._last_ns = captured_ns
         grey, visible = small(image, seen.cell_px), _visible(seen, profile)
         limit = np.maximum(profile.threshold, NOISE_TIMES * seen.noise)
-        if seen.before is not None and _share(np.abs(grey - seen.before) > limit, visible) <= CALM_SHARE:
-            seen.average, seen.before = seen.before, None       # a flash is over
+        if seen.before is not None and _share(np.abs(grey - seen.before[0]) > limit, visible) <= CALM_SHARE:
+            (seen.average, seen.averaged), seen.before = seen.before, None      # a flash is over
         apart: Grey = np.abs(grey - seen.average)
         moving = (apart > limit) & visible
-        _learn_noise(seen, apart, step_s, unlearnt)     # also while calibrating: a storm that shakes the mast is learnt too
         if _share(moving, visible) > (SWITCH_SHARE if seen.before is None else CALM_SHARE):
             self._calibrating = True
             if seen.before is None:
-                seen.before = seen.average
+                seen.before = (seen.average, seen.averaged)
             seen.average, seen.averaged = grey, 1
+            # Slowly, whatever is known so far: a storm that shakes the mast is learnt, an exposure that settles is not.
+            _learn_noise(seen, apart, 1.0 - math.exp(-step_s / NOISE_S), unlearnt)
             return _nothing(grey.shape, seen.cell_px, calibrating=True)
         self._calibrating, seen.before = False, None
         seen.averaged += 1
         seen.average += _rate(step_s, AVERAGE_S, seen.averaged) * (grey - seen.average)
+        seen.learnt += 1
+        _learn_noise(seen, apart, _rate(step_s, NOISE_S, seen.learnt), unlearnt)
         return self._grouped(moving, seen, profile)
 
     def _begin(self, image: Image, captured_ns: int) -> Motion:
@@ -190,9 +193,8 @@ def _rate(step_s: float, remembered_s: float, count: int) -> float:
     return max(1.0 - math.exp(-step_s / remembered_s), 1.0 / count)
 
 
-def _learn_noise(seen: _Seen, apart: Grey, step_s: float, unlearnt: Array | None) -> None:
-    seen.learnt += 1
-    change = _rate(step_s, NOISE_S, seen.learnt) * (np.minimum(apart, NOISE_MOST) - seen.noise)
+def _learn_noise(seen: _Seen, apart: Grey, rate: float, unlearnt: Array | None) -> None:
+    change = rate * (np.minimum(apart, NOISE_MOST) - seen.noise)
     for left, top, right, bottom in unlearnt if unlearnt is not None else ():
         # From the cell that holds the box's corner to the one that holds the other.
         px = seen.cell_px
