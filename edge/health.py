@@ -104,7 +104,11 @@ class Meter:
         self._reported_ns, self._frames_reported, self._stage_ns = now_ns, self.frames_in, {}
         looks, self._looks = self._looks, {}
         runs, self._stage_runs = self._stage_runs, {}
-        disk_free_mb = psutil.disk_usage(str(self._data_dir)).free / MEGABYTE
+        try:
+            disk_free_mb = psutil.disk_usage(str(self._data_dir)).free / MEGABYTE
+        except OSError as error:        # it has gone, card and all; the outbox says what that costs
+            disk_free_mb = 0.0
+            problems = [*problems, f"the disk of {self._data_dir} cannot be asked: {error.strerror or error}"]
         hottest_c = temperature_c()
         if hottest_c is not None and hottest_c >= HOT_C:
             problems = [*problems, f"{hottest_c:.0f} degrees Celsius inside: shade it, or clean its cooling"]

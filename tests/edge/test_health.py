@@ -121,3 +121,10 @@ def test_a_full_disk_is_a_problem(tmp_path, monkeypatch):
     clock = SteppedClock()
     outbox = Outbox(tmp_path / "outbox.db", "gate-1", Realm.TRAINING, clock)
     assert "MB free" in Meter(clock, tmp_path).report(outbox, 0, []).problems[0]
+
+
+def test_a_disk_that_has_gone_is_a_problem_and_no_end(tmp_path):
+    clock = SteppedClock()
+    outbox = Outbox(tmp_path / "outbox.db", "gate-1", Realm.TRAINING, clock)
+    report = Meter(clock, tmp_path / "gone").report(outbox, 0, [])
+    assert report.disk_free_mb == 0.0 and "cannot be asked: No such file" in report.problems[0]
