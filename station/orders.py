@@ -25,7 +25,7 @@ from wire.messages import Footage, Order, OrderAction
 VALID_S = 120               # from the press to the node's ear: longer ago, nobody means "now" any more
 AGAIN_NS = 5 * NS_PER_S     # between two sendings
 LISTED = 50                 # the newest orders, on the page
-WAITING_LIMIT = 200         # unanswered orders of one station at a time
+WAITING_LIMIT = 200         # orders of one station within VALID_S
 ID_BYTES = 9
 
 
@@ -71,7 +71,7 @@ class OrderView(msgspec.Struct, frozen=True):
 
 
 class TooManyOrdersError(ValueError):
-    """So many wait for an answer that one more would help nobody."""
+    """So many were given within VALID_S that one more would help nobody."""
 
 
 class OrderBook:
@@ -87,7 +87,8 @@ class OrderBook:
         order_id = f"{now_ns // NS_PER_S:x}-{secrets.token_urlsafe(ID_BYTES)}"
         db = open_store(self._settings.orders_db, ORDERS, self._settings.realm, self._clock)
         try:
-            waiting = db.execute("SELECT count(*) FROM orders WHERE expires_ns > ?", (now_ns,)).fetchone()[0]
+            since_ns = now_ns - VALID_S * NS_PER_S
+            waiting = db.execute("SELECT count(*) FROM orders WHERE given_ns > ?", (since_ns,)).fetchone()[0]
             if waiting >= WAITING_LIMIT:
                 raise TooManyOrdersError(f"{waiting} orders of the last {VALID_S} s")
             self._record(person, order_id, node, order)
@@ -197,7 +198,10 @@ class OrderSender:
             except FileNotFoundError:
                 return []           # nobody has ordered anything yet
         try:
-            rows = self._orders.execute("SELECT * FROM orders WHERE expires_ns > ?", (self._clock.utc_ns(),)).fetchall()
+            at_ns = self._clock.utc_ns()
+            rows = self._orders.execute(
+                "SELECT * FROM orders WHERE given_ns > ? AND expires_ns > ?", (at_ns - VALID_S * NS_PER_S, at_ns)
+            ).fetchall()
         except sqlite3.Error:
             self.close()
             raise
