@@ -118,7 +118,6 @@ def _export(weights: Path, digest: str, stored: Precision, folder: Path, calibra
     openvino = import_openvino()
     import ultralytics
 
-    ultralytics.utils.LOGGER.setLevel(logging.ERROR)
     copy = folder / "weights.pt"        # the exporter writes beside the weights
     shutil.copyfile(weights, copy)
     # Progress bars and praise go where a person may read them, and not into a program's answer.

@@ -27,9 +27,10 @@ PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})     # of
 
 
 def keep_ultralytics_quiet() -> None:
-    """Before its first import in a process: it installs nothing, and it calls nobody."""
+    """Before its first import in a process: it installs nothing, calls nobody, and keeps out of a program's answer."""
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_OFFLINE", "true")
+    os.environ.setdefault("YOLO_VERBOSE", "false")
 
 
 def import_openvino() -> ModuleType:
