@@ -28,7 +28,7 @@ from wire.clock import NS_PER_S, WallClock
 from wire.units import Colour, ObjectClass, VehicleKind, is_vehicle
 
 RUNS = 3
-VEHICLES = 4                    # of each size and condition, a run
+VEHICLES = 2                    # of each size and condition, a run
 PICTURES = 5
 VOTES = (1, 3, 5)
 KINDS = (Kind.CAR, Kind.PICKUP, Kind.TRUCK, Kind.BUS, Kind.MOTORCYCLE)
