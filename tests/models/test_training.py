@@ -73,7 +73,7 @@ def test_frames_that_are_not_there_are_explained(tmp_path):
 def test_a_run_begins_from_the_architecture_and_nobodys_weights(tmp_path):
     a = argparse.Namespace(
         begin_with=None, epochs=3, hours=1.0, side=320, batch=8, device="cpu", rate=0.001, run=tmp_path / "r", mosaic=0.4,
-        close_mosaic=2,
+        close_mosaic=2, optimizer="AdamW",
     )
     made = settings(a, tmp_path / "training.yaml")
     assert made["model"] == "yolo11n.yaml" and made["pretrained"] is False
