@@ -54,9 +54,11 @@ FROZEN_S, FROZEN_LOOKS = 30.0, 10
 SHARPNESS_MOST = 0.8
 BLURRED_SHARE = 0.4
 BLURRED_ALWAYS = 0.3            # without a reference
+BLURRED_FLOWN = 0.2
 SHARPNESS_LEARNT = 0.4          # less is no reference
 TEXTURE_SHARE = 0.4             # of the reference's share of tiles with texture
 TEXTURE_LEAST = 0.1             # without a reference
+TEXTURE_LEAST_FLOWN = 0.03      # one tile of sixty
 TEXTURE_LEARNT = 0.3            # less in sight is no reference
 
 NEEDED_S = {                    # of a verdict, nearly without a break, before it is one
@@ -64,6 +66,7 @@ NEEDED_S = {                    # of a verdict, nearly without a break, before i
     SensorState.FROZEN: 0.0,    # has waited already
 }
 UNMATCHED_S = 60.0              # before a view that is merely not there is called moved
+UNMATCHED_KNOWN_S = 58.0        # what a minute of looks covers for certain
 ANY_S = 30.0                    # of verdicts that change
 NEARLY = 0.8
 CLEAR_S = 5.0
@@ -161,12 +164,13 @@ class Blindness:
         return self._against(self._reference, self._reference.view.match(field), image)
 
     def _alone(self, image: Image) -> Verdict:
-        """Without a reference only what is plain."""
-        if self._texture < TEXTURE_LEARNT and _bright(image) < DARK_LEVEL:
+        """Without a reference only what is plain; from the air less is, where water and sky have little texture."""
+        least, blurred = (TEXTURE_LEAST, BLURRED_ALWAYS) if self._file else (TEXTURE_LEAST_FLOWN, BLURRED_FLOWN)
+        if self._texture < (TEXTURE_LEARNT if self._file else least) and _bright(image) < DARK_LEVEL:
             return Verdict(SensorState.DARK, "the picture is dark, and nothing shows in it")
-        if self._texture < TEXTURE_LEAST:
+        if self._texture < least:
             return _covered(image)
-        if self._sharpness < BLURRED_ALWAYS:
+        if self._sharpness < blurred:
             return Verdict(SensorState.DEFOCUSED, "nothing in the picture is sharp")
         return SEES
 
@@ -219,15 +223,16 @@ class Blindness:
         """The verdict of the last seconds, of which a single picture says nothing."""
         newest = self._said[-1][1]
         for state, needed_s in NEEDED_S.items():
-            needed = UNMATCHED_S - 2 * LOOK_EVERY_S if newest is UNMATCHED else needed_s
+            needed = UNMATCHED_KNOWN_S if newest is UNMATCHED else needed_s
             if newest.state is state and self._share(lambda v: v.state is newest.state, needed, now_ns) >= NEARLY:
                 return newest
-        bad = self._share(lambda v: v.state is not SensorState.SEEING and v is not UNMATCHED, ANY_S, now_ns)
-        if bad >= NEARLY and self.verdict.state is SensorState.SEEING:
-            states = Counter(v.state for _, v in self._said if v.state is not SensorState.SEEING and v is not UNMATCHED)
-            common = states.most_common(1)[0][0]
+        bad = self._share(lambda v: v is not SEES and v is not UNMATCHED, ANY_S, now_ns)
+        bad_or_unknown = self._share(lambda v: v is not SEES, UNMATCHED_KNOWN_S, now_ns)
+        if newest is not SEES and max(bad, bad_or_unknown) >= NEARLY and self.verdict is SEES:
+            # Something is wrong, and it looks now like this, now like that: what it looks like most often.
+            common = Counter(v.state for _, v in self._said if v is not SEES).most_common(1)[0][0]
             return next(v for _, v in reversed(self._said) if v.state is common)
-        if self.verdict.state is not SensorState.SEEING and self._share(lambda v: v is SEES, CLEAR_S, now_ns) < NEARLY:
+        if self.verdict is not SEES and self._share(lambda v: v is SEES, CLEAR_S, now_ns) < NEARLY:
             return self.verdict
         return SEES
 
@@ -251,7 +256,7 @@ class Blindness:
         if len(self._learning) < LEARN_LOOKS:
             return
         fields = [f for f, _, _ in self._learning]
-        view = View(np.asarray(np.mean(fields, axis=0), np.complex64))
+        view = View(np.asarray(np.mean(fields, axis=0), np.float32))
         first = View(fields[0])
         scores = [first.match(f) for f in (*fields[5::5], fields[-1])]
         sharpness, texture = (float(np.median([look[k] for look in self._learning])) for k in (1, 2))

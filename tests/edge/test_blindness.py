@@ -162,6 +162,13 @@ def test_a_moonless_night_without_a_lamp_is_dark(watcher, world):
     assert watcher.show(world("moonless"), 20)[-1].state is SensorState.DARK
 
 
+def test_what_looks_now_like_this_and_now_like_that_is_said_within_a_minute(watcher, world):
+    looks = [change(p) for p in world("day") for change, _ in (BLINDED["cloth"], BLINDED["cap"])] + world("elsewhere")[:4]
+    told = watcher.show(looks, round(UNMATCHED_S) + 1)
+    assert told[-1].state.is_blind and told[-1].reason
+    assert states(watcher.show(world("day"), 60)[6:]) == {SensorState.SEEING}
+
+
 # --------------------------------------------------------------------------------------------------- what blinds nobody
 
 
