@@ -29,8 +29,8 @@ EDGE_LEVELS = 2.0               # grey levels a pixel: an edge of this strength 
 LOCAL_PX = 15                   # what is the same all around (a wall's texture, rain) says nothing about where
 CENTRE_PX = 1                   # within so much, there is no shift
 
-Field = npt.NDArray[np.complex64]       # (height, width) of the small picture: edge directions at double angle, at most 1
 Floats = npt.NDArray[np.float32]
+Field = Floats                  # (height, width, 2) of the small picture: edge directions at double angle, real, imaginary
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,9 @@ def edge_field(image: Image) -> Field:
         interpolation=cv2.INTER_AREA,
     )
     x, y = (cv2.Sobel(small, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1)))
-    strength = x * x + y * y + np.float32(EDGE_LEVELS**2)
-    return np.asarray((x * x - y * y + 2j * (x * y)) / strength, np.complex64)
+    xx, yy = x * x, y * y
+    strength = xx + yy + np.float32(EDGE_LEVELS**2)
+    return np.asarray(cv2.merge([(xx - yy) / strength, (x + x) * y / strength]), np.float32)
 
 
 class View:
@@ -59,21 +60,21 @@ class View:
 
     def __init__(self, field: Field) -> None:
         self.field = field
-        self._window = _window(field.shape[0], field.shape[1])
-        self._spectrum = np.conj(_spectrum(self._telling(field)))
+        height, width = field.shape[:2]
+        self._window = np.repeat(_window(height, width)[..., None], 2, axis=2)
+        self._spectrum = self._spectrum_of(field)
 
     def match(self, field: Field) -> Match:
         """Where this view lies in another picture of the same shape."""
-        over_shifts = cv2.dft(
-            _planes(_spectrum(self._telling(field)) * self._spectrum), flags=cv2.DFT_INVERSE | cv2.DFT_REAL_OUTPUT
-        )
-        spread = float(over_shifts.std())
+        product = cv2.mulSpectrums(self._spectrum_of(field), self._spectrum, 0, conjB=True)
+        over_shifts = cv2.split(cv2.dft(product, flags=cv2.DFT_INVERSE))[0]
+        spread = float(cv2.meanStdDev(over_shifts)[1][0, 0])
         if not spread > 0:
             return Match(0.0, (0.0, 0.0))
         height, width = over_shifts.shape
-        row, column = divmod(int(over_shifts.argmax()), width)
+        _, best, _, (column, row) = cv2.minMaxLoc(over_shifts)
         down, right = _signed(row, height), _signed(column, width)
-        score = float(over_shifts[row, column]) / spread
+        score = best / spread
         if max(abs(right), abs(down)) > CENTRE_PX:
             return Match(score, (right / width, down / width))
         return Match(score, (0.0, 0.0))
@@ -82,14 +83,14 @@ class View:
         """Whether a picture has this view's shape at all."""
         return self.field.shape == field.shape
 
-    def _telling(self, field: Field) -> Field:
-        around = cv2.blur(_planes(field), (LOCAL_PX, LOCAL_PX))
-        return np.asarray((field - (around[..., 0] + 1j * around[..., 1])) * self._window, np.complex64)
+    def _spectrum_of(self, field: Field) -> Floats:
+        telling = (field - cv2.blur(field, (LOCAL_PX, LOCAL_PX))) * self._window
+        return np.asarray(cv2.dft(telling, flags=cv2.DFT_COMPLEX_OUTPUT), np.float32)
 
 
 def save_view(path: Path, view: View, sharpness: float, texture: float, of: str) -> None:
     """of: what the view is of, as its reader asks for it. Written whole or not at all. Raises OSError."""
-    planes = np.round(_planes(view.field) * 127).astype(np.int8)
+    planes = np.round(view.field * 127).astype(np.int8)
     packed = io.BytesIO()
     np.savez_compressed(packed, planes=planes, sharpness=sharpness, texture=texture, of=np.array(of))
     fresh = path.with_suffix(".new")
@@ -105,21 +106,10 @@ def load_view(path: Path, of: str) -> tuple[View, float, float] | None:
         with np.load(path, allow_pickle=False) as stored:
             if str(stored["of"]) != of:
                 return None
-            planes = stored["planes"].astype(np.float32) / 127
-            view = View(np.asarray(planes[..., 0] + 1j * planes[..., 1], np.complex64))
+            view = View(stored["planes"].astype(np.float32) / np.float32(127))
             return view, float(stored["sharpness"]), float(stored["texture"])
     except (OSError, ValueError, TypeError, LookupError, EOFError, zipfile.BadZipFile, cv2.error) as error:
         raise ValueError(f"{path}: cannot be read: {error}") from None
-
-
-def _spectrum(field: Field) -> Field:
-    planes = cv2.dft(_planes(field), flags=cv2.DFT_COMPLEX_OUTPUT)
-    return np.asarray(planes[..., 0] + 1j * planes[..., 1], np.complex64)
-
-
-def _planes(field: Field) -> Floats:
-    """(height, width) complex as (height, width, 2) real, which OpenCV takes; no copy."""
-    return np.ascontiguousarray(field).view(np.float32).reshape(*field.shape, 2)
 
 
 def _signed(index: int, size: int) -> int:
