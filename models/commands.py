@@ -72,13 +72,14 @@ def _export_for_nodes(a: argparse.Namespace, weights: Path, precision: Precision
 
     if precision is Precision.FP16 or a.form != Form.OPENVINO.value:
         raise SettingsError("nodes run OpenVINO in fp32, bf16 or int8: for another program give --out DIR")
+    calibration = calibration_pictures(a.calibration)
     missing = missing_packages(Form.OPENVINO, precision)
     if missing:
         raise SettingsError(f"this needs {' and '.join(missing)}. Install: {INSTALL} {' '.join(missing)}")
     folder = a.graphs or writable(graph_folders())
     if folder is None:
         raise SettingsError(f"{graph_folders()[0]} cannot be written to: give --graphs DIR")
-    graph = make_graph(weights, precision, folder, calibration_pictures(a.calibration))
+    graph = make_graph(weights, precision, folder, calibration)
     words = f"{graph.folder}: from {weights}, {precision.value}"
     if a.check is None:
         return words

@@ -80,6 +80,8 @@ def make_graph(weights: Path, precision: Precision, folder: Path, calibration: S
             there = None if calibration else read_graph(folder / name)
             if there is not None:
                 return there
+            if precision.stored is Precision.INT8 and not calibration:
+                raise SettingsError("export in int8 needs --calibration: pictures like those to come")
             for left_over in folder.glob(f".{name}.*"):
                 shutil.rmtree(left_over, ignore_errors=True)
             made = folder / f".{name}.{os.getpid()}"
@@ -196,8 +198,6 @@ def difference(core: Any, whole: Any, ours: Any, strides: tuple[int, ...]) -> tu
 def _quantized(model: Any, calibration: Sequence[Path]) -> Any:
     import nncf
 
-    if not calibration:
-        raise SettingsError("export in int8 needs --calibration: pictures like those to come")
     nncf.set_log_level(logging.ERROR)
     dataset = nncf.Dataset(list(calibration[:CALIBRATION_MOST]), _as_tensor)
     return nncf.quantize(
