@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-import struct
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, Protocol, cast
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
+from mavlink.framing import messages_in
 from wire.clock import NS_PER_S, Clock
 from wire.messages import LinkState
 
@@ -327,12 +327,7 @@ class Link:
             self._take(parser, data)
 
     def _take(self, parser: Any, data: bytes) -> None:
-        try:
-            messages = parser.parse_buffer(data) or ()
-        except (mavlink.MAVError, struct.error, ValueError, IndexError):
-            self.counts.unreadable += 1     # a datagram made to confuse the parser; the next byte starts afresh
-            return
-        for message in messages:
+        for message in messages_in(parser, data):
             if message.get_msgId() < 0:
                 self.counts.unreadable += 1
                 continue
