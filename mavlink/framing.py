@@ -2,9 +2,9 @@
 
 A byte of noise, or of a message whose first bytes were lost, can look like the beginning of another. pymavlink then throws
 away as many bytes as that false beginning promises, and true beginnings among them: a STATUSTEXT has MAVLink's own marker,
-0xFD, as its message id, and a row of them read from that byte on is read wrongly for ever. So a message that failed its check
-sum, or has none that anybody could know, is believed to have begun only when another begins right behind it; else all but its
-first byte is read again.
+0xFD, as its message id, and a row of them read from that byte on is read wrongly for ever. So a message that failed its
+check sum, or has none that anybody could know, is believed to have begun only when another begins right behind it; else all
+but its first byte is read again.
 """
 
 from __future__ import annotations
