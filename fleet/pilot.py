@@ -88,7 +88,7 @@ class Pilot:
                     )
             sentence = f"{self.drone.name} stays on the ground: the fleet service stops"
         _log.warning("%s", sentence)
-        if self.sortie is not None:
+        if self.sortie is not None and not self.sortie.over:
             self.sortie.say(TaskPhase.CANCELLED, sentence)
 
     # --------------------------------------------------------------------------------------------------------- tasks

@@ -65,6 +65,7 @@ class Sortie:
         self.plan = plan
         self.task_id = task_id
         self.launched = False
+        self.over = False           # its last phase has been told
         self.duration_s = 0.0
         self._link, self._drone, self._sector, self._terms = link, drone, sector, terms
         self._clock, self._report = clock, report
@@ -89,6 +90,7 @@ class Sortie:
         return True
 
     def say(self, phase: TaskPhase, sentence: str) -> None:
+        self.over = self.over or phase in (TaskPhase.DONE, TaskPhase.FAILED, TaskPhase.CANCELLED)
         _log.info("%s: %s: %s", self.task_id, phase.value, sentence)
         self._report(
             TaskState(self.task_id, self.plan.drone, self.plan.plan_id, phase, self._clock.utc_ns(), sentence)
