@@ -22,7 +22,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from edge.detector import Detector, Found
+from edge.byte_track import HIGH_SCORE, LOST_S
+from edge.detector import NOTHING, Detector, Found
 from edge.motion import Mask, Motion, MotionGate, Profile
 from edge.regions import Crops, cut_out, overlaps, pieced, plan_crops, tiles
 from edge.settings import GateSettings, Look, Setup
@@ -34,8 +35,6 @@ from wire.messages import TrackState
 
 SETTLE_S = 1.5                  # a track is not still before this long after the last movement in it
 STILL_EVERY_S = 0.5             # a still track is looked at this often
-LOST_S = 3.0                    # as long as the tracker waits for a track (edge.byte_track)
-BEGINS_SCORE = 0.25             # a track begins with no less (edge.byte_track.HIGH_SCORE)
 SAME_BOX = 0.5                  # IoU of a detection with a track that it went into
 MOTION_MARGIN_PX = 24.0         # around moving cells, and MOTION_MARGIN of their size: legs move before a body does
 MOTION_MARGIN = 0.5
@@ -120,7 +119,7 @@ class Gaze:
         if where.whole_too:
             crops = np.vstack([crops, [0, 0, width, height]])
         if not len(crops):
-            return nothing_found()
+            return NOTHING
         both = pieced(self._detector.find_many(cut_out(image, crops)), crops, (height, width), self._detector.shape)
         self._cut = both.cut
         return both.found
@@ -136,7 +135,7 @@ class Gaze:
             self._known[track] = _Known(box, captured_ns, moved_ns, confirmed)
         self._known = {t: k for t, k in self._known.items() if captured_ns - k.seen_ns <= LOST_S * NS_PER_S}
         begins = [
-            box for box in found.boxes[found.scores >= BEGINS_SCORE]
+            box for box in found.boxes[found.scores >= HIGH_SCORE]
             if not (overlaps(box, tracked.boxes) > SAME_BOX).any()
         ]
         self._once = np.vstack([
@@ -184,10 +183,6 @@ def grown(boxes: Array, share: float, pixels: float) -> Array:
     """(n, 4) boxes with a margin on every side: a share of their own size, and pixels on top."""
     margin = (boxes[:, 2:] - boxes[:, :2]) * share + pixels
     return np.hstack([boxes[:, :2] - margin, boxes[:, 2:] + margin])
-
-
-def nothing_found() -> Found:
-    return Found(np.empty((0, 4)), np.empty(0), np.empty(0, np.int64))
 
 
 def _moves_in(motion: Motion, box: Array) -> bool:

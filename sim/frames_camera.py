@@ -63,12 +63,12 @@ def draw_view(chance: np.random.Generator, side_px: int) -> View:
     return View(pose, Lens(side_px, side_px, focal, focal, half, half), depression, float(distance), person_px)
 
 
-def ground_at(view: View, pixel: Array) -> Array:
-    """(n, 2) east, north of the level ground under (n, 2) pixels; NaN above the horizon."""
+def ground_at(view: View, pixel: Array, ground_msl_m: float = 0.0) -> Array:
+    """(n, 2) east, north of the level ground at ground_msl_m under (n, 2) pixels; NaN above the horizon."""
     lens, pose = view.lens, view.pose
     rays = np.column_stack([(pixel - [lens.cx, lens.cy]) / [lens.fx, lens.fy], np.ones(len(pixel))]) @ pose.rotation().T
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = np.where(rays[:, 2] < -1e-4, -pose.height_msl_m / rays[:, 2], np.nan)
+        scale = np.where(rays[:, 2] < -1e-4, (ground_msl_m - pose.height_msl_m) / rays[:, 2], np.nan)
     return np.asarray(pose.position[:2] + rays[:, :2] * scale[:, None])
 
 

@@ -86,11 +86,7 @@ def make_stock(seed: int, found: Backgrounds) -> Stock:
 
 
 def _body(chance: np.random.Generator, kind: Kind, posture: Posture = Posture.STAND) -> Body:
-    looks = Looks(
-        seed=int(chance.integers(2**31)), sex="male" if chance.random() < 0.6 else "female",
-        age=str(chance.choice(["child", "young", "old"], p=[0.15, 0.65, 0.2])), pack=bool(chance.random() < 0.35),
-        uniform=bool(chance.random() < 0.12), hat=bool(chance.random() < 0.3), plate=_plate(chance),
-    )
+    looks = draw_looks(chance)
     if kind in LONG_M:
         mesh = vehicle_mesh(kind, looks)
         return Body(kind, mesh, mesh)
@@ -99,9 +95,33 @@ def _body(chance: np.random.Generator, kind: Kind, posture: Posture = Posture.ST
     return Body(kind, actor_mesh(state, 100.0), actor_mesh(state, 5.0), posture)
 
 
+def draw_posture(chance: np.random.Generator) -> Posture:
+    """How somebody on foot is held."""
+    shares = np.array(list(POSTURES.values()))
+    return list(POSTURES)[int(chance.choice(len(shares), p=shares / shares.sum()))]
+
+
+def draw_looks(chance: np.random.Generator) -> Looks:
+    """Somebody's, or some vehicle's."""
+    return Looks(
+        seed=int(chance.integers(2**31)), sex="male" if chance.random() < 0.6 else "female",
+        age=str(chance.choice(["child", "young", "old"], p=[0.15, 0.65, 0.2])), pack=bool(chance.random() < 0.35),
+        uniform=bool(chance.random() < 0.12), hat=bool(chance.random() < 0.3), plate=_plate(chance),
+    )
+
+
 def _plate(chance: np.random.Generator) -> str:
     digits = "".join(str(d) for d in chance.integers(0, 10, 5))
     return f"{int(chance.integers(11, 100))}{chr(int(chance.integers(65, 91)))}-{digits[:3]}.{digits[3:]}"
+
+
+def kind_shares(people_share: float | None = None) -> Array:
+    """(n,) of the kinds in OBJECTS, in their order, summing to 1. people_share: see draw_objects."""
+    shares = np.array(list(OBJECTS.values()))
+    if people_share is not None:
+        shares[1:] *= (1.0 - people_share) / shares[1:].sum()
+        shares[0] = people_share
+    return np.asarray(shares / shares.sum())
 
 
 def draw_objects(
@@ -111,11 +131,8 @@ def draw_objects(
 
     people_share: of what is drawn, instead of OBJECTS' own; the machines share the rest as they do there.
     """
-    kinds, shares = list(OBJECTS), np.array(list(OBJECTS.values()))
-    if people_share is not None:
-        shares[1:] *= (1.0 - people_share) / shares[1:].sum()
-        shares[0] = people_share
-    main = kinds[int(chance.choice(len(kinds), p=shares / shares.sum()))]
+    kinds, shares = list(OBJECTS), kind_shares(people_share)
+    main = kinds[int(chance.choice(len(kinds), p=shares))]
     px_per_m = view.lens.fx / view.distance_m
     room = view.lens.width_px / px_per_m          # metres across the frame
     most = 10 if main is Kind.PERSON else 4
@@ -126,7 +143,7 @@ def draw_objects(
     standing: list[Standing] = []
     for place in places:
         usual = 0.35 if busy else 0.75
-        kind = main if chance.random() < usual else kinds[int(chance.choice(len(kinds), p=shares / shares.sum()))]
+        kind = main if chance.random() < usual else kinds[int(chance.choice(len(kinds), p=shares))]
         if LONG_M.get(kind, 1.0) > room * 1.3:
             kind = Kind.PERSON
         turn = heading + float(chance.normal(0, 25)) if chance.random() < 0.6 else float(chance.uniform(0, 360))

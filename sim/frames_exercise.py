@@ -31,16 +31,15 @@ from sim.frames import (
     LEAST_VISIBLE,
     LEAST_WIDE_PX,
     Frame,
-    FrameSettings,
     Label,
 )
 from sim.frames_arguments import CONDITIONS
-from sim.frames_camera import View, depression_at, draw_sky, draw_view
-from sim.frames_cast import OBJECTS, POSTURES, RIDDEN_SHARE
-from sim.frames_write import Order, write_data_files, write_frame
+from sim.frames_camera import View, depression_at, draw_sky, draw_view, ground_at
+from sim.frames_cast import OBJECTS, RIDDEN_SHARE, draw_looks, draw_posture, kind_shares
+from sim.frames_write import write_data_files, write_frame
 from sim.landscape import make_landscape
 from sim.renderer import Renderer
-from sim.world_state import DETECTED_AS, Actor, ActorState, Kind, Landscape, Looks, Moment, Posture, Role
+from sim.world_state import DETECTED_AS, Actor, ActorState, Kind, Landscape, Moment, Posture, Role
 from wire.settings import SettingsError
 
 Image = npt.NDArray[np.uint8]
@@ -209,17 +208,12 @@ class ExerciseFrames:
 
     def _cast(self, chance: np.random.Generator, view: View) -> tuple[ActorState, ...]:
         """People, machines and animals where the picture's ground is, not in each other."""
-        pose, lens = view.pose, view.lens
+        pose = view.pose
         floor = pose.height_msl_m - view.distance_m * np.sin(np.radians(view.depression_deg))
-        px = chance.uniform(0.03, 0.97, (80, 2)) * PICTURE_PX
-        rays = np.column_stack([(px - [lens.cx, lens.cy]) / [lens.fx, lens.fy], np.ones(len(px))]) @ pose.rotation().T
-        down = rays[:, 2] < -1e-3
-        reach = (pose.height_msl_m - floor) / -rays[down, 2]
-        near = (reach > 0.45 * view.distance_m) & (reach < 1.8 * view.distance_m)
-        places = pose.position[:2] + rays[down][near, :2] * reach[near, None]
-        kinds, shares = list(OBJECTS), np.array(list(OBJECTS.values()))
-        shares[1:] *= (1 - PEOPLE_SHARE) / shares[1:].sum()
-        shares[0] = PEOPLE_SHARE
+        places = ground_at(view, chance.uniform(0.03, 0.97, (80, 2)) * PICTURE_PX, floor)
+        away = np.hypot(np.hypot(*(places - pose.position[:2]).T), pose.height_msl_m - floor)
+        places = places[(away > 0.45 * view.distance_m) & (away < 1.8 * view.distance_m)]      # false for NaN
+        kinds, shares = list(OBJECTS), kind_shares(PEOPLE_SHARE)
         wanted = int(chance.integers(*CAST))
         party = chance.random() < 0.35
         out: list[ActorState] = []
@@ -248,23 +242,16 @@ def _set_down(chance: np.random.Generator, number: int, kind: Kind, place: Array
     heading = float(chance.uniform(0, 360))
     posture = Posture.STAND
     if kind is Kind.PERSON:
-        shares = np.array(list(POSTURES.values()))
-        posture = list(POSTURES)[int(chance.choice(len(shares), p=shares / shares.sum()))]
+        posture = draw_posture(chance)
     speed = {Posture.WALK: 1.3, Posture.RUN: 3.2, Posture.CROUCH_WALK: 0.7}.get(posture, 0.0)
     velocity = (float(speed * np.sin(np.radians(heading))), float(speed * np.cos(np.radians(heading))))
     e, n = float(place[0]), float(place[1])
 
     def state(number: int, kind: Kind, posture: Posture, aboard: int = 0) -> ActorState:
-        pack = bool(chance.random() < 0.35)
-        looks = Looks(
-            seed=int(chance.integers(2**31)), sex="male" if chance.random() < 0.6 else "female",
-            age=str(chance.choice(["child", "young", "old"], p=[0.15, 0.65, 0.2])), pack=pack,
-            uniform=bool(chance.random() < 0.12), hat=bool(chance.random() < 0.3),
-            plate=f"{int(chance.integers(11, 99))}C-{int(chance.integers(10_000, 99_999))}",
-        )
+        looks = draw_looks(chance)
         return ActorState(
-            Actor(number, kind, Role.TRAFFIC, looks), e, n, ground, heading, velocity, posture, float(chance.random()), pack,
-            aboard,
+            Actor(number, kind, Role.TRAFFIC, looks), e, n, ground, heading, velocity, posture, float(chance.random()),
+            looks.pack, aboard,
         )
 
     out = [state(number, kind, posture)]
@@ -281,7 +268,6 @@ def _contrast(a: Image, b: Image) -> npt.NDArray[np.float32]:
 
 def write_views(folder: Path, first: int, count: int, side_px: int, condition: str) -> None:
     """Write the crops of `count` views as a YOLO folder."""
-    order = Order(folder, first, count, FrameSettings(side_px, condition=condition), None)
     for part in ("images", "labels", "meta"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     maker, block = None, -1
@@ -296,7 +282,7 @@ def write_views(folder: Path, first: int, count: int, side_px: int, condition: s
             write_frame(folder, frame)
     if maker is not None:
         maker.close()
-    write_data_files(order)
+    write_data_files(folder)
 
 
 def main() -> int:

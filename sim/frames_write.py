@@ -57,15 +57,15 @@ def write_frames(order: Order, processes: int) -> None:
         # A fresh process each block: what a graphics driver keeps is given back.
         with multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=8) as pool:
             pool.starmap(_write_block, [(order, b, e) for b, e in ranges], chunksize=1)
-    write_data_files(order)
+    write_data_files(order.folder)
 
 
-def write_data_files(order: Order) -> None:
+def write_data_files(folder: Path) -> None:
     """The files that say what a folder holds, when all its frames are there."""
-    lines = [p.read_bytes() for p in sorted((order.folder / "meta").glob("*.json"))]
-    (order.folder / SIDECAR).write_bytes(b"\n".join(lines) + b"\n")
+    lines = [p.read_bytes() for p in sorted((folder / "meta").glob("*.json"))]
+    (folder / SIDECAR).write_bytes(b"\n".join(lines) + b"\n")
     names = "\n".join(f"  {k}: {c.value}" for k, c in enumerate(CLASSES))
-    (order.folder / DATA).write_text(f"path: {order.folder.resolve()}\ntrain: images\nval: images\nnames:\n{names}\n")
+    (folder / DATA).write_text(f"path: {folder.resolve()}\ntrain: images\nval: images\nnames:\n{names}\n")
 
 
 def _write_block(order: Order, begin: int, end: int) -> None:
