@@ -29,11 +29,11 @@ from edge.detector_road import open_detector
 from edge.gaze import Gaze, Where
 from edge.motion import MotionGate, Profile
 from edge.node import Node
-from edge.regions import overlaps
 from edge.settings import PROFILES, DetectorSettings, GateSettings, Look, load_setup
 from edge.sources import Frame, Image
 from edge.tracker import Tracker
 from geofences.geodesy import Array
+from models.boxes import overlaps
 from models.registry import resolve_weights
 from sim.camera_settings import load_camera_plan, standing_pose
 from sim.demo_settings import filled
@@ -265,7 +265,7 @@ class _Watched:
     def has(self, picture: int, box: Array) -> bool:
         """Whether one of these tracks is on that box."""
         boxes = [places[picture] for places in self.tracks.values() if picture in places]
-        return bool(boxes) and bool((overlaps(box, np.array(boxes)) >= SAME_TRACK).any())
+        return bool(boxes) and bool((overlaps(box[None], np.array(boxes)) >= SAME_TRACK).any())
 
 
 def _lost(weights: Path) -> dict[str, Figure]:

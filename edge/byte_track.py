@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geofences.geodesy import Array
+from models.boxes import areas, overlaps, shared
 from wire.clock import NS_PER_S
 
 HIGH_SCORE = 0.25               # ultralytics' bytetrack.yaml, 8.4: first association, and the start of a track
@@ -160,10 +161,10 @@ class ByteTrack:
             return np.delete(found, by)
 
         def apart(rows: Ints, found: Ints) -> Array:
-            return 1.0 - _iou(predicted[rows], boxes[found])
+            return 1.0 - overlaps(predicted[rows], boxes[found])
 
         def apart_and_doubtful(rows: Ints, found: Ints) -> Array:
-            return 1.0 - _iou(predicted[rows], boxes[found]) * scores[found]
+            return 1.0 - overlaps(predicted[rows], boxes[found]) * scores[found]
 
         def off_course(rows: Ints, found: Ints) -> Array:
             off = bank.place[rows, None] - _places(boxes[found])[None]
@@ -225,23 +226,6 @@ def _squares(height: Array, of_height: float, of_aspect: float) -> Array:
     return variances
 
 
-def _shared(a: Array, b: Array) -> Array:
-    """(n, 4), (m, 4) to (n, m): the area that both have."""
-    width = np.minimum(a[:, 2, None], b[:, 2]) - np.maximum(a[:, 0, None], b[:, 0])
-    height = np.minimum(a[:, 3, None], b[:, 3]) - np.maximum(a[:, 1, None], b[:, 1])
-    return np.asarray(np.maximum(width, 0.0) * np.maximum(height, 0.0))
-
-
-def _areas(boxes: Array) -> Array:
-    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
-
-
-def _iou(a: Array, b: Array) -> Array:
-    """(n, 4), (m, 4) to (n, m) intersection over union."""
-    shared = _shared(a, b)
-    return shared / np.maximum(_areas(a)[:, None] + _areas(b) - shared, 1e-9)
-
-
 def _assign(cost: Array, limit: float) -> tuple[Ints, Ints]:
     """The pairing of rows and columns of the least cost in which nobody pays more than limit to avoid staying alone."""
     none = np.zeros(0, np.int64)
@@ -256,4 +240,4 @@ def _covered(boxes: Array, looked: Array | None) -> Bools:
     """(n,) whether enough of each box lies in one of the places that were looked at."""
     if looked is None:
         return np.ones(len(boxes), bool)
-    return np.asarray(_shared(boxes, looked).max(axis=1, initial=0.0) >= LOOKED_SHARE * _areas(boxes))
+    return np.asarray(shared(boxes, looked).max(axis=1, initial=0.0) >= LOOKED_SHARE * areas(boxes))

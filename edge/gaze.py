@@ -25,11 +25,12 @@ import numpy.typing as npt
 from edge.byte_track import HIGH_SCORE, LOST_S
 from edge.detector import NOTHING, Detector, Found
 from edge.motion import Mask, Motion, MotionGate, Profile
-from edge.regions import Crops, cut_out, overlaps, pieced, plan_crops, tiles
+from edge.regions import Crops, cut_out, pieced, plan_crops, tiles
 from edge.settings import GateSettings, Look, Setup
 from edge.sources import Frame, Image
 from edge.tracker import Tracked
 from geofences.geodesy import Array
+from models.boxes import overlaps
 from wire.clock import NS_PER_S
 from wire.messages import TrackState
 
@@ -136,7 +137,7 @@ class Gaze:
         self._known = {t: k for t, k in self._known.items() if captured_ns - k.seen_ns <= LOST_S * NS_PER_S}
         begins = [
             box for box in found.boxes[found.scores >= HIGH_SCORE]
-            if not (overlaps(box, tracked.boxes) > SAME_BOX).any()
+            if not (overlaps(box[None], tracked.boxes) > SAME_BOX).any()
         ]
         self._once = np.vstack([
             grown(np.array(begins).reshape(-1, 4), TRACK_MARGIN, TRACK_MARGIN_PX), grown(self._cut, CUT_MARGIN, 0.0),

@@ -92,7 +92,6 @@ class MotionGate:
         self._active = self._named(active)
         self._seen: _Seen | None = None
         self._last_ns = 0
-        self._calibrating = True
 
     @property
     def profile(self) -> str:
@@ -109,11 +108,6 @@ class MotionGate:
     @property
     def profiles(self) -> tuple[str, ...]:
         return tuple(self._profiles)
-
-    @property
-    def calibrating(self) -> bool:
-        """Of the last picture."""
-        return self._calibrating
 
     def moving(self, image: Image, captured_ns: int, unlearnt: Array | None = None) -> Motion:
         """Take the next picture, (height, width, 3) or (height, width), of any size, also of another than the last.
@@ -134,14 +128,13 @@ class MotionGate:
         apart: Grey = np.abs(grey - seen.average)
         moving = (apart > limit) & visible
         if _share(moving, visible) > (SWITCH_SHARE if seen.before is None else CALM_SHARE):
-            self._calibrating = True
             if seen.before is None:
                 seen.before = (seen.average, seen.averaged)
             seen.average, seen.averaged = grey, 1
             # Slowly, whatever is known so far: a storm that shakes the mast is learnt, an exposure that settles is not.
             _learn_noise(seen, apart, 1.0 - math.exp(-step_s / NOISE_S), unlearnt)
             return _nothing(grey.shape, seen.cell_px, calibrating=True)
-        self._calibrating, seen.before = False, None
+        seen.before = None
         seen.averaged += 1
         seen.average += _rate(step_s, AVERAGE_S, seen.averaged) * (grey - seen.average)
         seen.learnt += 1
@@ -152,7 +145,7 @@ class MotionGate:
         cell_px = max(1, image.shape[0] // ROWS)
         grey = small(image, cell_px)
         self._seen = _Seen((image.shape[0], image.shape[1]), cell_px, grey, np.zeros_like(grey))
-        self._last_ns, self._calibrating = captured_ns, True
+        self._last_ns = captured_ns
         return _nothing(grey.shape, cell_px, calibrating=True)
 
     def _grouped(self, moving: Cells, seen: _Seen, profile: Profile) -> Motion:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edge.detector import Found
 from edge.sources import Image
 from geofences.geodesy import Array
+from models.boxes import areas, overlaps, shared
 
 Crops = npt.NDArray[np.int64]   # (m, 4) left, top, right, bottom in whole pixels of the picture
 
@@ -48,7 +49,7 @@ def plan_crops(boxes: Array, size: tuple[int, int], shape: tuple[int, int], most
     """
     height, width = size
     left_over = np.clip(boxes, 0.0, np.tile([width, height], 2).astype(float))
-    left_over = left_over[np.argsort(-_areas(left_over), kind="stable")]
+    left_over = left_over[np.argsort(-areas(left_over), kind="stable")]
     whole = max(height / shape[0], width / shape[1])    # scale at which the network sees the whole picture
     most = min(most, int(whole * whole))
     crops: list[list[int]] = []
@@ -94,22 +95,15 @@ def pieced(founds: Sequence[Found], crops: Crops, size: tuple[int, int], shape: 
     kept: list[int] = []
     for i in whole:
         rivals = [k for k in kept if classes[k] == classes[i] and of[k] != of[i]]
-        if not (overlaps(boxes[i], boxes[rivals]) >= SAME_OVERLAP).any():
+        if not (overlaps(boxes[i : i + 1], boxes[rivals]) >= SAME_OVERLAP).any():
             kept.append(int(i))
     parts: list[Array] = []
     for i in np.flatnonzero(cut):
         others = boxes[[k for k in kept if classes[k] == classes[i]]]
-        shared = _shared(boxes[i], others) / max(_areas(boxes[i : i + 1])[0], 1e-9)
-        if not (shared >= SAME_INSIDE).any():
+        this = boxes[i : i + 1]
+        if not (shared(this, others) >= SAME_INSIDE * np.maximum(areas(this), 1e-9)).any():
             parts.append(boxes[i])
     return Pieced(Found(boxes[kept], scores[kept], classes[kept]), np.array(parts, float).reshape(-1, 4))
-
-
-def overlaps(box: Array, others: Array) -> Array:
-    """(n,) IoU of box (4,) with each of others (n, 4)."""
-    shared = _shared(box, others)
-    union = _areas(box[None])[0] + _areas(others) - shared
-    return np.asarray(shared / np.maximum(union, 1e-9), float)
 
 
 def _grown(boxes: Array, shape: tuple[int, int]) -> tuple[Array, float]:
@@ -164,12 +158,3 @@ def _cut(boxes: Array, crops: Crops, size: tuple[int, int], shape: tuple[int, in
 
 def _inside(boxes: Array, crop: Array) -> npt.NDArray[np.bool_]:
     return np.asarray(((boxes[:, :2] >= crop[:2]) & (boxes[:, 2:] <= crop[2:])).all(axis=1), bool)
-
-
-def _shared(box: Array, others: Array) -> Array:
-    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    return np.asarray(np.prod(np.maximum(sides, 0.0), axis=1), float)
-
-
-def _areas(boxes: Array) -> Array:
-    return np.asarray(np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0), axis=1), float)

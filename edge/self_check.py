@@ -49,10 +49,6 @@ class SelfCheck:
         return self._blindness.look(image, self._clock.monotonic_ns())
 
     @property
-    def sight(self) -> Verdict:
-        return self._blindness.verdict
-
-    @property
     def time_quality(self) -> TimeQuality:
         return self._time.quality
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geofences.geodesy import Array
+from models.boxes import shared, unions
 
 BLOCK = 256                     # boxes that are compared with each other at once: their table is half a megabyte
 
@@ -71,11 +72,7 @@ def suppress(boxes: Array, scores: Array, classes: Ints, overlap_limit: float, m
 
 def _hides(boxes: Array, classes: Ints, one: Ints, other: Ints, overlap_limit: float) -> npt.NDArray[np.bool_]:
     """(n, m) whether each of `one` overlaps each of `other`, of the same class, by more than the limit."""
-    a, b = boxes[one][:, None], boxes[other][None]
-    width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
-    height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
-    shared = np.maximum(width, 0.0) * np.maximum(height, 0.0)
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    both = area[one][:, None] + area[other] - shared
-    hides: npt.NDArray[np.bool_] = (classes[one][:, None] == classes[other]) & (shared > overlap_limit * both)
+    a, b = boxes[one], boxes[other]
+    both = shared(a, b)
+    hides: npt.NDArray[np.bool_] = (classes[one][:, None] == classes[other]) & (both > overlap_limit * unions(a, b, both))
     return hides

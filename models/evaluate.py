@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geofences.geodesy import Array
+from models.boxes import overlaps
 from models.loading import CLASSES, PICTURE_ENDINGS, load_network
 from wire.settings import SettingsError
 from wire.units import ObjectClass
@@ -172,14 +173,6 @@ def _sidecar(path: Path) -> dict[str, Array]:
             raise SettingsError(f"{path}:{number}: {error}") from None
         out[frame.name] = np.array([o.depression_deg for o in frame.objects])
     return out
-
-
-def overlaps(a: Array, b: Array) -> Array:
-    """(n, m) intersection over union of (n, 4) and (m, 4) boxes."""
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    both = np.prod(np.maximum(high - low, 0.0), axis=2)
-    area = [np.prod(np.maximum(x[:, 2:] - x[:, :2], 0.0), axis=1) for x in (a, b)]
-    return np.asarray(both / np.maximum(area[0][:, None] + area[1][None, :] - both, 1e-12))
 
 
 def match(boxes: Array, classes: Ints, scores: Array, true_boxes: Array, true_classes: Ints) -> npt.NDArray[np.int64]:

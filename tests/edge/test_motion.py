@@ -75,7 +75,6 @@ def test_a_flash_is_calibrating_and_leaves_no_alarm_behind():
     camera.settle()
     lightning = camera.show(camera.background + 80)
     assert lightning.calibrating and len(lightning.boxes) == 0
-    assert camera.gate.calibrating
     walker = with_walker(camera.background, 300, 200, 24, 10)
     assert all(holds(camera.show(walker), 305, 212) for _ in range(10))        # not half forgotten at once
     camera.settle(100)

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from models.evaluate import FoundBoxes, evaluate, load_samples, match, overlaps
+from models.boxes import overlaps
+from models.evaluate import FoundBoxes, evaluate, load_samples, match
 from models.evaluate_report import as_json, as_table, draw_curves
 from wire.settings import SettingsError
 from wire.units import ObjectClass
