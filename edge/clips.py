@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import cv2
 
-from edge.snapshots import burn
+from edge.snapshots import PICTURE_LIMIT_BYTES, burn
 from edge.sources import Frame, Image
 from wire.clock import NS_PER_S, Clock
-from wire.codec import SNAPSHOT_LIMIT_BYTES
 from wire.messages import Footage, FootageFrame
 
 RING_S = 45.0                   # the longest clip: 15 s before an order and 30 s after it
@@ -24,7 +23,6 @@ KEPT_FPS = 4.0                  # of the ring: each costs 0.8 ms of one core
 CLIP_WIDTH_PX = 640
 CLIP_QUALITY = 60               # of JPEG: 27 kB for a picture of vtest.avi
 PART_LIMIT_BYTES = 256 * 1024   # of one message: on a line of 256 kbit/s a part takes 8 s
-PICTURE_LIMIT_BYTES = SNAPSHOT_LIMIT_BYTES - 4096       # the message's other fields come on top
 PICTURE_QUALITIES = (85, 60, 40)
 SHRINK = 0.7                    # of a full picture, again and again, when no quality brings it under the limit
 

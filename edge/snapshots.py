@@ -29,6 +29,7 @@ PER_TRACK_LIMIT = 3
 SHARPNESS_SIDE_PX = 64      # the object is measured at this height at most: far and near ones alike, and noise averaged out
 SHARP = 0.4                 # nine of ten people in vtest.avi are above; blurred by a pixel of sigma, all are below 0.21
 LEAST_SHARPNESS = 0.02      # of SHARP: a blurred picture of a track is better than none, and comparable to others
+PICTURE_LIMIT_BYTES = SNAPSHOT_LIMIT_BYTES - 4096       # the message's other fields come on top
 QUALITIES = (85, 60, 30)    # of JPEG, until it fits
 MARK_COLOUR = (58, 82, 255)     # blue, green, red: the screen's priority-1 red
 
@@ -156,8 +157,7 @@ def burn(picture: Image, marking: str) -> None:
 def _encoded(picture: Image) -> bytes | None:
     for quality in QUALITIES:
         done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        # The envelope's other fields come on top of the picture.
-        if done and data.nbytes <= SNAPSHOT_LIMIT_BYTES - 4096:
+        if done and data.nbytes <= PICTURE_LIMIT_BYTES:
             return data.tobytes()
     return None
 
