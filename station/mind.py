@@ -8,7 +8,6 @@ again and comes out the same.
 
 from __future__ import annotations
 
-import copy
 import logging
 import sqlite3
 from dataclasses import dataclass, field
@@ -18,26 +17,11 @@ import numpy as np
 
 from geofences.sector import Sector
 from station.admission import captured_ns
-from station.alarms import CANDIDATE_NO, CANDIDATE_YES, Alarm, Decision, alarm_number, decide, note_candidate
 from station.contacts import Contact
 from station.fusion import Fusion, Seen, SensorFrame
-from station.matching import Match
 from station.memory import Changes, Numbers, load, save
-from station.picture import (
-    AlarmState,
-    Answer,
-    ChangeAlarm,
-    Counts,
-    DecideMatch,
-    Delta,
-    Done,
-    GetPicture,
-    MatchState,
-    Picture,
-    Refused,
-    Request,
-    Sentence,
-)
+from station.mind_requests import MindParts, MindRequests
+from station.picture import Answer, Counts, Delta, Picture, Request
 from station.questions import Questions
 from station.record import Record
 from station.rules import FAULT_AFTER_NS, FLOOD_NS, AlarmDesk
@@ -106,6 +90,13 @@ class Mind:
             {s.id: s for s in memory.sensors}, {n.node: n for n in memory.nodes}, dict(memory.drones)
         )
         self._situation.remember_names()
+        self._requests = MindRequests(
+            MindParts(
+                clock, self._fusion, self._ended, self._desk, self._questions, self._situation, self._record,
+                touch=self._touch, note_ended=self._note_ended, commit=lambda: self.commit(force=True),
+                picture=self.picture,
+            )
+        )
         self._counts = Counts(0, 0, {})
         self._changes = Changes()
         self._news = News()
@@ -309,67 +300,8 @@ class Mind:
     # ------------------------------------------------------------------------------------------------- persons' requests
 
     def answer(self, request: Request) -> Answer:
-        """Do what a person asks, on the disk before this returns."""
-        match request:
-            case GetPicture():
-                return self.picture()
-            case ChangeAlarm():
-                return self._change_alarm(request)
-            case DecideMatch():
-                return self._decide_match(request)
-
-    def _change_alarm(self, r: ChangeAlarm) -> Answer:
-        number = alarm_number(r.alarm)
-        alarm = self._desk.open.get(number) if number is not None else None
-        if alarm is None:
-            return Refused(Sentence("alarm.refused.unknown", {"alarm": r.alarm}))
-        before = copy.deepcopy(alarm)
-        refused = self._move(alarm, Decision(r.to, r.person, r.reason))
-        if refused is not None:
-            return Refused(refused)
-        try:
-            self._record.append(r.person, f"alarm.{r.to.value}", {"alarm": alarm.id, "reason": r.reason})
-            self.commit(force=True)
-        except sqlite3.Error:
-            self._desk.open[alarm.number] = before
-            self._desk.changed.pop(alarm.number, None)
-            raise
-        return Done()
-
-    def _move(self, alarm: Alarm, decision: Decision) -> Sentence | None:
-        refused = decide(alarm, decision, self._clock.utc_ns())
-        if refused is None:
-            self._desk.changed[alarm.number] = alarm
-        return refused
-
-    def _decide_match(self, r: DecideMatch) -> Answer:
-        decided = self._questions.decide(r.match, r.to, r.person, r.reason, self._clock.utc_ns())
-        if isinstance(decided, Sentence):
-            return Refused(decided)
-        before = [copy.deepcopy(a) for a in self._desk.open.values() if decided.id in a.matches and a.is_open]
-        try:
-            for alarm in before:
-                self._settle_alarm(self._desk.open[alarm.number], decided, r.to, r.person)
-            self.commit(force=True)
-        except sqlite3.Error:
-            self._questions.undo(decided)
-            for alarm in before:
-                self._desk.open[alarm.number] = alarm
-                self._desk.changed.pop(alarm.number, None)
-            raise
-        return Done()
-
-    def _settle_alarm(self, alarm: Alarm, decided: Match, answer: MatchState, person: str) -> None:
-        """What the answer about one candidate does to the alarm that asked: the last no closes it, a yes takes it."""
-        asked = [m for m in self._questions.matches.values() if m.id in alarm.matches]
-        if all(m.state is MatchState.REJECTED for m in asked):
-            self._move(alarm, Decision(AlarmState.CLOSED, person, "match_rejected"))
-        elif decided.state is MatchState.CONFIRMED and alarm.is_unanswered:
-            self._move(alarm, Decision(AlarmState.ACKNOWLEDGED, person, f"match_confirmed {decided.contact}"))
-        else:
-            said = CANDIDATE_NO if answer is MatchState.REJECTED else CANDIDATE_YES
-            note_candidate(alarm, said, decided.contact, person, self._clock.utc_ns())
-            self._desk.changed[alarm.number] = alarm
+        """Do what a person asks, on the disk before this returns; see mind_requests."""
+        return self._requests.answer(request)
 
     # -------------------------------------------------------------------------------------------------- disk and picture
 
