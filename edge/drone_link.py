@@ -9,9 +9,9 @@ from collections import deque
 from dataclasses import replace
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
-from scipy.spatial.transform import Rotation
 
 from cameras.pose import NoPose, PoseEstimate
+from cameras.turn import Turn
 from edge.autopilot_clock import Exchange
 from edge.drone_messages import PoseReader
 from edge.drone_pose import DronePose, DronePoseLimits
@@ -52,7 +52,7 @@ class DroneLink:
 
     def __init__(
         self, connection: str, system_id: int, realm: Realm, frame: LocalFrame, limits: DronePoseLimits,
-        mount: Rotation | None, clock: Clock,
+        mount: Turn | None, clock: Clock,
     ) -> None:
         self._connection = connection
         self._system_id = system_id

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-from scipy.spatial.transform import Rotation
-
+from cameras.turn import Quaternion, Turn
 from edge.autopilot_clock import HEARD_SIGMA_S, BootClock, Exchange
-from edge.drone_pose import AttitudeSample, GimbalSample, PositionSample, Quaternion, Sample
+from edge.drone_pose import AttitudeSample, GimbalSample, PositionSample, Sample
 
 # common.xml, GIMBAL_DEVICE_FLAGS
 YAW_LOCK = 16
@@ -93,8 +92,8 @@ class PoseReader:
         angles = [_number(m, "roll"), _number(m, "pitch"), _number(m, "yaw")]
         if not all(math.isfinite(a) for a in angles):
             return None
-        x, y, z, w = (float(v) for v in Rotation.from_euler("ZYX", angles[::-1]).as_quat())
-        return AttitudeSample(self._utc_ns(m, received_ns), (w, x, y, z))
+        roll, pitch, yaw = angles
+        return AttitudeSample(self._utc_ns(m, received_ns), Turn.by_angles(yaw, pitch, roll).q)
 
     def _position(self, m: Message, received_ns: int) -> PositionSample | None:
         lat, lon = _number(m, "lat") / 1e7, _number(m, "lon") / 1e7
@@ -131,8 +130,7 @@ class PoseReader:
         angles = [roll, pitch, from_north if earth_frame else yaw]
         if not all(math.isfinite(a) for a in angles):
             return None
-        x, y, z, w = (float(v) for v in Rotation.from_euler("ZYX", angles[::-1], degrees=True).as_quat())
-        return GimbalSample(self._utc_ns(m, received_ns), (w, x, y, z), earth_frame)
+        return GimbalSample(self._utc_ns(m, received_ns), Turn.by_degrees(angles[2], pitch, roll).q, earth_frame)
 
     def _utc_ns(self, m: Message, received_ns: int) -> int:
         return self._clock_of(m).utc_ns(int(_number(m, "time_boot_ms")), received_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from bisect import bisect_right
 from collections.abc import Callable
@@ -9,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from cameras.pose import NoPose, Pose, PoseEstimate, PoseRates, PoseSigma, pose_from_rotation
+from cameras.turn import Quaternion, Turn, between
 from geofences.geodesy import Array, LocalFrame
 from wire.clock import NS_PER_S
 
@@ -20,8 +21,6 @@ ANGULAR_ACCELERATION_DEG_S2 = 60.0      # a multirotor in a brisk turn; bounds w
 ACCELERATION_M_S2 = 3.0                 # likewise: a third of g is a bank of 17 degrees
 RATE_STEP_S = 0.005
 NED_TO_ENU = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
-
-Quaternion = tuple[float, float, float, float]      # w, x, y, z, as MAVLink writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class _Bracket(Generic[T]):
 class _Look:
     """Camera (forward, right, down) to north, east, down, some seconds after the moment that was asked for."""
 
-    after: Callable[[float], Rotation]
+    after: Callable[[float], Turn]
     curvature_s2: float
 
 
@@ -115,7 +114,7 @@ class DronePose:
     """
 
     def __init__(
-        self, frame: LocalFrame, limits: DronePoseLimits = DronePoseLimits(), mount: Rotation | None = None
+        self, frame: LocalFrame, limits: DronePoseLimits = DronePoseLimits(), mount: Turn | None = None
     ) -> None:
         self._frame = frame
         self._limits = limits
@@ -206,8 +205,8 @@ class DronePose:
             return gimbal
         before, after = gimbal.before, gimbal.after
         if before.earth_frame and after.earth_frame:
-            a, b = _rotation(before.quaternion), _rotation(after.quaternion)
-            return _Look(lambda later_s: _slerp(a, b, _later(gimbal, later_s).part), gimbal.curvature_s2)
+            a, b = Turn.of(before.quaternion), Turn.of(after.quaternion)
+            return _Look(lambda later_s: between(a, b, _later(gimbal, later_s).part), gimbal.curvature_s2)
         attitude = self._bracket(attitudes, at_ns, "attitude")
         if isinstance(attitude, NoPose):
             return attitude
@@ -215,10 +214,10 @@ class DronePose:
         if before.earth_frame != after.earth_frame:
             # The gimbal changed its frame between the two: bring each to the earth's at its own time.
             first, second = (_to_earth(s, attitudes) for s in (before, after))
-            return _Look(lambda later_s: _slerp(first, second, _later(gimbal, later_s).part), curvature_s2)
-        a, b = _rotation(before.quaternion), _rotation(after.quaternion)
+            return _Look(lambda later_s: between(first, second, _later(gimbal, later_s).part), curvature_s2)
+        a, b = Turn.of(before.quaternion), Turn.of(after.quaternion)
         return _Look(
-            lambda later_s: _heading(_between(_later(attitude, later_s))) * _slerp(a, b, _later(gimbal, later_s).part),
+            lambda later_s: _heading(_between(_later(attitude, later_s))) * between(a, b, _later(gimbal, later_s).part),
             curvature_s2,
         )
 
@@ -246,43 +245,34 @@ def _keep(samples: list[T], sample: T) -> None:
         samples.pop(0)
 
 
-def _to_earth(sample: GimbalSample, attitudes: list[AttitudeSample]) -> Rotation:
+def _to_earth(sample: GimbalSample, attitudes: list[AttitudeSample]) -> Turn:
     """The camera to north, east, down at the sample's own time."""
     if sample.earth_frame:
-        return _rotation(sample.quaternion)
+        return Turn.of(sample.quaternion)
     i = min(max(bisect_right(attitudes, sample.at_ns, key=lambda s: s.at_ns), 1), len(attitudes) - 1)
     before, after = attitudes[i - 1], attitudes[i]
     step_s = (after.at_ns - before.at_ns) / NS_PER_S
     part = min(max((sample.at_ns - before.at_ns) / NS_PER_S / step_s, 0.0), 1.0)
-    return _heading(_between(_Bracket(before, after, part, step_s))) * _rotation(sample.quaternion)
+    return _heading(_between(_Bracket(before, after, part, step_s))) * Turn.of(sample.quaternion)
 
 
 def _later(b: _Bracket[T], seconds: float) -> _Bracket[T]:
     return replace(b, part=b.part + seconds / b.step_s)
 
 
-def _between(b: _Bracket[AttitudeSample]) -> Rotation:
-    return _slerp(_rotation(b.before.quaternion), _rotation(b.after.quaternion), b.part)
+def _between(b: _Bracket[AttitudeSample]) -> Turn:
+    return between(Turn.of(b.before.quaternion), Turn.of(b.after.quaternion), b.part)
 
 
-def _rotation(q: Quaternion) -> Rotation:
-    return Rotation.from_quat([q[1], q[2], q[3], q[0]])
-
-
-def _slerp(a: Rotation, b: Rotation, part: float) -> Rotation:
-    """At a constant rate along the shorter way from a (0) to b (1), and beyond; Shoemake (1985)."""
-    return a * Rotation.from_rotvec((a.inv() * b).as_rotvec() * part)
-
-
-def _heading(airframe: Rotation) -> Rotation:
+def _heading(airframe: Turn) -> Turn:
     """The turn about the vertical that points north to the airframe's nose."""
-    nose = airframe.apply([1.0, 0.0, 0.0])
-    return Rotation.from_euler("z", np.arctan2(nose[1], nose[0]))
+    nose = airframe.matrix()[:, 0]
+    return Turn.by_angles(math.atan2(nose[1], nose[0]), 0.0, 0.0)
 
 
-def _camera_axes(look: Rotation) -> Array:
+def _camera_axes(look: Turn) -> Array:
     """Camera (forward, right, down) to north, east, down -> camera axes (right, down, forward) to east, north, up."""
-    axes: Array = (NED_TO_ENU @ look.as_matrix())[:, [1, 2, 0]]
+    axes: Array = (NED_TO_ENU @ look.matrix())[:, [1, 2, 0]]
     return axes
 
 

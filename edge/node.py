@@ -7,19 +7,18 @@ import logging
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import shapely
-from scipy.spatial.transform import Rotation
 
 from cameras.camera import Camera
 from cameras.footprint import footprint
 from cameras.pose import FixedPose, NoPose, Pose, PoseEstimate, PoseSource
+from cameras.turn import Turn
 from edge.bodies import depth_of
 from edge.detector import Detector
 from edge.detector_road import open_detector
-from edge.drone_link import DroneLink
-from edge.drone_pose import DronePoseLimits
 from edge.gaze import gaze_of
 from edge.geolocate import geolocate
 from edge.health import Meter, Sight
@@ -50,6 +49,9 @@ SENSOR_EVERY_S = 3.0
 DRONE_SENSOR_EVERY_S = 1.0      # its footprint moves
 GRAB_TIMEOUT_S = 0.25           # how late a stop, or the news that a camera is blind, may be
 DRAIN_S = 4.0                   # at the end: time for the station to acknowledge what still waits
+
+if TYPE_CHECKING:
+    from edge.drone_link import DroneLink
 
 _log = logging.getLogger("trailwatch.edge")
 
@@ -293,8 +295,12 @@ def run(config: Path) -> int:
 
 
 def _drone_link(setup: Setup, clock: Clock) -> DroneLink:
+    # A camera on a mast needs neither MAVLink nor its 9 MB of memory.
+    from edge.drone_link import DroneLink
+    from edge.drone_pose import DronePoseLimits
+
     drone = setup.settings.drone
     assert drone is not None        # Setup has a survey or a drone
-    mount = None if drone.mount_deg is None else Rotation.from_euler("ZYX", drone.mount_deg[::-1], degrees=True)
+    mount = None if drone.mount_deg is None else Turn.by_degrees(*drone.mount_deg[::-1])
     limits = DronePoseLimits(setup.sigma, drone.time_sigma_s)
     return DroneLink(drone.connection, drone.system_id, setup.key.realm, setup.sector.frame, limits, mount, clock)

@@ -13,7 +13,6 @@ from cameras.camera import Camera
 from cameras.lens import Lens
 from cameras.pose import Pose, PoseEstimate, PoseSigma
 from geofences.sector import Sector, load_sector
-from mavlink.link import ConnectionTextError, parse_connection
 from wire.keys import NodeKey, NodeKind, load_node_key
 from wire.outbox import LIMIT_BYTES
 from wire.settings import SettingsError, load_settings, refuse
@@ -398,6 +397,9 @@ def _check_kind(path: Path, s: NodeSettings, key: NodeKey) -> None:
     """A drone's key goes with [drone], a camera's with a survey."""
     surveyed = ("position", "height_agl_m", "yaw_deg", "pitch_deg")
     if key.kind is NodeKind.DRONE:
+        # Here, because a camera on a mast needs neither MAVLink nor its 9 MB of memory.
+        from mavlink.link import ConnectionTextError, parse_connection
+
         if s.drone is None:
             raise refuse(path, ["key"], f'"{key.node}" is a key of a drone: say in [drone] how its autopilot is reached')
         given = [name for name in surveyed if getattr(s.camera, name) is not None]

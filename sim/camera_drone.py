@@ -10,9 +10,9 @@ import asyncio
 from typing import Any
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
-from scipy.spatial.transform import Rotation
 
 from cameras.pose import NoPose, Pose
+from cameras.turn import Turn
 from edge.drone_messages import PoseReader
 from edge.drone_pose import AttitudeSample, DronePose, DronePoseLimits, GimbalSample, PositionSample
 from geofences.geodesy import LocalFrame
@@ -31,7 +31,7 @@ class TrueDronePose:
     mount: of a camera without a gimbal, as in edge.drone_pose.DronePose; None takes the gimbal's word.
     """
 
-    def __init__(self, connection: str, system_id: int, frame: LocalFrame, mount: Rotation | None, clock: Clock) -> None:
+    def __init__(self, connection: str, system_id: int, frame: LocalFrame, mount: Turn | None, clock: Clock) -> None:
         self._system_id = system_id
         self._clock = clock
         self._reader = PoseReader()
@@ -85,9 +85,9 @@ class TrueDronePose:
 
 def true_samples(message: Any, received_ns: int) -> tuple[AttitudeSample, PositionSample]:
     """What a SIM_STATE says, as samples of the moment in which it came."""
-    x, y, z, w = (float(v) for v in Rotation.from_euler("ZYX", (message.yaw, message.pitch, message.roll)).as_quat())
+    attitude = Turn.by_angles(message.yaw, message.pitch, message.roll)
     # Degrees times 1e7 where they are filled in; the plain ones are float32, which is a metre.
     lat, lon = (message.lat_int / 1e7, message.lon_int / 1e7) if message.lat_int else (message.lat, message.lon)
-    return AttitudeSample(received_ns, (w, x, y, z)), PositionSample(
+    return AttitudeSample(received_ns, attitude.q), PositionSample(
         received_ns, float(lat), float(lon), float(message.alt), float(message.ve), float(message.vn), -float(message.vd),
     )

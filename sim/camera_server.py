@@ -14,9 +14,9 @@ from pathlib import Path
 
 import cv2
 import zmq
-from scipy.spatial.transform import Rotation
 
 from cameras.pose import NoPose, Pose
+from cameras.turn import Turn
 from sim.camera_drone import TrueDronePose
 from sim.camera_settings import CameraPlan, load_camera_plan, standing_pose
 from sim.landscape_cache import cached_landscape
@@ -136,7 +136,7 @@ def run(config: Path) -> int:
             pose_at: PoseAt = lambda _: pose    # noqa: E731 -- it stands, at any time
         else:
             mount = plan.drone.mount_deg
-            turn = None if mount is None else Rotation.from_euler("ZYX", mount[::-1], degrees=True)
+            turn = None if mount is None else Turn.by_degrees(*mount[::-1])
             frame = plan.sector.frame
             drone = TrueDronePose(plan.settings.autopilot, plan.drone.system_id, frame, turn, clock)
             pose_at = open_.enter_context(drone).pose_at

@@ -14,6 +14,7 @@ from cameras.camera import Camera
 from cameras.lens import Lens
 from cameras.pose import NoPose, Pose, PoseSigma
 from cameras.project import project
+from cameras.turn import Turn
 from edge.autopilot_clock import HEARD_SIGMA_S, Exchange
 from edge.drone_messages import PoseReader
 from edge.drone_pose import AttitudeSample, DronePose, DronePoseLimits, GimbalSample, PositionSample
@@ -147,7 +148,7 @@ def test_yaw_is_interpolated_the_short_way_across_north(offset):
 
 def test_a_camera_fixed_to_the_airframe_takes_its_attitude():
     flight = Flight()
-    poses = DronePose(FRAME, PERFECT, mount=Rotation.from_euler("Y", -30, degrees=True))
+    poses = DronePose(FRAME, PERFECT, mount=Turn.by_degrees(0.0, -30.0, 0.0))
     for s in flight.samples(5.0, True):
         if not isinstance(s, GimbalSample):
             poses.add(s)
