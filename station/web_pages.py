@@ -1,0 +1,90 @@
+"""The page itself, its files, and what it shows at its start: geography, picture, figures, snapshots."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+
+import anyio.to_thread
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from geofences.sector import load_sector
+from station.feed import FeedFigures
+from station.geography import draw_geography
+from station.guard import RefusedRequest, answer_json
+from station.picture import Picture, Sentence
+from station.shelf import STATIC, Shelf
+from station.store import INBOX, StoreError, open_reader, read_snapshot
+from station.web_api import ApiRoute, Who
+from station.web_door import Door
+
+log = logging.getLogger("trailwatch.web")
+
+
+class PageRoutes:
+    def __init__(self, door: Door) -> None:
+        settings = door.settings
+        self._door = door
+        self._shelf = Shelf(STATIC, settings.realm)
+        self._geography = msgspec.json.encode(draw_geography(load_sector(settings.sector), settings.sector))
+        self._inbox: sqlite3.Connection | None = None
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/", self.page),
+            Route("/login", self.login_page),
+            Route("/static/{name:path}", self.static),
+            ApiRoute("/api/geography", self.geography, "The sector: border line, corridors, keep-outs, terrain.",
+                     answer=dict[str, object]),
+            ApiRoute("/api/picture", self.picture, "Everything that is on the map now.", answer=Picture),
+            ApiRoute("/api/figures", self.figures, "How the station runs: delays, counts.", who=Who.NEWCOMERS,
+                     answer=FeedFigures),
+            ApiRoute("/api/snapshots/{id}", self.snapshot, "A snapshot of a contact.", media="image/jpeg"),
+        ]
+
+    async def page(self, request: Request) -> Response:
+        session = await self._door.session(request)
+        if session is None or session.person.must_change_password:
+            return RedirectResponse("/login", status_code=303, headers={"Cache-Control": "no-store"})
+        return self._shelf.response(request, "index.html")
+
+    async def login_page(self, request: Request) -> Response:
+        return self._shelf.response(request, "login.html")
+
+    async def static(self, request: Request) -> Response:
+        return self._shelf.response(request, request.path_params["name"])
+
+    async def geography(self, request: Request) -> Response:
+        await self._door.known(request)
+        return Response(self._geography, media_type="application/json")
+
+    async def picture(self, request: Request) -> Response:
+        await self._door.known(request)
+        return answer_json(self._door.feed.picture())
+
+    async def figures(self, request: Request) -> Response:
+        # Open before the password was changed: they say how the station runs, and nothing about anybody.
+        await self._door.known(request, may_be_new=True)
+        return answer_json(self._door.feed.figures())
+
+    async def snapshot(self, request: Request) -> Response:
+        await self._door.known(request)
+        jpeg = await anyio.to_thread.run_sync(self._read_snapshot, request.path_params["id"])
+        if jpeg is None:
+            raise RefusedRequest(404, Sentence("refused.no_such_snapshot"))
+        return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600, immutable"})
+
+    def _read_snapshot(self, snapshot: str) -> bytes | None:
+        try:
+            if self._inbox is None:
+                self._inbox = open_reader(self._door.settings.inbox_db, INBOX, self._door.settings.realm)
+            return read_snapshot(self._inbox, snapshot)
+        except FileNotFoundError:
+            return None         # the inbox has not made its file yet
+        except (sqlite3.Error, StoreError) as error:
+            log.warning("snapshot %s cannot be read: %s", snapshot, error)
+            self._inbox = None
+            return None
