@@ -50,6 +50,21 @@ class Visit(msgspec.Struct):
     alarm: int
 
 
+class Course(msgspec.Struct):
+    """What the alarm rules remember of a contact's way; metres east and north in the sector's frame, capture times.
+
+    judged_ns: when the rules last looked. steps: places every few seconds, for the direction. anchors: by rule, since when
+    and around where it has stayed. fast_since: by rule. side: 1 on our side of the border line, -1 beyond it, 0 while the
+    error leaves it open.
+    """
+
+    judged_ns: int = 0
+    steps: list[tuple[int, float, float]] = []
+    anchors: dict[str, tuple[int, float, float]] = {}
+    fast_since: dict[str, int] = {}
+    side: int = 0
+
+
 class ContactState(msgspec.Struct):
     """A contact as it stands in mind.db. mean: 4 numbers, covariance: 16, row by row; units as in kalman.Estimate."""
 
@@ -79,6 +94,7 @@ class ContactState(msgspec.Struct):
     plate_confidence: dict[str, tuple[float, ...]] = {}
     kinds: dict[str, int] = {}
     colours: dict[str, int] = {}
+    course: Course = msgspec.field(default_factory=Course)
 
 
 @dataclass(slots=True)
@@ -119,6 +135,7 @@ class Contact:
     plate_confidence: dict[str, tuple[float, ...]] = field(default_factory=dict)
     kinds: dict[str, int] = field(default_factory=dict)
     colours: dict[str, int] = field(default_factory=dict)
+    course: Course = field(default_factory=Course)
 
     @property
     def id(self) -> str:
@@ -172,6 +189,7 @@ class Contact:
             self.last_seen_ns, self.last_received_ns, self.detections, self.score_sum, self.simulated, self.votes,
             self.plates, self.sights, self.tracks, sorted(self.apart), self.why, self.visits, list(self.corridors),
             self.snapshot, self.ended_ns, self.merged_into, self.absorbed, self.plate_confidence, self.kinds, self.colours,
+            self.course,
         )
 
 
@@ -182,6 +200,7 @@ def contact_from(s: ContactState, trail: list[TrailPoint]) -> Contact:
         s.last_seen_ns, s.last_received_ns, s.simulated, s.detections, s.score_sum, s.votes, s.plates, s.sights, s.tracks,
         set(s.apart), s.why, trail, s.visits, tuple(s.corridors), s.snapshot, s.ended_ns, s.merged_into,
         s.absorbed, plate_confidence=s.plate_confidence, kinds=s.kinds, colours=s.colours,
+        course=s.course,
     )
 
 
