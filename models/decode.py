@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -19,37 +20,55 @@ BLOCK = 256                     # boxes that are compared with each other at onc
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
-def candidates(sides: Sequence[Floats], logits: Sequence[Floats], strides: Sequence[int], lowest_score: float) -> tuple[
-    Array, Array, Ints,
-]:
+def candidates(
+    sides: Sequence[Floats], logits: Sequence[Floats], strides: Sequence[int], lowest_score: float, ours: Bools,
+) -> tuple[Array, Array, Ints]:
     """Boxes (n, 4) left, top, right, bottom in network pixels, scores (n,), classes (n,) of the network's own numbering.
 
-    sides: of each grid (rows, columns, 4 * distances). logits: (rows, columns, classes). A cell's class is its surest one.
+    sides: of each grid (rows, columns, 4 * distances). logits: (rows, columns, classes). ours: (classes,) which of them are
+    looked for. A cell's class is the surest of all; where that is none of ours, nothing is there.
     """
     least = math.log(lowest_score / (1.0 - lowest_score))
-    middles, sizes, away, said = [], [], [], []
-    for side, logit, stride in zip(sides, logits, strides, strict=True):
+    upto = int(ours.nonzero()[0].max(initial=-1)) + 1       # the logits behind are not read: most of the time this takes
+    away, said, where = [], [], []
+    first = 0
+    for side, logit in zip(sides, logits, strict=True):
         rows, columns, kinds = logit.shape
         flat = logit.reshape(-1, kinds)
-        passed = np.flatnonzero(flat > least) // kinds
+        passed = (flat[:, :upto] > least).ravel().nonzero()[0] // upto
         cells = passed[np.diff(passed, prepend=-1) > 0]         # each once: they come in order
-        middles.append(np.column_stack([cells % columns, cells // columns]))
-        sizes.append(np.full((len(cells), 1), stride))
         away.append(side.reshape(rows * columns, 4, -1)[cells])
         said.append(flat[cells])
-    logit, middle, distance = np.concatenate(said), np.concatenate(middles) + 0.5, _expected(np.concatenate(away))
+        where.append(cells + first)
+        first += rows * columns
+    logit = np.concatenate(said)
     classes = logit.argmax(axis=1)
-    scores = 1.0 / (1.0 + np.exp(-logit[np.arange(len(logit)), classes].astype(float)))
-    boxes = np.hstack([middle - distance[:, :2], middle + distance[:, 2:]]) * np.concatenate(sizes)
-    return boxes, scores, classes
+    wanted = ours[classes].nonzero()[0]
+    classes = classes[wanted]
+    x, y, stride = _grid(tuple(v.shape[:2] for v in logits), tuple(strides))[:, np.concatenate(where)[wanted]]
+    left, top, right, bottom = _expected(np.concatenate(away)[wanted]).T
+    boxes = np.array([x - left, y - top, x + right, y + bottom]) * stride
+    scores = 1.0 / (1.0 + np.exp(-logit[wanted, classes].astype(float)))
+    return np.ascontiguousarray(boxes.T), scores, classes
+
+
+@lru_cache(maxsize=8)
+def _grid(shapes: tuple[tuple[int, int], ...], strides: tuple[int, ...]) -> Array:
+    """(3, cells) of all grids, one after the other: x and y of a cell's middle, in strides, and the stride in pixels."""
+    parts = []
+    for (rows, columns), stride in zip(shapes, strides, strict=True):
+        y, x = np.divmod(np.arange(rows * columns), columns)
+        parts.append(np.array([x + 0.5, y + 0.5, np.full(rows * columns, stride, float)]))
+    return np.concatenate(parts, axis=1)
 
 
 def _expected(distributions: Floats) -> Array:
     """(n, 4) mean of softmaxed (n, 4, d) over 0 to d - 1, in strides."""
     weights = np.exp(distributions.astype(float) - distributions.max(axis=2, keepdims=True, initial=-np.inf))
-    mean: Array = weights @ np.arange(distributions.shape[2]) / weights.sum(axis=2)
+    mean: Array = weights @ np.arange(float(distributions.shape[2])) / weights.sum(axis=2)
     return mean
 
 
@@ -70,9 +89,9 @@ def suppress(boxes: Array, scores: Array, classes: Ints, overlap_limit: float, m
     return np.array(kept[:most], np.int64)
 
 
-def _hides(boxes: Array, classes: Ints, one: Ints, other: Ints, overlap_limit: float) -> npt.NDArray[np.bool_]:
+def _hides(boxes: Array, classes: Ints, one: Ints, other: Ints, overlap_limit: float) -> Bools:
     """(n, m) whether each of `one` overlaps each of `other`, of the same class, by more than the limit."""
     a, b = boxes[one], boxes[other]
     both = shared(a, b)
-    hides: npt.NDArray[np.bool_] = (classes[one][:, None] == classes[other]) & (both > overlap_limit * unions(a, b, both))
+    hides: Bools = (classes[one][:, None] == classes[other]) & (both > overlap_limit * unions(a, b, both))
     return hides

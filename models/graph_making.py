@@ -188,7 +188,8 @@ def difference(core: Any, whole: Any, ours: Any, strides: tuple[int, ...]) -> tu
     probe = ours.clone()
     said = list(core.compile_model(with_pictures(probe, PROBE), "CPU", exact)(picture).values())
     boxes, scores, classes = candidates(
-        [s[0] for s in said[:len(strides)]], [s[0] for s in said[len(strides):]], strides, WHOLE_GRID
+        [s[0] for s in said[:len(strides)]], [s[0] for s in said[len(strides):]], strides, WHOLE_GRID,
+        np.ones(said[-1].shape[-1], bool),
     )
     middle, size = theirs[:2].T, theirs[2:4].T
     sides = np.abs(boxes - np.hstack([middle - size / 2, middle + size / 2])).max()

@@ -124,10 +124,10 @@ class GraphNetwork:
     def _read(self, lane: _Lane) -> tuple[Array, Array, Ints]:
         assert lane.fitted is not None      # a picture was shown
         limits = self._limits
-        boxes, scores, classes = candidates(lane.sides, lane.logits, self._graph.card.strides, limits.lowest_score)
+        boxes, scores, classes = candidates(
+            lane.sides, lane.logits, self._graph.card.strides, limits.lowest_score, self._to_ours >= 0,
+        )
         classes = self._to_ours[classes]
-        ours = classes >= 0
-        boxes, scores, classes = boxes[ours], scores[ours], classes[ours]
         kept = suppress(boxes, scores, classes, limits.overlap, limits.most)
         return lane.fitted.back(boxes[kept]), scores[kept], classes[kept]
 
