@@ -31,6 +31,7 @@ from wire.messages import (
     TrackUpdate,
     UpBody,
 )
+from wire.optics import Optics
 from wire.settings import SettingsError
 from wire.units import GroundPosition, Realm
 
@@ -38,6 +39,7 @@ FUTURE_LIMIT_NS = 10_000_000_000            # a capture later than this after it
 EARLIEST_NS = 1_577_836_800_000_000_000     # 2020-01-01 UTC; before that no Trailwatch ran: a clock that lost its battery
 INT64_LIMIT = 2**63
 PARTS_LIMIT = 1000                          # of one order's pictures
+SIDE_LIMIT_PX = 100_000                     # of a picture
 SIGMA_LIMIT_M = 10_000.0                    # a position that is worse says nothing
 REASONS = (
     "unknown_key", "other_protocol", "other_version", "does_not_parse", "too_large", "bad_identity", "other_node",
@@ -206,6 +208,8 @@ def check_content(body: UpBody) -> None:
             _check_place(body.position.lat_deg, body.position.lon_deg)
             _check_finite(body.position.height.m)
             _check_places(body.footprint)
+            if body.optics is not None:
+                _check_optics(body.optics)
         case DroneTelemetry():
             _within_int64(body.at_ns)
             if body.position is not None:
@@ -234,6 +238,16 @@ def _check_detection(d: Detection) -> None:
     else:
         _check_place(placement.from_position.lat_deg, placement.from_position.lon_deg)
         _check_finite(placement.bearing_deg, placement.sigma_deg)
+
+
+def _check_optics(o: Optics) -> None:
+    _check_finite(
+        o.fx, o.fy, o.cx, o.cy, o.yaw_deg, o.pitch_deg, o.roll_deg, o.k1, o.k2, o.p1, o.p2, o.k3, o.reach_m, o.turning_deg_s,
+        o.lamp_reach_m,
+    )
+    sides = 0 < o.width_px <= SIDE_LIMIT_PX and 0 < o.height_px <= SIDE_LIMIT_PX
+    if not (sides and o.fx > 0 and o.fy > 0 and o.reach_m >= 0 and o.lamp_reach_m >= 0 and o.turning_deg_s >= 0):
+        raise RefusedError("a lens that cannot be", "impossible_content")
 
 
 def _check_order_id(order_id: str) -> None:

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 import msgspec
 
+from wire.optics import Optics
 from wire.units import (
     Colour,
     Covariance2,
@@ -157,7 +158,8 @@ class SensorState(StrEnum):
 class SensorReport(msgspec.Struct, frozen=True, tag="sensor"):
     """Where a sensor stands, what it can see, and whether it sees. Sent on change and every few seconds.
 
-    footprint: outline of the ground it can see now; empty when none can be given.
+    footprint: outline of the ground it can see now; empty when none can be given. optics: lens and attitude, of the same
+    moment as the position; coverage is worked out from them, and not from the footprint, which anybody can draw.
     state_since_ns: when `state` began.
     simulated: its pixels are rendered or replayed from a file.
     """
@@ -170,6 +172,7 @@ class SensorReport(msgspec.Struct, frozen=True, tag="sensor"):
     state_since_ns: int
     simulated: bool
     detail: str = ""
+    optics: Optics | None = None
 
 
 class NodeHealth(msgspec.Struct, frozen=True, tag="health"):
