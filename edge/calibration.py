@@ -27,7 +27,8 @@ import numpy as np
 from cameras.calibrate import CLICK_SIGMA_PX, Calibration, CalibrationRefused, MarkedPoint, Survey, calibrate
 from cameras.lens import Lens
 from cameras.project import project
-from edge.settings import CameraSettings, NodeSettings
+from edge.camera_settings import CameraSettings
+from edge.settings import NodeSettings
 from geofences.sector import Sector, load_sector
 from wire.settings import SettingsError, find_line, load_settings, refuse
 from wire.units import GroundPosition

@@ -40,6 +40,11 @@ class Sight:
         """A frame has come that cannot be used at all."""
         self._enter(SensorState.BLIND, why)
 
+    def turned_away(self, turning: bool, detail: str) -> None:
+        """A frame has come of a camera that turns; or of which nobody knows where it looks, and nobody may rely on it."""
+        self._last_frame_ns = self._clock.monotonic_ns()
+        self._enter(SensorState.CALIBRATING if turning else SensorState.MOVED, detail)
+
     def nothing(self, complaint: str) -> None:
         """No frame has come; complaint says why, where the source knows."""
         last_ns = self._last_frame_ns

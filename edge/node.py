@@ -17,7 +17,7 @@ from cameras.footprint import footprint
 from cameras.pose import FixedPose, NoPose, Pose, PoseEstimate, PoseSource
 from cameras.turn import Turn
 from edge.bodies import depth_of
-from edge.detector import Detector
+from edge.detector import NOTHING, Detector
 from edge.detector_road import open_detector
 from edge.gaze import gaze_of
 from edge.geolocate import geolocate
@@ -26,6 +26,7 @@ from edge.judge import judge
 from edge.order_journal import OrderJournal
 from edge.orders import Orders
 from edge.plate_reader import PlateReader
+from edge.presets import Head, HeadState, mover_of
 from edge.rendered import LabelledPictures, OnlyRealPictures
 from edge.self_check import SelfCheck
 from edge.settings import Setup, SourceKind, lens_for, load_setup
@@ -76,7 +77,9 @@ class Node:
         self._tracker = Tracker(sensor, setup.settings.detector.score_threshold)
         self._snapshots = SnapshotTaker(sensor)
         journal = OrderJournal(setup.outbox.with_name("orders.db"))
-        self._orders = Orders(sensor, setup.settings.drone is not None, self._gaze.gate, journal, clock)
+        ptz = setup.settings.ptz
+        self._head = Head(setup, mover_of(ptz), journal, clock) if ptz else None      # of a camera that turns
+        self._orders = Orders(sensor, setup.settings.drone is not None, self._gaze.gate, journal, clock, self._head)
         self._looks = VehicleLooks(PlateReader(clock) if setup.settings.read_plates else None)
         self._camera: Camera | None = None          # fitted to the pictures as they come
         self._corridors = setup.sector.corridors    # replaced as a whole, by the uplink's thread
@@ -98,6 +101,7 @@ class Node:
             while not stop.is_set() and not self._source.ended:
                 messages: list[UpBody] = []
                 frame = self._source.grab(GRAB_TIMEOUT_S)
+                self._follow_head()
                 if frame is not None:
                     messages += self._see(frame)
                 else:
@@ -114,11 +118,15 @@ class Node:
         finally:
             self._source.close()
             self._looks.close()
+            if self._head is not None:
+                self._head.close()
             self._orders.close()
 
     def _see(self, frame: Frame) -> list[UpBody]:
         """The way of one frame."""
         self._meter.frames_in += 1
+        if self._head is not None and self._head.view is None:
+            return self._look_away(frame, self._head)
         camera = self._camera_for(frame)
         if camera is None:
             return []
@@ -150,6 +158,25 @@ class Node:
         with self._meter.stage("snapshot"):
             snapshots = self._snapshots.take(frame, tracked, self._setup.marking(self._source.simulated))
         return [*([batch] if batch.detections else []), *tracked.news, *snapshots]
+
+    def _follow_head(self) -> None:
+        """Of a camera that turns: work with the pose, lens and view of the preset in force."""
+        if self._head is None:
+            return
+        self._head.tend()
+        view = self._head.view
+        if view is not None and view.survey is not None and view is not self._setup:
+            self._setup, self._camera, self._poses = view, None, FixedPose(view.survey)
+            self._checks.begin_at(view)
+            self._sensor_due_ns = 0
+
+    def _look_away(self, frame: Frame, head: Head) -> list[UpBody]:
+        """A camera that turns, or of which nobody knows where it looks: nothing is looked for, and the tracks end."""
+        self._sight.turned_away(head.state is HeadState.TURNING, head.detail)
+        self._seen_from = None
+        tracked = self._tracker.update(NOTHING, frame.captured_ns)
+        self._gaze.hold(NOTHING, tracked, frame.captured_ns)
+        return [*tracked.news]
 
     def _camera_for(self, frame: Frame) -> Camera | None:
         """The camera for pictures of this size; None for those of another shape: nothing in them can be placed."""
@@ -184,9 +211,10 @@ class Node:
         if estimate is None:
             return []
         lat, lon = (float(v) for v in self._setup.sector.frame.from_enu(estimate.pose.position[None, :2])[0])
+        outline = self._outline(estimate.pose) if self._head is None or self._head.view else ()
         return [SensorReport(
             sensor=self._sensor, at_ns=at_ns, position=Position(lat, lon, HeightMsl(estimate.pose.height_msl_m)),
-            footprint=self._outline(estimate.pose), state=self._sight.state, state_since_ns=self._sight.since_ns,
+            footprint=outline, state=self._sight.state, state_since_ns=self._sight.since_ns,
             detail=self._sight.detail, simulated=self._source.simulated,
         )]
 
@@ -205,7 +233,8 @@ class Node:
         said = (self._outbox.problem, uplink, self._problem, self._no_pose, self._sight.detail, self._looks.problem)
         problems = [*(p for p in said if p), *self._checks.problems]
         checks = self._checks
-        return self._meter.report(self._outbox, self._source.dropped, problems, checks.time_quality, checks.position)
+        report = self._meter.report(self._outbox, self._source.dropped, problems, checks.time_quality, checks.position)
+        return self._orders.told_in(report)
 
     def _drain(self) -> None:
         """Give the station a moment to acknowledge the rest; what it does not waits on the disk for the next start."""

@@ -1,4 +1,4 @@
-"""Which orders a node has in hand and which it has answered, and the profile it was ordered into; on its disk.
+"""Which orders a node has in hand and which it has answered, and the profile and preset it was ordered into; on its disk.
 
 So that an order is carried out once though the station sends it again until it hears the answer, and so that what was in
 hand when the node died is answered at its next start.
@@ -69,11 +69,25 @@ class OrderJournal:
     @property
     def profile(self) -> str:
         """What was ordered last; empty before any order."""
-        row = self._db.execute("select value from kept where name = 'profile'").fetchone()
-        return str(row[0]) if row else ""
+        return self._kept("profile")
 
     def keep_profile(self, name: str) -> None:
-        self._db.execute("insert or replace into kept values ('profile', ?)", (name,))
+        self._keep("profile", name)
+
+    @property
+    def preset(self) -> str:
+        """At which the camera arrived last; empty before any order."""
+        return self._kept("preset")
+
+    def keep_preset(self, name: str) -> None:
+        self._keep("preset", name)
+
+    def _kept(self, what: str) -> str:
+        row = self._db.execute("select value from kept where name = ?", (what,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def _keep(self, what: str, value: str) -> None:
+        self._db.execute("insert or replace into kept values (?, ?)", (what, value))
 
     def close(self) -> None:
         self._db.close()

@@ -1,4 +1,4 @@
-"""What the station may order of a node: a picture now, a clip, another profile; and its one answer to each order.
+"""What the station may order of a node: a picture now, a clip, a profile, a preset; and its one answer to each order.
 
 Orders are heard in the uplink's thread and carried out in the node's loop. An order is in the journal before anything is
 done, its pictures and its answer are put into the outbox in one commit, and only then it counts as answered: a node that
@@ -16,12 +16,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+import msgspec
+
 from edge.clips import Ring, full_picture, in_parts
 from edge.order_journal import OrderJournal
+from edge.preset_turn import Outcome
+from edge.presets import Head
 from edge.sources import Frame
 from wire.clock import NS_PER_S, Clock
 from wire.codec import NAME_LIMIT
-from wire.messages import Footage, FootageFrame, Order, OrderAction, OrderResult
+from wire.messages import Footage, FootageFrame, NodeHealth, Order, OrderAction, OrderResult
 
 BEFORE_LIMIT_S, AFTER_LIMIT_S = 15.0, 30.0      # of a clip: together they are what the ring holds
 PICTURE_WAIT_S = 10.0           # for the picture of a snapshot, where the camera gives none just now
@@ -52,11 +56,14 @@ class _InHand:
 
 
 class Orders:
-    """The orders of one sensor. on_drone: a drone and its gimbal are commanded by the fleet alone."""
+    """The orders of one sensor. on_drone: the fleet alone commands a drone and its gimbal. head: of a camera that turns."""
 
-    def __init__(self, sensor: str, on_drone: bool, gate: HasProfiles, journal: OrderJournal, clock: Clock) -> None:
+    def __init__(
+        self, sensor: str, on_drone: bool, gate: HasProfiles, journal: OrderJournal, clock: Clock, head: Head | None = None,
+    ) -> None:
         self._sensor = sensor
         self._on_drone = on_drone
+        self._head = head
         self._gate = gate
         self._journal = journal
         self._clock = clock
@@ -99,6 +106,13 @@ class Orders:
             self._answer_left_over("the node was stopped while it had this order in hand: give it again")
         )
 
+    def told_in(self, health: NodeHealth) -> NodeHealth:
+        """With the profile and the preset in force, and what else may be ordered."""
+        told: dict[str, object] = {"profile": self._gate.profile, "profiles": self._gate.profiles}
+        if self._head is not None:
+            told |= {"preset": self._head.preset, "presets": self._head.names, "turning_to": self._head.turning_to}
+        return msgspec.structs.replace(health, **told)
+
     def note_put(self) -> None:
         """What was handed out is in the outbox."""
         if not self._answered:
@@ -140,6 +154,11 @@ class Orders:
         _log.info('order "%s": %s %s', order.order_id, order.action, order.argument)
         if order.action == OrderAction.PROFILE:
             return [self._change_profile(order)]
+        if order.action == OrderAction.PTZ_PRESET:
+            assert self._head is not None       # _why_not
+            self._head.go(order.argument)
+            self._in_hand.append(_InHand(order, 0, 0))
+            return []
         now_ns = self._clock.monotonic_ns()
         clip = order.action == OrderAction.CLIP
         before_s, after_s = (order.before_s, order.after_s) if clip else (0.0, PICTURE_WAIT_S)
@@ -160,9 +179,7 @@ class Orders:
                     return f'there is no profile "{order.argument[:NAME_LIMIT]}"; there are {there}'
                 return ""
             case OrderAction.PTZ_PRESET:
-                if self._on_drone:
-                    return "a drone and its gimbal are commanded by the fleet alone"
-                return "this camera has no PTZ: its node knows from a survey where it looks, and would not after a move"
+                return self._why_not_turned(order.argument)
             case OrderAction.CLIP:
                 if not (_within(order.before_s, BEFORE_LIMIT_S) and _within(order.after_s, AFTER_LIMIT_S)):
                     return f"a clip goes from at most {BEFORE_LIMIT_S:.0f} s before to {AFTER_LIMIT_S:.0f} s after the order"
@@ -172,6 +189,17 @@ class Orders:
                 return f'this node does not know the order "{order.action[:NAME_LIMIT]}"'
         if len(self._in_hand) >= IN_HAND_LIMIT:
             return f"{IN_HAND_LIMIT} orders are in hand: wait for their answers"
+        return ""
+
+    def _why_not_turned(self, name: str) -> str:
+        if self._on_drone:
+            return "a drone and its gimbal are commanded by the fleet alone"
+        if self._head is None:
+            return "this camera has no presets: its node's settings name none, and nothing that turns it"
+        if name not in self._head.names:
+            return f'there is no preset "{name[:NAME_LIMIT]}"; there are {", ".join(self._head.names)}'
+        if self._head.turning_to:
+            return f'it is turning to the preset "{self._head.turning_to}": wait until it is there, and order again'
         return ""
 
     def _change_profile(self, order: Order) -> OrderResult:
@@ -191,7 +219,13 @@ class Orders:
         waiting: list[_InHand] = []
         for in_hand in self._in_hand:
             order = in_hand.order
-            if order.action == OrderAction.SNAPSHOT and frame is not None:
+            if order.action == OrderAction.PTZ_PRESET:
+                answer = self._turned(order)
+                if answer is None:
+                    waiting.append(in_hand)
+                else:
+                    answers.append(answer)
+            elif order.action == OrderAction.SNAPSHOT and frame is not None:
                 picture = FootageFrame(frame.captured_ns, full_picture(frame.image, marking))
                 height, width = frame.image.shape[:2]
                 answers += self._done(order, [picture], f"a picture of {width} x {height} pixels is on its way")
@@ -204,6 +238,18 @@ class Orders:
                 answers.append(_refused(order, "the camera gave no picture in that time"))
         self._in_hand = waiting
         return answers
+
+    def _turned(self, order: Order) -> OrderResult | None:
+        """The answer, once the turn has ended."""
+        assert self._head is not None
+        ended = self._head.ended()
+        if ended is None:
+            return None
+        if ended.outcome is Outcome.ARRIVED:
+            how = "" if self._head.turns else "; nobody here turns this camera, so see to it that it does"
+            return OrderResult(order.order_id, True, f'the camera looks at the preset "{order.argument}"{how}')
+        now = f'it still looks at "{self._head.preset}"' if self._head.preset else self._head.detail
+        return _refused(order, f"{ended.why}; {now}")
 
     def _done(self, order: Order, frames: Sequence[FootageFrame], detail: str) -> list[Answer]:
         return [*in_parts(order.order_id, self._sensor, frames), OrderResult(order.order_id, True, detail)]

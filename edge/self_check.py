@@ -18,7 +18,7 @@ from edge.timekeeping import TimeKeeper
 from wire.clock import Clock
 from wire.units import GroundPosition, TimeQuality
 
-REFERENCE_FILE = "reference-view.npz"       # in the node's data folder; deleted, the camera learns its view anew
+REFERENCE_FILE = "reference-view.npz"       # in the node's data folder, one a preset; deleted, the view is learnt anew
 
 
 class SelfCheck:
@@ -43,6 +43,11 @@ class SelfCheck:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._open.close()
+
+    def begin_at(self, setup: Setup) -> None:
+        """The camera looks elsewhere now, at a preset; that view has a reference of its own."""
+        self._setup = setup
+        self._blindness = _blindness(setup)
 
     def look(self, image: Image) -> Verdict:
         """Whether this picture shows what it should."""
@@ -90,6 +95,10 @@ def _blindness(setup: Setup) -> Blindness:
     camera, source = setup.settings.camera, setup.settings.source
     survey = msgspec.structs.replace(camera, error_limit_m=0.0, reach_m=0.0)
     shown = [source.kind.value, source.place if source.kind.shows else ""]
-    of = hashlib.sha256(msgspec.json.encode([survey, shown])).hexdigest()
+    told: list[object] = [survey, shown]
     file = setup.outbox.parent / REFERENCE_FILE if setup.survey else None
-    return Blindness(file, of, camera.lens.fx_px / camera.lens.width_px)
+    if file is not None and setup.preset:
+        told.append(next(p for p in setup.settings.presets if p.name == setup.preset))
+        file = file.with_stem(f"{file.stem}-{hashlib.sha256(setup.preset.encode()).hexdigest()[:8]}")
+    of = hashlib.sha256(msgspec.json.encode(told)).hexdigest()
+    return Blindness(file, of, setup.camera.lens.fx / setup.camera.lens.width_px)

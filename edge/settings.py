@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
-import shapely
 
 from cameras.camera import Camera
 from cameras.lens import Lens
-from cameras.pose import Pose, PoseEstimate, PoseSigma
+from cameras.pose import PoseEstimate, PoseSigma
+from edge.camera_settings import (
+    CameraSettings,
+    LensSettings,
+    Preset,
+    PresetSettings,
+    PtzSettings,
+    camera_of,
+    check_presets,
+    preset_of,
+    survey_of,
+)
 from geofences.sector import Sector, load_sector
 from wire.keys import NodeKey, NodeKind, load_node_key
 from wire.outbox import LIMIT_BYTES
 from wire.settings import SettingsError, load_settings, refuse
-from wire.units import GroundPosition, Realm
+from wire.units import Realm
 
 
 class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,53 +38,6 @@ class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoint: str
     public_key: str
     picture_kbit_per_s: float = 0.0
-
-
-class LensSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From a calibration with pictures of width_px by height_px; the same shape in another size is scaled to."""
-
-    width_px: int
-    height_px: int
-    fx_px: float
-    fy_px: float
-    cx_px: float
-    cy_px: float
-    k1: float = 0.0
-    k2: float = 0.0
-    p1: float = 0.0
-    p2: float = 0.0
-    k3: float = 0.0
-
-
-class SigmaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One sigma of the survey. position_m: east and north, each. pixel_px: of a foot point."""
-
-    position_m: float
-    height_m: float
-    yaw_deg: float
-    pitch_deg: float
-    roll_deg: float
-    pixel_px: float
-
-
-class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """position: latitude, longitude, WGS 84, degrees. height_agl_m: of the lens above the ground below it.
-
-    yaw_deg clockwise from north; pitch_deg positive looks up; roll_deg positive lowers the picture's right side.
-    error_limit_m: a place whose 90 % ellipse is longer (semi-axis) is sent as a bearing. reach_m: nothing is placed beyond.
-    Where it stands and looks is given for a fixed camera, and told by the autopilot for one on a drone.
-    """
-
-    id: str
-    error_limit_m: float
-    reach_m: float
-    lens: LensSettings
-    sigma: SigmaSettings
-    position: tuple[float, float] | None = None
-    height_agl_m: float | None = None
-    yaw_deg: float | None = None
-    pitch_deg: float | None = None
-    roll_deg: float = 0.0
 
 
 class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -241,7 +204,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """key: the node's key file, of kind "camera" or "drone"; it decides node and realm. drone: for the latter alone.
 
     Relative paths count from the file's folder. read_plates: of vehicles, when one is near; the
-    process that does it takes some 300 MB.
+    process that does it takes some 300 MB. ptz, presets: of a camera that turns, both or neither.
     """
 
     key: str
@@ -254,6 +217,8 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gate: GateSettings = GateSettings()
     drone: DroneSettings | None = None
     position: PositionSettings | None = None
+    ptz: PtzSettings | None = None
+    presets: tuple[PresetSettings, ...] = ()
     read_plates: bool = True
     outbox_limit_mb: int = LIMIT_BYTES // 1_000_000
 
@@ -263,6 +228,7 @@ class Setup:
     """Settings with what they point to loaded, and everything in metres of the sector's frame.
 
     survey: where a fixed camera stands and looks; None for one on a drone. sigma: of that, or of the drone's telemetry.
+    presets: of a camera that turns. Its camera and survey are those of preset, at first the first.
     """
 
     file: Path
@@ -272,6 +238,12 @@ class Setup:
     camera: Camera
     sigma: PoseSigma
     survey: PoseEstimate | None
+    presets: tuple[Preset, ...] = ()
+    preset: str = ""
+
+    def at(self, preset: Preset) -> Setup:
+        """The same, as it stands at that preset."""
+        return replace(self, camera=preset.camera, survey=preset.survey, preset=preset.name)
 
     @property
     def outbox(self) -> Path:
@@ -299,25 +271,24 @@ def load_setup(path: Path) -> Setup:
     key = load_node_key(path.parent / s.key)
     if key.kind is NodeKind.FLEET:
         raise refuse(path, ["key"], f'"{key.node}" is a key of the fleet; a camera needs one of its own (kind "camera")')
+    check_presets(path, s.ptz, s.presets, key.kind is NodeKind.DRONE)
     _check_kind(path, s, key)
     _check_source(path, s.source, key)
     _check_position(path, s)
     sector = load_sector(path.parent / s.sector)
-    lens, sigma = s.camera.lens, s.camera.sigma
+    sigma = s.camera.sigma
     spread = PoseSigma(sigma.position_m, sigma.height_m, sigma.yaw_deg, sigma.pitch_deg, sigma.roll_deg)
-    return Setup(
+    setup = Setup(
         file=path,
         settings=s,
         key=key,
         sector=sector,
-        camera=Camera(
-            Lens(lens.width_px, lens.height_px, lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px,
-                 lens.k1, lens.k2, lens.p1, lens.p2, lens.k3),
-            sigma.pixel_px, s.camera.error_limit_m, s.camera.reach_m,
-        ),
+        camera=camera_of(s.camera),
         sigma=spread,
-        survey=_survey(path, s.camera, sector, spread) if s.drone is None else None,
+        survey=survey_of(path, s.camera, sector, spread) if s.drone is None and not s.presets else None,
+        presets=tuple(preset_of(path, s.camera, s.ptz, p, sector) for p in s.presets) if s.ptz else (),
     )
+    return setup.at(setup.presets[0]) if setup.presets else setup
 
 
 def _check_source(path: Path, source: SourceSettings, key: NodeKey) -> None:
@@ -416,19 +387,13 @@ def _check_kind(path: Path, s: NodeSettings, key: NodeKey) -> None:
         return
     if s.drone is not None:
         raise refuse(path, ["drone"], f'the key of "{key.node}" is of a fixed camera; this needs one of kind "drone"')
-    for name in surveyed:
+    if s.presets:
+        given = [name for name in ("yaw_deg", "pitch_deg") if getattr(s.camera, name) is not None]
+        if given:
+            raise refuse(path, ["camera", given[0]], "each preset has its own, in [[presets]]; leave this out")
+    for name in surveyed[:2] if s.presets else surveyed:
         if getattr(s.camera, name) is None:
             raise refuse(path, ["camera"], f"{name} is missing: where a fixed camera stands and looks has to be given")
-
-
-def _survey(path: Path, c: CameraSettings, sector: Sector, sigma: PoseSigma) -> PoseEstimate:
-    assert c.position is not None and c.height_agl_m is not None and c.yaw_deg is not None and c.pitch_deg is not None
-    lat, lon = c.position
-    east, north = (float(v) for v in sector.frame.point(GroundPosition(lat, lon)))
-    if not sector.box.covers(shapely.Point(east, north)):
-        raise refuse(path, ["camera", "position"], f'{lat}, {lon} is outside the box of sector "{sector.id}"')
-    height_msl_m = float(sector.terrain.height_msl_m([[east, north]])[0]) + c.height_agl_m
-    return PoseEstimate(Pose(east, north, height_msl_m, c.yaw_deg, c.pitch_deg, c.roll_deg), sigma)
 
 
 def _check_numbers(path: Path, s: NodeSettings) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from cameras.lens import Lens
 from cameras.pose import Pose
-from edge.settings import CameraSettings, DroneSettings, NodeSettings, SourceKind
+from edge.camera_settings import CameraSettings
+from edge.settings import DroneSettings, NodeSettings, SourceKind
 from geofences.sector import Sector, load_sector
 from geofences.terrain import Terrain
 from mavlink.link import ConnectionTextError, parse_connection

@@ -181,6 +181,8 @@ class NodeHealth(msgspec.Struct, frozen=True, tag="health"):
     looks: frames since the last report by how much of the picture the detector was shown: "full", "crops", "none".
     stage_per_s: how often each stage ran, a second. temperature_c: of the hottest sensor inside, None where there is none.
     position_problem: why the position is not trusted.
+    profile, profiles: of the motion gate, the one in force and all that may be ordered. preset, presets: likewise of a
+    camera that turns; none is in force while it turns (turning_to says where to), or where nobody knows where it looks.
     """
 
     at_ns: int
@@ -201,6 +203,11 @@ class NodeHealth(msgspec.Struct, frozen=True, tag="health"):
     stage_per_s: dict[str, float] = {}
     temperature_c: float | None = None
     position_problem: str = ""
+    profile: str = ""
+    profiles: tuple[str, ...] = ()
+    preset: str = ""
+    presets: tuple[str, ...] = ()
+    turning_to: str = ""
 
 
 # ------------------------------------------------------------------------------------------------ orders, and answers

@@ -162,7 +162,7 @@ def test_a_profile_that_the_settings_no_longer_have_is_left(bench, monkeypatch):
         (Order("o", "gate-9", OrderAction.SNAPSHOT), 'this node\'s sensor is "gate-1", not "gate-9"'),
         (Order("o", "gate-1", "reboot"), 'does not know the order "reboot"'),
         (Order("o", "gate-1", OrderAction.PROFILE, "fog"), 'there is no profile "fog"; there are day, night, rain'),
-        (Order("o", "gate-1", OrderAction.PTZ_PRESET, "bridge"), "this camera has no PTZ"),
+        (Order("o", "gate-1", OrderAction.PTZ_PRESET, "bridge"), "this camera has no presets"),
         (Order("o", "gate-1", OrderAction.SNAPSHOT, expires_ns=1_700_000_000_000_000_000), "too late"),
         (Order("o", "gate-1", OrderAction.CLIP, before_s=3600.0), "at most 15 s before"),
         (Order("o", "gate-1", OrderAction.CLIP, after_s=-1.0), "at most 15 s before"),

@@ -1,0 +1,190 @@
+"""The process that turns a camera to a preset, once: takes a Turn as JSON on its standard input, answers with one Turned.
+
+    python -m edge.preset_mover < turn.json
+
+A process of its own, because ONVIF's library takes 60 MB that a node needs for seconds in a day. It ends when the camera
+has arrived, has refused, or has not said for too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import msgspec
+
+from edge.preset_turn import Outcome, Turn, Turned, TurnedBy
+from wire.clock import WallClock
+from wire.process import die_with_parent
+
+ANSWER_S = 10.0                 # for each question to a camera; those on a radio link take a second or two
+POLL_S = 0.5                    # between two questions whether it still turns
+BEGIN_S = 1.0                   # before that, some say idle because they have not begun
+SAME = 1e-4                     # of ONVIF's generic spaces, -1 to 1: a position that has not changed
+
+
+class _Refused(Exception):
+    """Nothing was turned; its text says why."""
+
+
+def turn(asked: Turn) -> Turned:
+    """Turn the camera and wait for it. Raises nothing for anything that a camera does."""
+    try:
+        if asked.by is TurnedBy.HTTP:
+            _by_http(asked)
+        else:
+            asyncio.run(_by_onvif(asked))
+    except _Refused as refusal:
+        return Turned(Outcome.REFUSED, str(refusal))
+    except Exception as error:  # noqa: BLE001 -- whatever it was, the camera was told to turn before it
+        return Turned(Outcome.LOST, f"the camera was told to turn, and then: {_in_words(error)}")
+    return Turned(Outcome.ARRIVED)
+
+
+# --------------------------------------------------------------------------------------------------------------- HTTP
+
+
+def _by_http(asked: Turn) -> None:
+    """A GET turns it; that it has arrived nobody says, so it is given its time."""
+    url = asked.url.replace("{token}", urllib.parse.quote(asked.token, safe=""))
+    passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+    if asked.user:
+        passwords.add_password(None, url, asked.user, asked.password)
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPDigestAuthHandler(passwords),
+        urllib.request.HTTPBasicAuthHandler(passwords),
+    )
+    try:
+        with opener.open(url, timeout=ANSWER_S) as answer:
+            answer.read(4096)
+    except urllib.error.HTTPError as error:
+        hint = ": look at user and password in [ptz]" if error.code == 401 else ""
+        raise _Refused(f"the camera answers {error.code} {error.reason}{hint}") from None
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, TimeoutError):
+            raise TimeoutError from None        # connected or not: it may have heard
+        raise _Refused(f"the camera does not answer: {_in_words(error.reason)}") from None
+    except ValueError as error:                 # of digest: a scheme that Python does not know
+        raise _Refused(f"the camera asks for a log-in that is not known here: {error}") from None
+    WallClock().sleep(asked.turn_s)
+
+
+# -------------------------------------------------------------------------------------------------------------- ONVIF
+
+
+async def _by_onvif(asked: Turn) -> None:
+    """GotoPreset of the ONVIF PTZ service (specification 5.4), then GetStatus until it stands."""
+    try:
+        from onvif import ONVIFCamera
+    except ImportError:
+        raise _Refused("ONVIF needs a library that this node does not have: pip install 'trailwatch[ptz]'") from None
+    import aiohttp
+    from onvif.exceptions import ONVIFError
+    from zeep.exceptions import Error as SoapError
+    from zeep.exceptions import Fault
+
+    logging.disable(logging.WARNING)
+    try:
+        async with asyncio.timeout(3 * ANSWER_S):
+            # Its digest holds the time: with a camera whose clock is wrong it goes by the camera's.
+            camera = ONVIFCamera(asked.host, asked.port, asked.user or None, asked.password or None, adjust_time=True)
+            await camera.update_xaddrs()
+            ptz = await camera.create_ptz_service()
+            profile = asked.profile or await _turning_profile(camera)
+    except (ONVIFError, SoapError, aiohttp.ClientError, OSError, AttributeError) as error:
+        raise _Refused(f"the camera at {asked.host}:{asked.port} {_complaint(error)}") from None
+    try:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await ptz.GotoPreset({"ProfileToken": profile, "PresetToken": asked.token})
+        except Fault as fault:          # a refusal by the camera itself, not by the line
+            raise _Refused(f'the camera refuses its preset "{asked.token}": {_in_words(fault)}') from None
+        await _wait_until_it_stands(ptz, profile, asked.turn_s)
+    finally:
+        await camera.close()
+
+
+async def _turning_profile(camera: Any) -> str:
+    """The first media profile with a PTZ configuration."""
+    media = await camera.create_media_service()
+    for profile in await media.GetProfiles():
+        if getattr(profile, "PTZConfiguration", None) is not None:
+            return str(profile.token)
+    raise _Refused("the camera has no media profile that can turn: is it a PTZ camera?")
+
+
+async def _wait_until_it_stands(ptz: Any, profile: str, turn_s: float) -> None:
+    """Idle twice in the same position; a camera that does not tell is given all of turn_s. Raises TimeoutError."""
+    from zeep.exceptions import Fault
+
+    loop = asyncio.get_running_loop()
+    until = loop.time() + turn_s
+    await asyncio.sleep(min(BEGIN_S, turn_s))
+    before: tuple[bool, tuple[float, ...] | None] = (False, None)
+    while loop.time() < until:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                status = await ptz.GetStatus({"ProfileToken": profile})
+        except Fault:
+            status = None       # not every camera answers this
+        stands = _stands(status)
+        if stands is None:
+            await asyncio.sleep(max(0.0, until - loop.time()))
+            return
+        now = (stands, _position(status))
+        if stands and now == before:
+            return
+        before = now
+        await asyncio.sleep(POLL_S)
+    raise TimeoutError(f"after {turn_s:.0f} s it still turns; is turn_s of [ptz] too short?")
+
+
+def _stands(status: Any) -> bool | None:
+    """None where the camera does not say."""
+    moving = getattr(status, "MoveStatus", None)
+    said = [s for s in (getattr(moving, "PanTilt", None), getattr(moving, "Zoom", None)) if s]
+    if not said or "UNKNOWN" in said:
+        return None
+    return all(s == "IDLE" for s in said)
+
+
+def _position(status: Any) -> tuple[float, ...] | None:
+    """As it tells it, in steps of SAME."""
+    position = getattr(status, "Position", None)
+    axes = [(getattr(position, "PanTilt", None), ("x", "y")), (getattr(position, "Zoom", None), ("x",))]
+    told = [float(getattr(axis, name)) for axis, names in axes if axis is not None for name in names]
+    return tuple(round(v / SAME) for v in told) if told else None
+
+
+def _complaint(error: BaseException) -> str:
+    words = _in_words(error)
+    if any(w in words.lower() for w in ("notauthorized", "not authorized", "unauthorized", "401")):
+        return f"does not let this node in: look at user and password in [ptz] ({words})"
+    if isinstance(error, AttributeError):
+        return "answers, and not as ONVIF does"
+    return f"does not answer: {words}"
+
+
+def _in_words(error: object) -> str:
+    if isinstance(error, TimeoutError):
+        return str(error) or "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join((str(error) or type(error).__name__).split())[:200]
+
+
+def main() -> int:
+    die_with_parent()
+    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Turn)
+    sys.stdout.buffer.write(msgspec.json.encode(turn(asked)))
+    sys.stdout.buffer.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

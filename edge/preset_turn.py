@@ -1,0 +1,42 @@
+"""What is asked of the process that turns a camera to a preset (edge.preset_mover), and its answer."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class TurnedBy(StrEnum):
+    """Who turns the camera. none: nobody here; an order only says that somebody has turned it by other means."""
+
+    ONVIF = "onvif"
+    HTTP = "http"
+    NONE = "none"
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """What is asked: the settings' [ptz], as edge.camera_settings.PtzSettings has them, and the preset's token."""
+
+    by: TurnedBy
+    token: str
+    host: str
+    port: int
+    profile: str
+    url: str
+    user: str
+    password: str
+    turn_s: float
+
+
+class Outcome(StrEnum):
+    ARRIVED = "arrived"
+    REFUSED = "refused"         # it looks where it looked before
+    LOST = "lost"               # it may have begun to turn, and nobody knows where it looks now
+
+
+class Turned(msgspec.Struct, frozen=True):
+    """The answer. why: in words, empty when it has arrived."""
+
+    outcome: Outcome
+    why: str = ""
