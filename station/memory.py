@@ -17,7 +17,10 @@ from station.contacts import TRAIL_LIMIT, Contact, ContactState, contact_from
 from station.matching import Match
 from station.picture import AlarmEventView, AlarmState, DroneView, NodeView, SensorView, TrailPoint
 from station.store import Synchronous, set_synchronous, transaction
+from wire.clock import NS_PER_S
 from wire.messages import DroneTelemetry, Plan, Preflight, TaskState
+
+TRACK_SAVED_NS = 2 * NS_PER_S       # tracks that were seen so lately are written with their contact; all are when it ends
 
 
 class Numbers(msgspec.Struct):
@@ -91,15 +94,7 @@ def save(db: sqlite3.Connection, place: int, numbers: Numbers, changes: Changes,
     encode = msgspec.msgpack.encode
     set_synchronous(db, Synchronous.FULL if durable else Synchronous.NORMAL)
     with transaction(db):
-        db.executemany(
-            "INSERT OR REPLACE INTO contacts(id, state, ended, object_class, first_seen_ns, last_seen_ns, lat_deg, lon_deg, "
-            "detections, merged_into) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [_contact_row(c) for c in changes.contacts.values()],
-        )
-        db.executemany(
-            "INSERT OR IGNORE INTO trail(contact, at_ns, lat_deg, lon_deg) VALUES (?, ?, ?, ?)",
-            [(c.id, p.at_ns, p.lat_deg, p.lon_deg) for c in changes.contacts.values() for p in c.fresh_trail],
-        )
+        _save_contacts(db, list(changes.contacts.values()))
         for alarm in changes.alarms.values():
             _save_alarm(db, alarm)
         for match in changes.matches.values():
@@ -115,12 +110,56 @@ def save(db: sqlite3.Connection, place: int, numbers: Numbers, changes: Changes,
         contact.fresh_trail.clear()
 
 
+_CONTACT_COLUMNS = (
+    "id", "state", "ended", "object_class", "first_seen_ns", "last_seen_ns", "lat_deg", "lon_deg", "detections",
+    "merged_into", "plate", "simulated",
+)
+_UPSERT_CONTACT = (
+    f"INSERT INTO contacts({', '.join(_CONTACT_COLUMNS)}) VALUES ({', '.join('?' * len(_CONTACT_COLUMNS))}) "
+    f"ON CONFLICT(id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in _CONTACT_COLUMNS[1:])}"
+)
+# The box grows with the trail. An R-tree knows no ON CONFLICT DO UPDATE, and keeps 32 bits: see station.store.
+_GROW_PLACE = (
+    "INSERT OR REPLACE INTO contact_place SELECT :id, min(:south, coalesce(p.min_lat, :south)), "
+    "max(:north, coalesce(p.max_lat, :north)), min(:west, coalesce(p.min_lon, :west)), "
+    "max(:east, coalesce(p.max_lon, :east)) FROM (SELECT 1) LEFT JOIN contact_place p ON p.id = :id"
+)
+
+
+def _save_contacts(db: sqlite3.Connection, contacts: list[Contact]) -> None:
+    db.executemany(_UPSERT_CONTACT, [_contact_row(c) for c in contacts])
+    db.executemany(
+        "INSERT OR IGNORE INTO trail(contact, at_ns, lat_deg, lon_deg) VALUES (?, ?, ?, ?)",
+        [(c.id, p.at_ns, p.lat_deg, p.lon_deg) for c in contacts for p in c.fresh_trail],
+    )
+    boxes = []
+    for contact in contacts:
+        if contact.fresh_trail:
+            lats, lons = [p.lat_deg for p in contact.fresh_trail], [p.lon_deg for p in contact.fresh_trail]
+            boxes.append(
+                {"id": contact.number, "south": min(lats), "north": max(lats), "west": min(lons), "east": max(lons)}
+            )
+    db.executemany(_GROW_PLACE, boxes)
+    db.executemany(
+        "INSERT OR IGNORE INTO contact_corridors(contact, corridor) VALUES (?, ?)",
+        [(c.id, corridor) for c in contacts for corridor in {*c.corridors, *c.visits}],
+    )
+    # Fusion forgets the oldest tracks of a long life; what was written here stays, so that retention keeps their detections.
+    db.executemany(
+        "INSERT OR IGNORE INTO contact_tracks(contact, track) VALUES (?, ?)",
+        [
+            (c.id, track) for c in contacts for track, last_ns in c.tracks.items()
+            if c.ended_ns is not None or c.last_seen_ns - last_ns < TRACK_SAVED_NS
+        ],
+    )
+
+
 def _contact_row(c: Contact) -> tuple[object, ...]:
     where = c.trail[-1] if c.trail else None
     return (
         c.id, msgspec.msgpack.encode(c.to_state()), c.ended_ns or 0, c.object_class.value, c.first_seen_ns, c.last_seen_ns,
         where.lat_deg if where else None, where.lon_deg if where else None, c.detections,
-        None if c.merged_into is None else f"C-{c.merged_into:06d}",
+        None if c.merged_into is None else f"C-{c.merged_into:06d}", c.plate, int(c.simulated),
     )
 
 

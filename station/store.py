@@ -3,17 +3,22 @@
 One file for each process that writes. Every file has a table `meta` with its realm, its schema version and its birth; a
 file of the other realm, of another purpose or of a newer schema is refused in words. Journals are write-ahead, so that
 readers never block the writer. Connections are in autocommit mode: a transaction begins where the code says BEGIN.
+
+A file that is damaged, locked, full or not ours to write refuses no process: `open_or_read` gives what can be read of it,
+with the trouble in words, and every write fails until the trouble is over. Nothing is acknowledged that was not written.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import msgspec
 from sqlite_utils import Database
 
 from wire.clock import Clock
@@ -24,8 +29,32 @@ BUSY_TIMEOUT_S = 2.0
 JOURNAL_TRIES = 50
 
 
+CHECK_WITHIN_S = 3.0            # of a start; a file of 1 GB takes about that. What is left over, the backup checks whole.
+CHECK_LOOKS_EVERY = 10_000      # SQLite instructions between two looks at the time
+
+log = logging.getLogger("trailwatch.store")
+
+
 class StoreError(SettingsError):
     """A database file that cannot be used; the text says which, why, and what to do."""
+
+
+class UnusableError(StoreError):
+    """SQLite or the disk refuses the file. code: SQLite's primary error code; the other refusals are ours, and final."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class OldSchemaError(StoreError):
+    """The process that owns the file has not brought it up to date yet."""
+
+
+class StoreConnection(sqlite3.Connection):
+    """trouble: why nothing can be written here, in words; empty where all is well. See `open_or_read`."""
+
+    trouble: str = ""
 
 
 class Synchronous(StrEnum):
@@ -53,7 +82,7 @@ def open_store(
     clock: Clock,
     synchronous: Synchronous = Synchronous.FULL,
     busy_timeout_s: float = BUSY_TIMEOUT_S,
-) -> sqlite3.Connection:
+) -> StoreConnection:
     """Open a file for writing, making or migrating it first. Raises StoreError.
 
     Several processes may open the same new file at once: the migrations run in one exclusive transaction.
@@ -68,13 +97,90 @@ def open_store(
         _for_owner_only(path)
     except sqlite3.Error as error:
         conn.close()
-        raise StoreError(
-            f"{path}: {error}. Check the disk and the file's owner; a damaged file must be restored."
+        raise UnusableError(
+            f"{path}: {error}. Check the disk and the file's owner; a damaged file must be restored.", code_of(error)
         ) from None
     except BaseException:
         conn.close()
         raise
     return conn
+
+
+def open_or_read(
+    path: Path,
+    schema: Schema,
+    realm: Realm,
+    clock: Clock,
+    synchronous: Synchronous = Synchronous.FULL,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+) -> StoreConnection:
+    """Open a file for writing as a process of the station starts; where that cannot be, for reading, with its trouble.
+
+    - damaged (quick_check within CHECK_WITHIN_S, or SQLite's own word): for reading alone; if not even its schema can be
+      read, an empty database in memory stands in, so that the process runs, and it takes nothing either;
+    - locked by somebody: as usual, and writes fail as long as it is; its schema must be the newest;
+    - full, read-only, unreadable: for reading alone.
+    Raises StoreError where the file is another realm's, another purpose's, or a newer program's.
+    """
+    trouble = ""
+    try:
+        conn = open_store(path, schema, realm, clock, synchronous, busy_timeout_s)
+    except UnusableError as error:
+        trouble = str(error)
+        conn = _open_as_it_is(path, schema, realm, clock)
+        if error.code == sqlite3.SQLITE_BUSY and not conn.trouble:
+            log.error("%s; going on, and nothing is acknowledged that cannot be written", trouble)
+            conn.trouble = trouble
+            conn.execute("PRAGMA query_only = OFF")
+            return conn
+    else:
+        found = quick_check(conn, clock)
+        if found:
+            trouble = f"{path}: damaged: {found}. Put the file back from a backup: `trailwatch restore`."
+            conn.execute("PRAGMA query_only = ON")
+    if trouble:
+        conn.trouble = trouble
+        log.error("%s Opened for reading alone; nothing is acknowledged that cannot be written.", trouble)
+    return conn
+
+
+def _open_as_it_is(path: Path, schema: Schema, realm: Realm, clock: Clock) -> StoreConnection:
+    """For reading, or an empty database in memory instead. Raises StoreError for a file that is not for us."""
+    try:
+        return open_reader(path, schema, realm)
+    except (UnusableError, FileNotFoundError):
+        pass
+    except StoreError as error:
+        if not isinstance(error, OldSchemaError):
+            raise
+    conn = _connect(Path(":memory:"), 0.0)
+    with transaction(conn):
+        _check_or_begin(path, conn, schema, realm, clock)
+    conn.execute("PRAGMA query_only = ON")
+    conn.trouble = f"{path}: cannot be read"
+    return conn
+
+
+def quick_check(conn: sqlite3.Connection, clock: Clock, within_s: float = CHECK_WITHIN_S) -> str:
+    """What SQLite's quick_check finds first, within a time; empty when it finds nothing, or does not get to the end."""
+    until_ns = clock.monotonic_ns() + round(within_s * 1e9)
+    conn.set_progress_handler(lambda: clock.monotonic_ns() > until_ns, CHECK_LOOKS_EVERY)
+    try:
+        row = conn.execute("PRAGMA quick_check(1)").fetchone()
+        return "" if row is None or row[0] == "ok" else " ".join(str(row[0]).split())
+    except sqlite3.OperationalError as error:
+        if code_of(error) == sqlite3.SQLITE_INTERRUPT:
+            return ""
+        return str(error)
+    except sqlite3.Error as error:
+        return str(error)
+    finally:
+        conn.set_progress_handler(None, 0)
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """SQLite's primary error code; 0 where the module raised by itself."""
+    return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
 
 
 def _keep_a_write_ahead_journal(conn: sqlite3.Connection) -> None:
@@ -92,7 +198,7 @@ def _keep_a_write_ahead_journal(conn: sqlite3.Connection) -> None:
     conn.execute("PRAGMA journal_mode = WAL")
 
 
-def open_reader(path: Path, schema: Schema, realm: Realm) -> sqlite3.Connection:
+def open_reader(path: Path, schema: Schema, realm: Realm) -> StoreConnection:
     """Open a file of another process for reading alone. Raises StoreError; FileNotFoundError while it is not there yet."""
     if not path.exists():
         raise FileNotFoundError(path)
@@ -105,13 +211,13 @@ def open_reader(path: Path, schema: Schema, realm: Realm) -> sqlite3.Connection:
             raise FileNotFoundError(path)       # its owner is about to write the schema
         _check_meta(path, found, schema, realm)
         if int(found["schema"]) < len(schema.migrations):
-            raise StoreError(
+            raise OldSchemaError(
                 f"{path}: schema {found['schema']}, this program reads {len(schema.migrations)}: start the process that "
                 "owns the file first, it brings the file up to date"
             )
     except sqlite3.Error as error:
         conn.close()
-        raise StoreError(f"{path}: {error}") from None
+        raise UnusableError(f"{path}: {error}", code_of(error)) from None
     except BaseException:
         conn.close()
         raise
@@ -142,11 +248,15 @@ def set_synchronous(conn: sqlite3.Connection, synchronous: Synchronous) -> None:
     conn.execute(f"PRAGMA synchronous = {synchronous.value}")
 
 
-def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+def _connect(path: Path, busy_timeout_s: float) -> StoreConnection:
     try:
-        return sqlite3.connect(path, isolation_level=None, timeout=busy_timeout_s, check_same_thread=False)
+        return sqlite3.connect(
+            path, isolation_level=None, timeout=busy_timeout_s, check_same_thread=False, factory=StoreConnection
+        )
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: cannot be opened: {error}. Is its folder there, and ours to write?") from None
+        raise UnusableError(
+            f"{path}: cannot be opened: {error}. Is its folder there, and ours to write?", code_of(error)
+        ) from None
 
 
 def _check_or_begin(path: Path, conn: sqlite3.Connection, schema: Schema, realm: Realm, clock: Clock) -> None:
@@ -238,7 +348,16 @@ def _inbox_2(db: Database) -> None:
     db["footage"].create_index(["order_id", "node", "part"], unique=True)
 
 
-INBOX = Schema("inbox", (_inbox_1, _inbox_2))
+def _inbox_3(db: Database) -> None:
+    # By time of capture, and by plate: few detections have one.
+    db["detections"].create_index(["captured_ns"])
+    db.execute("CREATE INDEX detections_plate ON detections(plate) WHERE plate IS NOT NULL")
+    make_retention(db)
+    # Arrivals that were looked at and stay, because an alarm or a question needs them: looked at again, but not each time.
+    db["kept"].create({"arrival": int}, pk="arrival")
+
+
+INBOX = Schema("inbox", (_inbox_1, _inbox_2, _inbox_3))
 
 
 def read_snapshot(conn: sqlite3.Connection, snapshot_id: str) -> bytes | None:
@@ -292,4 +411,51 @@ def _mind_1(db: Database) -> None:
             )
 
 
-MIND = Schema("mind", (_mind_1,))
+def _mind_2(db: Database) -> None:
+    """Contacts by plate, corridor and place; the detections that made them; what may be erased, and what was."""
+    db["contacts"].add_column("plate", str)
+    db["contacts"].add_column("simulated", int, not_null_default=0)
+    db["contact_corridors"].create({"contact": str, "corridor": str}, pk=("corridor", "contact"))
+    db["contact_corridors"].create_index(["contact"])
+    # track: "node/boot/sensor/track", as fusion calls it.
+    db["contact_tracks"].create({"contact": str, "track": str}, pk=("contact", "track"))
+    # The box round a contact's whole trail; id: the contact's number. Degrees, 32 bits, rounded outwards by SQLite.
+    db.execute("CREATE VIRTUAL TABLE contact_place USING rtree(id, min_lat, max_lat, min_lon, max_lon)")
+    db.execute(
+        "INSERT INTO contact_place SELECT CAST(substr(contact, 3) AS INTEGER), min(lat_deg), max(lat_deg), min(lon_deg), "
+        "max(lon_deg) FROM trail GROUP BY contact"
+    )
+    for contact, state in db.execute("SELECT id, state FROM contacts").fetchall():
+        s = msgspec.msgpack.decode(state)
+        plates, corridors = s.get("plates", {}), {*s.get("corridors", ()), *s.get("visits", {})}
+        plate = max((times, text) for text, times in plates.items())[1] if plates else None
+        db.execute("UPDATE contacts SET plate = ?, simulated = ? WHERE id = ?", (plate, int(s["simulated"]), contact))
+        db.conn.executemany("INSERT INTO contact_corridors VALUES (?, ?)", [(contact, c) for c in sorted(corridors)])
+        db.conn.executemany("INSERT INTO contact_tracks VALUES (?, ?)", [(contact, t) for t in s.get("tracks", {})])
+    db["contacts"].create_index(["last_seen_ns", "id"])
+    db.execute("CREATE INDEX contacts_plate ON contacts(plate) WHERE plate IS NOT NULL")
+    db["alarms"].create_index(["raised_ns", "id"])
+    db["alarms"].create_index(["contact"])
+    db["matches"].create_index(["contact"])
+    make_retention(db)
+    # Append-only to everybody but retention, which names the alarm or match here first, in the same transaction.
+    db["erasing"].create({"id": str}, pk="id")
+    for table, owner in (("alarm_events", "alarm"), ("match_decisions", "match")):
+        db.execute(f"DROP TRIGGER {table}_no_delete")
+        db.execute(
+            f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} "
+            f"WHEN NOT EXISTS (SELECT 1 FROM erasing WHERE id = OLD.{owner}) "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        )
+
+
+MIND = Schema("mind", (_mind_1, _mind_2))
+
+
+# ---------------------------------------------------------------------------------------------------------- retention
+
+
+def make_retention(db: Database) -> None:
+    """What a file remembers of its own retention: how far it has looked, and what it has erased of each kind."""
+    db["retention"].create({"kind": str, "looked_until": int}, pk="kind")
+    db["erased"].create({"kind": str, "count": int, "last_ns": int}, pk="kind")
