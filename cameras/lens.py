@@ -49,6 +49,11 @@ class Lens:
         """(5,) as OpenCV's distCoeffs."""
         return np.array([self.k1, self.k2, self.p1, self.p2, self.k3])
 
+    @property
+    def bends(self) -> bool:
+        """Whether there is any distortion."""
+        return (self.k1, self.k2, self.p1, self.p2, self.k3) != (0.0, 0.0, 0.0, 0.0, 0.0)
+
     def to_pixels(self, ideal: npt.ArrayLike) -> Array:
         """(n, 2) ideal coordinates to (n, 2) pixels; NaN where the distortion would fold the direction back inwards."""
         at = np.atleast_2d(np.asarray(ideal, float))
@@ -59,7 +64,7 @@ class Lens:
     def to_ideal(self, pixels: npt.ArrayLike) -> Array:
         """(n, 2) pixels to (n, 2) ideal coordinates, by Newton's method; NaN where no direction reaches the pixel."""
         wanted = (np.atleast_2d(np.asarray(pixels, float)) - [self.cx, self.cy]) / [self.fx, self.fy]
-        if not self.distortion.any():
+        if not self.bends:
             return wanted
         fold = _fold_radius_squared(self)
         at = wanted.copy()
@@ -77,6 +82,17 @@ class Lens:
         missed |= ~((at**2).sum(axis=1) < fold)
         at[missed] = np.nan
         return at
+
+    def to_ideal_with_slopes(self, pixels: npt.ArrayLike) -> tuple[Array, Array]:
+        """to_ideal, and (n, 2, 2) by how much its x and y (rows) change with a pixel to the right and one down (columns)."""
+        ideal = self.to_ideal(pixels)
+        slopes = np.zeros((len(ideal), 2, 2))
+        slopes[:, 0, 0], slopes[:, 1, 1] = 1.0 / self.fx, 1.0 / self.fy
+        if self.bends:
+            with np.errstate(all="ignore"):
+                slopes[:, :, 0] = self._newton_step(ideal, slopes[:, :, 0])
+                slopes[:, :, 1] = self._newton_step(ideal, slopes[:, :, 1])
+        return ideal, slopes
 
     def scaled(self, width_px: int, height_px: int) -> Lens:
         """The same lens for the same picture in another resolution."""

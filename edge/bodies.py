@@ -45,8 +45,7 @@ class BodyDepth:
 
 def depth_of(classes: npt.NDArray[np.int64]) -> BodyDepth:
     """Of n objects, by their index into edge.detector.CLASSES."""
-    table = np.array([_depth(*PLAN_M[c]) for c in CLASSES])
-    mean_m, sigma_m = table[classes].reshape(-1, 2).T
+    mean_m, sigma_m = _DEPTHS[classes].reshape(-1, 2).T
     return BodyDepth(mean_m, sigma_m, ASIDE * mean_m)
 
 
@@ -54,3 +53,6 @@ def _depth(length_m: float, width_m: float, size_sigma: float) -> tuple[float, f
     mean = (length_m + width_m) / math.pi
     square = (length_m**2 + width_m**2) / 8.0 + length_m * width_m / (2.0 * math.pi)
     return mean, math.hypot(math.sqrt(square - mean**2), size_sigma * mean)
+
+
+_DEPTHS = np.array([_depth(*PLAN_M[c]) for c in CLASSES])

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from cameras.camera import Camera
-from cameras.pose import Pose, PoseEstimate, turned
-from cameras.project import directions
+from cameras.pose import Pose, PoseEstimate
 from edge.bodies import BodyDepth
 from geofences.geodesy import Array
 from geofences.terrain import Terrain, march
 
 CHI2_90_2DOF = 4.605170185988092        # scipy.stats.chi2.ppf(0.90, 2)
-ANGLE_STEP_DEG = 0.02                   # of numeric derivatives
-PIXEL_STEP_PX = 0.5
-TIME_STEP_S = 0.005
 MARCH_STEP_M = 5.0
 
 NODE = math.sqrt(3.0)           # deviations; the outer nodes of Gauss-Hermite's rule with three
 FAR_SIGMAS = 2.8                # where a ridge is looked for; the 99 % ellipse ends at 3.03
-SIDES = (-FAR_SIGMAS, -NODE, NODE, FAR_SIGMAS)
+SIDES = np.array([-FAR_SIGMAS, -NODE, NODE, FAR_SIGMAS])
 CURVE_LIMIT = 0.1               # deviations, for a deviation squared: beyond it no ellipse is true (benchmarks/geolocate.py)
 ASTRAY_LIMIT = 0.4              # deviations that a far ray may be from where the nearer ones point
 BENT_M = 2.0                    # and either must be as long as this: a crease of the map under a near foot is nothing
@@ -81,9 +78,9 @@ def geolocate(
     if depth is not None:
         away = rays.away
         position = position + away * depth.mean_m[:, None]
-        along = np.einsum("ni,nj->nij", away, away)
-        covariance = covariance + along * depth.sigma_m[:, None, None] ** 2
-        covariance = covariance + (np.eye(2) - along) * depth.aside_sigma_m[:, None, None] ** 2
+        along, aside = depth.sigma_m**2, depth.aside_sigma_m**2
+        covariance = covariance + away[:, :, None] * away[:, None, :] * (along - aside)[:, None, None]
+        covariance[:, [0, 1], [0, 1]] += aside[:, None]
     reasons = _reasons(position, covariance, bend, camera, estimate.pose)
     bearing = np.degrees(np.arctan2(rays.looks[:, 0], rays.looks[:, 1])) % 360.0
     return GroundEstimate(
@@ -105,11 +102,15 @@ class _Rays:
     look_errors: Array
     away: Array
 
-    def disturbed(self, errors: Array) -> tuple[Array, Array]:
-        """Origins and looks, (n, 3) each, with (m, n) errors, in deviations."""
-        looks = self.looks + np.einsum("mn,mni->ni", errors, self.look_errors)
-        looks /= np.linalg.norm(looks, axis=1, keepdims=True)
-        return self.origin + np.einsum("mn,mi->ni", errors, self.origin_errors), looks
+    def aside(self, range_m: Array) -> tuple[Array, Array]:
+        """Origins and looks, (2 * sides * n, 3) each, SIDES deviations along both of the `axes`."""
+        axes = self.axes(range_m)
+        starts = np.matmul(axes.transpose(0, 2, 1), self.origin_errors)                     # (2, n, 3)
+        turns = np.einsum("amn,mni->ani", axes, self.look_errors)
+        sides = SIDES[:, None, None]
+        looks = self.looks + sides * turns[:, None]
+        looks /= _long(looks)[..., None]
+        return (self.origin + sides * starts[:, None]).reshape(-1, 3), looks.reshape(-1, 3)
 
     def bearing_sigma_deg(self) -> Array:
         """(n,) from the turning alone: where the camera is does not turn a ray."""
@@ -119,44 +120,44 @@ class _Rays:
         sigma: Array = np.minimum(np.degrees(np.sqrt((turns**2).sum(axis=0))), 180.0)
         return sigma
 
-    def axes(self, range_m: Array) -> tuple[Array, Array]:
-        """Two orthonormal directions in the space of errors, (m, n) each, for (n,) range_m.
+    def axes(self, range_m: Array) -> Array:
+        """(2, m, n) two orthonormal directions in the space of errors, for (n,) range_m.
 
         The first lifts the ray most, the second is what is left of moving it sideways. Nothing else moves it across itself.
         """
-        across = np.column_stack([self.looks[:, 1], -self.looks[:, 0], np.zeros(len(self.looks))])
-        across[np.linalg.norm(across, axis=1) < STRAIGHT_DOWN] = [1.0, 0.0, 0.0]
-        across /= np.linalg.norm(across, axis=1, keepdims=True)
-        up = np.cross(across, self.looks)
-        moved = self.origin_errors[:, None, :] + self.look_errors * range_m[None, :, None]
-        sideways, lifted = np.einsum("mni,ni->mn", moved, across), np.einsum("mni,ni->mn", moved, up)
-        lifting = lifted / np.maximum(np.linalg.norm(lifted, axis=0), TINY)
+        east, north, up = self.looks.T
+        flat = np.hypot(east, north)
+        level = flat >= STRAIGHT_DOWN
+        flat = np.where(level, flat, 1.0)
+        right_e, right_n = np.where(level, north / flat, 1.0), np.where(level, -east / flat, 0.0)
+        # Across the ray: level to the right, and that times the ray, which points up.
+        across = np.array([
+            [right_e, right_n, np.zeros_like(east)], [right_n * up, -right_e * up, right_e * north - right_n * east],
+        ])
+        moved = self.origin_errors[:, None, :] + self.look_errors * range_m[:, None]
+        sideways, lifted = np.einsum("mni,cin->cmn", moved, across)
+        lifting = lifted / np.maximum(np.sqrt((lifted**2).sum(axis=0)), TINY)
         rest = sideways - lifting * (sideways * lifting).sum(axis=0)
-        return lifting, rest / np.maximum(np.linalg.norm(rest, axis=0), TINY)
+        return np.stack([lifting, rest / np.maximum(np.sqrt((rest**2).sum(axis=0)), TINY)])
 
 
 def _placed(rays: _Rays, terrain: Terrain, reach_m: float) -> tuple[Array, Array, Array]:
     """Positions (n, 2), covariances (n, 2, 2), (n,) how far the ground is from what an ellipse can say: 1 is the limit."""
-    n = len(rays.looks)
     hits = march(rays.origin, rays.looks, terrain, reach_m, MARCH_STEP_M)
-    errors = [side * axis for axis in rays.axes(np.linalg.norm(hits - rays.origin, axis=1)) for side in SIDES]
-    origins, looks = (np.concatenate(parts) for parts in zip(*(rays.disturbed(e) for e in errors), strict=True))
-    around = march(origins, looks, terrain, reach_m, MARCH_STEP_M)[:, :2].reshape(2, len(SIDES), n, 2)
+    around = march(*rays.aside(_long(hits - rays.origin)), terrain, reach_m, MARCH_STEP_M)
     middle = hits[:, :2]
-    far_minus, minus, plus, far_plus = around.swapaxes(0, 1)                # (2 axes, n, 2) each
+    far_minus, minus, plus, far_plus = around[:, :2].reshape(2, len(SIDES), -1, 2).swapaxes(0, 1)       # (2 axes, n, 2) each
     slope = (plus - minus) / (2.0 * NODE)                                   # metres a deviation
     curve = (plus + minus - 2.0 * middle) / (2.0 * NODE**2)                 # metres a deviation squared
     belongs = middle + curve * FAR_SIGMAS**2
-    astray = np.stack([far_plus - belongs - slope * FAR_SIGMAS, far_minus - belongs + slope * FAR_SIGMAS])
-    longer = (np.linalg.norm(astray[0], axis=2) > np.linalg.norm(astray[1], axis=2))[..., None]
-    worst = np.where(longer, astray[0], astray[1])                          # metres
-    covariance = (
-        np.einsum("ani,anj->nij", slope, slope)
-        + 2.0 * np.einsum("ani,anj->nij", curve, curve)
-        + np.einsum("ani,anj->nij", worst, worst) / FAR_SIGMAS**2
-    )
-    length = np.maximum(np.linalg.norm(slope, axis=2), TINY)
-    worst_m, curve_m = np.linalg.norm(worst, axis=2), np.linalg.norm(curve, axis=2)
+    straight = slope * FAR_SIGMAS
+    one, other = far_plus - belongs - straight, far_minus - belongs + straight
+    one_m, other_m = _long(one), _long(other)
+    longer = one_m > other_m
+    worst, worst_m = np.where(longer[..., None], one, other), np.where(longer, one_m, other_m)          # metres
+    parts = np.concatenate([slope, curve * math.sqrt(2.0), worst / FAR_SIGMAS])
+    covariance = np.einsum("kni,knj->nij", parts, parts)
+    length, curve_m = np.maximum(_long(slope), TINY), _long(curve)
     bend = np.maximum(
         np.minimum(worst_m / length / ASTRAY_LIMIT, worst_m / BENT_M),
         np.minimum(curve_m / length / CURVE_LIMIT, curve_m * FAR_SIGMAS**2 / BENT_M),
@@ -164,42 +165,65 @@ def _placed(rays: _Rays, terrain: Terrain, reach_m: float) -> tuple[Array, Array
     return middle, covariance, bend.max(axis=0)
 
 
-def _rays(feet: Array, camera: Camera, estimate: PoseEstimate, terrain: Terrain) -> _Rays:
+def _long(vectors: Array) -> Array:
+    """Lengths of (..., k) vectors."""
+    return np.asarray(np.sqrt(np.einsum("...i,...i->...", vectors, vectors)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Errors:
+    """What a pose's own errors do, whatever pixel is looked at.
+
+    rotation: (3, 3) of the pose. turns: (4, 3, 3) times a look (3,) is what one deviation of yaw, of pitch, of the tilt to
+    the side and of time adds to it. origins: (9, 3) metres, of the three places, the three angles, two pixels and time.
+    """
+
+    position: Array
+    rotation: Array
+    turns: Array
+    origins: Array
+
+
+@lru_cache(maxsize=4)
+def _errors(estimate: PoseEstimate, terrain_sigma_m: float) -> _Errors:
+    """A camera that stands has the same ones in every picture.
+
+    An angle that errs turns all looks about its own axis: yaw about the vertical, pitch about the level line to the right,
+    a tilt to the side about the level line ahead (and not the optical axis: a camera that looks down tilts too), and time
+    about all three at their rates, there by Pose's own roll, which is about the optical axis.
+    """
     pose, sigma, rates = estimate.pose, estimate.sigma, estimate.rates
-    shifts = np.array([[0.0, 0.0], [PIXEL_STEP_PX, 0.0], [-PIXEL_STEP_PX, 0.0], [0.0, PIXEL_STEP_PX], [0.0, -PIXEL_STEP_PX]])
-    ideal = camera.lens.to_ideal((feet + shifts[:, None]).reshape(-1, 2))
-    looks, right, left, lower, higher = directions(ideal, pose).reshape(5, -1, 3)
-    seen = ideal[: len(feet)]
+    rotation = pose.rotation()
+    yaw = math.radians(pose.yaw_deg)
+    down, right = np.array([0.0, 0.0, -1.0]), np.array([math.cos(yaw), -math.sin(yaw), 0.0])
+    ahead = np.array([math.sin(yaw), math.cos(yaw), 0.0])
+    spin = rates.yaw_deg_s * down + rates.pitch_deg_s * right + rates.roll_deg_s * rotation[:, 2]
+    axes = np.array([down * sigma.yaw_deg, right * sigma.pitch_deg, ahead * sigma.roll_deg, spin * estimate.time_sigma_s])
+    origins = np.zeros((9, 3))
+    origins[[0, 1, 2], [0, 1, 2]] = sigma.position_m, sigma.position_m, math.hypot(sigma.height_m, terrain_sigma_m)
+    origins[8] = np.array([rates.east_m_s, rates.north_m_s, rates.up_m_s]) * estimate.time_sigma_s
+    return _Errors(pose.position, rotation, np.cross(np.radians(axes)[:, None, :], np.eye(3)).transpose(0, 2, 1), origins)
 
-    def turning(plus: Pose, minus: Pose, sigmas: float) -> Array:
-        return (directions(seen, plus) - directions(seen, minus)) / 2.0 * sigmas
 
-    def of(field: str, one_sigma: float) -> Array:
-        value = getattr(pose, field)
-        plus, minus = (replace(pose, **{field: value + step}) for step in (ANGLE_STEP_DEG, -ANGLE_STEP_DEG))
-        return turning(plus, minus, one_sigma / ANGLE_STEP_DEG)
-
-    still = np.zeros_like(looks)
-    # About the level line ahead, and not about the optical axis: a camera that looks down tilts too.
-    ahead = np.array([math.sin(math.radians(pose.yaw_deg)), math.cos(math.radians(pose.yaw_deg)), 0.0])
-    tilted = np.cross(ahead, looks) * math.radians(sigma.roll_deg)
-    in_pixels = camera.pixel_sigma_px / PIXEL_STEP_PX / 2.0
-    later, earlier = (turned(pose, rates, seconds) for seconds in (TIME_STEP_S, -TIME_STEP_S))
-    height_sigma_m = float(np.hypot(sigma.height_m, terrain.sigma_m))
-    speed = np.array([rates.east_m_s, rates.north_m_s, rates.up_m_s])
-    return _Rays(
-        origin=pose.position,
-        looks=looks,
-        origin_errors=np.vstack([
-            np.diag([sigma.position_m, sigma.position_m, height_sigma_m]), np.zeros((5, 3)), speed * estimate.time_sigma_s,
-        ]),
-        look_errors=np.stack([
-            still, still, still, of("yaw_deg", sigma.yaw_deg), of("pitch_deg", sigma.pitch_deg), tilted,
-            (right - left) * in_pixels, (lower - higher) * in_pixels,
-            turning(later, earlier, estimate.time_sigma_s / TIME_STEP_S),
-        ]),
-        away=_away(looks, higher - lower),
-    )
+def _rays(feet: Array, camera: Camera, estimate: PoseEstimate, terrain: Terrain) -> _Rays:
+    errors = _errors(estimate, terrain.sigma_m)
+    ideal, slopes = camera.lens.to_ideal_with_slopes(feet)
+    n = len(feet)
+    forward = np.ones((n, 3))
+    forward[:, :2] = ideal
+    length = _long(forward)
+    forward /= length[:, None]
+    # A pixel aside moves the end of the ray before it is brought to length one: what lies along the ray goes (n, 2, 3).
+    moved = np.zeros((n, 2, 3))
+    moved[:, :, :2] = slopes.transpose(0, 2, 1) * (camera.pixel_sigma_px / length)[:, None, None]
+    moved -= np.matmul(moved, forward[:, :, None]) * forward[:, None, :]
+    back = errors.rotation.T
+    looks = forward @ back
+    look_errors = np.zeros((9, n, 3))
+    turned = np.matmul(looks, errors.turns.transpose(0, 2, 1))
+    look_errors[3:6], look_errors[8] = turned[:3], turned[3]
+    look_errors[6:8] = np.matmul(moved, back).transpose(1, 0, 2)
+    return _Rays(errors.position, looks, errors.origins, look_errors, _away(looks, -look_errors[7]))
 
 
 def _away(looks: Array, higher: Array) -> Array:
@@ -209,28 +233,27 @@ def _away(looks: Array, higher: Array) -> Array:
     """
     downwards = np.minimum(looks[:, 2], -TINY)
     level = higher[:, :2] - looks[:, :2] * (higher[:, 2] / downwards)[:, None]
-    away: Array = level / np.maximum(np.linalg.norm(level, axis=1, keepdims=True), TINY)
+    away: Array = level / np.maximum(_long(level), TINY)[:, None]
     return away
 
 
 def _reasons(position: Array, covariance: Array, bend: Array, camera: Camera, pose: Pose) -> tuple[str, ...]:
     """Why each is refused: by the longer semi-axis of the 90 % ellipse, never by an angle. Empty where it is not."""
-    away = np.hypot(position[:, 0] - pose.east_m, position[:, 1] - pose.north_m)
-    known = np.isfinite(covariance).all(axis=(1, 2))
-    largest = np.full(len(position), np.nan)
-    largest[known] = np.linalg.eigvalsh(covariance[known])[:, -1]
-    semi_axis = np.sqrt(np.maximum(largest, 0.0) * CHI2_90_2DOF)
-    reasons = []
-    for distance, axis, bent in zip(away, semi_axis, bend, strict=True):
-        if not np.isfinite(distance):
-            reasons.append(ABOVE_GROUND)
+    distance_m = np.hypot(position[:, 0] - pose.east_m, position[:, 1] - pose.north_m)
+    ee, en, nn = covariance[:, 0, 0], covariance[:, 0, 1], covariance[:, 1, 1]
+    largest = (ee + nn) / 2.0 + np.hypot((ee - nn) / 2.0, en)           # of the two eigenvalues
+    semi_axis_m = np.sqrt(largest * CHI2_90_2DOF)
+    good = (distance_m <= camera.reach_m) & (semi_axis_m <= camera.error_limit_m) & (bend <= 1.0)
+    reasons = [""] * len(good)
+    for i in (~good).nonzero()[0].tolist():
+        distance, axis = float(distance_m[i]), float(semi_axis_m[i])
+        if not math.isfinite(distance):
+            reasons[i] = ABOVE_GROUND
         elif distance > camera.reach_m:
-            reasons.append(f"{BEYOND_REACH}: {distance:.0f} m, {camera.reach_m:.0f} m allowed")
+            reasons[i] = f"{BEYOND_REACH}: {distance:.0f} m, {camera.reach_m:.0f} m allowed"
         elif not axis <= camera.error_limit_m:
-            size = f"{axis:.0f} m" if np.isfinite(axis) else "unbounded"
-            reasons.append(f"{TOO_UNSURE}: {size}, {camera.error_limit_m:.0f} m allowed")
-        elif not bent <= 1.0:
-            reasons.append(BROKEN)
+            size = f"{axis:.0f} m" if math.isfinite(axis) else "unbounded"
+            reasons[i] = f"{TOO_UNSURE}: {size}, {camera.error_limit_m:.0f} m allowed"
         else:
-            reasons.append("")
+            reasons[i] = BROKEN
     return tuple(reasons)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,11 +13,14 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry import LineString
 
-from geofences.geodesy import LocalFrame
+from geofences.geodesy import Array, LocalFrame
 from wire.messages import Corridor, CorridorSet
 
 CHI2_99_2DOF = 9.210340371976184        # scipy.stats.chi2.ppf(0.99, 2)
 ELLIPSE_SIDES = 32
+
+_ANGLES = np.arange(ELLIPSE_SIDES + 1) % ELLIPSE_SIDES * (2.0 * np.pi / ELLIPSE_SIDES)     # closed: the first comes again
+_CIRCLE = np.array([np.cos(_ANGLES), np.sin(_ANGLES)]) / np.cos(np.pi / ELLIPSE_SIDES)
 
 
 def make_corridor_set(sector: str, corridors: tuple[Corridor, ...]) -> CorridorSet:
@@ -58,9 +62,9 @@ class CorridorMap:
         positions = np.atleast_2d(np.asarray(enu_m, float))
         if len(positions) == 0 or not self.grounds:
             return [() for _ in range(len(positions))]
-        shapes = [ellipse(p, c) for p, c in zip(positions, np.asarray(covariance_m2, float), strict=True)]
-        found: list[list[str]] = [[] for _ in shapes]
-        for i, j in zip(*self._tree.query(shapes, predicate="intersects"), strict=True):
+        found: list[list[str]] = [[] for _ in positions]
+        hits = self._tree.query(ellipses(positions, np.asarray(covariance_m2, float)), predicate="intersects")
+        for i, j in hits.T.tolist():
             found[i].append(self.grounds[j].corridor.id)
         return [tuple(sorted(ids)) for ids in found]
 
@@ -74,12 +78,22 @@ class CorridorMap:
 
 def ellipse(centre_enu_m: npt.ArrayLike, covariance_m2: npt.ArrayLike, chi2: float = CHI2_99_2DOF) -> shapely.Polygon:
     """The error ellipse that holds the truth with the probability of `chi2` (two degrees of freedom; 99 % unless told)."""
-    values, vectors = np.linalg.eigh(np.asarray(covariance_m2, float))
-    axes = vectors * np.sqrt(np.maximum(values, 0.0) * chi2)
-    # The polygon circumscribes the ellipse: an approximation may find too much and never too little.
-    angle = np.linspace(0.0, 2 * np.pi, ELLIPSE_SIDES, endpoint=False)
-    circle = np.stack([np.cos(angle), np.sin(angle)]) / np.cos(np.pi / ELLIPSE_SIDES)
-    return shapely.Polygon((np.asarray(centre_enu_m, float)[:, None] + axes @ circle).T)
+    shape: shapely.Polygon = ellipses(np.asarray(centre_enu_m, float)[None], np.asarray(covariance_m2, float)[None], chi2)[0]
+    return shape
+
+
+def ellipses(centres_enu_m: Array, covariances_m2: Array, chi2: float = CHI2_99_2DOF) -> npt.NDArray[np.object_]:
+    """(n,) polygons as of `ellipse`, for (n, 2) centres with (n, 2, 2) covariances."""
+    # A root of the covariance (Cholesky's, lower left) makes the ellipse of a circle, and of a polygon around the circle one
+    # around the ellipse: an approximation may find too much and never too little.
+    a = np.sqrt(np.maximum(covariances_m2[:, 0, 0], 0.0))
+    b = covariances_m2[:, 0, 1] / np.where(a > 0.0, a, np.inf)
+    c = np.sqrt(np.maximum(covariances_m2[:, 1, 1] - b**2, 0.0))
+    x, y = _CIRCLE * math.sqrt(chi2)
+    corners = np.empty((len(centres_enu_m), ELLIPSE_SIDES + 1, 2))
+    corners[:, :, 0] = centres_enu_m[:, 0, None] + a[:, None] * x
+    corners[:, :, 1] = centres_enu_m[:, 1, None] + b[:, None] * x + c[:, None] * y
+    return np.asarray(shapely.polygons(corners))
 
 
 def alarms_now(corridor: Corridor, utc_ns: int, utc_offset_min: int) -> bool:

@@ -35,12 +35,12 @@ class FlatTerrain:
     """One height everywhere."""
 
     def __init__(self, height_msl_m: float, sigma_m: float, *, synthetic: bool) -> None:
-        self._height_msl_m = height_msl_m
+        self.level_msl_m = height_msl_m
         self.sigma_m = sigma_m
         self.synthetic = synthetic
 
     def height_msl_m(self, enu_m: npt.ArrayLike) -> Array:
-        return np.full(len(np.atleast_2d(np.asarray(enu_m, float))), self._height_msl_m)
+        return np.full(len(np.atleast_2d(np.asarray(enu_m, float))), self.level_msl_m)
 
 
 class GridTerrain:
@@ -57,7 +57,7 @@ class GridTerrain:
             raise ValueError(f"a terrain grid of shape {heights_msl_m.shape}; at least 2 x 2 posts are needed")
         if step_m <= 0:
             raise ValueError(f"a terrain grid with {step_m} m between its posts; it must be above 0")
-        self._heights = heights_msl_m
+        self._heights = np.ascontiguousarray(heights_msl_m)
         self._south_west = np.asarray(south_west_enu_m, float)
         self._step_m = step_m
         self.sigma_m = sigma_m
@@ -77,16 +77,16 @@ class GridTerrain:
         return self._step_m
 
     def height_msl_m(self, enu_m: npt.ArrayLike) -> Array:
-        at = (np.atleast_2d(np.asarray(enu_m, float)) - self._south_west) / self._step_m
+        # Few and plain steps over (2, n): a march asks for thousands of points in every picture of a camera.
+        at = (np.atleast_2d(np.asarray(enu_m, float)).T - self._south_west[:, None]) / self._step_m
         rows, columns = self._heights.shape
-        inside = (at[:, 0] >= 0) & (at[:, 1] >= 0) & (at[:, 0] <= columns - 1) & (at[:, 1] <= rows - 1)
-        column = np.clip(np.nan_to_num(at[:, 0]).astype(int), 0, columns - 2)
-        row = np.clip(np.nan_to_num(at[:, 1]).astype(int), 0, rows - 2)
-        fx, fy = at[:, 0] - column, at[:, 1] - row
-        h = self._heights
-        south = h[row, column] * (1 - fx) + h[row, column + 1] * fx
-        north = h[row + 1, column] * (1 - fx) + h[row + 1, column + 1] * fx
-        return np.where(inside, south * (1 - fy) + north * fy, np.nan)
+        cell = np.fmin(np.fmax(at, 0.0), [[columns - 2], [rows - 2]]).astype(np.intp)       # NaN becomes 0 here
+        part = at - cell
+        inside = ((part >= 0.0) & (part <= 1.0)).all(axis=0)
+        four = np.array([[0], [columns], [1], [columns + 1]])      # south-west, north-west, south-east, north-east
+        corners = self._heights.reshape(-1).take(cell[1] * columns + cell[0] + four)
+        south, north = corners[:2] + (corners[2:] - corners[:2]) * part[0]
+        return np.where(inside, south + (north - south) * part[1], np.nan)
 
 
 def march(
@@ -101,11 +101,14 @@ def march(
     """
     rays = np.atleast_2d(np.asarray(directions, float))
     origins = np.broadcast_to(np.asarray(origin_m, float), rays.shape)
+    if isinstance(terrain, FlatTerrain):
+        return _on_the_level(origins, rays, terrain, reach_m)
+    ways, starts = np.ascontiguousarray(rays.T), np.ascontiguousarray(origins.T)
 
     def clearance(which: npt.NDArray[np.intp], t: Array) -> Array:
         """(m, k) of the rays `which` (m,), each at its own k distances t (m, k)."""
-        at = origins[which][:, None] + rays[which][:, None] * t[:, :, None]
-        return np.asarray(at[:, :, 2] - terrain.height_msl_m(at[:, :, :2].reshape(-1, 2)).reshape(t.shape), dtype=float)
+        at = starts[:, which, None] + ways[:, which, None] * t
+        return np.asarray(at[2] - terrain.height_msl_m(at[:2].reshape(2, -1).T).reshape(t.shape), dtype=float)
 
     far = np.full(len(rays), np.nan)
     open_ = np.flatnonzero(np.isfinite(rays).all(axis=1) & np.isfinite(origins).all(axis=1))
@@ -135,5 +138,15 @@ def march(
         back = np.where((over > 0) & (under <= 0), -under / np.maximum(over - under, TINY_M), 0.0)
         width /= len(_PARTS) - 1
         far[found] = t[rows, last] - (back * width if round_ == REFINEMENTS - 1 else 0.0)
+    hits: Array = origins + rays * far[:, None]
+    return hits
+
+
+def _on_the_level(origins: Array, rays: Array, terrain: FlatTerrain, reach_m: float) -> Array:
+    """As march. A ray that begins below the ground meets it where it begins, as it does on any other terrain."""
+    above_m = origins[:, 2] - terrain.level_msl_m
+    with np.errstate(divide="ignore", invalid="ignore"):
+        far = np.where(above_m > 0.0, above_m / -rays[:, 2], np.where(above_m <= 0.0, 0.0, np.nan))
+    far[~((far >= 0.0) & (far <= reach_m) & np.isfinite(rays).all(axis=1))] = np.nan
     hits: Array = origins + rays * far[:, None]
     return hits

@@ -37,6 +37,21 @@ def test_distortion_is_that_of_opencv(lens, seed):
     np.testing.assert_allclose(lens.to_pixels(ideal), theirs[:, 0], atol=1e-6)
 
 
+@given(lenses(), st.integers(0, 1000))
+def test_slopes_are_what_a_pixel_more_or_less_changes(lens, seed):
+    p = pixels(lens, seed=seed)
+    ideal, slopes = lens.to_ideal_with_slopes(p)
+    np.testing.assert_array_equal(ideal, lens.to_ideal(p))
+    for column, step in enumerate(([0.25, 0.0], [0.0, 0.25])):
+        change = (lens.to_ideal(p + step) - lens.to_ideal(p - step)) / 0.5
+        np.testing.assert_allclose(slopes[:, :, column], change, atol=2e-7, rtol=2e-3)
+
+
+def test_a_lens_without_distortion_has_the_same_slopes_everywhere():
+    _, slopes = Lens(768, 576, 1000, 800, 384, 288).to_ideal_with_slopes([[10.0, 20.0], [700.0, 500.0]])
+    np.testing.assert_array_equal(slopes, [np.diag([1 / 1000, 1 / 800])] * 2)
+
+
 def test_a_direction_beyond_the_fold_of_a_barrel_lens_has_no_pixel():
     lens = Lens(768, 576, 500, 500, 384, 288, k1=-0.3)
     assert np.isfinite(lens.to_pixels([[0.9, 0.0]])).all()

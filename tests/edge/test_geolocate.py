@@ -1,17 +1,21 @@
 """Places on the ground: right for known geometry, as unsure as they ought to be, refused by error and never by angle."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import brentq
+from scipy.spatial.transform import Rotation
 
 from cameras.camera import Camera
 from cameras.lens import Lens
-from cameras.pose import Pose, PoseEstimate, PoseRates, PoseSigma
-from cameras.project import project
-from edge.geolocate import ABOVE_GROUND, BEYOND_REACH, BROKEN, TOO_UNSURE, geolocate
+from cameras.pose import Pose, PoseEstimate, PoseRates, PoseSigma, turned
+from cameras.project import project, rays
+from edge.bodies import depth_of
+from edge.geolocate import ABOVE_GROUND, BEYOND_REACH, BROKEN, TOO_UNSURE, _rays, geolocate
 from geofences.terrain import FlatTerrain, GridTerrain
 
 LENS = Lens(768, 576, 1000, 1000, 384, 288, k1=-0.15, p1=0.001)
@@ -138,6 +142,67 @@ def test_a_moving_camera_with_an_unsure_clock_is_less_sure_along_its_way():
     ).covariance_m2[0]
     assert flying[0, 0] - still[0, 0] == pytest.approx(1.0, rel=1e-3)       # (10 m/s x 0.1 s)^2
     assert flying[1, 1] == pytest.approx(still[1, 1], rel=1e-6)
+
+
+def poses(low_deg=-90.0):
+    return st.builds(
+        Pose, st.just(10.0), st.just(-20.0), st.floats(169, 230), st.floats(0, 360), st.floats(low_deg, 5), st.floats(-8, 8)
+    )
+
+
+@given(poses(), st.integers(0, 2**32 - 1), st.booleans(), st.integers(2, 9))
+def test_all_feet_of_a_picture_at_once_have_the_places_of_one_by_one(pose, seed, is_level, count):
+    chance = np.random.default_rng(seed)
+    feet, classes = chance.uniform(0, [768, 576], (count, 2)), chance.integers(0, 7, count)
+    estimate = PoseEstimate(pose, PoseSigma(*chance.uniform(0, 1, 5)), PoseRates(*chance.normal(0, 5, 6)), 0.05)
+    terrain = FLAT if is_level else hills(seed % 1000)
+    together = geolocate(feet, camera(), estimate, terrain, depth_of(classes))
+    alone = [geolocate(feet[[i]], camera(), estimate, terrain, depth_of(classes[[i]])) for i in range(count)]
+    for name in ("position_enu_m", "covariance_m2", "bearing_deg", "bearing_sigma_deg"):
+        expected = np.concatenate([getattr(a, name) for a in alone])
+        np.testing.assert_allclose(getattr(together, name), expected, rtol=1e-7, atol=1e-7)
+    assert together.reasons == tuple(a.reasons[0] for a in alone)
+    assert together.refused.tolist() == [bool(r) for r in together.reasons]
+
+
+@given(poses(), st.integers(0, 2**32 - 1))
+def test_what_each_error_does_to_a_ray_is_what_a_camera_with_that_error_sees(pose, seed):
+    """Our derivatives are algebra; here the camera really is turned, the pixel moved, and time goes by."""
+    chance = np.random.default_rng(seed)
+    sigma, rates = PoseSigma(*chance.uniform(0.1, 1, 5)), PoseRates(*chance.normal(0, 5, 6))
+    feet, lens, step = chance.uniform(0, [768, 576], (6, 2)), LENS, 1e-3
+    found = _rays(feet, camera(pixel_sigma=1.5), PoseEstimate(pose, sigma, rates, 0.2), FLAT)
+
+    def change(after):
+        (there, then), (back, before) = after(step), after(-step)
+        return (there - back) / (2 * step), (then - before) / (2 * step)
+
+    def of_pose(field, one_sigma):
+        at = getattr(pose, field)
+        moved = {s: replace(pose, **{field: at + s * one_sigma}) for s in (step, -step)}
+        return change(lambda s: (rays(feet, moved[s], lens), moved[s].position))
+
+    def of_pixel(aside):
+        return change(lambda s: (rays(feet + np.multiply(aside, s * 1.5), pose, lens), pose.position))
+
+    def of_tilt(s):
+        ahead = np.array([np.sin(np.radians(pose.yaw_deg)), np.cos(np.radians(pose.yaw_deg)), 0.0])
+        turn = Rotation.from_rotvec(ahead * np.radians(sigma.roll_deg) * s)
+        return turn.apply(rays(feet, pose, lens)), pose.position
+
+    def of_time(s):
+        later = turned(pose, rates, 0.2 * s)
+        return rays(feet, later, lens), later.position
+
+    height = np.hypot(sigma.height_m, FLAT.sigma_m)
+    expected = [
+        of_pose("east_m", sigma.position_m), of_pose("north_m", sigma.position_m), of_pose("height_msl_m", height),
+        of_pose("yaw_deg", sigma.yaw_deg), of_pose("pitch_deg", sigma.pitch_deg), change(of_tilt),
+        of_pixel([1.0, 0.0]), of_pixel([0.0, 1.0]), change(of_time),
+    ]
+    for k, (looks, origin) in enumerate(expected):
+        np.testing.assert_allclose(found.look_errors[k], looks, atol=1e-6)
+        np.testing.assert_allclose(found.origin_errors[k], origin, atol=1e-6)
 
 
 def test_no_feet_are_no_places():

@@ -8,7 +8,7 @@ import shapely
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from geofences.corridors import CorridorMap, alarms_now, ellipse, make_corridor_set
+from geofences.corridors import CorridorMap, alarms_now, ellipse, ellipses, make_corridor_set
 from geofences.geodesy import LocalFrame
 from wire.messages import Corridor
 
@@ -45,6 +45,20 @@ def test_the_ellipse_holds_99_percent(sx, sy, rho):
     shape = ellipse([0, 0], covariance)
     exact = np.pi * 9.2103 * np.sqrt(np.linalg.det(covariance))
     assert exact <= shape.area <= exact * 1.02
+
+
+def test_many_ellipses_at_once_are_those_of_one_by_one():
+    rng = np.random.default_rng(3)
+    roots = rng.normal(0, 5, (12, 2, 2))
+    roots[0], roots[1, 0] = 0.0, 0.0           # no error at all; none to the east
+    covariances, centres = roots @ roots.transpose(0, 2, 1), rng.normal(0, 100, (12, 2))
+    for shape, centre, covariance in zip(ellipses(centres, covariances), centres, covariances, strict=True):
+        assert shape.is_empty is False
+        assert shape.equals_exact(ellipse(centre, covariance), 1e-9)
+        east, north = np.sqrt(9.2103 * np.diag(covariance))
+        assert shape.bounds == pytest.approx(
+            (centre[0] - east, centre[1] - north, centre[0] + east, centre[1] + north), abs=0.006 * (east + north) + 1e-9
+        )
 
 
 def test_nothing_in_gives_nothing_out():

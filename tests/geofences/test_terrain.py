@@ -52,6 +52,16 @@ def test_a_ray_into_a_hole_or_off_the_edge_meets_nothing():
     assert np.isnan(march([0, 0, 150.0], [[0.0, 0.9988, -0.0489]], plane(0.0, 0.0, size=5))).all()
 
 
+@given(st.integers(0, 2**32 - 1), st.floats(0.5, 40.0))
+def test_level_ground_is_met_where_a_level_grid_is(seed, above):
+    """One is answered by algebra, the other by marching."""
+    ways = np.random.default_rng(seed).normal(size=(20, 3)) * [1.0, 1.0, 0.2]
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    origin = [3.0, -4.0, 100.0 + above]
+    level, grid = FlatTerrain(100.0, 1.0, synthetic=True), plane(0.0, 0.0)
+    np.testing.assert_allclose(march(origin, ways, level, 400.0, 5.0), march(origin, ways, grid, 400.0, 5.0), atol=0.01)
+
+
 def test_a_ray_that_is_not_a_number_comes_back_as_none():
     found = march([0, 0, 110.0], [[np.nan, 0.0, -1.0], [0.0, 0.0, -1.0]], FlatTerrain(100.0, 1.0, synthetic=True))
     assert np.isnan(found[0]).all()
