@@ -10,7 +10,7 @@ from edge.geolocate import GroundEstimate
 from edge.tracker import Tracked
 from geofences.corridors import CorridorMap
 from wire.messages import Box, Detection, DetectionBatch, Placement, PlacementBearing, PlacementPoint
-from wire.units import Covariance2, TimeQuality
+from wire.units import Covariance2, GroundPosition, TimeQuality
 
 FOOT_MARGIN_PX = 2.0
 FOOT_CUT_OFF = "the foot is below the picture"
@@ -31,30 +31,26 @@ def judge(
     touched: list[tuple[str, ...]] = [()] * len(refused)
     points = np.flatnonzero(~refused)
     found = corridors.touched(placed.position_enu_m[points], placed.covariance_m2[points])
-    for point, ids in zip(points, found, strict=True):
+    for point, ids in zip(points.tolist(), found, strict=True):
         touched[point] = ids
-    degrees = corridors.frame.from_enu(np.nan_to_num(placed.position_enu_m)) if len(refused) else np.empty((0, 2))
-    here = corridors.frame.position(pose.east_m, pose.north_m)
+    *places, here = corridors.frame.from_enu(np.vstack([placed.position_enu_m, [[pose.east_m, pose.north_m]]])).tolist()
+    ids, scores, boxes = tracked.ids.tolist(), tracked.scores.tolist(), tracked.boxes.round(1).tolist()
+    classes, confirmed, covariances = tracked.classes.tolist(), tracked.confirmed.tolist(), placed.covariance_m2.tolist()
     detections = []
-    for i in range(len(refused)):
+    for i, only_a_bearing in enumerate(refused.tolist()):
         placement: Placement
-        if refused[i]:
+        if only_a_bearing:
             placement = PlacementBearing(
-                here, float(placed.bearing_deg[i]), float(placed.bearing_sigma_deg[i]),
+                GroundPosition(*here), float(placed.bearing_deg[i]), float(placed.bearing_sigma_deg[i]),
                 FOOT_CUT_OFF if cut_off[i] else placed.reasons[i],
             )
         else:
-            (ee, en), (_, nn) = placed.covariance_m2[i].tolist()
-            placement = PlacementPoint(type(here)(float(degrees[i, 0]), float(degrees[i, 1])), Covariance2(ee, en, nn))
+            (ee, en), (_, nn) = covariances[i]
+            placement = PlacementPoint(GroundPosition(*places[i]), Covariance2(ee, en, nn))
         detections.append(
             Detection(
-                track=int(tracked.ids[i]),
-                object_class=CLASSES[tracked.classes[i]],
-                score=round(float(tracked.scores[i]), 4),
-                box=Box(*(round(float(v), 1) for v in tracked.boxes[i])),
-                placement=placement,
-                confirmed=bool(tracked.confirmed[i]),
-                corridors=touched[i],
+                track=ids[i], object_class=CLASSES[classes[i]], score=round(scores[i], 4), box=Box(*boxes[i]),
+                placement=placement, confirmed=confirmed[i], corridors=touched[i],
             )
         )
     return DetectionBatch(sensor, captured_ns, time_quality, corridors.version, tuple(detections))
