@@ -1,8 +1,13 @@
 """Alarms: what asks for a person's decision, and what became of each.
 
-An alarm is a list of events that only grows; its state is the state of its last event. Rules raise alarms, persons move them
-through the table below, and the system itself does three things: it escalates what nobody answered, it wakes what was
-shelved, and it notes that a technical fault is over.
+An alarm is a list of events that only grows; its state is the state of its last event. Rules raise alarms, persons move
+them through the table below, and the system itself does four things: it escalates what nobody answered, it wakes what was
+shelved, it notes that a technical fault is over, and it asks again when what the alarm is about has become graver.
+
+A contact is one alarm, whatever it does: further rules that hold for it are noted there, and the gravest one leads.
+
+Times are the station's clock, which may be set. A clock that jumps errs to the side of asking a person: unanswered alarms
+are escalated early rather than late, and shelved ones wake.
 """
 
 from __future__ import annotations
@@ -11,6 +16,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from station.alarm_settings import DEFAULT_ALARMS, EscalationSettings, RuleKind
+from station.duty import TeamView
 from station.picture import AlarmEventView, AlarmState, AlarmView, Sentence
 from wire.clock import NS_PER_S
 from wire.units import GroundPosition
@@ -19,14 +26,36 @@ SYSTEM = "system"
 UNANSWERED_NS = 60 * NS_PER_S           # priority 1 goes to the supervisor after this
 SHELVE_MINUTES = (5, 15, 60)
 SHELVE_TOTAL_NS = 12 * 3600 * NS_PER_S  # one shift
-CLOSE_REASONS = ("crossing", "lawful", "known_person", "animal", "false_detection", "duplicate", "technical", "other")
-TECHNICAL_RULES = ("sensor_blind", "node_silent", "clock_wrong", "position_untrusted")
+CLOCK_SLACK_NS = 2 * NS_PER_S           # clocks are slewed by so much without having jumped
+CLOSE_REASONS = (
+    "crossing", "turned_back", "handed_over", "lawful", "known_person", "own_patrol",
+    "child", "asks_for_protection", "trafficking_suspected", "missing_found", "rescue", "medical", "referral",
+    "animal", "false_detection", "duplicate", "technical", "exercise", "other",
+)
+WELFARE_REASONS = (
+    "child", "asks_for_protection", "trafficking_suspected", "missing_found", "rescue", "medical", "referral",
+)
+CONTACT_RULES = frozenset(kind.value for kind in RuleKind)
+TECHNICAL_RULES = (
+    "sensor_blind", "node_silent", "clock_wrong", "position_untrusted", "no_coverage", "team_overdue", "nobody_watching",
+)
 
 # Events of the system that leave the state as it is.
 JOINED, RECOVERED, AGAIN, UNANSWERED, SHELVING_OVER = "joined", "recovered", "again", "unanswered", "shelving_over"
+# A further stage of escalation (its number follows); a further rule, whose id follows: noted, or grave enough to ask again.
+UNANSWERED_STILL, ALSO, WORSE = "unanswered_still", "also", "worse"
 # What a person's answer to one of several candidates says in the alarm's history; a contact's id follows.
 CANDIDATE_NO, CANDIDATE_YES = "candidate_no", "candidate_yes"
+MATCH_REJECTED = "match_rejected"       # the last no: closes the alarm in the name of whoever said it
 CANDIDATES_NAMED = 6                    # more than these in one sentence and nobody reads it; all stand in `contacts`
+
+# Which of two rules of one priority leads.
+_WEIGHT = {
+    kind.value: weight for weight, kind in enumerate((
+        RuleKind.BORDER_CROSSING, RuleKind.BORDER_APPROACH, RuleKind.PARTY, RuleKind.CORRIDOR_ENTRY, RuleKind.DIRECTION,
+        RuleKind.SPEED, RuleKind.LOITERING,
+    ))
+}
 
 _A = AlarmState
 LEGAL: dict[AlarmState, frozenset[AlarmState]] = {
@@ -44,6 +73,9 @@ class Alarm(msgspec.Struct):
     contacts: numbers, the first raised it, the others joined. last_seen_ns, last_m: when and where (metres, east and north)
     the newest of them was last inside the corridor. fault_over: a technical alarm's fault is over. matches: the questions of
     a watchlist alarm, one for each of `contacts` and in their order, all about `subject`; `match` is the first of them.
+    about: of a technical alarm, the corridor or the team; empty for none. rules, why: as in AlarmView. asked_ns: since when
+    it asks with its present priority; 0 in files from before. stage: how often it was escalated since then.
+    side: of the border line, where its newest contact surely was.
     """
 
     number: int
@@ -69,6 +101,13 @@ class Alarm(msgspec.Struct):
     shelved_until_ns: int = 0
     shelved_total_ns: int = 0
     events: list[AlarmEventView] = []
+    about: str = ""
+    rules: list[str] = []
+    why: list[Sentence] = []
+    asked_ns: int = 0
+    stage: int = 0
+    side: int = 0
+    incident: str | None = None
 
     @property
     def id(self) -> str:
@@ -86,13 +125,18 @@ class Alarm(msgspec.Struct):
     def is_unanswered(self) -> bool:
         return self.state in (AlarmState.ACTIVE, AlarmState.ESCALATED)
 
-    def view(self) -> AlarmView:
+    @property
+    def is_about_contacts(self) -> bool:
+        return self.rule in CONTACT_RULES
+
+    def view(self, teams: tuple[TeamView, ...] = (), linked: tuple[str, ...] = ()) -> AlarmView:
         return AlarmView(
             id=self.id, rule=self.rule, priority=self.priority, state=self.state, raised_ns=self.raised_ns, says=self.says,
             contact=self.contact_ids[0] if self.contact_ids else None, corridor=self.corridor, sensor=self.sensor,
             match=self.match, position=self.position, snapshot=self.snapshot, simulated=self.simulated,
             events=tuple(self.events), contacts=tuple(self.contact_ids), node=self.node,
-            matches=tuple(self.matches),
+            matches=tuple(self.matches), rules=tuple(self.rules), why=tuple(self.why), teams=teams,
+            incident=self.incident, linked=linked,
         )
 
 
@@ -121,13 +165,16 @@ def decide(alarm: Alarm, decision: Decision, now_ns: int) -> Sentence | None:
         return Sentence(
             "alarm.refused.not_from_here", {"state": state.value, "to": decision.to.value, "person": last.person}
         )
-    if decision.to is AlarmState.CLOSED and not decision.reason.strip():
+    code = decision.reason.split(maxsplit=1)[0] if decision.reason.strip() else ""
+    if decision.to is AlarmState.CLOSED and code not in (*CLOSE_REASONS, MATCH_REJECTED):
         return Sentence("alarm.refused.reason_needed", {})
     if decision.to is AlarmState.SHELVED:
         refused = _shelve(alarm, decision.reason, now_ns)
         if refused is not None:
             return refused
     _append(alarm, decision.to, now_ns, decision.person, decision.reason.strip())
+    if decision.to is AlarmState.ESCALATED:
+        alarm.asked_ns, alarm.stage = now_ns, 1     # the first stage is this person's; the next ones count from here
     if decision.to is AlarmState.ACKNOWLEDGED and alarm.fault_over:
         _append(alarm, AlarmState.CLOSED, now_ns, SYSTEM, RECOVERED)
     return None
@@ -150,6 +197,7 @@ def _shelve(alarm: Alarm, reason: str, now_ns: int) -> Sentence | None:
 
 def raise_alarm(alarm: Alarm, now_ns: int) -> Alarm:
     """Give a new alarm its first event."""
+    alarm.asked_ns = now_ns
     alarm.events = [AlarmEventView(AlarmState.ACTIVE, now_ns, SYSTEM, "")]
     return alarm
 
@@ -183,20 +231,56 @@ def note_fault(alarm: Alarm, is_over: bool, now_ns: int) -> None:
         _append(alarm, AlarmState.CLOSED, now_ns, SYSTEM, RECOVERED)
 
 
-def pass_time(alarm: Alarm, now_ns: int) -> bool:
+def worsen(
+    alarm: Alarm, rule: str, kind: str, priority: int, says: Sentence, why: tuple[Sentence, ...], asks_again: bool,
+    now_ns: int,
+) -> bool:
+    """One more rule holds for what this alarm is about. Returns whether that was news.
+
+    The priority never falls. What a person has taken or shelved asks again where the priority has risen or the rule says so.
+    """
+    if rule in alarm.rules:
+        return False
+    alarm.rules.append(rule)
+    rises = priority < alarm.priority
+    if (priority, _WEIGHT.get(kind, 9)) < (alarm.priority, _WEIGHT.get(alarm.rule, 9)):
+        alarm.rule, alarm.why = kind, list(why)
+        alarm.says = Sentence(says.key, {**says.params, "contacts": len(alarm.contacts)})
+    alarm.priority = min(alarm.priority, priority)
+    asks = (rises or asks_again) and not alarm.is_unanswered
+    _append(alarm, AlarmState.ACTIVE if asks else alarm.state, now_ns, SYSTEM, f"{WORSE if asks else ALSO} {rule}")
+    if rises or asks:
+        alarm.asked_ns, alarm.stage = now_ns, 0 if asks else alarm.stage
+    return True
+
+
+def pass_time(alarm: Alarm, now_ns: int, escalation: EscalationSettings = DEFAULT_ALARMS.escalation) -> bool:
     """What time alone does to an alarm. Returns whether something changed."""
-    if alarm.state is AlarmState.SHELVED and now_ns >= alarm.shelved_until_ns:
+    if alarm.state is AlarmState.SHELVED:
+        began_ns = _first_of(alarm, AlarmState.SHELVED).at_ns
+        if began_ns - CLOCK_SLACK_NS <= now_ns < alarm.shelved_until_ns:
+            return False
         if alarm.fault_over:
             _append(alarm, AlarmState.CLOSED, now_ns, SYSTEM, RECOVERED)
         else:
             _append(alarm, AlarmState.ACTIVE, now_ns, SYSTEM, SHELVING_OVER)
+            alarm.asked_ns, alarm.stage = now_ns, 0
         return True
-    if alarm.state is AlarmState.ACTIVE and alarm.priority == 1:
-        since_ns = _first_of(alarm, AlarmState.ACTIVE).at_ns
-        if now_ns - since_ns >= UNANSWERED_NS:
-            _append(alarm, AlarmState.ESCALATED, now_ns, SYSTEM, UNANSWERED)
-            return True
-    return False
+    stages_s = escalation.stages_s(alarm.priority)
+    if alarm.state is AlarmState.ESCALATED:
+        alarm.stage = max(alarm.stage, 1)       # by a person, or in a file from before stages were counted
+    if not alarm.is_unanswered or alarm.stage >= len(stages_s):
+        return False
+    since_ns = alarm.asked_ns or _first_of(alarm, AlarmState.ACTIVE).at_ns
+    waited_ns = now_ns - since_ns
+    if -CLOCK_SLACK_NS <= waited_ns < round(stages_s[alarm.stage] * NS_PER_S):
+        return False
+    if waited_ns < 0:
+        alarm.asked_ns = now_ns     # the clock was set back: from now on by the new one
+    alarm.stage += 1
+    reason = UNANSWERED if alarm.stage == 1 else f"{UNANSWERED_STILL} {alarm.stage}"
+    _append(alarm, AlarmState.ESCALATED, now_ns, SYSTEM, reason)
+    return True
 
 
 def _first_of(alarm: Alarm, state: AlarmState) -> AlarmEventView:

@@ -17,14 +17,16 @@ import numpy as np
 
 from geofences.sector import Sector
 from station.admission import captured_ns
+from station.alarm_settings import load_alarm_settings
 from station.contacts import Contact
 from station.fusion import Fusion, Seen, SensorFrame
 from station.memory import Changes, Numbers, load, save
+from station.mind_faults import FaultWatch
 from station.mind_requests import MindParts, MindRequests
 from station.picture import Answer, Counts, Delta, Picture, Request
 from station.questions import Questions
 from station.record import Record
-from station.rules import FAULT_AFTER_NS, FLOOD_NS, AlarmDesk
+from station.rules import AlarmDesk
 from station.settings import StationSettings
 from station.situation import Situation
 from station.store import INBOX, MIND, Synchronous, open_reader, open_store
@@ -39,7 +41,6 @@ from wire.messages import (
     Plan,
     Preflight,
     SensorReport,
-    SensorState,
     TaskState,
 )
 from wire.units import Realm
@@ -48,6 +49,7 @@ READ_LIMIT = 400                    # arrivals in one step, so that a question i
 COMMIT_EVERY_NS = 500_000_000       # of contacts and places alone
 COASTING_SHOWN_EVERY_NS = NS_PER_S
 KEPT_ENDED_NS = 120 * NS_PER_S      # an ended contact stays in the picture so long
+KEPT_CLOSED_NS = 600 * NS_PER_S     # and a closed alarm
 COUNTS_EVERY_NS = NS_PER_S
 LATEST_SAVED_EVERY_NS = 5 * NS_PER_S
 
@@ -75,14 +77,15 @@ class Mind:
         self._db = open_store(settings.mind_db, MIND, settings.realm, clock, Synchronous.NORMAL)
         self._inbox: sqlite3.Connection | None = None
         now_ns = clock.utc_ns()
-        memory = load(self._db, now_ns - KEPT_ENDED_NS, now_ns - FLOOD_NS)
+        memory = load(self._db, now_ns - KEPT_ENDED_NS, now_ns - KEPT_CLOSED_NS)
         self._numbers = memory.numbers
         self.place = memory.place
         self._fusion = Fusion(
             sector.corridors, [c for c in memory.contacts if c.ended_ns is None], memory.numbers.contact
         )
         self._ended = {c.number: c for c in memory.contacts if c.ended_ns is not None}
-        self._desk = AlarmDesk(sector, memory.alarms, memory.numbers.alarm)
+        alarm_settings = load_alarm_settings(settings.sector, sector)
+        self._desk = AlarmDesk(sector, memory.alarms, memory.numbers.alarm, alarm_settings)
         self._desk.recall([*self._fusion.contacts.values(), *self._ended.values()])
         self._record = Record(settings, clock)
         self._questions = Questions(settings, sector, clock, self._record, memory.matches, memory.numbers.match)
@@ -97,10 +100,10 @@ class Mind:
                 picture=self.picture,
             )
         )
+        self._faults = FaultWatch(self._desk, self._situation, sector, alarm_settings, self._is_training, now_ns)
         self._counts = Counts(0, 0, {})
         self._changes = Changes()
         self._news = News()
-        self._started_ns = now_ns
         self._committed_ns = self._counted_ns = self._coasted_ns = self._saved_ns = 0
         self.turn = now_ns // 1_000_000     # a restart jumps ahead, so that nobody takes the next delta for the missing one
 
@@ -251,40 +254,16 @@ class Mind:
             self._news.contacts.update(
                 c.number for c in self._fusion.contacts.values() if now_ns - c.last_seen_ns >= COASTING_SHOWN_EVERY_NS
             )
-            self._faults(now_ns)
+            self._faults.look(now_ns)
             self._desk.pass_time(now_ns)
             self._forget_closed(now_ns)
         if now_ns - self._counted_ns >= COUNTS_EVERY_NS:
             self._counted_ns = now_ns
             self._count()
 
-    def _faults(self, now_ns: int) -> None:
-        s = self._situation
-        s.find_silent(now_ns, self._started_ns)
-        for node in s.nodes.values():
-            self._desk.node_fault(node.node, node.silent, self._is_training, now_ns)
-            if node.health is not None and not node.silent:
-                health = node.health
-                self._desk.position_fault(
-                    node.node, not health.position_trusted, self._is_training, health.position_problem, now_ns
-                )
-        for name, view in s.sensors.items():
-            node_view = s.nodes.get(view.node)
-            if node_view is not None and node_view.silent:
-                continue        # the node's own alarm says it
-            since_ns = s.blind_since_ns.get(name)
-            if view.state.is_blind and since_ns is None:
-                since_ns = s.blind_since_ns[name] = now_ns      # known from before a restart
-            is_blind = since_ns is not None
-            if not is_blind or now_ns - (since_ns or 0) >= FAULT_AFTER_NS:
-                self._desk.sensor_fault(
-                    name, view.node, is_blind, self._is_training or view.simulated, view.detail, now_ns,
-                    view.state if is_blind else SensorState.BLIND,
-                )
-
     def _forget_closed(self, now_ns: int) -> None:
         for number, alarm in list(self._desk.open.items()):
-            if not alarm.is_open and now_ns - alarm.events[-1].at_ns > FLOOD_NS and number not in self._desk.changed:
+            if not alarm.is_open and now_ns - alarm.events[-1].at_ns > KEPT_CLOSED_NS and number not in self._desk.changed:
                 del self._desk.open[number]
 
     def _count(self) -> None:

@@ -71,6 +71,8 @@ class MindRequests:
                 return self._change_alarm(request)
             case DecideMatch():
                 return self._decide_match(request)
+            case _:
+                return Refused(Sentence("ask.refused.not_understood", {}))
 
     def _change_alarm(self, r: ChangeAlarm) -> Answer:
         desk = self._parts.desk

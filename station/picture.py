@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
+from station.duty import Duty, DutyRequest, Made, TeamView
+from station.sentences import Sentence as Sentence
 from wire.messages import DroneTelemetry, NodeHealth, Plan, Preflight, SensorState, TaskState
 from wire.units import Colour, Covariance2, GroundPosition, ObjectClass, Position, Realm, VehicleKind
 
@@ -25,13 +27,6 @@ class TrailPoint(msgspec.Struct, frozen=True, array_like=True):
     lat_deg: float
     lon_deg: float
     at_ns: int
-
-
-class Sentence(msgspec.Struct, frozen=True):
-    """A key in the language files, and what to put into its {braces}."""
-
-    key: str
-    params: dict[str, str | float | int] = {}
 
 
 class ContactView(msgspec.Struct, frozen=True):
@@ -75,9 +70,12 @@ class AlarmEventView(msgspec.Struct, frozen=True):
 
 
 class AlarmView(msgspec.Struct, frozen=True):
-    """rule: corridor_entry, watchlist_match, or one of station.alarms.TECHNICAL_RULES, which have no position.
+    """rule: the kind of a rule (station.alarm_settings.RuleKind), watchlist_match, or one of station.alarms.TECHNICAL_RULES,
+    which have no position.
 
     contacts: all that it stands for, the first (also in `contact`) raised it. raised_ns: capture time where there is one.
+    rules: ids of the sector's rules that have spoken, in their order; why: what the gravest of them says.
+    incident: the open case that it lies in. linked: other open alarms about one of its contacts (a watchlist question).
     """
 
     id: str
@@ -97,6 +95,11 @@ class AlarmView(msgspec.Struct, frozen=True):
     contacts: tuple[str, ...] = ()
     node: str | None = None
     matches: tuple[str, ...] = ()   # of a watchlist alarm: one question for each of `contacts`, in their order
+    rules: tuple[str, ...] = ()
+    why: tuple[Sentence, ...] = ()
+    teams: tuple[TeamView, ...] = ()
+    incident: str | None = None
+    linked: tuple[str, ...] = ()
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -163,12 +166,41 @@ class DroneView(msgspec.Struct, frozen=True):
     task: TaskState | None
 
 
+class FloodGroup(msgspec.Struct, frozen=True):
+    """Waiting alarms of one corridor (empty: of none) within one stretch of time; what a flood is shown as."""
+
+    corridor: str
+    begins_ns: int
+    ends_ns: int
+    priority: int               # the most urgent one's
+    alarms: tuple[str, ...]
+    contacts: int
+
+
+class AlarmRate(msgspec.Struct, frozen=True):
+    """How many alarms a person was asked to look at, against EEMUA 191.
+
+    per_10_min: in the last ten minutes. per_shift: in the last twelve hours. average_10_min: of these, for each ten minutes
+    that the station has been running; the target is at most target_10_min. flood: whether one is on, and then `groups`.
+    """
+
+    per_10_min: int
+    per_shift: int
+    average_10_min: float
+    most_10_min: int
+    target_10_min: float
+    flood: bool
+    groups: tuple[FloodGroup, ...] = ()
+
+
 class Counts(msgspec.Struct, frozen=True):
-    """Since the store was born, so that nothing refused stays unseen."""
+    """Since the store was born, so that nothing refused stays unseen. screens: watched, with sound; None while unknown."""
 
     messages_stored: int
     detections_stored: int
     refused: dict[str, int]     # reason -> how often
+    alarms: AlarmRate | None = None
+    screens: int | None = None
 
 
 class Picture(msgspec.Struct, frozen=True, tag="picture"):
@@ -224,7 +256,7 @@ class DecideMatch(msgspec.Struct, frozen=True, tag="decide_match"):
     reason: str = ""
 
 
-Request = GetPicture | ChangeAlarm | DecideMatch
+Request = GetPicture | ChangeAlarm | DecideMatch | DutyRequest
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
@@ -237,4 +269,4 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     says: Sentence
 
 
-Answer = Picture | Done | Refused
+Answer = Picture | Done | Refused | Duty | Made

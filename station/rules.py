@@ -1,18 +1,22 @@
-"""The rules that raise alarms, and what keeps them from flooding the screen.
+"""The alarm desk: makes alarms of what the rules find and of what is broken, and keeps them from flooding the screen.
 
-corridor_entry: a contact of three detections or more whose place (the centre of its ellipse) is inside a corridor in that
-corridor's alarm hours. The centre is the sensitive choice: no convex strip holds half of the probability without it. One
-alarm for a contact and its stay; two things keep a walker from becoming many alarms, both noted on the alarm they join:
+The rules about contacts are the sector's (station.alarm_rules). A contact of three detections or more for which one holds is
+**one alarm**, however many rules hold for it: the first raises it, further ones are noted on it, the gravest leads, and the
+priority only rises. A watchlist question about the same contact stays an alarm of its own, because its answers close it, and
+is linked. Two more things keep a walker from becoming many alarms, both noted on the alarm they join:
 - a contact lost and found again (same kind, same corridor, where the lost one could have walked to within two minutes);
-- a flood (10 corridor alarms in 10 minutes, EEMUA 191): a further contact joins an alarm of its corridor that nobody has
+- a flood (10 alarms of contacts in 10 minutes, EEMUA 191): a further contact joins an alarm of its corridor that nobody has
   answered yet and that is not older than 10 minutes. An alarm that was answered never swallows a new contact this way.
+
+The place of a contact is the centre of its ellipse. That is the sensitive choice: no convex strip holds half of the
+probability without it.
 
 watchlist_match: a question about a subject and a contact. One report of a corridor and some hours makes a candidate of
 everybody who walks there: while nobody has answered, a further candidate of the same subject, seen within 10 minutes of the
 last one, joins the alarm with a question of its own. An answered alarm takes no more of them; the next one is a new alarm.
 
-Technical: sensor_blind (no picture, or one that shows nothing, or is placed wrongly) after 10 s, node_silent after 10 s,
-clock_wrong at the first message with an impossible time, position_untrusted as soon as a node says so, which has waited.
+Technical alarms are about a sensor, a node, a corridor or a team; each fault is one alarm while it is open, and notes when
+the fault is over and when it is back.
 """
 
 from __future__ import annotations
@@ -20,13 +24,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from geofences.corridors import alarms_now
 from geofences.sector import Sector
-from station.alarms import Alarm, join_candidate, join_contact, note_fault, pass_time, raise_alarm
+from station.alarm_rules import ContactRules, Finding, PartyOf
+from station.alarm_settings import DEFAULT_ALARMS, AlarmSettings, FaultSettings
+from station.alarms import Alarm, join_candidate, join_contact, note_fault, pass_time, raise_alarm, worsen
 from station.contacts import Contact, Visit
-from station.picture import AlarmState, Sentence
+from station.picture import Sentence
 from wire.clock import NS_PER_S
-from wire.messages import Corridor, SensorState
+from wire.messages import SensorState
 from wire.units import GroundPosition
 
 DETECTIONS_FOR_ALARM = 3
@@ -35,19 +40,23 @@ LOST_AFTER_NS = 3 * NS_PER_S
 FOUND_WITHIN_NS = 120 * NS_PER_S
 FOUND_WITHIN_M = 15.0
 FOUND_SPEED_M_S = {"person": 2.5, "vehicle": 15.0, "boat": 6.0}
-FLOOD_ALARMS, FLOOD_NS = 10, 600 * NS_PER_S         # EEMUA 191
 CANDIDATES_WITHIN_NS = 600 * NS_PER_S   # as a flood's; from the newest sight of any candidate that the alarm has
-FAULT_AFTER_NS = 10 * NS_PER_S
-BLIND_PRIORITY, SILENT_PRIORITY, CLOCK_PRIORITY = 3, 2, 3     # a silent node may take several cameras with it
-POSITION_PRIORITY = 3
+NOBODY_WATCHING = FaultSettings(1, 60.0)
 
 
 class AlarmDesk:
     """Holds the open alarms. `changed` collects what the last calls touched; whoever commits it empties it."""
 
-    def __init__(self, sector: Sector, alarms: Iterable[Alarm] = (), next_number: int = 1) -> None:
+    def __init__(
+        self, sector: Sector, alarms: Iterable[Alarm] = (), next_number: int = 1, settings: AlarmSettings = DEFAULT_ALARMS,
+        party_of: PartyOf = lambda contact: 1,
+    ) -> None:
+        """party_of: how many go together with a contact, itself included."""
         self._sector = sector
-        self._corridors: dict[str, Corridor] = {c.id: c for c in sector.corridor_set.corridors}
+        self._settings = settings
+        self._rules = ContactRules(settings, sector)
+        self._party_of = party_of
+        self._flood_ns = round(settings.flood.minutes * 60 * NS_PER_S)
         self.open: dict[int, Alarm] = {a.number: a for a in alarms}
         self.next_number = next_number
         self.changed: dict[int, Alarm] = {}
@@ -64,27 +73,28 @@ class AlarmDesk:
                     alarm.last_m = (float(contact.estimate.mean[0]), float(contact.estimate.mean[1]))
 
     def judge(self, contact: Contact, now_ns: int) -> None:
-        """Raise, or join to an alarm, the corridors that a contact is in now."""
+        """Raise, or join to an alarm, what the rules find about a contact now."""
         self._saw_candidate(contact)
         if contact.detections < DETECTIONS_FOR_ALARM:
             return
-        at_ns = contact.last_seen_ns
-        for corridor_id in contact.corridors:
-            visit = contact.visits.get(corridor_id)
-            if visit is not None and at_ns - visit.last_inside_ns <= SAME_STAY_NS:
-                visit.last_inside_ns = max(visit.last_inside_ns, at_ns)
-                self._saw(visit.alarm, contact)
-                continue
-            corridor = self._corridors[corridor_id]
-            if not alarms_now(corridor, at_ns, self._sector.utc_offset_min):
-                continue
-            alarm = self._found_again(contact, corridor_id) or self._in_flood(corridor_id, contact)
-            if alarm is not None:
-                join_contact(alarm, contact.number, contact.id, now_ns)
+        for finding in self._rules.findings(contact, self._party_of, lambda key: self._goes_on(contact, key)):
+            alarm = self._alarm_about(contact)
+            if alarm is None:
+                alarm = self._found_again(contact, finding.corridor) or self._in_flood(finding.corridor, contact)
+                if alarm is not None:
+                    join_contact(alarm, contact.number, contact.id, now_ns)
+                    if contact.course.side == 0:
+                        contact.course.side = alarm.side
+            if alarm is None:
+                alarm = self._raise(contact, finding, now_ns)
             else:
-                alarm = self._enter(contact, corridor, now_ns)
+                worsen(
+                    alarm, finding.rule.id, finding.rule.kind.value, finding.priority, finding.says, finding.why,
+                    finding.rule.asks_again, now_ns,
+                )
+                alarm.corridor = alarm.corridor or finding.corridor
             self.changed[alarm.number] = alarm
-            contact.visits[corridor_id] = Visit(at_ns, alarm.number)
+            contact.visits[finding.key] = Visit(contact.last_seen_ns, alarm.number)
             self._saw(alarm.number, contact)
 
     def match_question(
@@ -120,38 +130,68 @@ class AlarmDesk:
     ) -> None:
         """state: what is wrong, where something is."""
         says = Sentence(f"alarm.sensor_{state.value}", {"sensor": sensor, "detail": detail})
-        self._fault("sensor_blind", BLIND_PRIORITY, says, is_blind, now_ns, simulated, sensor=sensor, node=node)
+        fault = self._settings.technical.sensor_blind
+        self._fault("sensor_blind", fault, says, is_blind, now_ns, simulated, sensor=sensor, node=node)
 
     def node_fault(self, node: str, is_silent: bool, simulated: bool, now_ns: int) -> None:
-        says = Sentence("alarm.node_silent", {"node": node, "seconds": FAULT_AFTER_NS // NS_PER_S})
-        self._fault("node_silent", SILENT_PRIORITY, says, is_silent, now_ns, simulated, node=node)
+        fault = self._settings.technical.node_silent
+        says = Sentence("alarm.node_silent", {"node": node, "seconds": round(fault.after_s)})
+        self._fault("node_silent", fault, says, is_silent, now_ns, simulated, node=node)
 
     def clock_fault(self, node: str, is_wrong: bool, simulated: bool, offset_s: float, now_ns: int) -> None:
         says = Sentence("alarm.clock_wrong", {"node": node, "offset_s": round(offset_s)})
-        self._fault("clock_wrong", CLOCK_PRIORITY, says, is_wrong, now_ns, simulated, node=node)
+        self._fault("clock_wrong", self._settings.technical.clock_wrong, says, is_wrong, now_ns, simulated, node=node)
 
     def position_fault(self, node: str, is_wrong: bool, simulated: bool, detail: str, now_ns: int) -> None:
         says = Sentence("alarm.position_untrusted", {"node": node, "detail": detail})
-        self._fault("position_untrusted", POSITION_PRIORITY, says, is_wrong, now_ns, simulated, node=node)
+        fault = self._settings.technical.position_untrusted
+        self._fault("position_untrusted", fault, says, is_wrong, now_ns, simulated, node=node)
+
+    def coverage_fault(self, corridor: str, name: str, unseen_s: float, simulated: bool, now_ns: int) -> None:
+        """unseen_s: how long no sensor has seen this corridor."""
+        coverage = self._settings.technical.no_coverage
+        says = Sentence("alarm.no_coverage", {"corridor": name, "corridor_id": corridor, "minutes": int(unseen_s // 60)})
+        fault = FaultSettings(coverage.priority, coverage.after_s, coverage.enabled)
+        self._fault("no_coverage", fault, says, unseen_s >= coverage.after_s, now_ns, simulated, about=corridor)
+
+    def team_fault(self, team: str, who: str, alarm: str, is_overdue: bool, simulated: bool, now_ns: int) -> None:
+        says = Sentence("alarm.team_overdue", {"team": team, "who": who, "alarm": alarm})
+        self._fault("team_overdue", self._settings.technical.team_overdue, says, is_overdue, now_ns, simulated, about=team)
+
+    def watch_fault(self, is_unwatched: bool, simulated: bool, after_s: float, now_ns: int) -> None:
+        says = Sentence("alarm.nobody_watching", {"seconds": round(after_s)})
+        self._fault("nobody_watching", NOBODY_WATCHING, says, is_unwatched, now_ns, simulated)
 
     def pass_time(self, now_ns: int) -> None:
         for alarm in self.open.values():
-            if pass_time(alarm, now_ns):
+            if pass_time(alarm, now_ns, self._settings.escalation):
                 self.changed[alarm.number] = alarm
 
     # ------------------------------------------------------------------------------------------------------- corridors
 
-    def _enter(self, contact: Contact, corridor: Corridor, now_ns: int) -> Alarm:
-        says = Sentence(
-            "alarm.corridor_entry",
-            {
-                "corridor": corridor.name, "corridor_id": corridor.id, "object_class": contact.object_class.value,
-                "contact": contact.id, "contacts": 1,
-            },
+    def _goes_on(self, contact: Contact, key: str) -> bool:
+        """Whether a rule has held for this contact a while ago already; if so, it goes on."""
+        at_ns, visit = contact.last_seen_ns, contact.visits.get(key)
+        if visit is None or at_ns - visit.last_inside_ns > SAME_STAY_NS:
+            return False
+        visit.last_inside_ns = max(visit.last_inside_ns, at_ns)
+        self._saw(visit.alarm, contact)
+        return True
+
+    def _alarm_about(self, contact: Contact) -> Alarm | None:
+        """The newest open alarm that stands for this contact, or for one that it has absorbed."""
+        numbers = {contact.number, *contact.absorbed}
+        known = [
+            a for a in self.open.values() if a.is_about_contacts and a.is_open and not numbers.isdisjoint(a.contacts)
+        ]
+        return max(known, key=lambda a: a.number) if known else None
+
+    def _raise(self, contact: Contact, finding: Finding, now_ns: int) -> Alarm:
+        alarm = self._new(
+            finding.rule.kind.value, finding.priority, contact.last_seen_ns, now_ns, contact.simulated, finding.says
         )
-        alarm = self._new("corridor_entry", corridor.priority, contact.last_seen_ns, now_ns, contact.simulated, says)
         alarm.contacts, alarm.contact_ids, alarm.group = [contact.number], [contact.id], contact.group
-        alarm.corridor = corridor.id
+        alarm.rules, alarm.why, alarm.corridor = [finding.rule.id], list(finding.why), finding.corridor
         alarm.position, alarm.snapshot = self._position(contact), contact.snapshot
         return alarm
 
@@ -160,6 +200,7 @@ class AlarmDesk:
         if alarm is not None and contact.last_seen_ns >= alarm.last_seen_ns:
             alarm.last_seen_ns = contact.last_seen_ns
             alarm.last_m = (float(contact.estimate.mean[0]), float(contact.estimate.mean[1]))
+            alarm.side = contact.course.side or alarm.side
 
     def _saw_candidate(self, contact: Contact) -> None:
         for alarm in self.open.values():
@@ -176,11 +217,13 @@ class AlarmDesk:
         ]
         return max(joinable, key=lambda a: a.number) if joinable else None
 
-    def _found_again(self, contact: Contact, corridor: str) -> Alarm | None:
+    def _found_again(self, contact: Contact, corridor: str | None) -> Alarm | None:
         east, north = contact.estimate.mean[:2]
         best: tuple[float, Alarm] | None = None
         for alarm in self.open.values():
-            if alarm.corridor != corridor or alarm.group != contact.group or not alarm.is_open:
+            if alarm.group != contact.group or not alarm.is_open or not alarm.is_about_contacts:
+                continue
+            if corridor is not None and alarm.corridor is not None and alarm.corridor != corridor:
                 continue
             # Measured at the contact's first sight: by now it has walked on, and the lost one may be seen again as well.
             lost_ns = contact.first_seen_ns - alarm.last_seen_ns
@@ -193,11 +236,11 @@ class AlarmDesk:
                 best = (distance_m, alarm)
         return best[1] if best else None
 
-    def _in_flood(self, corridor: str, contact: Contact) -> Alarm | None:
+    def _in_flood(self, corridor: str | None, contact: Contact) -> Alarm | None:
         # By capture time: the hours that an offline node delivers in a minute are no flood.
         at_ns = contact.last_seen_ns
-        recent = [a for a in self.open.values() if a.rule == "corridor_entry" and abs(at_ns - a.raised_ns) <= FLOOD_NS]
-        if len(recent) < FLOOD_ALARMS:
+        recent = [a for a in self.open.values() if a.is_about_contacts and abs(at_ns - a.raised_ns) <= self._flood_ns]
+        if len(recent) < self._settings.flood.alarms:
             return None
         joinable = [a for a in recent if a.corridor == corridor and a.group == contact.group and a.is_unanswered]
         return max(joinable, key=lambda a: a.number) if joinable else None
@@ -208,20 +251,21 @@ class AlarmDesk:
     # ------------------------------------------------------------------------------------------------------- technical
 
     def _fault(
-        self, rule: str, priority: int, says: Sentence, is_wrong: bool, now_ns: int, simulated: bool,
-        sensor: str | None = None, node: str | None = None,
+        self, rule: str, fault: FaultSettings, says: Sentence, is_wrong: bool, now_ns: int, simulated: bool,
+        sensor: str | None = None, node: str | None = None, about: str = "",
     ) -> None:
+        """One alarm for a fault and what it is about, while it is open. A fault that is switched off raises none."""
         known = next(
             (
                 a for a in self.open.values()
-                if a.rule == rule and a.sensor == sensor and a.node == node and a.state is not AlarmState.CLOSED
+                if a.rule == rule and a.sensor == sensor and a.node == node and a.about == about and a.is_open
             ),
             None,
         )
         if known is None:
-            if is_wrong:
-                alarm = self._new(rule, priority, now_ns, now_ns, simulated, says)
-                alarm.sensor, alarm.node = sensor, node
+            if is_wrong and fault.enabled:
+                alarm = self._new(rule, fault.priority, now_ns, now_ns, simulated, says)
+                alarm.sensor, alarm.node, alarm.about = sensor, node, about
             return
         if is_wrong and known.says.key != says.key:
             known.says = says           # another fault of the same sensor: the alarm is about what is wrong now

@@ -7,6 +7,16 @@ write free text there.
 
 from __future__ import annotations
 
+import msgspec
+
+
+class Sentence(msgspec.Struct, frozen=True):
+    """A key in the language files, and what to put into its {braces}."""
+
+    key: str
+    params: dict[str, str | float | int] = {}
+
+
 SENTENCES: dict[str, str] = {
     # Alarms
     "alarm.corridor_entry": "{object_class} in corridor {corridor} ({corridor_id}); contact {contact}; {contacts} in all",

@@ -1,0 +1,96 @@
+"""What is broken, found out as time passes: silent nodes, blind sensors, corridors that nobody sees, teams that do not come,
+a station that nobody watches. Each becomes a technical alarm, and is over when it is over.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from geofences.corridors import alarms_now
+from geofences.sector import Sector
+from station.alarm_settings import AlarmSettings
+from station.rules import AlarmDesk
+from station.situation import Situation
+from wire.clock import NS_PER_S
+from wire.messages import SensorState
+
+
+class Coverage(Protocol):
+    """Who knows which ground the sensors see (station.coverage)."""
+
+    def unseen_s(self, corridor: str, now_ns: int) -> float | None:
+        """How long no sensor has seen any part of this corridor, seconds; None while that cannot be told."""
+
+
+class FaultWatch:
+    """Looks once a second. began_ns: since when a fault is there, by its name; station time."""
+
+    def __init__(
+        self, desk: AlarmDesk, situation: Situation, sector: Sector, settings: AlarmSettings, is_training: bool,
+        started_ns: int,
+    ) -> None:
+        self._desk = desk
+        self._situation = situation
+        self._sector = sector
+        self._technical = settings.technical
+        self._is_training = is_training
+        self._started_ns = started_ns
+        self._began_ns: dict[str, int] = {}
+
+    def look(self, now_ns: int, coverage: Coverage | None = None) -> None:
+        """Raise and end the technical alarms of nodes, sensors and corridors."""
+        self._nodes(now_ns)
+        self._sensors(now_ns)
+        if coverage is not None:
+            self._corridors(coverage, now_ns)
+
+    def _lasts(self, name: str, is_wrong: bool, after_s: float, now_ns: int) -> bool:
+        """Whether a fault has lasted long enough to be an alarm."""
+        if not is_wrong:
+            self._began_ns.pop(name, None)
+            return False
+        began_ns = self._began_ns.setdefault(name, now_ns)
+        if now_ns < began_ns:
+            began_ns = self._began_ns[name] = now_ns    # the clock was set back
+        return now_ns - began_ns >= after_s * NS_PER_S
+
+    def _nodes(self, now_ns: int) -> None:
+        s, t = self._situation, self._technical
+        s.find_silent(now_ns, self._started_ns)
+        for node in s.nodes.values():
+            heard_ns = max(node.last_heard_ns, self._started_ns)
+            silent = node.silent and now_ns - heard_ns >= t.node_silent.after_s * NS_PER_S
+            self._desk.node_fault(node.node, silent, self._is_training, now_ns)
+            if node.health is not None and not node.silent:
+                health = node.health
+                wrong = self._lasts(
+                    f"position {node.node}", not health.position_trusted, t.position_untrusted.after_s, now_ns
+                )
+                if wrong or health.position_trusted:
+                    self._desk.position_fault(node.node, wrong, self._is_training, health.position_problem, now_ns)
+
+    def _sensors(self, now_ns: int) -> None:
+        s = self._situation
+        for name, view in s.sensors.items():
+            node_view = s.nodes.get(view.node)
+            if node_view is not None and node_view.silent:
+                continue        # the node's own alarm says it
+            since_ns = s.blind_since_ns.get(name)
+            if view.state.is_blind and since_ns is None:
+                since_ns = s.blind_since_ns[name] = now_ns      # known from before a restart
+            is_blind = since_ns is not None
+            if not is_blind or now_ns - (since_ns or 0) >= self._technical.sensor_blind.after_s * NS_PER_S:
+                self._desk.sensor_fault(
+                    name, view.node, is_blind, self._is_training or view.simulated, view.detail, now_ns,
+                    view.state if is_blind else SensorState.BLIND,
+                )
+
+    def _corridors(self, coverage: Coverage, now_ns: int) -> None:
+        """Only in the hours in which a corridor raises alarms is it a fault that nobody sees it."""
+        for corridor in self._sector.corridor_set.corridors:
+            if corridor.priority > self._technical.no_coverage.corridors_to_priority:
+                continue
+            unseen_s = coverage.unseen_s(corridor.id, now_ns)
+            if unseen_s is None or not alarms_now(corridor, now_ns, self._sector.utc_offset_min):
+                continue
+            self._desk.coverage_fault(corridor.id, corridor.name, unseen_s, self._is_training, now_ns)
