@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from station.coverage_settings import CoverageSettings, check_coverage
 from wire.settings import SettingsError, load_settings, refuse
 from wire.units import Realm
 
@@ -50,6 +51,7 @@ class StationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inbox: InboxSettings
     web: WebSettings
     matching: MatchingSettings = MatchingSettings()
+    coverage: CoverageSettings = CoverageSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class StationSettings:
     inbox: InboxSettings
     web: WebSettings
     matching: MatchingSettings
+    coverage: CoverageSettings
 
     @property
     def run_dir(self) -> Path:
@@ -106,6 +109,11 @@ class StationSettings:
     @property
     def mind_db(self) -> Path:
         return self.data_dir / "mind.db"
+
+    @property
+    def coverage_db(self) -> Path:
+        """When each metre of trail was last seen."""
+        return self.data_dir / "coverage.db"
 
     @property
     def watchlist_db(self) -> Path:
@@ -155,6 +163,7 @@ def load_station_settings(path: Path) -> StationSettings:
         raise refuse(path, ["web", "port"], f"{f.web.port}: a port is 1 to 65535, for example 8080; 0 takes a free one")
     if f.matching.threshold_bits <= 0:
         raise refuse(path, ["matching", "threshold_bits"], f"{f.matching.threshold_bits}: give more than 0, for example 8.0")
+    check_coverage(path, f.coverage)
     settings = StationSettings(
         file=path,
         sector=(path.parent / f.sector).resolve(),
@@ -163,6 +172,7 @@ def load_station_settings(path: Path) -> StationSettings:
         inbox=f.inbox,
         web=f.web,
         matching=f.matching,
+        coverage=f.coverage,
     )
     longest = settings.run_dir / "inbox.notice"
     if len(os.fsencode(longest)) > IPC_PATH_LIMIT_BYTES:

@@ -14,8 +14,9 @@ class DebtSegment(msgspec.Struct, frozen=True):
     """A stretch of a corridor that nobody sees now, and that was last seen at about one time.
 
     from_m, to_m: along the corridor's centre line, from its first point. start, end: on the centre line, there.
-    last_seen_ns: UTC, of the metre that waits longest; 0: nobody has seen that metre since the station began to count.
-    unseen_s: the mean over its metres. debt_mh: metre-hours, not weighted. weight: of the corridor's priority.
+    last_seen_ns: UTC, of its metre that waits longest; 0: nobody has seen that metre since the station began to count.
+    unseen_s: how long that metre waits. debt_mh: metre-hours, as if all of it waited so long; not weighted. weight: of the
+    corridor's priority.
     """
 
     corridor: str
