@@ -19,7 +19,7 @@ from benchmarks.form import Figure, Peer, figure
 from edge.plate_ocr import PlateOcr
 from edge.plate_reader import PlateReader, VehicleCrop
 from edge.plate_votes import Plate, Reading, vote
-from edge.vehicle_colour import colour_of
+from edge.vehicle_colour import colour_of, light_of
 from edge.vehicle_looks import plate_crop
 from sim.gate import Gate, Shot, random_vehicle
 from sim.vehicles import PAINTS
@@ -175,7 +175,7 @@ def _colours(gate: Gate) -> dict[str, Figure]:
             for kind, paint in vehicles[run::RUNS]:
                 looks = Looks(int(chance.integers(1 << 31)), colour=(int(paint[2]), int(paint[1]), int(paint[0])))
                 shot = gate.shot(kind, looks, float(chance.uniform(13.0, 16.0)), float(chance.uniform(0, 360)), sky)
-                seen = colour_of(shot.image, shot.box, COLOUR_KINDS[kind], NOBODY)
+                seen = colour_of(shot.image, shot.box, COLOUR_KINDS[kind], NOBODY, light_of(shot.image))
                 names = NAMES[paint]
                 told.append(None if seen is None else seen in names)
                 if seen is not None:

@@ -8,6 +8,8 @@ nor of a lorry, whose load is what is seen.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ BODY = (0.14, 0.30, 0.86, 0.80)     # of a box, left, top, right, bottom: withou
 LEAST_PX = 40                   # the shorter side of a box
 SIDE_PX = 40                    # the body's part is reduced to this many pixels each way: details are no colour
 CLUSTERS = 4
+LIGHT_PX = (64, 36)            # width, height: the whole picture is reduced to so little to see its light
 GREY_PICTURE = 2.5              # mean chroma; foliage by day has 8 to 20, infra-red below 1
 DARK_PICTURE = 38.0             # lightness that a twentieth of the picture passes
 SHADOW_L, SHADOW_CHROMA = 30.0, 12.0    # glass, tyres, shadow: darker and greyer than this
@@ -38,31 +41,40 @@ _HUES: tuple[tuple[float, Colour], ...] = (
 BROWN_L, BROWN_CHROMA = 48.0, 30.0      # an orange or yellow darker than this, or with less chroma, is brown
 
 
-def picture_has_colours(image: Image) -> bool:
-    """Whether the light and the camera allow to name colours at all. Looks at the whole picture."""
-    lab = _lab(cv2.resize(image, (64, 36), interpolation=cv2.INTER_AREA))
-    chroma = float(np.hypot(lab[..., 1], lab[..., 2]).mean())
-    return chroma >= GREY_PICTURE and float(np.percentile(lab[..., 0], 95)) >= DARK_PICTURE
+@dataclass(frozen=True, slots=True)
+class Light:
+    """Of one picture. has_colours: whether light and camera allow to name any. bright_l: L* of its brightest twentieth."""
+
+    has_colours: bool
+    bright_l: float
 
 
-def colour_of(image: Image, box: Array, kind: VehicleKind | None, people: Array) -> Colour | None:
+def light_of(image: Image) -> Light:
+    """Looks at the whole picture: once for all vehicles in it. One pixel of 16 stands for its neighbours."""
+    few = cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_NEAREST)
+    lab = _lab(cv2.resize(few, LIGHT_PX, interpolation=cv2.INTER_AREA))
+    chroma, bright_l = float(np.hypot(lab[..., 1], lab[..., 2]).mean()), float(np.percentile(lab[..., 0], 95))
+    return Light(chroma >= GREY_PICTURE and bright_l >= DARK_PICTURE, bright_l)
+
+
+def colour_of(image: Image, box: Array, kind: VehicleKind | None, people: Array, light: Light) -> Colour | None:
     """Of one vehicle in one picture.
 
     box: (4,), people: (n, 4) left, top, right, bottom in it. Pixels inside a person's box are not looked at.
+    light: of this picture.
     """
-    if kind not in KINDS_TOLD or min(box[2] - box[0], box[3] - box[1]) < LEAST_PX or not picture_has_colours(image):
+    if not light.has_colours or kind not in KINDS_TOLD or min(box[2] - box[0], box[3] - box[1]) < LEAST_PX:
         return None
     pixels = _body_pixels(image, box, people)
     if len(pixels) < SIDE_PX * SIDE_PX // 4:
         return None
-    bright = float(np.percentile(_lab(cv2.resize(image, (64, 36), interpolation=cv2.INTER_AREA))[..., 0], 95))
     centres, shares = _clusters(pixels)
     chroma = np.hypot(centres[:, 1], centres[:, 2])
     dark = (centres[:, 0] < SHADOW_L) & (chroma < SHADOW_CHROMA)
     if shares[dark].sum() >= DARK_SHARE:
         return Colour.BLACK
     paint = np.flatnonzero(~dark)
-    return name_of(centres[paint[shares[paint].argmax()]], bright)
+    return name_of(centres[paint[shares[paint].argmax()]], light.bright_l)
 
 
 def name_of(lab: Array, bright_l: float = BRIGHT_L) -> Colour:

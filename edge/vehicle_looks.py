@@ -7,7 +7,6 @@ track that has a place, when it is news, and again every few seconds, because a 
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -24,7 +23,7 @@ from edge.plate_reader import PlateReader, VehicleCrop
 from edge.plate_votes import READINGS_LIMIT, Plate, Reading, vote
 from edge.sources import Image
 from edge.tracker import Tracked
-from edge.vehicle_colour import colour_of
+from edge.vehicle_colour import KINDS_TOLD, Light, colour_of, light_of
 from edge.vehicle_kind import Extent, kind_of
 from geofences.geodesy import Array
 from wire.clock import NS_PER_S
@@ -34,6 +33,7 @@ from wire.units import Colour, ObjectClass, VehicleClass, VehicleKind, is_vehicl
 LOOKS_LEAST, AGREE = 3, 0.6         # looks before kind or colour is told, and the share of them that must say so
 LOOKS_LIMIT = 20                    # that are remembered of a track
 LOOK_EVERY_S = 0.4                  # of one track, for its colour
+KNOWN_LOOKS, KNOWN_EVERY_S = 8, 2.0     # so many looks at one colour, and it is looked at less often
 OFFER_EVERY_S = 0.3                 # crops of one track for its plate
 OFFERS_LIMIT = 24                   # in vain: then only a clearly better one
 BETTER = 1.5                        # times the worth of the best one so far
@@ -72,6 +72,14 @@ class _Known:
     offers: int = 0
     worth: float = 0.0
 
+    def looks_at_colour(self, at_ns: int) -> bool:
+        """Whether it is time for a look, which is then noted."""
+        known = len(self.colours) >= KNOWN_LOOKS and _agreed(self.colours) is not None
+        if at_ns - self.looked_ns < (KNOWN_EVERY_S if known else LOOK_EVERY_S) * NS_PER_S:
+            return False
+        self.looked_ns = at_ns
+        return True
+
 
 class VehicleLooks:
     """Looks at the vehicles of one sensor. reader: None reads no plates."""
@@ -96,15 +104,25 @@ class VehicleLooks:
         self._hear()
         people = found.boxes[found.classes == CLASSES.index(ObjectClass.PERSON)]
         detections = list(batch.detections)
+        light: Light | None = None
         for i, seen in enumerate(detections):
-            known = self._known.setdefault(seen.track, _Known())
+            known = self._known.get(seen.track)
+            if known is None:
+                known = self._known[seen.track] = _Known()
             known.seen_ns = batch.captured_ns
             known.is_person = known.is_person or seen.object_class is ObjectClass.PERSON
             if known.is_person or not is_vehicle(seen.object_class) or not seen.confirmed:
                 continue
             box = tracked.boxes[i]
-            extent = _extent(box, image, placed, i, camera, pose)
-            self._look(known, image, box, seen.object_class, extent, people, batch.captured_ns)
+            # Of the others the detector's class is all there is to a kind.
+            is_truck = seen.object_class is ObjectClass.TRUCK
+            extent = _extent(box, image, placed, i, camera, pose) if is_truck else None
+            known.kinds = [*known.kinds, kind_of(seen.object_class, extent)][-LOOKS_LIMIT:]
+            kind = _agreed(known.kinds)
+            if kind in KINDS_TOLD and known.looks_at_colour(batch.captured_ns):
+                light = light or light_of(image)
+                colour = colour_of(image, box, kind, people, light)
+                known.colours = [*known.colours, colour][-LOOKS_LIMIT:]
             self._offer(known, seen.track, image, box, seen.object_class, people, batch.captured_ns)
             detections[i] = self._told(known, seen, batch.captured_ns)
         for update in tracked.news:
@@ -124,15 +142,6 @@ class VehicleLooks:
             known.readings = sorted([*known.readings, reading], key=lambda r: -r.worth)[:READINGS_LIMIT]
             known.plate = vote(known.readings)
             known.plate_is_news = known.plate is not None
-
-    @staticmethod
-    def _look(
-        known: _Known, image: Image, box: Array, vehicle: VehicleClass, extent: Extent | None, people: Array, at_ns: int
-    ) -> None:
-        known.kinds = [*known.kinds, kind_of(vehicle, extent)][-LOOKS_LIMIT:]
-        if at_ns - known.looked_ns >= LOOK_EVERY_S * NS_PER_S:
-            known.looked_ns = at_ns
-            known.colours = [*known.colours, colour_of(image, box, _agreed(known.kinds), people)][-LOOKS_LIMIT:]
 
     def _offer(
         self, known: _Known, track: int, image: Image, box: Array, vehicle: VehicleClass, people: Array, at_ns: int
@@ -223,5 +232,4 @@ def _agreed(looks: list[T | None]) -> T | None:
     """What enough looks say; None where they say nothing, or not the same."""
     if len(looks) < LOOKS_LEAST:
         return None
-    best, count = Counter(looks).most_common(1)[0]
-    return best if count >= AGREE * len(looks) else None
+    return next((one for one in set(looks) if looks.count(one) >= AGREE * len(looks)), None)

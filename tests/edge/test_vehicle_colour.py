@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.vehicle_colour import colour_of, name_of, picture_has_colours
+from edge.vehicle_colour import colour_of, light_of, name_of
 from sim.gate import Gate
 from sim.world_state import Kind, Looks
 from wire.units import Colour, VehicleKind
@@ -18,8 +18,12 @@ PAINTS = {
 }
 
 
+def lab_of(image):
+    return cv2.cvtColor(np.asarray(image, np.float32) / np.float32(255), cv2.COLOR_BGR2LAB)
+
+
 def lab(rgb):
-    return cv2.cvtColor(np.array([[rgb[::-1]]], np.float32) / np.float32(255), cv2.COLOR_BGR2LAB)[0, 0]
+    return lab_of([[rgb[::-1]]])[0, 0]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,8 @@ def test_drawn_cars_are_told_by_their_paint(gate, sky):
     told = []
     for k, (paint, name) in enumerate(PAINTS.items()):
         shot = gate.shot(Kind.CAR, Looks(k, plate="74C-123.45", colour=paint[::-1]), 12.0, 25.0, sky)
-        told.append((name.value, getattr(colour_of(shot.image, shot.box, VehicleKind.CAR, NOBODY), "value", None)))
+        colour = colour_of(shot.image, shot.box, VehicleKind.CAR, NOBODY, light_of(shot.image))
+        told.append((name.value, getattr(colour, "value", None)))
     assert sum(a == b for a, b in told) >= 7, told
 
 
@@ -53,25 +58,33 @@ def test_in_infra_red_and_in_the_dark_no_colour_is_claimed(gate):
     looks = Looks(3, plate="74C-123.45", colour=(120, 66, 40))
     night = gate.shot(Kind.CAR, looks, 12.0, 25.0, "infra-red")
     day = gate.shot(Kind.CAR, looks, 12.0, 25.0, "day")
-    assert picture_has_colours(day.image)
-    assert colour_of(day.image, day.box, VehicleKind.CAR, NOBODY) is Colour.BLUE
-    assert not picture_has_colours(night.image)
-    assert colour_of(night.image, night.box, VehicleKind.CAR, NOBODY) is None
+    assert light_of(day.image).has_colours
+    assert colour_of(day.image, day.box, VehicleKind.CAR, NOBODY, light_of(day.image)) is Colour.BLUE
+    assert not light_of(night.image).has_colours
+    assert colour_of(night.image, night.box, VehicleKind.CAR, NOBODY, light_of(night.image)) is None
     dark = (day.image * 0.2).astype(np.uint8)
-    assert colour_of(dark, day.box, VehicleKind.CAR, NOBODY) is None
+    assert colour_of(dark, day.box, VehicleKind.CAR, NOBODY, light_of(dark)) is None
     grey = cv2.cvtColor(cv2.cvtColor(day.image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-    assert colour_of(grey, day.box, VehicleKind.CAR, NOBODY) is None
+    assert colour_of(grey, day.box, VehicleKind.CAR, NOBODY, light_of(grey)) is None
+
+
+@pytest.mark.parametrize("sky", ["day", "overcast", "dusk", "infra-red"])
+def test_the_light_of_few_pixels_is_that_of_all(gate, sky):
+    image = gate.shot(Kind.CAR, Looks(3, colour=(120, 66, 40)), 12.0, 25.0, sky).image
+    whole = lab_of(cv2.resize(image, (64, 36), interpolation=cv2.INTER_AREA))
+    assert light_of(image).bright_l == pytest.approx(np.percentile(whole[..., 0], 95), abs=1.5)
+    assert light_of(image).has_colours == (np.hypot(whole[..., 1], whole[..., 2]).mean() >= 2.5)
 
 
 @pytest.mark.parametrize("kind", [None, VehicleKind.TRUCK, VehicleKind.MOTORCYCLE])
 def test_lorries_motorcycles_and_what_is_not_known_have_no_colour(gate, kind):
     shot = gate.shot(Kind.PICKUP, Looks(3, colour=(120, 66, 40)), 12.0, 25.0, "day")
-    assert colour_of(shot.image, shot.box, VehicleKind.PICKUP, NOBODY) is Colour.BLUE
-    assert colour_of(shot.image, shot.box, kind, NOBODY) is None
+    assert colour_of(shot.image, shot.box, VehicleKind.PICKUP, NOBODY, light_of(shot.image)) is Colour.BLUE
+    assert colour_of(shot.image, shot.box, kind, NOBODY, light_of(shot.image)) is None
 
 
 def test_a_small_box_one_outside_and_one_hidden_by_people_have_none(gate):
     shot = gate.shot(Kind.CAR, Looks(3, colour=(120, 66, 40)), 12.0, 25.0, "day")
     for box in ([600, 300, 630, 325], [2000, 300, 2300, 500], [-500, -300, -100, -50]):
-        assert colour_of(shot.image, np.array(box, float), VehicleKind.CAR, NOBODY) is None
-    assert colour_of(shot.image, shot.box, VehicleKind.CAR, shot.box[None]) is None
+        assert colour_of(shot.image, np.array(box, float), VehicleKind.CAR, NOBODY, light_of(shot.image)) is None
+    assert colour_of(shot.image, shot.box, VehicleKind.CAR, shot.box[None], light_of(shot.image)) is None

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from cameras.camera import Camera
 from cameras.lens import Lens
 from cameras.pose import Pose
+from edge import vehicle_looks
 from edge.detector import CLASSES, Found
 from edge.geolocate import GroundEstimate
 from edge.plate_votes import ALPHABET, Reading
 from edge.tracker import Tracked
+from edge.vehicle_colour import colour_of
 from edge.vehicle_looks import BLANK, TELL_AGAIN_S, VehicleLooks, plate_crop
 from wire.messages import Box, Detection, DetectionBatch, PlacementBearing, PlacementPoint, TrackState, TrackUpdate
 from wire.units import Colour, Covariance2, GroundPosition, ObjectClass, TimeQuality, VehicleKind, is_vehicle
@@ -93,6 +95,26 @@ def test_a_vehicles_kind_and_colour_are_told_once_several_looks_agree_and_again_
     assert 2 <= len(whole) <= 3
     assert whole[1] - whole[0] == TELL_AGAIN_S / 0.5
     assert all(d.plate is None for d in told)
+
+
+def test_a_colour_that_is_known_is_looked_at_less_often_and_a_new_one_is_noticed(monkeypatch):
+    at, when = [], [0.0]
+
+    def counted(*args):
+        at.append(when[0])
+        return colour_of(*args)
+
+    monkeypatch.setattr(vehicle_looks, "colour_of", counted)
+    looks = VehicleLooks(None)
+    for when[0] in 100 + 0.1 * np.arange(300):
+        see(looks, when[0], (1, ObjectClass.CAR, CAR_BOX), (2, ObjectClass.BUS, np.add(CAR_BOX, 50.0)))
+    assert sum(t < 104.0 for t in at) >= 16             # both of them, often enough to tell soon
+    assert 20 <= sum(t >= 110.0 for t in at) <= 22      # of each every two seconds
+    told = [
+        see(looks, 130 + 0.5 * k, (1, ObjectClass.CAR, CAR_BOX), image=picture(paint=(30, 30, 150)))[0].colour
+        for k in range(120)
+    ]
+    assert Colour.RED in told
 
 
 def test_a_plate_is_on_the_next_detection_that_has_a_place_with_its_confidences():
