@@ -14,6 +14,7 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -89,21 +90,28 @@ async def _by_onvif(asked: Turn) -> None:
     from zeep.exceptions import Fault
 
     logging.disable(logging.WARNING)
+    # Its digest holds the time: with a camera whose clock is wrong it goes by the camera's.
+    camera = ONVIFCamera(asked.host, asked.port, asked.user or None, asked.password or None, adjust_time=True)
     try:
-        async with asyncio.timeout(3 * ANSWER_S):
-            # Its digest holds the time: with a camera whose clock is wrong it goes by the camera's.
-            camera = ONVIFCamera(asked.host, asked.port, asked.user or None, asked.password or None, adjust_time=True)
-            await camera.update_xaddrs()
-            ptz = await camera.create_ptz_service()
-            profile = asked.profile or await _turning_profile(camera)
-    except (ONVIFError, SoapError, aiohttp.ClientError, OSError, AttributeError) as error:
-        raise _Refused(f"the camera at {asked.host}:{asked.port} {_complaint(error)}") from None
-    try:
+        try:
+            async with asyncio.timeout(3 * ANSWER_S):
+                await camera.update_xaddrs()
+                ptz = await camera.create_ptz_service()
+                profile = asked.profile or await _turning_profile(camera)
+                before = await _status(ptz, profile)
+        except (ONVIFError, SoapError, aiohttp.ClientError, OSError, AttributeError) as error:
+            raise _Refused(f"the camera at {asked.host}:{asked.port} {_complaint(error)}") from None
         try:
             async with asyncio.timeout(ANSWER_S):
                 await ptz.GotoPreset({"ProfileToken": profile, "PresetToken": asked.token})
-        except Fault as fault:          # a refusal by the camera itself, not by the line
-            raise _Refused(f'the camera refuses its preset "{asked.token}": {_in_words(fault)}') from None
+        except Fault as fault:
+            refusal = f'the camera refuses its preset "{asked.token}": {_in_words(fault)}'
+            # The library asks again when the line breaks; what is refused may have been done at the first time.
+            await asyncio.sleep(BEGIN_S)
+            now = await _status(ptz, profile)
+            if now is None or not now.stands or now != before:
+                raise ConnectionError(f"{refusal}; whether it turns it does not say") from None
+            raise _Refused(refusal) from None
         await _wait_until_it_stands(ptz, profile, asked.turn_s)
     finally:
         await camera.close()
@@ -118,47 +126,49 @@ async def _turning_profile(camera: Any) -> str:
     raise _Refused("the camera has no media profile that can turn: is it a PTZ camera?")
 
 
-async def _wait_until_it_stands(ptz: Any, profile: str, turn_s: float) -> None:
-    """Idle twice in the same position; a camera that does not tell is given all of turn_s. Raises TimeoutError."""
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """position: pan, tilt and zoom as far as they are told, in steps of SAME."""
+
+    stands: bool
+    position: tuple[int, ...]
+
+
+async def _status(ptz: Any, profile: str) -> _Status | None:
+    """None where the camera does not say whether it moves: not every one does."""
     from zeep.exceptions import Fault
 
-    loop = asyncio.get_running_loop()
-    until = loop.time() + turn_s
-    await asyncio.sleep(min(BEGIN_S, turn_s))
-    before: tuple[bool, tuple[float, ...] | None] = (False, None)
-    while loop.time() < until:
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                status = await ptz.GetStatus({"ProfileToken": profile})
-        except Fault:
-            status = None       # not every camera answers this
-        stands = _stands(status)
-        if stands is None:
-            await asyncio.sleep(max(0.0, until - loop.time()))
-            return
-        now = (stands, _position(status))
-        if stands and now == before:
-            return
-        before = now
-        await asyncio.sleep(POLL_S)
-    raise TimeoutError(f"after {turn_s:.0f} s it still turns; is turn_s of [ptz] too short?")
-
-
-def _stands(status: Any) -> bool | None:
-    """None where the camera does not say."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            status = await ptz.GetStatus({"ProfileToken": profile})
+    except Fault:
+        return None
     moving = getattr(status, "MoveStatus", None)
     said = [s for s in (getattr(moving, "PanTilt", None), getattr(moving, "Zoom", None)) if s]
     if not said or "UNKNOWN" in said:
         return None
-    return all(s == "IDLE" for s in said)
-
-
-def _position(status: Any) -> tuple[float, ...] | None:
-    """As it tells it, in steps of SAME."""
     position = getattr(status, "Position", None)
     axes = [(getattr(position, "PanTilt", None), ("x", "y")), (getattr(position, "Zoom", None), ("x",))]
     told = [float(getattr(axis, name)) for axis, names in axes if axis is not None for name in names]
-    return tuple(round(v / SAME) for v in told) if told else None
+    return _Status(all(s == "IDLE" for s in said), tuple(round(v / SAME) for v in told))
+
+
+async def _wait_until_it_stands(ptz: Any, profile: str, turn_s: float) -> None:
+    """Idle twice in the same position; a camera that does not tell is given all of turn_s. Raises TimeoutError."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + turn_s
+    await asyncio.sleep(min(BEGIN_S, turn_s))
+    before: _Status | None = None
+    while loop.time() < until:
+        now = await _status(ptz, profile)
+        if now is None:
+            await asyncio.sleep(max(0.0, until - loop.time()))
+            return
+        if now.stands and now == before:
+            return
+        before = now
+        await asyncio.sleep(POLL_S)
+    raise TimeoutError(f"after {turn_s:.0f} s it still turns; is turn_s of [ptz] too short?")
 
 
 def _complaint(error: BaseException) -> str:

@@ -60,6 +60,7 @@ class Station:
         self.allowed = set(allowed)
         self.received = []
         self.greeting = []
+        self._down = []
         self._stop = threading.Event()
         self._context = zmq.Context()
         self._zap, self._socket = self._context.socket(zmq.REP), self._context.socket(zmq.ROUTER)
@@ -91,11 +92,17 @@ class Station:
                         self._socket.send_multipart([peer, MAGIC, encode_down(body)])
                 envelopes = [decode_envelope(f) for f in split_transport(frames)]
                 self.received += envelopes
+                while self._down:
+                    self._socket.send_multipart([peer, MAGIC, encode_down(self._down.pop(0))])
                 answer = Acknowledgement(tuple((e.boot, e.sequence) for e in envelopes))
                 self._socket.send_multipart([peer, MAGIC, encode_down(answer)])
         self._socket.close()
         self._zap.close()
         self._context.term()
+
+    def tell(self, body):
+        """To whoever speaks next."""
+        self._down.append(body)
 
     def bodies(self, kind):
         return [e.body for e in self.received if isinstance(e.body, kind)]
