@@ -14,26 +14,21 @@ import sqlite3
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
-import msgspec
 import zmq
 
 from geofences.sector import load_sector
-from station.admission import Admitted, AllowList, admit, answer_zap, identity_of, open_zap
+from station.admission import REASON_OF, AllowList, admit, answer_zap, identity_of, open_zap
+from station.inbox_rows import AT_ONCE_LIMIT, Identities, Index, Rows, Waiting, waiting
 from station.orders import OrderSender
 from station.sessions import Sessions
 from station.settings import StationSettings
-from station.store import INBOX, Synchronous, open_store, transaction
+from station.store import INBOX, Synchronous, open_or_read, transaction
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.codec import MAGIC, TEXT_LIMIT, TRANSPORT_LIMIT_BYTES, RefusedError, encode_down, split_transport
 from wire.keys import AllowedNode, StationKey, load_station_key, make_station_key, write_private
 from wire.messages import (
     Acknowledgement,
     CorridorSet,
-    DetectionBatch,
-    Envelope,
-    Footage,
-    OrderResult,
-    PlacementPoint,
     Refusal,
     Snapshot,
 )
@@ -57,6 +52,9 @@ SAID_EVERY_NS = 60 * NS_PER_S       # the same refusal of the same node goes to 
 _TWO_SESSIONS = "two machines speak with the key of this node: was its card copied? Give each machine a key of its own"
 _REUSED = "another message was stored under this identity before: was the node's data_dir put back from a copy?"
 
+_ADD_TOTAL = (
+    "INSERT INTO totals(name, value) VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET value = value + excluded.value"
+)
 _log = logging.getLogger("trailwatch.inbox")
 
 
@@ -64,7 +62,7 @@ _log = logging.getLogger("trailwatch.inbox")
 class Batch:
     """What was received since the last commit. peers: who is owed an answer about which message."""
 
-    messages: list[tuple[bytes, AllowedNode, Admitted, bytes, int]] = field(default_factory=list)
+    messages: list[Waiting] = field(default_factory=list)
     refusals: list[tuple[bytes, Refusal]] = field(default_factory=list)
     counted: Counter[tuple[str, str]] = field(default_factory=Counter)      # (reason, node) -> how often
     details: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -83,7 +81,9 @@ class Inbox:
         self._corridors = encode_down(corridors)
         key = ensure_station_key(settings)
         self._allowed = AllowList(settings.nodes_file, settings.realm)
-        self._db = open_store(settings.inbox_db, INBOX, settings.realm, clock, Synchronous.FULL)
+        self._db = open_or_read(settings.inbox_db, INBOX, settings.realm, clock, Synchronous.FULL)
+        self._ids = Identities(self._db)
+        self._index = Index(self._db)
         self._batch = Batch()
         self._failing = ""
         self._looked_ns = 0
@@ -150,6 +150,17 @@ class Inbox:
             self._left_ns() <= 0 or len(batch.messages) >= BATCH_LIMIT_MESSAGES or batch.size >= BATCH_LIMIT_BYTES
         ):
             self.commit()
+        elif self._index.behind and not events:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Give detections their rows while nothing else is to be done."""
+        try:
+            with transaction(self._db):
+                self._index.catch_up(self._ids.next - 1)
+        except sqlite3.Error as error:
+            _log.debug("detections get their rows later: %s", error)
+            self._index.recall()
 
     def _left_ns(self) -> int:
         """Until the batch is due."""
@@ -157,6 +168,8 @@ class Inbox:
         return self._batch.since_ns + (COMMIT_EVERY_NS if owed else COUNTS_EVERY_NS) - self._clock.monotonic_ns()
 
     def _wait_ms(self) -> int:
+        if self._index.behind:
+            return 0
         return min(IDLE_POLL_MS, max(0, -(-self._left_ns() // 1_000_000))) if self._batch else IDLE_POLL_MS
 
     def _allowed_tick(self) -> None:
@@ -201,22 +214,23 @@ class Inbox:
     def _receive(self) -> None:
         for _ in range(RECEIVE_LIMIT):
             try:
-                frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
+                # The first as an object, because it knows whose connection it came over; the others as what they are.
+                peer = self._router.recv(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
-            self._take(frames)
+            self._take(peer, self._router.recv_multipart() if self._router.rcvmore else [])
             if self._batch.size >= BATCH_LIMIT_BYTES or len(self._batch.messages) >= BATCH_LIMIT_MESSAGES:
                 return
 
-    def _take(self, frames: list[zmq.Frame]) -> None:
-        peer = frames[0].bytes
+    def _take(self, head: zmq.Frame, frames: list[bytes]) -> None:
+        peer = head.bytes
         received_ns = self._clock.utc_ns()
-        sender = self._sender(frames)
+        sender = self._sender(head)
         if sender is None:
             self._refuse(peer, "", Refusal(-1, -1, "this key is no longer on the station's list"), "unknown_key")
             return
         try:
-            envelopes = split_transport([f.bytes for f in frames[1:]])
+            envelopes = split_transport(frames)
         except RefusedError as error:
             self._refuse(peer, sender.node, Refusal(-1, -1, str(error)[:TEXT_LIMIT]), error.reason)
             return
@@ -234,17 +248,16 @@ class Inbox:
                 self._refuse(peer, sender.node, Refusal(*identity_of(data), str(error)[:TEXT_LIMIT]), error.reason)
                 continue
             self._begin(owed=True)
-            self._batch.messages.append((peer, sender, admitted, data, received_ns))
+            message = waiting(peer, sender, admitted, data, received_ns)
+            self._batch.messages.append(message)
             self._batch.size += len(data)
-            boot = admitted.envelope.boot
+            boot = message.boot
             self._peers[sender.node] = peer
         self._greet(peer, boot)
 
-    def _sender(self, frames: list[zmq.Frame]) -> AllowedNode | None:
-        if len(frames) < 2:
-            return None
+    def _sender(self, head: zmq.Frame) -> AllowedNode | None:
         try:
-            public = frames[-1].get("User-Id")
+            public = head.get("User-Id")
         except zmq.ZMQError:
             return None
         return self._allowed.by_key(str(public))
@@ -282,6 +295,8 @@ class Inbox:
             with transaction(self._db):
                 newest = self._store(batch, answers)
         except sqlite3.Error as error:
+            self._ids.forget()
+            self._index.recall()
             if self._failing != str(error):
                 _log.error(
                     "the disk takes no messages: %s. Nothing is acknowledged; nodes keep what they have and send it again.",
@@ -289,6 +304,7 @@ class Inbox:
                 )
             self._failing = str(error)
             return
+        self._ids.settle()
         if self._failing:
             _log.warning("the disk takes messages again")
             self._failing = ""
@@ -297,72 +313,42 @@ class Inbox:
         self._notice.send(b"%d" % newest)
 
     def _store(self, batch: Batch, answers: dict[bytes, tuple[list[tuple[int, int]], list[Refusal]]]) -> int:
-        db = self._db
-        stored = duplicates = 0
-        detections: list[tuple[object, ...]] = []
+        """Write a batch; the transaction is open. Fills `answers`. Returns the newest arrival's id."""
+        is_flood = len(batch.messages) > AT_ONCE_LIMIT
+        if is_flood:
+            self._index.fall_behind(self._ids.next - 1)
+        db, rows = self._db, Rows(self._ids.next, with_detections=not self._index.behind)
         last_heard: dict[str, tuple[AllowedNode, int]] = {}
-        for peer, sender, admitted, data, received_ns in batch.messages:
-            envelope = admitted.envelope
-            answer = answers.setdefault(peer, ([], []))
-            last_heard[sender.node] = (sender, received_ns)
-            is_snapshot = isinstance(envelope.body, Snapshot)
-            cursor = db.execute(
-                "INSERT INTO arrivals(node, boot, sequence, kind, received_ns, suspect, payload) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (
-                    envelope.node, envelope.boot, envelope.sequence, admitted.kind, received_ns, admitted.suspect,
-                    b"" if is_snapshot else data,       # its JPEG goes to the table of its own, and once is enough
-                ),
-            )
-            if cursor.rowcount == 0:
-                if self._is_same(envelope, data):
-                    duplicates += 1
-                    answer[0].append((envelope.boot, envelope.sequence))
-                else:
-                    answer[1].append(Refusal(envelope.boot, envelope.sequence, _REUSED))
-                    batch.counted[("identity_reused", envelope.node)] += 1
-                    batch.details[("identity_reused", envelope.node)] = _REUSED
-                continue
-            answer[0].append((envelope.boot, envelope.sequence))
-            stored += 1
-            if admitted.suspect is not None:
-                batch.counted[("impossible_time", envelope.node)] += 1
-                batch.details[("impossible_time", envelope.node)] = f"{admitted.kind}: stored, and left out of fusion"
-            arrival = cursor.lastrowid
-            assert arrival is not None
-            if isinstance(envelope.body, DetectionBatch):
-                detections += detection_rows(arrival, envelope.body)
-            elif isinstance(envelope.body, Snapshot):
-                s = envelope.body
-                db.execute(
-                    "INSERT INTO snapshots(id, node, sensor, track, captured_ns, box, jpeg) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (arrival, envelope.node, s.sensor, s.track, s.captured_ns,
-                     _json(s.box), s.jpeg),
-                )
-            elif isinstance(envelope.body, OrderResult):
-                r = envelope.body
-                db.execute(
-                    "INSERT INTO order_results VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    (r.order_id, envelope.node, int(r.done), r.detail, received_ns),
-                )
-            elif isinstance(envelope.body, Footage):
-                f = envelope.body
-                db.execute(
-                    "INSERT INTO footage VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    (arrival, f.order_id, envelope.node, f.sensor, f.part, f.parts,
-                     _json([frame.captured_ns for frame in f.frames])),
-                )
-        db.executemany(_INSERT_DETECTION, detections)
-        db.executemany(
-            "UPDATE totals SET value = value + ? WHERE name = ?", [(stored, "messages"), (len(detections), "detections")]
-        )
-        if duplicates:
-            db.execute(
-                "INSERT INTO totals(name, value) VALUES ('duplicates', ?) "
-                "ON CONFLICT(name) DO UPDATE SET value = value + excluded.value",
-                (duplicates,),
-            )
+        for m in batch.messages:
+            node = m.sender.node
+            answer = answers.get(m.peer)
+            if answer is None:
+                answer = answers[m.peer] = ([], [])
+            last_heard[node] = (m.sender, m.received_ns)
+            identity = (m.boot, m.sequence)
+            if not self._ids.is_new(m):
+                if rows.arrivals and self._ids.is_waiting(m):
+                    rows.write(db)          # the first of the two came in this very batch
+                known = self._stored(m)
+                if known is not None:
+                    if known == m.data or (not known and self._is_same_picture(m)):
+                        rows.duplicates += 1
+                        answer[0].append(identity)
+                    else:
+                        answer[1].append(Refusal(*identity, _REUSED))
+                        batch.counted[("identity_reused", node)] += 1
+                        batch.details[("identity_reused", node)] = _REUSED
+                    continue
+            answer[0].append(identity)
+            if m.suspect is not None:
+                key = (REASON_OF[m.suspect], node)
+                batch.counted[key] += 1
+                batch.details[key] = f"{m.kind}: {m.suspect}; stored, and left out of fusion"
+            rows.add(m)
+        rows.write(db)
+        if self._index.behind and not is_flood:
+            self._index.catch_up(rows.next_id - 1)
+        db.executemany(_ADD_TOTAL, [(name, n) for name, n in rows.totals() if n])
         now_ns = self._clock.utc_ns()
         db.executemany(
             "INSERT INTO refusals(reason, node, count, last_ns, last_detail) VALUES (?, ?, ?, ?, ?) "
@@ -375,18 +361,27 @@ class Inbox:
             "ON CONFLICT(node) DO UPDATE SET kind = excluded.kind, public = excluded.public, last_ns = excluded.last_ns",
             [(n.node, n.kind.value, n.public, at_ns, at_ns) for n, at_ns in last_heard.values()],
         )
-        return int(db.execute("SELECT coalesce(max(id), 0) FROM arrivals").fetchone()[0])
+        self._ids.next = rows.next_id
+        return rows.next_id - 1
 
-    def _is_same(self, envelope: Envelope, data: bytes) -> bool:
-        """Whether what came with a known identity is what is stored under it, or the picture that is."""
-        stored, jpeg = self._db.execute(
-            "SELECT a.payload, s.jpeg FROM arrivals a LEFT JOIN snapshots s ON s.id = a.id "
-            "WHERE a.node = ? AND a.boot = ? AND a.sequence = ?",
-            (envelope.node, envelope.boot, envelope.sequence),
+    def _stored(self, m: Waiting) -> bytes | None:
+        """The payload that is stored under this identity; None when there is none."""
+        row = self._db.execute(
+            "SELECT payload FROM arrivals WHERE node = ? AND boot = ? AND sequence = ?",
+            (m.sender.node, m.boot, m.sequence),
         ).fetchone()
-        if isinstance(envelope.body, Snapshot) and not stored:
-            return jpeg is None or bytes(jpeg) == envelope.body.jpeg
-        return bytes(stored) == data
+        return bytes(row[0]) if row else None
+
+    def _is_same_picture(self, m: Waiting) -> bool:
+        """Whether a snapshot that came with a known identity is the one that is stored under it."""
+        if not isinstance(m.body, Snapshot):
+            return False
+        row = self._db.execute(
+            "SELECT s.jpeg FROM arrivals a JOIN snapshots s ON s.id = a.id "
+            "WHERE a.node = ? AND a.boot = ? AND a.sequence = ?",
+            (m.sender.node, m.boot, m.sequence),
+        ).fetchone()
+        return row is None or bytes(row[0]) == m.body.jpeg
 
     def _greet(self, peer: bytes, boot: int) -> None:
         """Send the sector's corridors with the first message of a connection, or of a start of the node.
@@ -413,31 +408,6 @@ class Inbox:
         self._context.destroy(linger=0)
         self._orders.close()
         self._db.close()
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode("utf-8")
-
-
-_INSERT_DETECTION = f"INSERT INTO detections VALUES ({', '.join('?' * 17)})"
-
-
-def detection_rows(arrival: int, batch: DetectionBatch) -> list[tuple[object, ...]]:
-    """One row a detection, in the order of the table's columns; a place or a bearing, the other empty."""
-    rows: list[tuple[object, ...]] = []
-    for i, d in enumerate(batch.detections):
-        p = d.placement
-        where: tuple[float | None, ...]
-        if isinstance(p, PlacementPoint):
-            c = p.covariance
-            where = (p.position.lat_deg, p.position.lon_deg, c.ee_m2, c.en_m2, c.nn_m2, None, None)
-        else:
-            where = (None, None, None, None, None, p.bearing_deg, p.sigma_deg)
-        rows.append(
-            (arrival, i, batch.sensor, batch.captured_ns, d.track, d.object_class.value, d.score, int(d.confirmed), *where,
-             _json(d.corridors), d.plate)
-        )
-    return rows
 
 
 def ensure_station_key(settings: StationSettings) -> StationKey:

@@ -13,7 +13,7 @@ from sim.truth_log import TruthLog, read_courses
 from sim.truth_sight import REPORT_GOOD_FOR_NS, Report, Sensors, Sight
 from sim.world_state import Actor, ActorState, Kind, Looks, Moment, Plants, Posture, Role, Sky, Species
 from station.alarms import Alarm
-from station.inbox import detection_rows
+from station.inbox_rows import detection_rows
 from station.picture import Sentence
 from station.store import INBOX, MIND, open_store
 from wire.clock import NS_PER_S, SteppedClock
