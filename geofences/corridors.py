@@ -75,6 +75,15 @@ class CorridorMap:
         found = self._tree.query(shapely.Point(np.asarray(point_enu_m, float)), predicate="intersects")
         return tuple(sorted(self.grounds[i].corridor.id for i in found))
 
+    def containing_each(self, points_enu_m: npt.ArrayLike) -> list[tuple[str, ...]]:
+        """The same for each of n points (n, 2)."""
+        points = np.asarray(points_enu_m, float).reshape(-1, 2)
+        found: list[list[str]] = [[] for _ in points]
+        if self.grounds:
+            for i, j in self._tree.query(shapely.points(points), predicate="intersects").T.tolist():
+                found[i].append(self.grounds[j].corridor.id)
+        return [tuple(sorted(ids)) for ids in found]
+
 
 def ellipse(centre_enu_m: npt.ArrayLike, covariance_m2: npt.ArrayLike, chi2: float = CHI2_99_2DOF) -> shapely.Polygon:
     """The error ellipse that holds the truth with the probability of `chi2` (two degrees of freedom; 99 % unless told)."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
+from station.fusion_filter import WIDTH, Motions
 from station.kalman import Array, Estimate, Motion
 from station.picture import Sentence, TrailPoint
 from wire.units import Colour, ObjectClass, VehicleKind
+
+if TYPE_CHECKING:
+    from station.fusion_lag import Step
 
 PLATES_LIMIT = 8
 TRACKS_LIMIT = 40
@@ -18,11 +24,20 @@ TRAIL_EVERY_NS = 2_000_000_000
 TRAIL_EVERY_M = 3.0
 TRAIL_LIMIT = 90                # three minutes on screen; the whole trail is in the table of that name
 
-# Walkers stop and turn at about 0.4 m/s^2 for a second at a time; drivers brake and turn at 1 to 2; boats are in between.
-# Speeds: walking and running people; traffic on dirt roads; river boats.
-_WALKER = Motion(intensity=0.15, speed_sigma_m_s=1.5)
-_ROAD = Motion(intensity=2.0, speed_sigma_m_s=8.0)
-_BOAT = Motion(intensity=0.5, speed_sigma_m_s=4.0)
+# Walkers go on steadily for a quarter of a minute at a time and take a few seconds to stop or turn, at about 0.4 m/s^2;
+# drivers brake and turn at 1 to 2; boats are in between. Speeds: walking and running people; traffic on dirt roads; boats.
+MOTIONS: dict[str, Motions] = {
+    "person": Motions(intensity=(0.02, 0.5), leave_per_s=(1 / 15, 1 / 4), speed_sigma_m_s=1.5),
+    "vehicle": Motions(intensity=(0.3, 4.0), leave_per_s=(1 / 15, 1 / 4), speed_sigma_m_s=8.0),
+    "boat": Motions(intensity=(0.1, 1.0), leave_per_s=(1 / 30, 1 / 8), speed_sigma_m_s=4.0),
+}
+
+# Looks at one object that follow each other are much the same look: they weigh as one in this time.
+LOOKS_APART_NS = 2_000_000_000
+SCORE_LIMITS = (0.25, 0.9)      # of what a detector's score may claim to be worth
+P_KIND_RIGHT = 0.8              # a kind or a colour is named right (docs/edge.md), independent looks
+P_COLOUR_RIGHT = 0.75
+COUSINS = 5                     # classes of the vehicle group that may be taken for each other
 
 
 def group_of(object_class: ObjectClass) -> str:
@@ -30,9 +45,6 @@ def group_of(object_class: ObjectClass) -> str:
     if object_class is ObjectClass.PERSON:
         return "person"
     return "boat" if object_class is ObjectClass.BOAT else "vehicle"
-
-
-MOTIONS: dict[str, Motion] = {"person": _WALKER, "vehicle": _ROAD, "boat": _BOAT}
 
 
 class Sight(msgspec.Struct):
@@ -95,16 +107,29 @@ class ContactState(msgspec.Struct):
     kinds: dict[str, int] = {}
     colours: dict[str, int] = {}
     course: Course = msgspec.field(default_factory=Course)
+    row: bytes = b""
+    slots: list[str] = []
+    kept_from: dict[str, int] = {}
+    joined: list[str] = []
+    why_apart: list[Sentence] = []
+    own_patrol: str | None = None
+    party: list[int] = []
 
 
 @dataclass(slots=True)
 class Contact:
     """A contact as fusion works on it.
 
-    votes: sum of detection scores by class. tracks: "node/boot/sensor/track" to the last capture time. apart: numbers of
-    contacts that one sensor saw beside this one in a single frame. absorbed: of those merged into this one.
+    votes: evidence for each class, natural logarithm of the odds against any other of its group.
+    tracks: "node/boot/sensor/track" to the last capture time. apart: numbers of contacts that one sensor saw beside this one
+    in a single frame, or that a person told apart from it. absorbed: of those merged into this one.
     plates: how often each text was told. plate_confidence: of each letter or digit, as last told; empty where nobody said.
     kinds, colours: how often each was told.
+    row, slots: the filter's belief (fusion_filter) and the sensors in its slots. steps: the last three seconds (fusion_lag).
+    kept_from: a person split this contact: detections of these sensors go to that contact first. joined: tracks that a
+    person joined to it, even where one sensor saw them beside each other. why_apart: who is near and somebody else, and why.
+    own_patrol: the patrol of ours that it seems to be. party: numbers of the contacts it travels with.
+    learned_ns: when a sensor was last learned about from it.
     last_received_ns: when its newest detection reached the station. ended_ns: station time; None while it may be seen again.
     """
 
@@ -136,6 +161,15 @@ class Contact:
     kinds: dict[str, int] = field(default_factory=dict)
     colours: dict[str, int] = field(default_factory=dict)
     course: Course = field(default_factory=Course)
+    row: Array | None = None
+    slots: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    kept_from: dict[str, int] = field(default_factory=dict)
+    joined: list[str] = field(default_factory=list)
+    why_apart: list[Sentence] = field(default_factory=list)
+    own_patrol: str | None = None
+    party: tuple[int, ...] = ()
+    learned_ns: dict[str, int] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -148,12 +182,34 @@ class Contact:
 
     @property
     def motion(self) -> Motion:
-        return MOTIONS[self.group]
+        """On average over the models of its group: good enough to say where it may be by now."""
+        motions = MOTIONS[self.group]
+        return Motion(motions.mean_intensity, motions.speed_sigma_m_s)
+
+    @property
+    def party_size(self) -> int:
+        return len(self.party) + 1
 
     @property
     def object_class(self) -> ObjectClass:
         # Equal votes: the class that comes first in the enumeration, so that a replay says the same.
         return max(ObjectClass, key=lambda c: self.votes.get(c.value, 0.0))
+
+    @property
+    def class_probability(self) -> float:
+        """Of `object_class`, among those that a detector may confuse with it."""
+        most = max(self.votes.values(), default=0.0)
+        others = sum(math.exp(v - most) for v in self.votes.values()) - 1.0
+        unseen = max(0, (COUSINS if self.group == "vehicle" else 1) - len(self.votes)) * math.exp(-most)
+        return 1.0 / (1.0 + others + unseen)
+
+    @property
+    def kind_probability(self) -> float | None:
+        return _share(self.kinds, P_KIND_RIGHT, len(VehicleKind)) if self.kinds else None
+
+    @property
+    def colour_probability(self) -> float | None:
+        return _share(self.colours, P_COLOUR_RIGHT, len(Colour)) if self.colours else None
 
     @property
     def plate(self) -> str | None:
@@ -177,9 +233,21 @@ class Contact:
             del self.plates[least]
             self.plate_confidence.pop(least, None)
 
+    def note_class(self, object_class: ObjectClass, score: float, since_ns: int | None) -> None:
+        """A look says what it is. since_ns: since the same sensor's last look at it; None for its first."""
+        likely = min(SCORE_LIMITS[1], max(SCORE_LIMITS[0], score))
+        weight = 1.0 if since_ns is None else min(1.0, max(since_ns, 0) / LOOKS_APART_NS)
+        evidence = math.log(likely * (COUSINS - 1) / (1.0 - likely))
+        name = object_class.value
+        self.votes[name] = self.votes.get(name, 0.0) + weight * max(evidence, 0.0)
+
     def note_why(self, sentence: Sentence) -> None:
         if len(self.why) < WHY_LIMIT:
             self.why.append(sentence)
+
+    def note_apart(self, sentence: Sentence) -> None:
+        if len(self.why_apart) < WHY_LIMIT and sentence not in self.why_apart:
+            self.why_apart.append(sentence)
 
     def to_state(self) -> ContactState:
         """For the disk; without the trail, which has a table of its own."""
@@ -189,8 +257,13 @@ class Contact:
             self.last_seen_ns, self.last_received_ns, self.detections, self.score_sum, self.simulated, self.votes,
             self.plates, self.sights, self.tracks, sorted(self.apart), self.why, self.visits, list(self.corridors),
             self.snapshot, self.ended_ns, self.merged_into, self.absorbed, self.plate_confidence, self.kinds, self.colours,
-            self.course,
+            self.course, self._belief(), self.slots, self.kept_from, self.joined, self.why_apart, self.own_patrol,
+            list(self.party),
         )
+
+    def _belief(self) -> bytes:
+        row = self.steps[-1].row if self.steps else self.row
+        return b"" if row is None else row.astype("<f8").tobytes()
 
 
 def contact_from(s: ContactState, trail: list[TrailPoint]) -> Contact:
@@ -200,8 +273,18 @@ def contact_from(s: ContactState, trail: list[TrailPoint]) -> Contact:
         s.last_seen_ns, s.last_received_ns, s.simulated, s.detections, s.score_sum, s.votes, s.plates, s.sights, s.tracks,
         set(s.apart), s.why, trail, s.visits, tuple(s.corridors), s.snapshot, s.ended_ns, s.merged_into,
         s.absorbed, plate_confidence=s.plate_confidence, kinds=s.kinds, colours=s.colours,
-        course=s.course,
+        course=s.course, row=np.frombuffer(s.row, "<f8").copy() if len(s.row) == 8 * WIDTH else None,
+        slots=s.slots if len(s.row) == 8 * WIDTH else [], kept_from=s.kept_from, joined=s.joined, why_apart=s.why_apart,
+        own_patrol=s.own_patrol, party=tuple(s.party),
     )
+
+
+def _share(counts: dict[str, int], right: float, words: int) -> float:
+    """How likely the word told most often is right, where each telling is right with a probability of its own."""
+    step = math.log(right * (words - 1) / (1.0 - right))
+    most = max(counts.values())
+    told = sum(math.exp(step * (n - most)) for n in counts.values())
+    return 1.0 / (told + (words - len(counts)) * math.exp(-step * most))
 
 
 def contact_id(number: int) -> str:

@@ -1,12 +1,13 @@
 """Fusion: the detections of all sensors become contacts.
 
-A constant-velocity Kalman filter for each contact in the sector's plane; each frame of each sensor is assigned to contacts
-at once by global nearest neighbour (minimal sum of statistical distances) inside a 99 % gate. The result depends on the
-frames and their order alone: no clock and no chance in here, so that a replay gives the same contacts.
+Each frame of each sensor is assigned to contacts at once by global nearest neighbour (minimal sum of statistical distances)
+inside a 99 % gate. How contacts move, and what errors a sensor makes again and again, is in fusion_filter and
+fusion_offsets; measurements that come out of order are put in order by fusion_lag. The result depends on the frames and
+their order alone: no clock and no chance in here, so that a replay gives the same contacts.
 
-Frames may come late. Up to a second, the filter takes them as measurements of the past; older ones (a node that was offline
-sends what it saw) are told apart by where the contact was then, and count without moving it. An old detection that no
-contact explains begins a contact of its own: nothing seen is ever thrown away.
+Frames may come late. Up to three seconds, the filter takes them where they belong; older ones (a node that was offline sends
+what it saw) are told apart by where the contact was then, and count without moving it. An old detection that no contact
+explains begins a contact of its own: nothing seen is ever thrown away.
 """
 
 from __future__ import annotations
@@ -30,22 +31,39 @@ from station.contacts import (
     contact_id,
     group_of,
 )
-from station.kalman import Array, begin, place_at, predict, update, update_late
+from station.fusion_filter import OFFSETS, WIDTH, mixture
+from station.fusion_joining import (
+    MERGE_AFTER_NS,
+    absorb,
+    apart_m,
+    could_be_one,
+    keep_apart,
+    merged_by_itself,
+    split_off,
+)
+from station.fusion_lag import LAG_NS, Step, anchor, give_slot, take, then
+from station.fusion_learning import learn_from
+from station.fusion_offsets import Offsets, OffsetsState
+from station.fusion_table import Near, Sights, Table, Where
+from station.kalman import Array, Estimate
 from station.picture import Sentence, TrailPoint
 from wire.clock import NS_PER_S
 from wire.units import Colour, ObjectClass, VehicleKind
 
 ENDED_AFTER_NS = 30 * NS_PER_S          # unseen for so long
-LATE_LIMIT_NS = 1 * NS_PER_S            # the filter still takes a measurement that is this much older than the estimate
+GUESS_ENDED_AFTER_NS = 5 * NS_PER_S     # the same for what was seen fewer times than this: a bush in the wind
+GUESS_BELOW = 3
 QUIET_NS = 3 * NS_PER_S                 # nothing arrived for a contact: its backlog is over
+AHEAD_LIMIT_NS = 10 * NS_PER_S          # as station.admission allows; a capture later than this after its arrival is a lie
 # A sensor's own track number says "the same object", and the gate widens to five sigma; beyond that it has lost its object.
 HINT_GATE = 25.0
 HINT_BONUS = 10.0
-# Errors of one sensor's successive positions are mostly the same error (its pose, the terrain). n of them within this time
-# weigh as one; else the ellipse would shrink to nothing around a biased place.
-CORRELATION_S = 2.0
-MERGE_AFTER_NS = 2 * NS_PER_S           # two contacts stay this long in one place before they become one
-MERGE_SPEED_M_S = 1.5
+KEPT_COST = 1e5                         # of a pairing that a person has forbidden while there is a better one
+JOINED_WITHIN_M = 10.0                  # a track that a person joined to a contact, this far from it, is something else
+APART_SAID_M = 8.0                      # who is farther away needs no reason to be somebody else
+NEAR_M = 15.0                           # contacts farther apart than this are never looked at as one
+SIGMA_LIMIT_M = 10_000.0                # as station.admission: a position that is worse says nothing
+SIGMA_LEAST_M = 0.02
 _NEVER = 1e9
 
 
@@ -69,37 +87,53 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class SensorFrame:
-    """All confirmed point detections of one frame of one sensor. received_ns: when the station got it."""
+    """All confirmed point detections of one frame of one sensor. received_ns: when the station got it.
+
+    from_m: where the sensor stands, east and north, if that is known. flying: its errors change within seconds.
+    """
 
     sensor: str
     captured_ns: int
     received_ns: int
     simulated: bool
     seen: tuple[Seen, ...]
+    from_m: tuple[float, float] | None = None
+    flying: bool = False
 
 
 class Fusion:
-    """Holds the contacts that may still be seen. `contacts` and `next_number` are all of its state."""
+    """Holds the contacts that may still be seen. `contacts`, `next_number` and `offsets` are all of its state; of the last
+    three seconds it knows more, which a restart forgets: what comes late then counts without moving a contact.
+    """
 
-    def __init__(self, corridors: CorridorMap, contacts: Iterable[Contact] = (), next_number: int = 1) -> None:
+    def __init__(
+        self, corridors: CorridorMap, contacts: Iterable[Contact] = (), next_number: int = 1,
+        offsets: OffsetsState | None = None,
+    ) -> None:
         self._corridors = corridors
         self.contacts: dict[int, Contact] = {c.number: c for c in contacts}
         self.next_number = next_number
+        self.offsets = Offsets(offsets)
+        self.refused = 0                # detections that can be of nothing on this earth
         self._by_track = {track: c.number for c in self.contacts.values() for track in c.tracks}
         self._close_since: dict[tuple[int, int], int] = {}
+        self._table = Table()
+        for contact in self.contacts.values():
+            self._recall(contact)
 
     def observe(self, frame: SensorFrame) -> tuple[list[Contact], list[Contact]]:
         """Take one frame. Returns the contacts it touched, and those that ended by it (unseen, or merged into another)."""
-        ended = self._end_unseen_by(frame)
+        at_ns = min(frame.captured_ns, frame.received_ns + AHEAD_LIMIT_NS)
+        ended = self._end_unseen_by(frame, at_ns)
         touched: list[Contact] = []
-        for group in sorted({group_of(s.object_class) for s in frame.seen}):
-            seen = [s for s in frame.seen if group_of(s.object_class) == group]
-            touched += self._assign(frame, group, seen)
-        for contact in touched:
-            contact.apart.update(c.number for c in touched if c is not contact)
-        for contact in touched:
-            self._place(contact)
-        ended += self._merge_close(frame, touched)
+        seen = [clean for s in frame.seen if (clean := self._clean(s)) is not None and not self._is_known(s, frame, at_ns)]
+        for group in sorted({group_of(s.object_class) for s in seen}):
+            touched += self._assign(frame, at_ns, group, [s for s in seen if group_of(s.object_class) == group])
+        touched = list({c.number: c for c in touched}.values())
+        self._table.settle(touched, self.offsets)
+        self._tell_apart(frame, at_ns, touched)
+        self._place(touched)
+        ended += self._merge_close(frame, at_ns, touched)
         return [c for c in touched if c.merged_into is None], ended
 
     def end_quiet(self, now_ns: int) -> list[Contact]:
@@ -113,105 +147,190 @@ class Fusion:
         number = self._by_track.get(track)
         return self.contacts.get(number) if number is not None else None
 
+    # --------------------------------------------------------------------------------------------- what a person decides
+
+    def merge(self, one: Contact, other: Contact, person: str, now_ns: int) -> Contact:
+        """A person says that the two are one. Their tracks stay together even where one sensor sees them side by side.
+
+        Returns the one that has gone into the other.
+        """
+        older, younger = (one, other) if one.number < other.number else (other, one)
+        older.joined = sorted({*older.joined, *younger.tracks, *older.tracks})
+        says = Sentence("contact.why.merged_by", {"contact": contact_id(younger.number), "person": person})
+        self._join(older, younger, says, now_ns)
+        return younger
+
+    def split(self, contact: Contact, sensor: str, person: str) -> Contact | None:
+        """A person says that what this sensor sees is somebody else. Returns the new contact; None where nothing would be
+        left of the old one."""
+        if sensor not in contact.sights or len(contact.sights) < 2:
+            return None
+        other = split_off(contact, self.next_number, sensor, person)
+        self.next_number += 1
+        self.contacts[other.number] = other
+        for track in other.tracks:
+            self._by_track[track] = other.number
+        self._table.settle([contact, other], self.offsets)
+        self._place([contact, other])
+        return other
+
     # ------------------------------------------------------------------------------------------------- association
 
-    def _assign(self, frame: SensorFrame, group: str, seen: list[Seen]) -> list[Contact]:
-        contacts = [c for c in self.contacts.values() if self._may_take(c, frame, group)]
-        touched: list[Contact] = []
-        free = list(range(len(seen)))
-        if contacts:
-            squares, costs = self._distances(frame, contacts, seen)
-            for i, j in zip(*linear_sum_assignment(costs), strict=True):
-                if costs[i, j] < _NEVER:
-                    self._update(contacts[i], frame, seen[j], float(squares[i, j]))
-                    touched.append(contacts[i])
-                    free.remove(int(j))
-        return touched + [self._begin(frame, group, seen[j]) for j in free]
-
-    @staticmethod
-    def _may_take(contact: Contact, frame: SensorFrame, group: str) -> bool:
-        sight = contact.sights.get(frame.sensor)
-        return (
-            contact.group == group
-            and frame.captured_ns - contact.last_seen_ns <= ENDED_AFTER_NS
-            and frame.captured_ns >= contact.first_seen_ns - LATE_LIMIT_NS
-            and (sight is None or sight.last_ns != frame.captured_ns)
+    def _clean(self, seen: Seen) -> Seen | None:
+        """A detection that the filter may take: finite, and with an error that is one. None for what is no place."""
+        c = seen.covariance_m2
+        p, a, b, d = seen.position_m, float(c[0, 0]), float(c[0, 1] + c[1, 0]) / 2.0, float(c[1, 1])
+        if not (math.isfinite(p[0]) and math.isfinite(p[1]) and math.isfinite(a) and math.isfinite(b) and math.isfinite(d)):
+            self.refused += 1
+            return None
+        least, most = SIGMA_LEAST_M**2, SIGMA_LIMIT_M**2
+        if least <= a <= most and least <= d <= most and a * d - b * b >= least * max(a, d) / 2.0:
+            return seen
+        a, d = min(max(a, least), most), min(max(d, least), most)
+        b = math.copysign(min(abs(b), math.sqrt(max(a * d - least * max(a, d), 0.0))), b)
+        return Seen(
+            seen.track, seen.object_class, seen.score, p, np.array([[a, b], [b, d]]), seen.plate, seen.plate_confidence,
+            seen.kind, seen.colour,
         )
 
-    def _distances(self, frame: SensorFrame, contacts: list[Contact], seen: list[Seen]) -> tuple[Array, Array]:
-        """(contacts, detections): squared Mahalanobis distances, and costs of assignment; _NEVER outside the gate.
+    def _is_known(self, seen: Seen, frame: SensorFrame, at_ns: int) -> bool:
+        """Whether this very detection was taken before."""
+        contact = self.of_track(seen.track)
+        if contact is None:
+            return False
+        return contact.tracks.get(seen.track) == at_ns or any(
+            s.at_ns == at_ns and s.sensor == frame.sensor and s.raw_m[0] == seen.position_m[0] for s in contact.steps
+        )
 
-        The cost is the negative log likelihood, so that of two contacts at equal distance the better known one is taken.
+    def _assign(self, frame: SensorFrame, at_ns: int, group: str, seen: list[Seen]) -> list[Contact]:
+        k = self.offsets.index(frame.sensor, at_ns, frame.flying)
+        raw = np.array([s.position_m for s in seen])
+        lever, noise = self.offsets.split(k, raw, np.array([s.covariance_m2 for s in seen]), frame.from_m)
+        sights = Sights(k, at_ns, raw - lever @ self.offsets.mean_of(k), lever, noise)
+        near = self._table.near(
+            group, sights, at_ns - ENDED_AFTER_NS, at_ns + LAG_NS, lambda n: self._past(self.contacts[n], at_ns),
+            self.offsets,
+        )
+        chosen = self._choose(frame, at_ns, seen, near)
+        alone = self._alone(near, len(seen))
+        touched, steps = [], []
+        for j, s in enumerate(seen):
+            if j in chosen:
+                contact, pair = self.contacts[near.numbers[chosen[j]]], chosen[j]
+                if frame.sensor not in contact.sights:
+                    contact.note_why(_joined(contact, frame, float(near.distance_m[pair]), float(near.square[pair])))
+            else:
+                joined = self._joined_to(s, near, j)
+                if joined is not None:
+                    self._note(joined, frame, at_ns, s)
+                    touched.append(joined)
+                    continue
+                contact = self._begin(frame, at_ns, group, s)
+            slot = give_slot(contact, frame.sensor, self.offsets)
+            step = Step(at_ns, frame.sensor, sights.place_m[j], raw[j], lever[j], noise[j], slot, np.zeros(WIDTH))
+            if j in chosen and alone[j]:
+                learn_from(contact, step, self.offsets)
+            self._note(contact, frame, at_ns, s)
+            touched.append(contact)
+            steps.append((contact, step))
+        take(steps, MOTIONS[group], self.offsets)
+        return touched
+
+    def _choose(self, frame: SensorFrame, at_ns: int, seen: list[Seen], near: Near) -> dict[int, int]:
+        """Which pair of `near` each detection goes with, by the least sum of costs.
+
+        A cost is a negative log likelihood, so that of two contacts at equal distance the better known one is taken.
         """
-        places = [self._place_then(c, frame.captured_ns) for c in contacts]
-        positions = np.stack([p for p, _ in places])
-        covariances = np.stack([c for _, c in places])
-        measured = np.stack([s.position_m for s in seen])
-        s = covariances[:, None] + np.stack([s.covariance_m2 for s in seen])[None]
-        d = measured[None] - positions[:, None]
-        det = s[..., 0, 0] * s[..., 1, 1] - s[..., 0, 1] ** 2
-        squares = (
-            s[..., 1, 1] * d[..., 0] ** 2 - 2 * s[..., 0, 1] * d[..., 0] * d[..., 1] + s[..., 0, 0] * d[..., 1] ** 2
-        ) / det
-        same = np.array([[self._by_track.get(z.track) == c.number for z in seen] for c in contacts])
-        gate = np.where(same, HINT_GATE, CHI2_99_2DOF)
-        costs = squares + np.log(det) - np.where(same, HINT_BONUS, 0.0)
-        return squares, np.where(squares <= gate, costs, _NEVER)
+        if not near.numbers:
+            return {}
+        columns: dict[int, int] = {}
+        costs = np.full((len(seen), len(set(near.numbers))), _NEVER)
+        pair_at: dict[tuple[int, int], int] = {}
+        squares, log_dets = near.square.tolist(), near.log_det.tolist()
+        for pair, (number, j) in enumerate(zip(near.numbers, near.sights.tolist(), strict=True)):
+            same = self._by_track.get(seen[j].track) == number
+            if squares[pair] > (HINT_GATE if same else CHI2_99_2DOF):
+                continue
+            contact = self.contacts[number]
+            sight = contact.sights.get(frame.sensor)
+            if sight is not None and sight.last_ns == at_ns:
+                continue            # one object is in a frame once
+            column = columns.setdefault(number, len(columns))
+            kept = contact.kept_from.get(frame.sensor) in self.contacts
+            costs[j, column] = squares[pair] + log_dets[pair] - HINT_BONUS * same + KEPT_COST * kept
+            pair_at[j, column] = pair
+        rows, found = linear_sum_assignment(costs[:, : max(1, len(columns))])
+        return {
+            int(j): pair_at[int(j), int(c)] for j, c in zip(rows, found, strict=True) if costs[j, c] < _NEVER
+        }
 
-    def _place_then(self, contact: Contact, at_ns: int) -> tuple[Array, Array]:
-        """Where the contact was, or will be, at a time: (2,) and (2, 2). Long ago, by its trail."""
-        if at_ns >= contact.estimate.at_ns - LATE_LIMIT_NS or not contact.trail:
-            return place_at(contact.estimate, at_ns, contact.motion)
-        trail = contact.trail
+    @staticmethod
+    def _alone(near: Near, n: int) -> list[bool]:
+        """Which of n detections have one contact near them that has no other detection near it: nobody to mistake it for."""
+        of_sight, of_contact = [0] * n, dict.fromkeys(near.numbers, 0)
+        for number, j in zip(near.numbers, near.sights.tolist(), strict=True):
+            of_sight[j] += 1
+            of_contact[number] += 1
+        alone = [False] * n
+        for number, j in zip(near.numbers, near.sights.tolist(), strict=True):
+            alone[j] = of_sight[j] == 1 and of_contact[number] == 1
+        return alone
+
+    def _joined_to(self, seen: Seen, near: Near, j: int) -> Contact | None:
+        contact = self.of_track(seen.track)
+        if contact is None or seen.track not in contact.joined:
+            return None
+        for number, i, distance_m in zip(near.numbers, near.sights, near.distance_m, strict=True):
+            if number == contact.number and i == j and distance_m <= JOINED_WITHIN_M:
+                return contact
+        return None
+
+    def _past(self, contact: Contact, at_ns: int) -> Where:
+        """Where a contact was. Within three seconds as it was believed then, long ago by its trail."""
+        step = then(contact, at_ns)
+        if step is not None:
+            mixed = mixture(step.row[None])
+            dt = (at_ns - step.at_ns) / 1e9
+            place = mixed.mean[0, :2] + dt * mixed.mean[0, 2:]
+            c = mixed.covariance[0]
+            covariance = c[:2, :2] + dt * (c[:2, 2:] + c[2:, :2]) + dt**2 * c[2:, 2:]
+            return Where(place, covariance, mixed.sensitivity[0, :2] + dt * mixed.sensitivity[0, 2:])
+        trail = [p for p in contact.trail if p.at_ns <= contact.estimate.at_ns]
+        covariance = newest_covariance(contact) + np.eye(2) * TRAIL_EVERY_M**2
+        if not trail:
+            return Where(contact.estimate.mean[:2], covariance, np.zeros((2, OFFSETS)))
         times = [p.at_ns for p in trail]
         lat = np.interp(at_ns, times, [p.lat_deg for p in trail])
         lon = np.interp(at_ns, times, [p.lon_deg for p in trail])
-        place: Array = self._corridors.frame.to_enu(lat, lon)[0]
-        return place, newest_covariance(contact) + np.eye(2) * TRAIL_EVERY_M**2
+        return Where(self._corridors.frame.to_enu(lat, lon)[0], covariance, np.zeros((2, OFFSETS)))
 
-    # ----------------------------------------------------------------------------------------------------- the filter
+    # ---------------------------------------------------------------------------------------------- what is known of it
 
-    def _update(self, contact: Contact, frame: SensorFrame, seen: Seen, square: float) -> None:
-        sight = contact.sights.get(frame.sensor)
-        if sight is None and contact.sights:
-            self._say_joined(contact, frame, seen, square)
-        since_s = CORRELATION_S * 2 if sight is None else max((frame.captured_ns - sight.last_ns) / 1e9, 1e-3)
-        noise = seen.covariance_m2 * max(1.0, (2 * CORRELATION_S + since_s) / since_s if sight is not None else 1.0)
-        delay_ns = contact.estimate.at_ns - frame.captured_ns
-        if delay_ns <= 0:
-            contact.estimate = update(
-                predict(contact.estimate, frame.captured_ns, contact.motion), seen.position_m, noise
-            )
-        elif delay_ns <= LATE_LIMIT_NS:
-            contact.estimate = update_late(contact.estimate, seen.position_m, noise, frame.captured_ns, contact.motion)
-        self._note(contact, frame, seen)
-
-    def _begin(self, frame: SensorFrame, group: str, seen: Seen) -> Contact:
-        estimate = begin(seen.position_m, seen.covariance_m2, frame.captured_ns, MOTIONS[group])
-        contact = Contact(
-            self.next_number, group, estimate, frame.captured_ns, frame.captured_ns, frame.received_ns, frame.simulated
-        )
+    def _begin(self, frame: SensorFrame, at_ns: int, group: str, seen: Seen) -> Contact:
+        estimate = Estimate(np.concatenate([seen.position_m, np.zeros(2)]), np.eye(4), at_ns)      # settled by `take`
+        contact = Contact(self.next_number, group, estimate, at_ns, at_ns, frame.received_ns, frame.simulated)
         self.next_number += 1
         self.contacts[contact.number] = contact
-        self._note(contact, frame, seen)
         return contact
 
-    def _note(self, contact: Contact, frame: SensorFrame, seen: Seen) -> None:
-        at_ns = frame.captured_ns
+    def _note(self, contact: Contact, frame: SensorFrame, at_ns: int, seen: Seen) -> None:
+        sight = contact.sights.get(frame.sensor)
         contact.detections += 1
         contact.score_sum += seen.score
-        contact.votes[seen.object_class.value] = contact.votes.get(seen.object_class.value, 0.0) + seen.score
+        contact.note_class(seen.object_class, seen.score, None if sight is None else at_ns - sight.last_ns)
         contact.first_seen_ns = min(contact.first_seen_ns, at_ns)
         contact.last_seen_ns = max(contact.last_seen_ns, at_ns)
         contact.last_received_ns = max(contact.last_received_ns, frame.received_ns)
         contact.simulated = contact.simulated or frame.simulated
         c = seen.covariance_m2
-        sight = contact.sights.get(frame.sensor)
-        last_ns = at_ns if sight is None else max(sight.last_ns, at_ns)
         contact.sights[frame.sensor] = Sight(
-            1 if sight is None else sight.count + 1, last_ns, (float(c[0, 0]), float(c[0, 1]), float(c[1, 1]))
+            1 if sight is None else sight.count + 1, at_ns if sight is None else max(sight.last_ns, at_ns),
+            (float(c[0, 0]), float(c[0, 1]), float(c[1, 1])),
         )
-        contact.tracks[seen.track] = at_ns
+        contact.tracks[seen.track] = max(at_ns, contact.tracks.get(seen.track, 0))
+        owner = self.of_track(seen.track)
+        if owner is not None and owner is not contact:
+            owner.tracks.pop(seen.track, None)
         self._by_track[seen.track] = contact.number
         if len(contact.tracks) > TRACKS_LIMIT:
             oldest = min(contact.tracks, key=lambda t: (contact.tracks[t], t))
@@ -224,114 +343,100 @@ class Fusion:
         if seen.colour is not None:
             contact.colours[seen.colour.value] = contact.colours.get(seen.colour.value, 0) + 1
 
-    def _place(self, contact: Contact) -> None:
-        """Bring what follows from the position up to date: corridors and trail."""
-        at = contact.estimate.mean[:2]
-        contact.corridors = self._corridors.containing(at)
-        last_ns = contact.trail[-1].at_ns if contact.trail else 0
-        moved = float(np.hypot(*(at - contact.trail_m)))
-        due = contact.estimate.at_ns - last_ns >= TRAIL_EVERY_NS or moved >= TRAIL_EVERY_M
-        if contact.estimate.at_ns > last_ns and due and not math.isnan(moved):
-            lat, lon = self._corridors.frame.from_enu(at[None])[0]
-            point = TrailPoint(round(float(lat), 7), round(float(lon), 7), contact.estimate.at_ns)
-            contact.trail = [*contact.trail, point][-TRAIL_LIMIT:]
-            contact.fresh_trail.append(point)
-            contact.trail_m = at.copy()
+    def _place(self, touched: list[Contact]) -> None:
+        """Bring what follows from the positions up to date: corridors and trails."""
+        if not touched:
+            return
+        inside = self._corridors.containing_each(np.array([c.estimate.mean[:2] for c in touched]))
+        for contact, corridors in zip(touched, inside, strict=True):
+            contact.corridors = corridors
+            at, at_ns = contact.estimate.mean[:2], contact.estimate.at_ns
+            last_ns = contact.trail[-1].at_ns if contact.trail else 0
+            if at_ns <= last_ns:
+                continue
+            moved_m = math.hypot(at[0] - contact.trail_m[0], at[1] - contact.trail_m[1])
+            if at_ns - last_ns >= TRAIL_EVERY_NS or moved_m >= TRAIL_EVERY_M:
+                lat, lon = self._corridors.frame.from_enu(at[None])[0]
+                point = TrailPoint(round(float(lat), 7), round(float(lon), 7), at_ns)
+                contact.trail = [*contact.trail, point][-TRAIL_LIMIT:]
+                contact.fresh_trail.append(point)
+                contact.trail_m = at.copy()
+
+    def _recall(self, contact: Contact) -> None:
+        """A contact from the disk: what was believed of it, without what that came from."""
+        row = contact.row
+        if row is None:
+            row = np.zeros(WIDTH)
+            row[-2:] = MOTIONS[contact.group].usual
+            body = row[:-2].reshape(2, -1)
+            body[:, :4], body[:, 4:20] = contact.estimate.mean, contact.estimate.covariance.ravel()
+        contact.steps = [anchor(row, contact.estimate.at_ns)]
+        kept = contact.estimate
+        self._table.settle([contact], self.offsets)
+        contact.estimate = kept
 
     # --------------------------------------------------------------------------------------------- merging and ending
 
-    def _say_joined(self, contact: Contact, frame: SensorFrame, seen: Seen, square: float) -> None:
-        place, _ = self._place_then(contact, frame.captured_ns)
-        contact.note_why(
-            Sentence(
-                "contact.why.joined",
-                {
-                    "sensor": frame.sensor, "others": ", ".join(sorted(contact.sights)),
-                    "distance_m": round(float(np.hypot(*(seen.position_m - place))), 1),
-                    "sigmas": round(math.sqrt(square), 1),
-                },
-            )
-        )
+    def _tell_apart(self, frame: SensorFrame, at_ns: int, touched: list[Contact]) -> None:
+        """Whoever is in one frame beside another is not that other."""
+        numbers = {c.number for c in touched}
+        for contact in touched:
+            fresh = numbers - contact.apart - {contact.number}
+            contact.apart |= fresh
+            for number in sorted(fresh):
+                distance_m = float(np.hypot(*apart_m(contact, self.contacts[number], at_ns)))
+                if distance_m <= APART_SAID_M and self.contacts[number].group == contact.group:
+                    contact.note_apart(
+                        Sentence(
+                            "contact.why.apart",
+                            {"contact": contact_id(number), "sensor": frame.sensor, "distance_m": round(distance_m, 1)},
+                        )
+                    )
 
-    def _merge_close(self, frame: SensorFrame, touched: list[Contact]) -> list[Contact]:
+    def _merge_close(self, frame: SensorFrame, at_ns: int, touched: list[Contact]) -> list[Contact]:
         """Join contacts that were in one place for two seconds, unless one sensor ever saw both in a single frame."""
         gone: list[Contact] = []
-        for contact in touched:
-            for other in list(self.contacts.values()):
-                if other is contact or contact.merged_into is not None or other.merged_into is not None:
-                    continue
-                pair = (min(contact.number, other.number), max(contact.number, other.number))
-                if not self._could_be_one(contact, other, frame.captured_ns):
-                    self._close_since.pop(pair, None)
-                    continue
-                since_ns = self._close_since.setdefault(pair, frame.captured_ns)
-                if frame.captured_ns - since_ns >= MERGE_AFTER_NS:
-                    older, younger = self.contacts[pair[0]], self.contacts[pair[1]]
-                    self._merge(older, younger, frame)
-                    gone.append(younger)
+        if not touched:
+            return gone
+        pairs = self._table.neighbours([c.number for c in touched], NEAR_M, at_ns - MERGE_AFTER_NS)
+        met = set()
+        for a, b in pairs:
+            pair = (min(a, b), max(a, b))
+            older, younger = self.contacts.get(pair[0]), self.contacts.get(pair[1])
+            if pair in met or older is None or younger is None:
+                continue
+            met.add(pair)
+            if not could_be_one(older, younger, at_ns, self.offsets):
+                self._close_since.pop(pair, None)
+                continue
+            since_ns = self._close_since.setdefault(pair, at_ns)
+            if at_ns - since_ns >= MERGE_AFTER_NS:
+                self._join(older, younger, merged_by_itself(younger, older), frame.received_ns)
+                gone.append(younger)
         return gone
 
-    def _could_be_one(self, a: Contact, b: Contact, at_ns: int) -> bool:
-        if a.group != b.group or b.number in a.apart or a.number in b.apart:
-            return False
-        if min(a.last_seen_ns, b.last_seen_ns) < at_ns - MERGE_AFTER_NS:
-            return False
-        apart_m = self._place_then(a, at_ns)[0] - self._place_then(b, at_ns)[0]
-        if np.hypot(*(a.estimate.mean[2:] - b.estimate.mean[2:])) > MERGE_SPEED_M_S:
-            return False
-        # Each sensor's own error is in its measurements; the filters' covariances would take it for averaged out.
-        square = float(apart_m @ np.linalg.solve(newest_covariance(a) + newest_covariance(b), apart_m))
-        return square <= CHI2_99_2DOF
-
-    def _merge(self, older: Contact, younger: Contact, frame: SensorFrame) -> None:
-        distance_m = float(np.hypot(*(older.estimate.mean[:2] - younger.estimate.mean[:2])))
-        older.note_why(
-            Sentence(
-                "contact.why.merged",
-                {
-                    "contact": contact_id(younger.number), "sensors": ", ".join(sorted(younger.sights)),
-                    "distance_m": round(distance_m, 1), "seconds": MERGE_AFTER_NS // NS_PER_S,
-                },
-            )
-        )
-        # The errors of the two may be the same errors: take the better of the two, rather than average them into a lie.
-        if np.trace(younger.estimate.covariance[:2, :2]) < np.trace(older.estimate.covariance[:2, :2]):
-            older.estimate = younger.estimate
-        older.detections += younger.detections
-        older.score_sum += younger.score_sum
-        for object_class, votes in younger.votes.items():
-            older.votes[object_class] = older.votes.get(object_class, 0.0) + votes
-        for text, count in younger.plates.items():
-            older.plates[text] = older.plates.get(text, 0) + count
-            older.plate_confidence.setdefault(text, younger.plate_confidence.get(text, ()))
-        for counts, more in ((older.kinds, younger.kinds), (older.colours, younger.colours)):
-            for word, count in more.items():
-                counts[word] = counts.get(word, 0) + count
-        for sensor, sight in younger.sights.items():
-            known = older.sights.get(sensor)
-            older.sights[sensor] = sight if known is None or known.last_ns < sight.last_ns else known
-        for track, at_ns in younger.tracks.items():
-            older.tracks[track] = at_ns
+    def _join(self, older: Contact, younger: Contact, says: Sentence, now_ns: int) -> None:
+        absorb(older, younger, says)
+        for track in younger.tracks:
             self._by_track[track] = older.number
-        for corridor, visit in younger.visits.items():
-            older.visits.setdefault(corridor, visit)
-        older.absorbed += [younger.number, *younger.absorbed]
-        older.apart |= younger.apart - {older.number}
-        older.snapshot = older.snapshot or younger.snapshot
-        older.first_seen_ns = min(older.first_seen_ns, younger.first_seen_ns)
-        older.last_seen_ns = max(older.last_seen_ns, younger.last_seen_ns)
-        older.last_received_ns = max(older.last_received_ns, younger.last_received_ns)
-        older.simulated = older.simulated or younger.simulated
-        younger.merged_into = older.number
-        self._end(younger, frame.received_ns)
-        self._place(older)
+        for other in self.contacts.values():
+            if younger.number in other.apart:
+                keep_apart(older, other)
+            for sensor, number in list(other.kept_from.items()):
+                if number == younger.number:
+                    other.kept_from[sensor] = older.number
+        older.apart.discard(older.number)
+        older.kept_from = {s: n for s, n in older.kept_from.items() if n != older.number}
+        self._end(younger, now_ns)
+        self._table.settle([older], self.offsets)
+        self._place([older])
 
-    def _end_unseen_by(self, frame: SensorFrame) -> list[Contact]:
+    def _end_unseen_by(self, frame: SensorFrame, at_ns: int) -> list[Contact]:
         """End contacts of this sensor that it has looked for in vain. Their backlog, if one is arriving, is waited for."""
         gone = [
             c for c in self.contacts.values()
-            if frame.sensor in c.sights
-            and frame.captured_ns - c.last_seen_ns > ENDED_AFTER_NS
+            if at_ns - c.last_seen_ns > (GUESS_ENDED_AFTER_NS if c.detections < GUESS_BELOW else ENDED_AFTER_NS)
+            and frame.sensor in c.sights
             and frame.received_ns - c.last_received_ns > QUIET_NS
         ]
         for contact in gone:
@@ -341,6 +446,7 @@ class Fusion:
     def _end(self, contact: Contact, now_ns: int) -> None:
         contact.ended_ns = now_ns
         del self.contacts[contact.number]
+        self._table.drop(contact.number)
         for track in contact.tracks:
             if self._by_track.get(track) == contact.number:
                 del self._by_track[track]
@@ -351,3 +457,13 @@ def newest_covariance(contact: Contact) -> Array:
     sight = max(contact.sights.values(), key=lambda s: s.last_ns)
     ee, en, nn = sight.covariance
     return np.array([[ee, en], [en, nn]])
+
+
+def _joined(contact: Contact, frame: SensorFrame, distance_m: float, square: float) -> Sentence:
+    return Sentence(
+        "contact.why.joined",
+        {
+            "sensor": frame.sensor, "others": ", ".join(sorted(contact.sights)), "distance_m": round(distance_m, 1),
+            "sigmas": round(math.sqrt(max(square, 0.0)), 1),
+        },
+    )

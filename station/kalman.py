@@ -1,4 +1,4 @@
-"""A constant-velocity Kalman filter in the plane, for one contact.
+"""Where one contact was or will be: an estimate, carried through time. What is measured is taken by fusion_filter.
 
 State: east, north in metres and east, north in metres a second. The model is white-noise acceleration (Bar-Shalom, Li,
 Kirubarajan, "Estimation with Applications to Tracking and Navigation", 2001, 6.2.2): over dt seconds each axis gains
@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
-_IDENTITY = np.eye(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +35,6 @@ class Estimate:
     at_ns: int
 
 
-def begin(position_m: Array, covariance_m2: Array, at_ns: int, motion: Motion) -> Estimate:
-    """An estimate from the first measurement alone: (2,) and (2, 2)."""
-    covariance = np.zeros((4, 4))
-    covariance[:2, :2] = covariance_m2
-    covariance[2, 2] = covariance[3, 3] = motion.speed_sigma_m_s**2
-    return Estimate(np.concatenate([position_m, np.zeros(2)]), covariance, at_ns)
-
-
 def predict(estimate: Estimate, at_ns: int, motion: Motion) -> Estimate:
     """The estimate at a later time; unchanged when at_ns is not later."""
     dt = (at_ns - estimate.at_ns) / 1e9
@@ -54,23 +45,6 @@ def predict(estimate: Estimate, at_ns: int, motion: Motion) -> Estimate:
     return Estimate(step @ estimate.mean, covariance, at_ns)
 
 
-def update(estimate: Estimate, position_m: Array, covariance_m2: Array) -> Estimate:
-    """Take a measurement of the position at the estimate's own time. Joseph form, so that it stays positive definite."""
-    return _correct(estimate, _IDENTITY[:2], position_m, covariance_m2)
-
-
-def update_late(estimate: Estimate, position_m: Array, covariance_m2: Array, at_ns: int, motion: Motion) -> Estimate:
-    """Take a measurement that is older than the estimate, without going back.
-
-    The measurement is of where the object was: position minus velocity times the delay, plus the motion's own noise over
-    that delay. The correlation of that noise with the estimate is left out (the simplest of the one-step solutions in
-    Bar-Shalom, "Update with out-of-sequence measurements", 2002); within a second that is a few per cent of the covariance.
-    """
-    delay_s = (estimate.at_ns - at_ns) / 1e9
-    measures = _step(-delay_s)[:2]
-    return _correct(estimate, measures, position_m, covariance_m2 + _noise(delay_s, motion.intensity)[:2, :2])
-
-
 def place_at(estimate: Estimate, at_ns: int, motion: Motion) -> tuple[Array, Array]:
     """Position (2,) and covariance (2, 2) at another time, later or a little earlier."""
     dt = (at_ns - estimate.at_ns) / 1e9
@@ -78,15 +52,6 @@ def place_at(estimate: Estimate, at_ns: int, motion: Motion) -> tuple[Array, Arr
     covariance = step @ estimate.covariance @ step.T + _noise(abs(dt), motion.intensity)
     mean = step @ estimate.mean
     return mean[:2], covariance[:2, :2]
-
-
-def _correct(estimate: Estimate, measures: Array, position_m: Array, covariance_m2: Array) -> Estimate:
-    innovation_covariance = measures @ estimate.covariance @ measures.T + covariance_m2
-    gain = np.linalg.solve(innovation_covariance, measures @ estimate.covariance).T
-    mean = estimate.mean + gain @ (position_m - measures @ estimate.mean)
-    keep = _IDENTITY - gain @ measures
-    covariance = keep @ estimate.covariance @ keep.T + gain @ covariance_m2 @ gain.T
-    return Estimate(mean, (covariance + covariance.T) / 2.0, estimate.at_ns)
 
 
 def _step(dt: float) -> Array:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from geofences.sector import Sector, load_sector
 from station.contacts import Contact, ContactState, contact_from, group_of
 from station.fusion import Fusion, Seen, SensorFrame
-from station.kalman import Estimate, Motion, begin, place_at, predict, update, update_late
+from station.kalman import Estimate, Motion, place_at, predict
 from wire.clock import NS_PER_S
 from wire.units import Colour, ObjectClass, VehicleKind
 
@@ -206,12 +206,17 @@ def test_the_same_frames_give_the_same_contacts_after_a_stop_in_the_middle(secto
         (msgspec.msgpack.decode(msgspec.msgpack.encode(c.to_state()), type=type(c.to_state())), c.trail)
         for c in first.contacts.values()
     ]
-    second = Fusion(sector.corridors, [contact_from(s, trail) for s, trail in stored], first.next_number)
+    second = Fusion(
+        sector.corridors, [contact_from(s, trail) for s, trail in stored], first.next_number, first.offsets.to_state()
+    )
     for f in frames()[130:]:
         second.observe(f)
-    assert {n: c.estimate.mean.tolist() for n, c in second.contacts.items()} == {
-        n: c.estimate.mean.tolist() for n, c in through.contacts.items()
-    }
+    assert second.contacts.keys() == through.contacts.keys()
+    for number, contact in second.contacts.items():
+        other = through.contacts[number]
+        assert (contact.tracks, contact.detections) == (other.tracks, other.detections)
+        # The frames of the last second before the stop cannot be filtered again: that may be seen, in centimetres.
+        assert np.allclose(contact.estimate.mean, other.estimate.mean, atol=0.1)
 
 
 def test_frames_that_come_late_belong_to_the_contact_they_saw(sector) -> None:
@@ -231,12 +236,21 @@ def test_frames_that_come_late_belong_to_the_contact_they_saw(sector) -> None:
 
 def test_a_contact_ends_when_its_camera_looks_in_vain_or_nothing_arrives(sector) -> None:
     fusion = Fusion(sector.corridors)
-    fusion.observe(frame("a", T0, seen(np.zeros(2), "1")))
+    for i in (2, 1, 0):
+        fusion.observe(frame("a", T0 - i * FRAME_NS, seen(np.zeros(2), "1")))
     assert fusion.observe(frame("a", T0 + 29 * NS_PER_S))[1] == []
     assert [c.number for c in fusion.observe(frame("a", T0 + 31 * NS_PER_S))[1]] == [1]
     fusion.observe(frame("a", T0 + 60 * NS_PER_S, seen(np.zeros(2), "1")))
     assert fusion.end_quiet(T0 + 80 * NS_PER_S) == []
     assert [c.number for c in fusion.end_quiet(T0 + 91 * NS_PER_S)] == [2]
+
+
+def test_what_was_seen_once_or_twice_ends_soon_when_its_camera_sees_it_no_more(sector) -> None:
+    fusion = Fusion(sector.corridors)
+    fusion.observe(frame("a", T0, seen(np.zeros(2), "1")))
+    assert fusion.observe(frame("a", T0 + 5 * NS_PER_S))[1] == []
+    assert fusion.observe(frame("b", T0 + 6 * NS_PER_S))[1] == [], "another camera has not looked for it"
+    assert [c.number for c in fusion.observe(frame("a", T0 + 6 * NS_PER_S))[1]] == [1]
 
 
 # --------------------------------------------------------------------------------------------------------- the filter
@@ -246,35 +260,14 @@ WALKER = Motion(0.15, 1.5)
 
 @given(
     st.floats(0.01, 30.0), st.floats(0.01, 30.0), st.floats(0.3, 20.0),
-    st.lists(st.floats(-100, 100), min_size=2, max_size=2),
+    st.lists(st.floats(-100, 100), min_size=4, max_size=4),
 )
-def test_predicting_in_two_steps_is_predicting_in_one(first_s, second_s, sigma_m, place) -> None:
-    e = begin(np.array(place), np.eye(2) * sigma_m**2, T0, WALKER)
+def test_predicting_in_two_steps_is_predicting_in_one(first_s, second_s, sigma_m, mean) -> None:
+    e = Estimate(np.array(mean), np.diag([sigma_m**2, sigma_m**2, 2.0, 2.0]), T0)
     middle, end = T0 + round(first_s * 1e9), T0 + round((first_s + second_s) * 1e9)
     once, twice = predict(e, end, WALKER), predict(predict(e, middle, WALKER), end, WALKER)
     assert np.allclose(once.mean, twice.mean)
     assert np.allclose(once.covariance, twice.covariance, rtol=1e-6, atol=1e-6)
-
-
-@given(st.floats(0.1, 20.0), st.lists(st.floats(-50, 50), min_size=4, max_size=4), st.floats(0.0, 1.0))
-def test_a_measurement_never_makes_the_filter_less_sure(sigma_m, values, delay_s) -> None:
-    e = predict(begin(np.array(values[:2]), np.eye(2) * 4.0, T0, WALKER), T0 + 2 * NS_PER_S, WALKER)
-    z, noise = np.array(values[2:]), np.eye(2) * sigma_m**2
-    for after in (update(e, z, noise), update_late(e, z, noise, e.at_ns - round(delay_s * 1e9), WALKER)):
-        assert np.all(np.linalg.eigvalsh(e.covariance - after.covariance) >= -1e-6)
-        assert np.all(np.linalg.eigvalsh(after.covariance) > 0)
-
-
-def test_a_late_measurement_counts_almost_as_if_it_had_come_in_time() -> None:
-    def start() -> Estimate:
-        e = begin(np.zeros(2), np.eye(2), T0, WALKER)
-        return update(predict(e, T0 + NS_PER_S, WALKER), np.array([1.2, 0.0]), np.eye(2))
-
-    at_ns, z, noise = T0 + NS_PER_S + NS_PER_S // 2, np.array([2.0, 0.3]), np.eye(2)
-    in_time = predict(update(predict(start(), at_ns, WALKER), z, noise), T0 + 2 * NS_PER_S, WALKER)
-    late = update_late(predict(start(), T0 + 2 * NS_PER_S, WALKER), z, noise, at_ns, WALKER)
-    assert np.hypot(*(late.mean[:2] - in_time.mean[:2])) < 0.1
-    assert np.allclose(late.covariance, in_time.covariance, rtol=0.05, atol=1e-3)
 
 
 @given(st.floats(-30, 30))
