@@ -73,12 +73,7 @@ class Coverage:
         now_ns = clock.utc_ns()
         self._ledger = Ledger(self._trail, now_ns // NS_PER_S)
         self._db = open_or_read(settings.coverage_db, COVERAGE, settings.realm, clock, Synchronous.NORMAL)
-        self._kept = self._ledger.load(self._db, sector.frame)
-        ahead_s = self._kept.saved_s - now_ns // NS_PER_S
-        if ahead_s > 0:
-            # Written by a clock that ran ahead. How long we were off nobody knows: what was so old then is so old now.
-            _log.warning("coverage was last written %d s in the future; ages are kept as they were then", ahead_s)
-            self._ledger.shift(-ahead_s)
+        self._kept = self._ledger.load(self._db, sector.frame, now_ns // NS_PER_S)
         self._said_weather = self._load_weather()
         self._watchers: dict[str, _Watcher] = {}
         self._turning: set[str] = set()         # nodes

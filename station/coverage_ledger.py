@@ -7,6 +7,7 @@ sensor: one for what a fixed camera watches, one every few metres for what a dro
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import zlib
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from station.store import Schema, Synchronous, set_synchronous, transaction
 
 SAME_PLACE_M = 10.0             # a corridor was drawn anew: what lies so near to the old line keeps its time
 SENSORS_LIMIT = 60_000          # names fit into 16 bits
+
+_log = logging.getLogger("trailwatch.mind")
 
 Seconds = npt.NDArray[np.int64]
 _RUN = np.dtype([("metres", "<u4"), ("seen_s", "<i8"), ("by", "<u2"), ("grade", "u1")])
@@ -106,17 +109,19 @@ class Ledger:
             )
         self.changed.difference_update(changed)
 
-    def load(self, db: sqlite3.Connection, frame: LocalFrame) -> Kept:
+    def load(self, db: sqlite3.Connection, frame: LocalFrame, now_s: int) -> Kept:
         """Take over what a file has. Corridors that it does not know begin now; those that are gone stay in the file."""
         said = {name: json.loads(state) for name, state in db.execute("SELECT name, state FROM memory")}
         self.names = [str(n) for n in said.get("names", [""])]
         self._numbers = {name: i for i, name in enumerate(self.names)}
         stored = {row[0]: row[1:] for row in db.execute("SELECT id, line, since_s, runs FROM corridors")}
         self.changed.clear()
+        known = np.zeros(len(self.trail.parts), bool)
         for number, part in enumerate(self.trail.parts):
             if part.id not in stored:
                 self.changed.add(number)
                 continue
+            known[number] = True
             line, since_s, runs = stored[part.id]
             self.since_s[number] = int(since_s)
             old = np.frombuffer(zlib.decompress(runs), _RUN)
@@ -126,7 +131,15 @@ class Ledger:
             else:
                 self._take_near(number, metres, json.loads(line), frame)
                 self.changed.add(number)
-        return Kept(int(said.get("place", 0)), int(said.get("saved_s", 0)))
+        kept = Kept(int(said.get("place", 0)), int(said.get("saved_s", 0)))
+        ahead_s = kept.saved_s - now_s
+        if ahead_s > 0:
+            # Written by a clock that ran ahead. How long we were off nobody knows: what was so old then is so old now.
+            _log.warning("coverage was last written %d s in the future; ages are kept as they were then", ahead_s)
+            self.seen_s[self.seen_s > 0] -= ahead_s
+            self.since_s[known] -= ahead_s
+            self.changed.update(np.flatnonzero(known).tolist())
+        return kept
 
     def _encode(self, metres: slice) -> bytes:
         seen, by, grade = self.seen_s[metres], self.by[metres], self.grade[metres]
