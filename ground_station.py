@@ -35,7 +35,7 @@ def _edge(a: argparse.Namespace) -> int:
 def _calibrate(a: argparse.Namespace) -> int:
     from edge.calibration import Request, run
 
-    request = Request(a.node, a.points, a.focal, a.k1, a.click_px, a.write, a.draw, a.picture)
+    request = Request(a.node, a.points, a.focal, a.k1, a.click_px, a.write, a.draw, a.picture, a.preset)
     if not a.page:
         print(run(request))
         return 0
@@ -330,6 +330,7 @@ def _add_processes(commands: Commands) -> None:
     calibrate = _command(commands, "calibrate", "find where a camera looks, from points of its picture and map", _calibrate)
     calibrate.add_argument("node", type=Path, metavar="NODE.toml", help="the settings of the camera's node")
     calibrate.add_argument("--points", type=Path, required=True, metavar="FILE", help="pixels and positions (TOML)")
+    calibrate.add_argument("--preset", default="", metavar="NAME", help="of a camera that turns: where it was")
     calibrate.add_argument("--focal", action="store_true", help="solve for the focal length too")
     calibrate.add_argument("--k1", action="store_true", help="solve for the lens's barrel or cushion too")
     calibrate.add_argument("--click-px", type=_positive, default=1.5, metavar="PX", help="one sigma of a click")

@@ -27,7 +27,7 @@ import numpy as np
 from cameras.calibrate import CLICK_SIGMA_PX, Calibration, CalibrationRefused, MarkedPoint, Survey, calibrate
 from cameras.lens import Lens
 from cameras.project import project
-from edge.camera_settings import CameraSettings
+from edge.camera_settings import CameraSettings, camera_at
 from edge.settings import NodeSettings
 from geofences.sector import Sector, load_sector
 from wire.settings import SettingsError, find_line, load_settings, refuse
@@ -61,7 +61,10 @@ class PointsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """node: a settings file. focal, k1: solve for these too. write: put the result into the settings file."""
+    """node: a settings file. focal, k1: solve for these too. write: put the result into the settings file.
+
+    preset: of a camera that turns, the name of the one at which the picture was taken.
+    """
 
     node: Path
     points: Path
@@ -71,13 +74,15 @@ class Request:
     write: bool = False
     draw: Path | None = None
     picture: Path | None = None
+    preset: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A request with what it names loaded."""
+    """A request with what it names loaded. camera: as at the preset. preset: its place in the file; None for no preset."""
 
     camera: CameraSettings
+    preset: int | None
     sector: Sector
     lens: Lens
     survey: Survey
@@ -106,7 +111,7 @@ def run(request: Request) -> str:
 def load_task(request: Request) -> Task:
     """Read settings and points. Raises SettingsError with file, line and key."""
     node = load_settings(request.node, NodeSettings)
-    camera = node.camera
+    camera, preset = _camera(request, node)
     if node.drone is not None:
         raise refuse(request.node, ["drone"], "a drone's autopilot says where its camera is; there is nothing to calibrate")
     if camera.position is None or camera.height_agl_m is None:
@@ -125,7 +130,22 @@ def load_task(request: Request) -> Task:
         (east, north, ground_m + camera.height_agl_m), camera.sigma.position_m, camera.sigma.height_m, lens,
         request.focal, request.k1, request.click_sigma_px,
     )
-    return Task(camera, sector, lens, survey, _marked(request.points, lens, sector))
+    return Task(camera, preset, sector, lens, survey, _marked(request.points, lens, sector))
+
+
+def _camera(request: Request, node: NodeSettings) -> tuple[CameraSettings, int | None]:
+    """What is to be calibrated. Raises SettingsError."""
+    names = [p.name for p in node.presets]
+    there = ", ".join(f'"{n}"' for n in names)
+    if request.preset in names:
+        number = names.index(request.preset)
+        return camera_at(node.camera, node.presets[number]), number
+    if request.preset:
+        said = f"there are {there}" if names else "this camera has none; name them with [[presets]], angles guessed at first"
+        raise refuse(request.node, ["presets"], f'there is no preset "{request.preset}"; {said}')
+    if names:
+        raise refuse(request.node, ["presets"], f"this camera turns; say with --preset at which it was: {there}")
+    return node.camera, None
 
 
 def _marked(path: Path, lens: Lens, sector: Sector) -> tuple[MarkedPoint, ...]:
@@ -165,31 +185,41 @@ def residuals(task: Task, found: Calibration) -> str:
     return "\n".join(lines)
 
 
-Values = dict[tuple[str, str], float | list[float]]
+Table = tuple[str | int, ...]
+Values = dict[tuple[Table, str], float | list[float]]
+# What a preset calls that in its own table.
+OF_A_PRESET: dict[Table, str] = {("camera",): "", ("camera", "lens"): "", ("camera", "sigma"): "sigma_"}
 
 
 def settings_of(task: Task, found: Calibration) -> Values:
     """What to put into the settings file: (table, key) to value."""
+    values = _of_camera(task, found)
+    if task.preset is None:
+        return values
+    return {(("presets", task.preset), OF_A_PRESET[table] + key): value for (table, key), value in values.items()}
+
+
+def _of_camera(task: Task, found: Calibration) -> Values:
     pose, sigma = found.pose, found.sigma
     lat, lon = (float(v) for v in task.sector.frame.from_enu([[pose.east_m, pose.north_m]])[0])
     ground_m = float(task.sector.terrain.height_msl_m([[pose.east_m, pose.north_m]])[0])
     given = task.camera.sigma
     values: Values = {
-        ("camera", "position"): [round(lat, 7), round(lon, 7)],
-        ("camera", "height_agl_m"): round(pose.height_msl_m - ground_m, 2),
-        ("camera", "yaw_deg"): round(pose.yaw_deg, 3) % 360.0,
-        ("camera", "pitch_deg"): round(pose.pitch_deg, 3),
-        ("camera", "roll_deg"): round(pose.roll_deg, 3),
-        ("camera.sigma", "position_m"): _up(min(sigma.position_m, given.position_m), LENGTH_FLOOR_M),
-        ("camera.sigma", "height_m"): _up(min(sigma.height_m, given.height_m), LENGTH_FLOOR_M),
-        ("camera.sigma", "yaw_deg"): _up(sigma.yaw_deg, ANGLE_FLOOR_DEG),
-        ("camera.sigma", "pitch_deg"): _up(sigma.pitch_deg, ANGLE_FLOOR_DEG),
-        ("camera.sigma", "roll_deg"): _up(sigma.roll_deg, ANGLE_FLOOR_DEG),
+        (("camera",), "position"): [round(lat, 7), round(lon, 7)],
+        (("camera",), "height_agl_m"): round(pose.height_msl_m - ground_m, 2),
+        (("camera",), "yaw_deg"): round(pose.yaw_deg, 3) % 360.0,
+        (("camera",), "pitch_deg"): round(pose.pitch_deg, 3),
+        (("camera",), "roll_deg"): round(pose.roll_deg, 3),
+        (("camera", "sigma"), "position_m"): _up(min(sigma.position_m, given.position_m), LENGTH_FLOOR_M),
+        (("camera", "sigma"), "height_m"): _up(min(sigma.height_m, given.height_m), LENGTH_FLOOR_M),
+        (("camera", "sigma"), "yaw_deg"): _up(sigma.yaw_deg, ANGLE_FLOOR_DEG),
+        (("camera", "sigma"), "pitch_deg"): _up(sigma.pitch_deg, ANGLE_FLOOR_DEG),
+        (("camera", "sigma"), "roll_deg"): _up(sigma.roll_deg, ANGLE_FLOOR_DEG),
     }
     if task.survey.free_focal:
-        values["camera.lens", "fx_px"], values["camera.lens", "fy_px"] = round(found.lens.fx, 2), round(found.lens.fy, 2)
+        values[("camera", "lens"), "fx_px"], values[("camera", "lens"), "fy_px"] = round(found.lens.fx, 2), round(found.lens.fy, 2)
     if task.survey.free_k1:
-        values["camera.lens", "k1"] = round(found.lens.k1, 5)
+        values[("camera", "lens"), "k1"] = round(found.lens.k1, 5)
     return values
 
 
@@ -199,11 +229,12 @@ def _up(value: float, floor: float) -> float:
 
 def lines_of(values: Values) -> list[str]:
     """The same as lines of TOML, to paste."""
-    lines, table = [], ""
+    lines: list[str] = []
+    table: Table = ()
     for (of, key), value in values.items():
         if of != table:
             table = of
-            lines.append(f"[{table}]")
+            lines.append(f"[[{of[0]}]]" if isinstance(of[-1], int) else f"[{'.'.join(map(str, of))}]")
         lines.append(f"{key} = {value}")
     return lines
 
@@ -215,7 +246,7 @@ def write(path: Path, values: Values) -> None:
     """Put values into a settings file; comments and all else stay. Raises SettingsError, and then nothing was changed."""
     lines = path.read_text(encoding="utf-8").splitlines()
     for (table, key), value in values.items():
-        keys: list[str | int] = [*table.split("."), key]
+        keys: list[str | int] = [*table, key]
         number = find_line("\n".join(lines), keys)
         line = lines[number - 1]
         found = _VALUE.match(line)
@@ -230,7 +261,7 @@ def write(path: Path, values: Values) -> None:
         table_ = msgspec.to_builtins(load_settings(fresh, NodeSettings))
         for (table, key), value in values.items():
             here = table_
-            for name in table.split("."):
+            for name in table:
                 here = here[name]
             if not np.allclose(here[key], value):
                 raise SettingsError(key)

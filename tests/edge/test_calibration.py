@@ -16,6 +16,7 @@ from cameras.project import project
 from edge.calibration import BACKUP, PointsFile, Request, load_task, run, write_points
 from edge.calibration_page import Page
 from edge.settings import load_setup
+from tests.ptz_camera import LOOKS
 from wire.settings import SettingsError, load_settings
 
 TRUE = (184.0 + 1.7, -21.0 + 0.8, -0.6)          # yaw, pitch, roll; the settings say 184, -21, 0
@@ -182,3 +183,56 @@ def test_the_page_says_what_it_cannot_take_and_serves_nobody_without_its_secret(
         ask(desk.address + "solve", {})
     assert refused.value.code == 409 and b"at least 4" in refused.value.read()
     assert before != request_.points.read_text()
+
+
+# ----------------------------------------------------------------------------------------------- a camera that turns
+
+
+@pytest.fixture
+def at_preset(request_):
+    """The same points, of a camera that has presets: the second was looked through when they were clicked."""
+    text = request_.node.read_text().replace(LOOKS, "")
+    request_.node.write_text(text + PRESETS)
+    return replace(request_, preset="bend")
+
+
+PRESETS = """
+[ptz]
+by = "none"
+
+[[presets]]
+name = "gate"
+token = "1"
+yaw_deg = 12.0      # a guess
+pitch_deg = -3.0
+
+[[presets]]
+name = "bend"
+token = "2"
+yaw_deg = 150.0     # another
+pitch_deg = -3.0
+"""
+
+
+def test_a_preset_is_calibrated_for_itself_and_the_others_stay_as_they_are(at_preset):
+    said = run(replace(at_preset, write=True))
+    assert "[[presets]]" in said
+    setup = load_setup(at_preset.node)
+    gate, bend = setup.presets
+    assert bend.survey.pose.yaw_deg == pytest.approx(TRUE[0], abs=0.3)
+    assert bend.survey.pose.pitch_deg == pytest.approx(TRUE[1], abs=0.3)
+    assert bend.survey.sigma.position_m < setup.sigma.position_m      # by the points, more than the survey knew
+    assert (gate.survey.pose.yaw_deg, gate.survey.pose.pitch_deg, gate.survey.sigma.position_m) == (12.0, -3.0, 0.2)
+    text = at_preset.node.read_text()
+    assert "# a guess" in text and "# another" in text
+
+
+def test_which_preset_it_was_has_to_be_said_and_has_to_be_one(at_preset):
+    for preset, says in (("", 'at which it was: "gate", "bend"'), ("river", 'no preset "river"; there are')):
+        with pytest.raises(SettingsError, match=says):
+            run(replace(at_preset, preset=preset))
+
+
+def test_a_camera_without_presets_has_none_to_calibrate(request_):
+    with pytest.raises(SettingsError, match="this camera has none"):
+        run(replace(request_, preset="gate"))
