@@ -41,6 +41,7 @@ TECHNICAL_RULES = (
 )
 
 # Events of the system that leave the state as it is.
+TEAM_SENT = "team_sent"                 # of a person: taken by sending a team, whose id follows
 JOINED, RECOVERED, AGAIN, UNANSWERED, SHELVING_OVER = "joined", "recovered", "again", "unanswered", "shelving_over"
 # A further stage of escalation (its number follows); a further rule, whose id follows: noted, or grave enough to ask again.
 UNANSWERED_STILL, ALSO, WORSE = "unanswered_still", "also", "worse"
@@ -107,7 +108,6 @@ class Alarm(msgspec.Struct):
     asked_ns: int = 0
     stage: int = 0
     side: int = 0
-    incident: str | None = None
 
     @property
     def id(self) -> str:
@@ -129,14 +129,16 @@ class Alarm(msgspec.Struct):
     def is_about_contacts(self) -> bool:
         return self.rule in CONTACT_RULES
 
-    def view(self, teams: tuple[TeamView, ...] = (), linked: tuple[str, ...] = ()) -> AlarmView:
+    def view(
+        self, teams: tuple[TeamView, ...] = (), incident: str | None = None, linked: tuple[str, ...] = ()
+    ) -> AlarmView:
         return AlarmView(
             id=self.id, rule=self.rule, priority=self.priority, state=self.state, raised_ns=self.raised_ns, says=self.says,
             contact=self.contact_ids[0] if self.contact_ids else None, corridor=self.corridor, sensor=self.sensor,
             match=self.match, position=self.position, snapshot=self.snapshot, simulated=self.simulated,
             events=tuple(self.events), contacts=tuple(self.contact_ids), node=self.node,
             matches=tuple(self.matches), rules=tuple(self.rules), why=tuple(self.why), teams=teams,
-            incident=self.incident, linked=linked,
+            incident=incident, linked=linked,
         )
 
 

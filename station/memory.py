@@ -16,6 +16,7 @@ from station.alarms import Alarm
 from station.contacts import TRAIL_LIMIT, Contact, ContactState, contact_from
 from station.matching import Match
 from station.picture import AlarmEventView, AlarmState, DroneView, NodeView, SensorView, TrailPoint
+from station.shift_log import Entry, read_entries, write_entries
 from station.store import Synchronous, set_synchronous, transaction
 from wire.clock import NS_PER_S
 from wire.messages import DroneTelemetry, Plan, Preflight, TaskState
@@ -58,6 +59,7 @@ class Remembered:
     sensors: list[SensorView]
     nodes: list[NodeView]
     drones: dict[str, DroneMemory]
+    log: list[Entry]
 
 
 @dataclass(slots=True)
@@ -70,6 +72,7 @@ class Changes:
     sensors: dict[str, SensorView] = field(default_factory=dict)
     nodes: dict[str, NodeView] = field(default_factory=dict)
     drones: dict[str, DroneMemory] = field(default_factory=dict)
+    log: list[Entry] = field(default_factory=list)
 
 
 def load(db: sqlite3.Connection, ended_after_ns: int, closed_after_ns: int) -> Remembered:
@@ -86,6 +89,7 @@ def load(db: sqlite3.Connection, ended_after_ns: int, closed_after_ns: int) -> R
         sensors=[msgspec.msgpack.decode(s, type=SensorView) for _, s in _latest(db, "sensor")],
         nodes=[msgspec.msgpack.decode(s, type=NodeView) for _, s in _latest(db, "node")],
         drones={name: msgspec.msgpack.decode(s, type=DroneMemory) for name, s in _latest(db, "drone")},
+        log=read_entries(db),
     )
 
 
@@ -104,6 +108,7 @@ def save(db: sqlite3.Connection, place: int, numbers: Numbers, changes: Changes,
                 "INSERT OR REPLACE INTO latest(kind, id, state) VALUES (?, ?, ?)",
                 [(kind, name, encode(value)) for name, value in latest.items()],
             )
+        write_entries(db, changes.log)
         db.execute("INSERT OR REPLACE INTO memory(name, state) VALUES ('numbers', ?)", (encode(numbers),))
         db.execute("UPDATE place SET arrival = ? WHERE id = 1", (place,))
     for contact in changes.contacts.values():

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
+from station.coverage_picture import CoverageView, CoverageWhole, SetWeather
 from station.duty import Duty, DutyRequest, Made, TeamView
 from station.sentences import Sentence as Sentence
 from wire.messages import DroneTelemetry, NodeHealth, Plan, Preflight, SensorState, TaskState
@@ -114,12 +115,14 @@ class MatchState(StrEnum):
     QUESTION = "question"
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
+    MERGED = "merged"           # its contact turned out to be another candidate's; the older question goes on
 
 
 class MatchView(msgspec.Struct, frozen=True):
     """A question to an officer: may this contact be that subject? lane: enforcement or welfare.
 
     confirmed_by: who has said yes so far; a grave category needs two persons before `state` is confirmed.
+    strength: a word (station.matching.WORDS). probability: only where the weights are calibrated. merged_into: a match.
     """
 
     id: str
@@ -133,6 +136,9 @@ class MatchView(msgspec.Struct, frozen=True):
     confirmed_by: tuple[str, ...] = ()
     needed: int = 1             # how many persons must say yes
     snapshot: str | None = None # the contact's, kept here because the contact leaves the picture before the question does
+    strength: str = ""
+    probability: float | None = None
+    merged_into: str | None = None
 
 
 class SensorView(msgspec.Struct, frozen=True):
@@ -216,6 +222,8 @@ class Picture(msgspec.Struct, frozen=True, tag="picture"):
     nodes: tuple[NodeView, ...]
     drones: tuple[DroneView, ...]
     counts: Counts
+    coverage: tuple[CoverageView, ...] = ()
+    coverage_whole: CoverageWhole | None = None
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
@@ -231,6 +239,8 @@ class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
     nodes: tuple[NodeView, ...] = ()
     drones: tuple[DroneView, ...] = ()
     counts: Counts | None = None
+    coverage: tuple[CoverageView, ...] = ()
+    coverage_whole: CoverageWhole | None = None
 
 
 # ------------------------------------------------------------------------------- what the web server asks of the mind
@@ -256,7 +266,7 @@ class DecideMatch(msgspec.Struct, frozen=True, tag="decide_match"):
     reason: str = ""
 
 
-Request = GetPicture | ChangeAlarm | DecideMatch | DutyRequest
+Request = GetPicture | ChangeAlarm | DecideMatch | DutyRequest | SetWeather
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):

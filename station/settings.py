@@ -9,7 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from station.alarm_watch import WatchSettings, check_watch
 from station.coverage_settings import CoverageSettings, check_coverage
+from station.notifier_settings import NotifierSettings, check_notifiers
 from wire.settings import SettingsError, load_settings, refuse
 from wire.units import Realm
 
@@ -37,9 +39,13 @@ class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MatchingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """threshold_bits: evidence from which a contact becomes a question about a subject."""
+    """From when on a contact becomes a question about a subject: both must hold.
+
+    threshold_bits: evidence. ask_from_probability: what the evidence makes of the share of subjects in the traffic.
+    """
 
     threshold_bits: float = 8.0
+    ask_from_probability: float = 0.05
 
 
 class StationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +58,8 @@ class StationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     web: WebSettings
     matching: MatchingSettings = MatchingSettings()
     coverage: CoverageSettings = CoverageSettings()
+    watch: WatchSettings = WatchSettings()
+    notifiers: tuple[NotifierSettings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,8 @@ class StationSettings:
     web: WebSettings
     matching: MatchingSettings
     coverage: CoverageSettings
+    watch: WatchSettings
+    notifiers: tuple[NotifierSettings, ...]
 
     @property
     def run_dir(self) -> Path:
@@ -141,6 +151,11 @@ class StationSettings:
         return self.data_dir / "people.db"
 
     @property
+    def notices_db(self) -> Path:
+        """What notifiers have to tell, until it is told."""
+        return self.data_dir / "notices.db"
+
+    @property
     def restarts_file(self) -> Path:
         return self.run_dir / "restarts.json"
 
@@ -164,6 +179,13 @@ def load_station_settings(path: Path) -> StationSettings:
     if f.matching.threshold_bits <= 0:
         raise refuse(path, ["matching", "threshold_bits"], f"{f.matching.threshold_bits}: give more than 0, for example 8.0")
     check_coverage(path, f.coverage)
+    check_watch(path, f.watch)
+    check_notifiers(path, f.notifiers)
+    if not 0 < f.matching.ask_from_probability < 1:
+        raise refuse(
+            path, ["matching", "ask_from_probability"],
+            f"{f.matching.ask_from_probability}: give more than 0 and less than 1, for example 0.05",
+        )
     settings = StationSettings(
         file=path,
         sector=(path.parent / f.sector).resolve(),
@@ -173,6 +195,8 @@ def load_station_settings(path: Path) -> StationSettings:
         web=f.web,
         matching=f.matching,
         coverage=f.coverage,
+        watch=f.watch,
+        notifiers=f.notifiers,
     )
     longest = settings.run_dir / "inbox.notice"
     if len(os.fsencode(longest)) > IPC_PATH_LIMIT_BYTES:

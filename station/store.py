@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 from sqlite_utils import Database
 
+from station.shift_log import create_shift_log
 from wire.clock import Clock
 from wire.settings import SettingsError
 from wire.units import Realm
@@ -449,7 +450,7 @@ def _mind_2(db: Database) -> None:
         )
 
 
-MIND = Schema("mind", (_mind_1, _mind_2))
+MIND = Schema("mind", (_mind_1, _mind_2, create_shift_log))
 
 
 # ---------------------------------------------------------------------------------------------------------- retention
