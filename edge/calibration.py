@@ -217,7 +217,8 @@ def _of_camera(task: Task, found: Calibration) -> Values:
         (("camera", "sigma"), "roll_deg"): _up(sigma.roll_deg, ANGLE_FLOOR_DEG),
     }
     if task.survey.free_focal:
-        values[("camera", "lens"), "fx_px"], values[("camera", "lens"), "fy_px"] = round(found.lens.fx, 2), round(found.lens.fy, 2)
+        values[("camera", "lens"), "fx_px"] = round(found.lens.fx, 2)
+        values[("camera", "lens"), "fy_px"] = round(found.lens.fy, 2)
     if task.survey.free_k1:
         values[("camera", "lens"), "k1"] = round(found.lens.k1, 5)
     return values

@@ -7,7 +7,7 @@ import { number, onLanguage, say, short, t } from "./language.js";
 import { decisionSection, personText, reasonText } from "./decision.js";
 import { candidateSection, candidatesHead, matchSection } from "./match.js";
 import { centreOnSelected } from "./map.js";
-import { orderSection } from "./orders.js";
+import { choiceSection, orderSection, presetText, profileText } from "./orders.js";
 import { alarmOf, candidateOf, candidates, now, on, select, selectedContact, state } from "./state.js";
 
 let root = null;
@@ -173,12 +173,14 @@ function sensorFacts(sensor) {
   const at = now();
   const frame = (at - sensor.last_frame_ns / 1e6) / 1000;
   const node = state.nodes.get(sensor.node);
-  return section("sensor-facts", [sensor.state, Math.round(frame), sensor.detail, node?.health?.frames_per_s, node?.silent], () => make("dl", { class: "facts" },
+  return section("sensor-facts", [sensor.state, Math.round(frame), sensor.detail, node?.health?.frames_per_s, node?.silent, node?.health?.profile, presetText(node?.health)], () => make("dl", { class: "facts" },
     fact(t("fact.sensor_state"), make("span", { class: `sensor-state ${["seeing", "calibrating"].includes(sensor.state) ? sensor.state : "blind"}` }, t(`sensor.${sensor.state}`)),
       make("span", { class: "aside" }, t("fact.since"), " ", timeElement(sensor.state_since_ns, at))),
     fact(t("fact.last_frame"), t("age.ago", { age: ageText(frame) })),
     sensor.detail ? fact(t("fact.detail"), sensor.detail) : null,
     fact(t("fact.node"), sensor.node, node?.silent ? make("span", { class: "stale" }, t("node.silent")) : null),
+    node?.health?.profile ? fact(t("fact.profile"), profileText(node.health.profile)) : null,
+    presetText(node?.health) ? fact(t("fact.preset"), presetText(node.health)) : null,
     node?.health ? fact(t("fact.rate"), t("fact.rate_value", { rate: number(node.health.frames_per_s, 1) })) : null,
     node?.health ? fact(t("fact.outbox"), t("fact.outbox_value", { n: node.health.outbox_depth })) : null,
     fact(t("fact.position"), make("span", { class: "mono" }, degrees(sensor.position)), make("span", { class: "mono second" }, `MGRS ${mgrs(sensor.position)}`))));
@@ -187,7 +189,10 @@ function sensorFacts(sensor) {
 function sensorParts(id) {
   const sensor = state.sensors.get(id);
   if (!sensor) return null;
+  const health = state.nodes.get(sensor.node)?.health;
   return [head(t("drawer.sensor", { id: sensor.id }), t(`sensor.${sensor.state}`), null, sensor.simulated), sensorFacts(sensor),
+    state.me?.decides && health?.profiles?.length
+      ? section("choices", [sensor.id, health.profile, health.profiles, health.preset, health.presets, health.turning_to], () => choiceSection(sensor, health)) : null,
     section("orders", [sensor.id, sensor.node], () => orderSection(sensor))];
 }
 

@@ -1,4 +1,4 @@
-// Orders to a camera: a picture now, a clip; what became of them, and the pictures.
+// Orders to a camera: a picture now, a clip, a profile, a preset; what became of them, and the pictures.
 
 import { askLoggedIn } from "./api.js";
 import { make } from "./dom.js";
@@ -9,6 +9,39 @@ import { now, state } from "./state.js";
 const CLIP = { action: "clip", before_s: 10, after_s: 5 };
 const SHOWN = 3;
 const ASKED_EVERY_MS = 2000;
+const OWN_PROFILES = ["day", "night", "rain"];      // those that a node has unless its settings name others
+let lookAgain = () => {};       // at what became of the orders that the open panel shows
+
+/** A profile's name; those that a node's settings name are shown as they stand there. */
+export function profileText(name) { return OWN_PROFILES.includes(name) ? t(`profile.${name}`) : name; }
+
+/** The preset in force, or where the camera turns; empty for a camera that does not turn. */
+export function presetText(health) {
+  if (!health?.presets?.length) return "";
+  return health.turning_to ? t("preset.turning", { preset: health.turning_to }) : health.preset || t("preset.unknown");
+}
+
+async function send(sensor, order, trouble) {
+  trouble.textContent = "";
+  try {
+    await askLoggedIn("/api/orders", { sensor: sensor.id, ...order });
+  } catch (error) {
+    trouble.textContent = say(error.says);
+  }
+  await lookAgain();
+}
+
+/** What the node says may be chosen, the one in force pressed: profiles of its motion gate, presets of a camera that turns. */
+export function choiceSection(sensor, health) {
+  const trouble = make("p", { class: "trouble", role: "status" });
+  const choice = (action, names, active, text, disabled) => make("div", { class: "choice", role: "group", "aria-label": t(`order.${action}`) },
+    make("span", {}, t(`order.${action}`)),
+    names.map((name) => make("button", { type: "button", "aria-pressed": String(name === active), disabled,
+      "data-focus": `${action}-${name}`, onclick: () => send(sensor, { action, argument: name }, trouble) }, text(name))));
+  return make("section", { class: "choices" },
+    health.profiles.length > 1 ? choice("profile", health.profiles, health.profile, profileText, false) : null,
+    health.presets.length ? choice("ptz_preset", health.presets, health.preset, (name) => name, Boolean(health.turning_to)) : null, trouble);
+}
 
 /** Of one sensor. It asks the station by itself for as long as it is on the page. */
 export function orderSection(sensor) {
@@ -26,17 +59,8 @@ export function orderSection(sensor) {
     } catch { /* the page says by itself that the station is not reached */ }
   }
 
-  async function give(order) {
-    trouble.textContent = "";
-    try {
-      await askLoggedIn("/api/orders", { sensor: sensor.id, ...order });
-    } catch (error) {
-      trouble.textContent = say(error.says);
-    }
-    await look();
-  }
-
-  const button = (text, order) => make("button", { type: "button", onclick: () => give(order) }, text);
+  lookAgain = look;
+  const button = (text, order) => make("button", { type: "button", onclick: () => send(sensor, order, trouble) }, text);
   const section = make("section", { class: "orders-of" }, make("h3", {}, t("orders.title")),
     state.me?.decides ? make("div", { class: "row wrap" }, button(t("orders.picture_now"), { action: "snapshot" }),
       button(t("orders.clip_of", { before: CLIP.before_s, after: CLIP.after_s }), CLIP)) : null, trouble, list);
@@ -50,7 +74,7 @@ export function orderSection(sensor) {
 
 function orderItem(order) {
   return make("li", {}, timeElement(order.given_ns, now()),
-    make("span", {}, t(`order.${order.action}`), ` · ${t(`order_state.${order.state}`)} · ${order.person}`,
+    make("span", {}, t(`order.${order.action}`), order.argument ? ` ${order.action === "profile" ? profileText(order.argument) : order.argument}` : "", ` · ${t(`order_state.${order.state}`)} · ${order.person}`,
       order.state === "failed" ? make("small", {}, order.detail) : null),
     order.pictures_ns.length ? pictures(order) : null);
 }

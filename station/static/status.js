@@ -5,6 +5,7 @@ import { glyph, make } from "./dom.js";
 import { ageText, clockText, dateText, utcText, zoneText } from "./format.js";
 import { showKeys } from "./keys.js";
 import { number, onLanguage, otherLanguage, t } from "./language.js";
+import { presetText } from "./orders.js";
 import { soundState, toggleSound } from "./sound.js";
 import { now, on, select, state } from "./state.js";
 
@@ -98,7 +99,7 @@ function health(node, at) {
   const sensor = [...state.sensors.values()].find((s) => s.node === node.node);
   const how = node.silent ? "silent" : age >= LATE_MS / 1000 ? "late" : sensor && sensor.state !== "seeing" ? sensor.state : "good";
   const waiting = node.health?.outbox_depth ?? 0;
-  const text = how === "silent" || how === "late" ? ageText(age) : how !== "good" ? t(`sensor.${how}`)
+  const text = how === "silent" || how === "late" ? ageText(age) : how === "calibrating" && node.health?.turning_to ? presetText(node.health) : how !== "good" ? t(`sensor.${how}`)
     : waiting > BACKLOG ? t("node.backlog", { n: waiting }) : node.health && sensor ? t("node.rate", { rate: number(node.health.frames_per_s, 0) }) : "";
   const heard = how === "silent" || how === "late" ? [t("node.title", { node: node.node, age: ageText(age) })] : [node.node];
   const title = [...heard, ...(node.health?.problems ?? [])].join("\n");

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from edge.settings import PROFILES
 from station import alarms, guard
 from station.access import Role
 from station.orders import OrderState
@@ -24,7 +25,7 @@ BUILT = {
     "task": TaskPhase, "preflight": PreflightState, "role": Role, "lane": Lane, "category": Category,
     "close": alarms.CLOSE_REASONS, "reason": [*SYSTEM_REASONS, "shelved"], "sound": ["on", "muted", "locked"],
     "match": [MatchState.CONFIRMED, MatchState.REJECTED], "answer": [MatchState.CONFIRMED, MatchState.REJECTED],
-    "order": OrderAction, "order_state": OrderState,
+    "order": OrderAction, "order_state": OrderState, "profile": [p.name for p in PROFILES],
     "kind": VehicleKind, "colour": Colour,
     "said": ["acknowledged", "escalated", "shelved", "closed"],
 }
