@@ -6,8 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from station.coverage_picture import Grade, Weather
+from station.coverage_picture import Grade, SetWeather, Weather
+from station.sentences import Sentence
 from wire.settings import refuse
+
+HOURS_LIMIT = 24        # a person's word about the weather; a fog that was forgotten must not last for days
 
 
 class Growth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +56,14 @@ def check_coverage(path: Path, c: CoverageSettings) -> None:
     for corridor, growth in c.growth.items():
         if growth.sight_m <= 0 or growth.height_m <= 0:
             raise refuse(path, ["coverage", "growth"], f'"{corridor}": sight_m and height_m are metres above 0')
+
+
+def weather_refusal(said: SetWeather) -> Sentence | None:
+    """Why a person's word about the weather cannot be taken; None where it can."""
+    problems = weather_problems(Weather(said.visibility_m, said.rain_mm_h, said.cloud))
+    if problems or not 0 < said.hours <= HOURS_LIMIT:
+        return Sentence("coverage.refused.weather", {"hours": HOURS_LIMIT})
+    return None
 
 
 def weather_problems(w: Weather) -> dict[str, str]:

@@ -17,6 +17,7 @@ import msgspec
 import zmq
 import zmq.asyncio
 
+from station.coverage_picture import CoverageView, CoverageWhole
 from station.picture import (
     AlarmView,
     Answer,
@@ -122,6 +123,8 @@ class PictureKeeper:
         self.sensors = {s.id: s for s in picture.sensors}
         self.nodes = {n.node: n for n in picture.nodes}
         self.drones = {d.drone: d for d in picture.drones}
+        self.coverage = {c.corridor: c for c in picture.coverage}
+        self.coverage_whole = picture.coverage_whole
 
     def follows(self, delta: Delta) -> bool:
         """Whether this delta is the next one. A mind that started again counts its turns from the beginning."""
@@ -142,6 +145,8 @@ class PictureKeeper:
         self.sensors.update((s.id, s) for s in delta.sensors)
         self.nodes.update((n.node, n) for n in delta.nodes)
         self.drones.update((d.drone, d) for d in delta.drones)
+        self.coverage.update((c.corridor, c) for c in delta.coverage)
+        self.coverage_whole = delta.coverage_whole or self.coverage_whole
 
     def picture(self) -> Picture:
         return Picture(
@@ -155,6 +160,8 @@ class PictureKeeper:
             nodes=tuple(self.nodes.values()),
             drones=tuple(self.drones.values()),
             counts=self.counts,
+            coverage=tuple(self.coverage.values()),
+            coverage_whole=self.coverage_whole,
         )
 
 
@@ -170,6 +177,8 @@ class _Gathered:
         self.nodes: dict[str, NodeView] = {}
         self.drones: dict[str, DroneView] = {}
         self.counts: Counts | None = None
+        self.coverage: dict[str, CoverageView] = {}
+        self.coverage_whole: CoverageWhole | None = None
         self.captured_ns: list[int] = []
         self.any = False
 
@@ -189,6 +198,8 @@ class _Gathered:
         self.sensors.update((s.id, s) for s in delta.sensors)
         self.nodes.update((n.node, n) for n in delta.nodes)
         self.drones.update((d.drone, d) for d in delta.drones)
+        self.coverage.update((c.corridor, c) for c in delta.coverage)
+        self.coverage_whole = delta.coverage_whole or self.coverage_whole
         self.counts = delta.counts or self.counts
 
     def delta(self, turn: int, at_ns: int) -> Delta:
@@ -203,6 +214,8 @@ class _Gathered:
             nodes=tuple(self.nodes.values()),
             drones=tuple(self.drones.values()),
             counts=self.counts,
+            coverage=tuple(self.coverage.values()),
+            coverage_whole=self.coverage_whole,
         )
 
 

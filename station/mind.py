@@ -19,6 +19,7 @@ from geofences.sector import Sector
 from station.admission import captured_ns
 from station.alarm_settings import load_alarm_settings
 from station.contacts import Contact
+from station.coverage import Coverage
 from station.fusion import Fusion, Seen, SensorFrame
 from station.memory import Changes, Numbers, load, save
 from station.mind_faults import FaultWatch
@@ -93,11 +94,12 @@ class Mind:
             {s.id: s for s in memory.sensors}, {n.node: n for n in memory.nodes}, dict(memory.drones)
         )
         self._situation.remember_names()
+        self._coverage = Coverage(settings, sector, clock)
         self._requests = MindRequests(
             MindParts(
                 clock, self._fusion, self._ended, self._desk, self._questions, self._situation, self._record,
                 touch=self._touch, note_ended=self._note_ended, commit=lambda: self.commit(force=True),
-                picture=self.picture,
+                picture=self.picture, set_weather=self._coverage.set_weather,
             )
         )
         self._faults = FaultWatch(self._desk, self._situation, sector, alarm_settings, self._is_training, now_ns)
@@ -137,6 +139,7 @@ class Mind:
                 self._inbox = open_reader(self._settings.inbox_db, INBOX, self._settings.realm)
             except FileNotFoundError:
                 return None         # the inbox has not made it yet
+            self._coverage.catch_up(self._inbox, self.place, self._situation.sensor_name)
         return self._inbox
 
     def _take(
@@ -163,8 +166,10 @@ class Mind:
                 self._take_detections(node, boot, body, received_ns)
             case SensorReport():
                 s.report(node, body, received_ns)
+                self._coverage.report(s.sensor_name(node, body.sensor), node, body, received_ns)
             case NodeHealth():
                 s.health(node, body)
+                self._coverage.health(node, body)
             case DroneTelemetry():
                 s.telemetry(body)
             case Plan() | Preflight() | TaskState():
@@ -260,6 +265,7 @@ class Mind:
         if now_ns - self._counted_ns >= COUNTS_EVERY_NS:
             self._counted_ns = now_ns
             self._count()
+        self._coverage.pass_time(self.place)
 
     def _forget_closed(self, now_ns: int) -> None:
         for number, alarm in list(self._desk.open.items()):
@@ -323,6 +329,7 @@ class Mind:
         """What has changed since the last delta; None when nothing has. Alarms and matches once they are committed."""
         now_ns, news, s = self._clock.utc_ns(), self._news, self._situation
         contacts = [c for n in sorted(news.contacts) if (c := self._contact(n)) is not None]
+        coverage, coverage_whole = self._coverage.take_news()
         delta = Delta(
             turn=self.turn + 1,
             at_ns=now_ns,
@@ -334,6 +341,8 @@ class Mind:
             nodes=tuple(s.nodes[name] for name in sorted(s.changed_nodes)),
             drones=tuple(v for name in sorted(s.changed_drones) if (v := s.drone_view(name)) is not None),
             counts=news.counts,
+            coverage=coverage,
+            coverage_whole=coverage_whole,
         )
         self._news = News()
         for changed in (s.changed_sensors, s.changed_nodes, s.changed_drones):
@@ -362,10 +371,13 @@ class Mind:
             nodes=tuple(view for _, view in sorted(s.nodes.items())),
             drones=tuple(v for name in sorted(s.drones) if (v := s.drone_view(name)) is not None),
             counts=self._counts,
+            coverage=self._coverage.picture()[0],
+            coverage_whole=self._coverage.picture()[1],
         )
 
     def close(self) -> None:
         self._db.close()
+        self._coverage.close()
         self._record.close()
         self._questions.close()
         if self._inbox is not None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from station.alarms import CANDIDATE_NO, CANDIDATE_YES, Alarm, Decision, alarm_number, decide, note_candidate
 from station.contacts import Contact
+from station.coverage_picture import SetWeather
+from station.coverage_settings import weather_refusal
 from station.fusion import Fusion
 from station.matching import Match
 from station.picture import (
@@ -40,7 +42,8 @@ class MindParts:
     """What the mind thinks with, as its requests may touch it.
 
     touch: a contact was changed, and the next commit and delta tell of it. note_ended: these were ended or merged away.
-    commit: everything that has changed, durably, now; raises sqlite3.Error. picture: everything as it is.
+    commit: everything that has changed, durably, now; raises sqlite3.Error. picture: everything as it is. set_weather: for
+    coverage; raises sqlite3.Error.
     """
 
     clock: Clock
@@ -54,6 +57,7 @@ class MindParts:
     note_ended: Callable[[list[Contact]], None]
     commit: Callable[[], None]
     picture: Callable[[], Picture]
+    set_weather: Callable[[SetWeather], None]
 
 
 class MindRequests:
@@ -71,6 +75,8 @@ class MindRequests:
                 return self._change_alarm(request)
             case DecideMatch():
                 return self._decide_match(request)
+            case SetWeather():
+                return self._set_weather(request)
             case _:
                 return Refused(Sentence("ask.refused.not_understood", {}))
 
@@ -91,6 +97,17 @@ class MindRequests:
             desk.open[alarm.number] = before
             desk.changed.pop(alarm.number, None)
             raise
+        return Done()
+
+    def _set_weather(self, r: SetWeather) -> Answer:
+        refused = weather_refusal(r)
+        if refused is not None:
+            return Refused(refused)
+        told: dict[str, str | int | float] = {
+            "visibility_m": r.visibility_m, "rain_mm_h": r.rain_mm_h, "cloud": r.cloud, "hours": r.hours,
+        }
+        self._parts.record.append(r.person, "coverage.weather", told)
+        self._parts.set_weather(r)
         return Done()
 
     def _move(self, alarm: Alarm, decision: Decision) -> Sentence | None:
