@@ -14,6 +14,7 @@ from cameras.lens import Lens
 from cameras.pose import Pose, PoseEstimate, PoseSigma
 from edge.preset_turn import TurnedBy
 from geofences.sector import Sector
+from wire.optics import SensorKind
 from wire.settings import refuse
 from wire.units import GroundPosition
 
@@ -58,6 +59,8 @@ class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error_limit_m: a place whose 90 % ellipse is longer (semi-axis) is sent as a bearing. reach_m: nothing is placed beyond.
     Where it stands and looks is given for a fixed camera, and told by the autopilot for one on a drone. A camera with
     presets stands somewhere, and looks where the preset in force says.
+    kind, lamp_reach_m: what the station reckons it to see in the dark; "day", "low_light" or "thermal", and how far its own
+    infra-red lamp gives all the light that it needs (0 for none).
     """
 
     id: str
@@ -70,6 +73,8 @@ class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     yaw_deg: float | None = None
     pitch_deg: float | None = None
     roll_deg: float = 0.0
+    kind: SensorKind = SensorKind.DAY
+    lamp_reach_m: float = 0.0
 
 
 class PtzSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,6 +23,7 @@ from edge.gaze import gaze_of
 from edge.geolocate import geolocate
 from edge.health import Meter, Sight
 from edge.judge import judge
+from edge.optics import optics_of
 from edge.order_journal import OrderJournal
 from edge.orders import Orders
 from edge.plate_reader import PlateReader
@@ -211,11 +212,14 @@ class Node:
         if estimate is None:
             return []
         lat, lon = (float(v) for v in self._setup.sector.frame.from_enu(estimate.pose.position[None, :2])[0])
-        outline = self._outline(estimate.pose) if self._head is None or self._head.view else ()
+        knows_where = self._head is None or bool(self._head.view)
+        outline = self._outline(estimate.pose) if knows_where else ()
+        camera = self._camera or self._setup.camera
         return [SensorReport(
             sensor=self._sensor, at_ns=at_ns, position=Position(lat, lon, HeightMsl(estimate.pose.height_msl_m)),
             footprint=outline, state=self._sight.state, state_since_ns=self._sight.since_ns,
             detail=self._sight.detail, simulated=self._source.simulated,
+            optics=optics_of(camera, estimate, self._setup.settings.camera) if knows_where else None,
         )]
 
     def _outline(self, pose: Pose) -> tuple[GroundPosition, ...]:

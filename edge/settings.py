@@ -405,6 +405,7 @@ def _check_numbers(path: Path, s: NodeSettings) -> None:
         (c.pitch_deg is None or -90 <= c.pitch_deg <= 90, ["camera", "pitch_deg"],
          f"{c.pitch_deg}: give -90 (straight down) to 90 degrees"),
         (c.reach_m > 0, ["camera", "reach_m"], f"{c.reach_m}: give metres, above 0"),
+        (c.lamp_reach_m >= 0, ["camera", "lamp_reach_m"], f"{c.lamp_reach_m}: give metres, or 0 for no lamp"),
         (c.error_limit_m > 0, ["camera", "error_limit_m"], f"{c.error_limit_m}: give metres, above 0"),
         (min(c.lens.width_px, c.lens.height_px) > 0, ["camera", "lens", "width_px"], "a picture has pixels both ways"),
         (c.lens.fx_px > 0, ["camera", "lens", "fx_px"], f"{c.lens.fx_px}: a focal length is above 0 pixels"),

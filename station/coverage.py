@@ -202,14 +202,14 @@ class Coverage:
 
     def _why(self, w: _Watcher, now_ns: int) -> SeesNothing:
         """Why a sensor counts for nothing now; NONE where it counts."""
+        if w.node in self._turning:
+            return SeesNothing.TURNING
         if w.refused is not SeesNothing.NONE:
             return w.refused
         if now_ns - w.heard_ns > HOLD_NS or w.heard_ns - now_ns > AHEAD_NS:
             return SeesNothing.SILENT
         if w.state is not SensorState.SEEING:
             return SeesNothing.BLIND
-        if w.node in self._turning:
-            return SeesNothing.TURNING
         return SeesNothing.NO_TRAIL if w.sight.is_empty else SeesNothing.NONE
 
     def _tell(self, now_ns: int, monotonic_ns: int) -> None:

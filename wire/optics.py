@@ -15,7 +15,7 @@ class SensorKind(StrEnum):
     THERMAL = "thermal"
 
 
-class Optics(msgspec.Struct, frozen=True, omit_defaults=True):
+class Optics(msgspec.Struct, frozen=True, array_like=True):
     """Lens, attitude and kind of a sensor at one moment.
 
     The lens is a pinhole with Brown-Conrady distortion, in OpenCV's order and meaning, in pixels of width_px by height_px.

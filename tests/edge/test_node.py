@@ -71,6 +71,7 @@ def test_a_node_tells_what_it_sees_and_ends_cleanly(settings, station, start):
     assert confirmed == {u.track for u in updates if u.state is TrackState.ENDED}
     assert {s.track for s in station.bodies(Snapshot)} <= confirmed
     reports = station.bodies(SensorReport)
+    assert all(r.optics is not None and r.optics.fx > 0 for r in reports)
     assert all(r.simulated for r in reports)
     assert reports[0].state is SensorState.SEEING and len(reports[0].footprint) >= 4
     health = station.bodies(NodeHealth)[-1]

@@ -39,6 +39,8 @@ def test_a_good_file_gives_a_camera_in_the_sectors_frame(settings):
         ('kind = "file"\npath = "walk.avi"', 'kind = "simulator"\nendpoint = "tcp://10.0.0.1:9"', "source.endpoint",
          "on this machine"),
         ("max_fps = 10.0", "max_fps = 10.0\ndelay_s = -1.0", "source.delay_s", "0 to 10"),
+        ("reach_m = 110.0", "reach_m = 110.0\nlamp_reach_m = -1.0", "camera.lamp_reach_m", "0 for no lamp"),
+        ("reach_m = 110.0", 'reach_m = 110.0\nkind = "x-ray"', "camera.kind", "Invalid enum value"),
         ("reach_m = 110.0", 'reach_m = "far"', "camera.reach_m", "Expected `float`"),
         ("reach_m = 110.0", "reach_m = 110.0\nreech_m = 5", "camera.reech_m", "unknown field"),
         ("[station]", "[station]\npicture_kbit_per_s = -8.0", "station.picture_kbit_per_s", "or 0 for no limit"),
