@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,9 @@ from wire.settings import SettingsError
 
 UNDER_WAY_NS = NS_PER_S // 10   # a picture shows the world of a tenth of a second ago, as after exposure and transfer
 RECKONED_S = 30.0               # the rate that was reached is told this often
+# Of Mesa's software rasterizer: no threads of its own. The demo of three cameras on two cores, two runs each: capture to
+# feed 237 and 257 ms (median) instead of 304 and 323, p99 392 and 446 instead of 496 and 508, at the same pictures a second.
+DRAW_IN_THIS_THREAD = ("LP_NUM_THREADS", "0")
 SWITCH_BACK = 1.6               # the lamp goes off at this many times the light at which it went on
 
 _log = logging.getLogger("trailwatch.camera")
@@ -128,6 +132,7 @@ def run(config: Path) -> int:
     plan = load_camera_plan(config)
     stop = stop_on_signals()
     cv2.setNumThreads(1)
+    os.environ.setdefault(*DRAW_IN_THIS_THREAD)
     clock = WallClock()
     landscape = cached_landscape(plan.scenario)
     with contextlib.ExitStack() as open_:
