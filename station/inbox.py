@@ -22,7 +22,7 @@ from station.inbox_rows import AT_ONCE_LIMIT, Identities, Index, Rows, Waiting, 
 from station.orders import OrderSender
 from station.sessions import Sessions
 from station.settings import StationSettings
-from station.store import INBOX, Synchronous, open_or_read, transaction
+from station.store import INBOX, Synchronous, open_or_read, set_synchronous, transaction
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.codec import MAGIC, TEXT_LIMIT, TRANSPORT_LIMIT_BYTES, RefusedError, encode_down, split_transport
 from wire.keys import AllowedNode, StationKey, load_station_key, make_station_key, write_private
@@ -154,13 +154,16 @@ class Inbox:
             self._catch_up()
 
     def _catch_up(self) -> None:
-        """Give detections their rows while nothing else is to be done."""
+        """Give detections their rows while nothing else is to be done. A power cut may take them back: they are made anew."""
         try:
+            set_synchronous(self._db, Synchronous.NORMAL)
             with transaction(self._db):
                 self._index.catch_up(self._ids.next - 1)
         except sqlite3.Error as error:
             _log.debug("detections get their rows later: %s", error)
             self._index.recall()
+        finally:
+            set_synchronous(self._db, Synchronous.FULL)
 
     def _left_ns(self) -> int:
         """Until the batch is due."""

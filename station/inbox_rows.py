@@ -19,7 +19,7 @@ from wire.messages import DetectionBatch, Footage, OrderResult, PlacementPoint, 
 CORRIDOR_TEXTS_LIMIT = 10_000           # distinct tuples of corridors whose JSON is kept
 BOOTS_LIMIT = 10_000                    # starts of nodes of which the newest sequence is kept
 AT_ONCE_LIMIT = 400                     # messages of one commit (16,000/s) that get the rows of their detections at once
-CATCH_UP_AT_ONCE = 200                  # arrivals; with three detections each that is 2 ms of a transaction
+CATCH_UP_AT_ONCE = 500                  # arrivals; with three detections each that is 8 ms of a transaction
 
 _ARRIVAL = (
     "INSERT INTO arrivals(id, node, boot, sequence, kind, received_ns, suspect, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
