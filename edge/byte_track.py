@@ -9,7 +9,7 @@ the paper's program (and of ultralytics, which the tests hold it to); at other s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import lap
 import numpy as np
@@ -37,6 +37,8 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _NEW, _HELD, _LOST = 0, 1, 2    # of one hit so far; seen by the last look; missed by it
+_NOBODY: Ints = np.zeros(0, np.int64)
+_OF_A_TRACK = ("ids", "state", "good_ns", "seen_ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,63 +57,67 @@ class Associated:
 
 @dataclass(slots=True)
 class _Bank:
-    """All tracks, one a row. place: (n, 4) centre x, y, aspect, height in pixels; speed: the same in a reference step.
+    """All tracks, one a row. good_ns: on the tracker's own count of time, when the track was last seen, or held at a place
+    that nobody looked at. seen_ns: when it was last seen.
 
-    pp, ps, ss: (n, 4) covariances of place with itself, with speed, and of speed. good_ns: on the tracker's own count of
-    time, when the track was last seen, or held at a place that nobody looked at. seen_ns: when it was last seen.
+    filtered: (5, n, 4) of centre x, y, aspect, height in pixels: their place; their speed, in a reference step; the
+    covariances of place with itself, of place with speed, and of speed. In one, because every picture reads and writes all.
     """
 
     ids: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     state: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
     good_ns: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     seen_ns: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    place: Array = field(default_factory=lambda: np.zeros((0, 4)))
-    speed: Array = field(default_factory=lambda: np.zeros((0, 4)))
-    pp: Array = field(default_factory=lambda: np.zeros((0, 4)))
-    ps: Array = field(default_factory=lambda: np.zeros((0, 4)))
-    ss: Array = field(default_factory=lambda: np.zeros((0, 4)))
+    filtered: Array = field(default_factory=lambda: np.zeros((5, 0, 4)))
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def keep(self, which: Bools) -> None:
-        for f in fields(self):
-            setattr(self, f.name, getattr(self, f.name)[which])
+        for name in _OF_A_TRACK:
+            setattr(self, name, getattr(self, name)[which])
+        self.filtered = self.filtered[:, which]
 
     def add(self, others: _Bank) -> None:
-        for f in fields(self):
-            setattr(self, f.name, np.concatenate([getattr(self, f.name), getattr(others, f.name)]))
+        for name in _OF_A_TRACK:
+            setattr(self, name, np.concatenate([getattr(self, name), getattr(others, name)]))
+        self.filtered = np.concatenate([self.filtered, others.filtered], axis=1)
+
+    @property
+    def places(self) -> Array:
+        """(n, 4) centre x, y, aspect, height."""
+        return np.asarray(self.filtered[0])
 
     @property
     def boxes(self) -> Array:
         """(n, 4) left, top, right, bottom."""
-        half = np.column_stack([self.place[:, 2] * self.place[:, 3], self.place[:, 3]]) / 2.0
-        return np.hstack([self.place[:, :2] - half, self.place[:, :2] + half])
+        place = self.places
+        half = place[:, 3:] / 2.0 * np.where([True, False], place[:, 2:3], 1.0)
+        return np.concatenate([place[:, :2] - half, place[:, :2] + half], axis=1)
 
     def predict(self, steps: float, held_still: Bools) -> None:
         """Move on by so many reference steps. held_still: nobody looked there, because nothing moved there."""
+        place, speed, pp, ps, ss = self.filtered
         # An object behind a trunk does not shrink with it (ByteTrack's own rule).
-        self.speed[self.state == _LOST, 3] = 0.0
-        self.place = self.place + self.speed * np.where(held_still[:, None], 0.0, steps)
-        height = self.place[:, 3:]
-        self.pp = self.pp + 2.0 * steps * self.ps + steps**2 * self.ss
-        self.pp += steps * _squares(height, POSITION_SIGMA, ASPECT_SIGMA)
-        self.ps = self.ps + steps * self.ss
-        self.ss = self.ss + steps * _squares(height, SPEED_SIGMA, ASPECT_SPEED_SIGMA)
+        speed[self.state == _LOST, 3] = 0.0
+        place += speed * np.where(held_still, 0.0, steps)[:, None]
+        height = place[:, 3:]
+        pp += 2.0 * steps * ps + steps**2 * ss + steps * _squares(height, *_PLACE_NOISE)
+        ps += steps * ss
+        ss += steps * _squares(height, *_SPEED_NOISE)
 
     def spread(self, rows: Ints) -> Array:
         """(n, 4) variances of what will be measured of the tracks in `rows`."""
-        return np.asarray(self.pp[rows] + _squares(self.place[rows, 3:], POSITION_SIGMA, ASPECT_MEASURED_SIGMA))
+        return np.asarray(self.filtered[2, rows] + _squares(self.filtered[0, rows, 3:], *_MEASURED_NOISE))
 
     def measure(self, rows: Ints, boxes: Array, now_ns: int) -> None:
         """Correct the tracks in `rows` by their boxes, in the same order."""
-        pp, ps, spread = self.pp[rows], self.ps[rows], self.spread(rows)
-        off = _places(boxes) - self.place[rows]
-        self.place[rows] += pp / spread * off
-        self.speed[rows] += ps / spread * off
-        self.pp[rows] = pp - pp * pp / spread
-        self.ps[rows] = ps - pp * ps / spread
-        self.ss[rows] -= ps * ps / spread
+        were = self.filtered[:, rows]
+        place, pp, ps = were[0], were[2], were[3]
+        spread = pp + _squares(place[:, 3:], *_MEASURED_NOISE)
+        off, by_place, by_speed = _places(boxes) - place, pp / spread, ps / spread
+        were += np.array([by_place * off, by_speed * off, -pp * by_place, -ps * by_place, -ps * by_speed])
+        self.filtered[:, rows] = were
         self.state[rows] = _HELD
         self.good_ns[rows] = self.seen_ns[rows] = now_ns
 
@@ -154,11 +160,15 @@ class ByteTrack:
 
         def pair(tracks: Bools, found: Ints, far: Callable[[Ints, Ints], Array], limit: float) -> Ints:
             """Associate where tracks that are still free meet detections; returns the detections that stay free."""
-            rows = np.flatnonzero(tracks & free)
+            rows = (tracks & free).nonzero()[0] if len(found) else _NOBODY
+            if not len(rows):                       # of four associations most pictures need one
+                return found
             hit, by = _assign(far(rows, found), limit)
             pairs.append((rows[hit], found[by]))
             free[rows[hit]] = False
-            return np.delete(found, by)
+            left = np.ones(len(found), bool)
+            left[by] = False
+            return found[left]
 
         def apart(rows: Ints, found: Ints) -> Array:
             return 1.0 - overlaps(predicted[rows], boxes[found])
@@ -167,7 +177,7 @@ class ByteTrack:
             return 1.0 - overlaps(predicted[rows], boxes[found]) * scores[found]
 
         def off_course(rows: Ints, found: Ints) -> Array:
-            off = bank.place[rows, None] - _places(boxes[found])[None]
+            off = bank.places[rows, None] - _places(boxes[found])[None]
             return np.asarray((off**2 / bank.spread(rows)[:, None]).sum(axis=2))
 
         strong = pair(settled, strong, apart_and_doubtful, MATCH_LIMIT)
@@ -177,7 +187,7 @@ class ByteTrack:
             recent = self._now_ns - bank.seen_ns <= COURSE_S * NS_PER_S
             strong = pair(recent, strong, off_course, COURSE_LIMIT)
 
-        rows, which = (np.concatenate(side) for side in zip(*pairs, strict=True))
+        rows, which = (np.concatenate([_NOBODY, *side]) for side in zip((_NOBODY, _NOBODY), *pairs, strict=True))
         ids = bank.ids[rows]
         bank.measure(rows, boxes[which], self._now_ns)
         self._miss(free, unlooked)
@@ -205,32 +215,43 @@ class ByteTrack:
         if n:
             places = _places(boxes)
             height = places[:, 3:]
+            none = np.zeros((n, 4))
             self._bank.add(_Bank(
-                ids, np.full(n, _NEW, np.int8), np.full(n, self._now_ns), np.full(n, self._now_ns), places, np.zeros((n, 4)),
-                _squares(height, 2.0 * POSITION_SIGMA, ASPECT_SIGMA), np.zeros((n, 4)),
-                _squares(height, 10.0 * SPEED_SIGMA, ASPECT_SPEED_SIGMA),
+                ids, np.full(n, _NEW, np.int8), np.full(n, self._now_ns), np.full(n, self._now_ns),
+                np.array([places, none, _squares(height, *_PLACE_AT_FIRST), none, _squares(height, *_SPEED_AT_FIRST)]),
             ))
         return ids
 
 
 def _places(boxes: Array) -> Array:
     """(n, 4) left, top, right, bottom to centre x, y, width / height, height."""
+    places = np.empty((len(boxes), 4))
     size = boxes[:, 2:] - boxes[:, :2]
-    return np.column_stack([boxes[:, :2] + size / 2.0, size[:, 0] / size[:, 1], size[:, 1]])
+    places[:, :2] = boxes[:, :2] + size / 2.0
+    places[:, 2], places[:, 3] = size[:, 0] / size[:, 1], size[:, 1]
+    return places
 
 
-def _squares(height: Array, of_height: float, of_aspect: float) -> Array:
-    """(n, 4) variances whose sigmas go with the height, but for the aspect's."""
-    variances = np.repeat((of_height * height) ** 2, 4, axis=1)
-    variances[:, 2] = of_aspect**2
-    return variances
+def _noise(of_height: float, of_aspect: float) -> tuple[Array, Array]:
+    """For _squares, (4,) each: of the height squared, and by itself. Sigmas go with the height, but for the aspect's."""
+    return np.array([of_height**2, of_height**2, 0.0, of_height**2]), np.array([0.0, 0.0, of_aspect**2, 0.0])
+
+
+def _squares(height: Array, of_height2: Array, alone: Array) -> Array:
+    """(n, 4) variances for (n, 1) heights."""
+    return np.asarray(height**2 * of_height2 + alone)
+
+
+_PLACE_NOISE, _SPEED_NOISE = _noise(POSITION_SIGMA, ASPECT_SIGMA), _noise(SPEED_SIGMA, ASPECT_SPEED_SIGMA)
+_MEASURED_NOISE = _noise(POSITION_SIGMA, ASPECT_MEASURED_SIGMA)
+_PLACE_AT_FIRST = _noise(2.0 * POSITION_SIGMA, ASPECT_SIGMA)
+_SPEED_AT_FIRST = _noise(10.0 * SPEED_SIGMA, ASPECT_SPEED_SIGMA)
 
 
 def _assign(cost: Array, limit: float) -> tuple[Ints, Ints]:
     """The pairing of rows and columns of the least cost in which nobody pays more than limit to avoid staying alone."""
-    none = np.zeros(0, np.int64)
     if not cost.size or cost.min() > limit:
-        return none, none
+        return _NOBODY, _NOBODY
     _, column_of, _ = lap.lapjv(cost, extend_cost=True, cost_limit=limit)
     rows = np.flatnonzero(column_of >= 0)
     return rows, np.asarray(column_of[rows], np.int64)

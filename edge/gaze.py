@@ -127,6 +127,8 @@ class Gaze:
 
     def hold(self, found: Found, tracked: Tracked, captured_ns: int) -> None:
         """Remember what has to be looked at again: the tracks, what may become one, and what was cut."""
+        if self._look is not Look.MOTION:       # all of every picture is looked at, whatever is known
+            return
         for update in tracked.news:
             if update.state is TrackState.ENDED:
                 self._known.pop(update.track, None)
@@ -135,13 +137,9 @@ class Gaze:
             moved_ns = known.moved_ns if known else captured_ns
             self._known[track] = _Known(box, captured_ns, moved_ns, confirmed)
         self._known = {t: k for t, k in self._known.items() if captured_ns - k.seen_ns <= LOST_S * NS_PER_S}
-        begins = [
-            box for box in found.boxes[found.scores >= HIGH_SCORE]
-            if not (overlaps(box[None], tracked.boxes) > SAME_BOX).any()
-        ]
-        self._once = np.vstack([
-            grown(np.array(begins).reshape(-1, 4), TRACK_MARGIN, TRACK_MARGIN_PX), grown(self._cut, CUT_MARGIN, 0.0),
-        ])
+        sure = found.boxes[found.scores >= HIGH_SCORE]
+        begins = sure[~(overlaps(sure, tracked.boxes) > SAME_BOX).any(axis=1)]
+        self._once = np.vstack([grown(begins, TRACK_MARGIN, TRACK_MARGIN_PX), grown(self._cut, CUT_MARGIN, 0.0)])
 
     def _full_look_due(self, now_ns: int) -> bool:
         """Also after a step back of the clock."""

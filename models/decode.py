@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -24,40 +23,33 @@ Bools = npt.NDArray[np.bool_]
 
 
 def candidates(
-    sides: Sequence[Floats], logits: Sequence[Floats], strides: Sequence[int], lowest_score: float, ours: Bools,
+    sides: Floats, logits: Floats, grid: Array, lowest_score: float, ours: Bools,
 ) -> tuple[Array, Array, Ints]:
     """Boxes (n, 4) left, top, right, bottom in network pixels, scores (n,), classes (n,) of the network's own numbering.
 
-    sides: of each grid (rows, columns, 4 * distances). logits: (rows, columns, classes). ours: (classes,) which of them are
-    looked for. A cell's class is the surest of all; where that is none of ours, nothing is there.
+    sides: (cells, 4 * distances) of all grids, one after the other. logits: (cells, classes). grid: (3, cells), see grid_of.
+    ours: (classes,) which of them are looked for. A cell's class is the surest of all; where that is none of ours, nothing
+    is there.
     """
     least = math.log(lowest_score / (1.0 - lowest_score))
     upto = int(ours.nonzero()[0].max(initial=-1)) + 1       # the logits behind are not read: most of the time this takes
-    away, said, where = [], [], []
-    first = 0
-    for side, logit in zip(sides, logits, strict=True):
-        rows, columns, kinds = logit.shape
-        flat = logit.reshape(-1, kinds)
-        passed = (flat[:, :upto] > least).ravel().nonzero()[0] // upto
-        cells = passed[np.diff(passed, prepend=-1) > 0]         # each once: they come in order
-        away.append(side.reshape(rows * columns, 4, -1)[cells])
-        said.append(flat[cells])
-        where.append(cells + first)
-        first += rows * columns
-    logit = np.concatenate(said)
+    passed = (logits[:, :upto] > least).ravel().nonzero()[0] // upto
+    once = np.ones(len(passed), bool)
+    np.not_equal(passed[1:], passed[:-1], out=once[1:])     # they come in order
+    cells = passed[once]
+    logit = logits[cells]
     classes = logit.argmax(axis=1)
-    wanted = ours[classes].nonzero()[0]
-    classes = classes[wanted]
-    x, y, stride = _grid(tuple(v.shape[:2] for v in logits), tuple(strides))[:, np.concatenate(where)[wanted]]
-    left, top, right, bottom = _expected(np.concatenate(away)[wanted]).T
+    wanted = ours[classes]
+    cells, logit, classes = cells[wanted], logit[wanted], classes[wanted]
+    scores = 1.0 / (1.0 + np.exp(-logit[np.arange(len(cells)), classes].astype(float)))
+    x, y, stride = grid[:, cells]
+    left, top, right, bottom = _expected(sides[cells].reshape(len(cells), 4, sides.shape[1] // 4)).T
     boxes = np.array([x - left, y - top, x + right, y + bottom]) * stride
-    scores = 1.0 / (1.0 + np.exp(-logit[wanted, classes].astype(float)))
     return np.ascontiguousarray(boxes.T), scores, classes
 
 
-@lru_cache(maxsize=8)
-def _grid(shapes: tuple[tuple[int, int], ...], strides: tuple[int, ...]) -> Array:
-    """(3, cells) of all grids, one after the other: x and y of a cell's middle, in strides, and the stride in pixels."""
+def grid_of(shapes: Sequence[tuple[int, int]], strides: Sequence[int]) -> Array:
+    """(3, cells) of grids of (rows, columns): x and y of each cell's middle, in strides, and the stride in pixels."""
     parts = []
     for (rows, columns), stride in zip(shapes, strides, strict=True):
         y, x = np.divmod(np.arange(rows * columns), columns)

@@ -21,7 +21,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from models.decode import candidates
+from models.decode import candidates, grid_of
 from models.graph_network import with_pictures
 from models.graphs import CARD, FILES, GRAPH, Graph, GraphCard, Precision, folder_name, read_graph
 from models.letterbox import PADDING, fit
@@ -187,10 +187,11 @@ def difference(core: Any, whole: Any, ours: Any, strides: tuple[int, ...]) -> tu
     )[0][0]
     probe = ours.clone()
     said = list(core.compile_model(with_pictures(probe, PROBE), "CPU", exact)(picture).values())
-    boxes, scores, classes = candidates(
-        [s[0] for s in said[:len(strides)]], [s[0] for s in said[len(strides):]], strides, WHOLE_GRID,
-        np.ones(said[-1].shape[-1], bool),
+    sides, logits = (
+        np.concatenate([s.reshape(-1, s.shape[-1]) for s in part]) for part in (said[:len(strides)], said[len(strides):])
     )
+    grid = grid_of([s.shape[1:3] for s in said[:len(strides)]], strides)
+    boxes, scores, classes = candidates(sides, logits, grid, WHOLE_GRID, np.ones(logits.shape[1], bool))
     middle, size = theirs[:2].T, theirs[2:4].T
     sides = np.abs(boxes - np.hstack([middle - size / 2, middle + size / 2])).max()
     return float(sides), float(np.abs(scores - theirs[4 + classes, np.arange(len(classes))]).max())

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from geofences.geodesy import Array
-from models.decode import Floats, Ints, candidates, suppress
+from models.decode import Floats, Ints, candidates, grid_of, suppress
 from models.graphs import Graph, Precision
 from models.letterbox import PADDING, WIDE, Fit, Image, as_bgr, fit, fit_into
 from models.loading import import_openvino, in_words, our_classes
@@ -28,13 +28,14 @@ NOTHING = (np.empty((0, 4)), np.empty(0), np.empty(0, np.int64))
 @dataclass(slots=True, eq=False)
 class _Lane:
     """One picture at a time through the graph for one shape. canvas: (1, height, width, 3) its input; fitted: how the last
-    picture lies in it. sides, logits: its outputs, for models.decode.
+    picture lies in it. sides, logits: its outputs; these and grid are what models.decode wants.
     """
 
     request: Any
     canvas: Image
-    sides: list[Floats]
-    logits: list[Floats]
+    sides: Floats
+    logits: Floats
+    grid: Array
     fitted: Fit | None = None
 
     def show(self, image: Image, fitted: Fit) -> None:
@@ -71,6 +72,7 @@ class GraphNetwork:
         self.shape = fit(picture, input_size_px).shape
         ours = our_classes(graph.card.names, graph.xml)
         self._to_ours = np.array([ours.get(k, -1) for k in range(max(graph.card.names) + 1)], np.int64)
+        self._is_ours = self._to_ours >= 0
         self._lanes: dict[tuple[int, int], _Lane] = {}
         self._abreast: dict[tuple[int, int], list[_Lane]] = {}
         # Loads all the rest, and fails here and not at the first frame.
@@ -125,7 +127,7 @@ class GraphNetwork:
         assert lane.fitted is not None      # a picture was shown
         limits = self._limits
         boxes, scores, classes = candidates(
-            lane.sides, lane.logits, self._graph.card.strides, limits.lowest_score, self._to_ours >= 0,
+            lane.sides, lane.logits, lane.grid, limits.lowest_score, self._is_ours,
         )
         classes = self._to_ours[classes]
         kept = suppress(boxes, scores, classes, limits.overlap, limits.most)
@@ -148,9 +150,24 @@ class GraphNetwork:
         for _ in range(lanes):
             request, canvas = compiled.create_infer_request(), np.full((1, *shape, 3), PADDING, np.uint8)
             request.set_input_tensor(import_openvino().Tensor(canvas, shared_memory=True))
-            out = [request.get_output_tensor(k).data[0] for k in range(2 * len(self._graph.card.strides))]
-            made.append(_Lane(request, canvas, out[:len(out) // 2], out[len(out) // 2:]))
+            grids = len(self._graph.card.strides)
+            sides, logits = (_in_one(request, range(k, k + grids)) for k in (0, grids))
+            shapes = [tuple(request.get_output_tensor(k).shape[1:3]) for k in range(grids)]
+            made.append(_Lane(request, canvas, sides, logits, grid_of(shapes, self._graph.card.strides)))
         return made
+
+
+def _in_one(request: Any, outputs: range) -> Floats:
+    """(cells, channels) where a request will leave these outputs, (1, rows, columns, channels) each, one after the other."""
+    shapes = [tuple(request.get_output_tensor(k).shape) for k in outputs]
+    all_cells = np.empty((sum(rows * columns for _, rows, columns, _ in shapes), shapes[0][3]), np.float32)
+    first = 0
+    for k, shape in zip(outputs, shapes, strict=True):
+        count = shape[1] * shape[2]
+        part = all_cells[first : first + count].reshape(shape)
+        request.set_output_tensor(k, import_openvino().Tensor(part, shared_memory=True))
+        first += count
+    return all_cells
 
 
 def compile_graph(graph: Graph, precision: Precision, shape: tuple[int, int], threads: int, lanes: int = 1) -> Any:

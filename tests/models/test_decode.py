@@ -8,10 +8,9 @@ import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.decode import BLOCK, candidates, suppress
+from models.decode import BLOCK, candidates, grid_of, suppress
 
 STRIDES = (8, 16)
-ALL = np.ones(5, bool)
 
 
 @settings(deadline=None, max_examples=40)
@@ -34,9 +33,14 @@ def heads(seed, rows=3, columns=4, kinds=5, distances=16):
     return sides, [chance.normal(-2, 2, (*s, kinds)).astype(np.float32) for s in shapes]
 
 
+def decoded(sides, logits, lowest_score, ours=(True,) * 5):
+    together = [np.concatenate([v.reshape(-1, v.shape[-1]) for v in part]) for part in (sides, logits)]
+    return candidates(*together, grid_of([v.shape[:2] for v in sides], STRIDES), lowest_score, np.array(ours))
+
+
 def test_each_cell_that_passes_is_decoded_and_no_other():
     sides, logits = heads(3)
-    boxes, scores, classes = candidates(sides, logits, STRIDES, 0.3, ALL)
+    boxes, scores, classes = decoded(sides, logits, 0.3)
     expected = []
     for side, logit, stride in zip(sides, logits, STRIDES, strict=True):
         for y, x in np.ndindex(logit.shape[:2]):
@@ -59,16 +63,16 @@ def test_each_cell_that_passes_is_decoded_and_no_other():
 @given(st.integers(0, 2**32 - 1), st.lists(st.booleans(), min_size=5, max_size=5))
 def test_a_cell_counts_where_the_surest_class_of_all_is_one_of_ours(seed, wanted):
     sides, logits = heads(seed)
-    boxes, scores, classes = candidates(sides, logits, STRIDES, 0.3, ALL)
+    boxes, scores, classes = decoded(sides, logits, 0.3)
     kept = np.array(wanted)[classes]
-    ours = candidates(sides, logits, STRIDES, 0.3, np.array(wanted))
+    ours = decoded(sides, logits, 0.3, wanted)
     for got, expected in zip(ours, (boxes[kept], scores[kept], classes[kept]), strict=True):
         assert np.array_equal(got, expected)
 
 
 def test_where_nothing_passes_nothing_comes_and_logits_of_any_size_are_borne():
     sides, logits = heads(4)
-    boxes, scores, classes = candidates(sides, [np.full_like(v, -20.0) for v in logits], STRIDES, 0.1, ALL)
+    boxes, scores, classes = decoded(sides, [np.full_like(v, -20.0) for v in logits], 0.1)
     assert boxes.shape == (0, 4) and len(scores) == len(classes) == 0
-    boxes, scores, _ = candidates([v * 1000 for v in sides], [np.full_like(v, 800.0) for v in logits], STRIDES, 0.1, ALL)
+    boxes, scores, _ = decoded([v * 1000 for v in sides], [np.full_like(v, 800.0) for v in logits], 0.1)
     assert np.isfinite(boxes).all() and (scores == 1.0).all()
