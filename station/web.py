@@ -24,6 +24,7 @@ from station.feed import following
 from station.guard import SecurityHeaders, show_fault, show_problem
 from station.settings import StationSettings
 from station.web_alarms import AlarmRoutes
+from station.web_coverage import CoverageRoutes
 from station.web_door import Door
 from station.web_feed import FeedRoutes
 from station.web_login import LoginRoutes
@@ -48,6 +49,7 @@ class Web:
             *AlarmRoutes(door).routes(),
             *MatchRoutes(door).routes(),
             *OrderRoutes(door).routes(),
+            *CoverageRoutes(door).routes(),
             *FeedRoutes(door).routes(),
         ]
 
