@@ -370,7 +370,7 @@ def _add_station(commands: Commands) -> None:
     _command(actions, "list", "list the accounts", _people_list)
     _command(actions, "password", "give a one-time password to somebody", _people_password).add_argument("name")
     coverage = _with_config(_command(commands, "coverage", "which trail is seen now, and since when it was not", _coverage))
-    coverage.add_argument("--debt", action="store_true", help="what nobody sees, the heaviest first, for planners of patrols")
+    coverage.add_argument("--debt", action="store_true", help="what nobody sees, the heaviest first, for planners")
     coverage.add_argument("--json", action="store_true", help="print JSON instead of a table")
     record = _with_config(commands.add_parser("record", help="who looked at what, who decided what"))
     actions = record.add_subparsers(required=True, metavar="ACTION")
