@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from station.alarm_rate import SHIFT_NS
 from station.alarms import Alarm
 from station.contacts import TRAIL_LIMIT, Contact, ContactState, contact_from
 from station.matching import Match
@@ -203,6 +204,13 @@ def _save_match(db: sqlite3.Connection, match: Match) -> None:
             for i, d in enumerate(match.decisions[known:])
         ],
     )
+
+
+def read_raised(db: sqlite3.Connection, now_ns: int) -> tuple[list[int], int]:
+    """When alarms were raised within the last shift, and since when there is this store; station time."""
+    born_ns = int(db.execute("SELECT value FROM meta WHERE key = 'born_ns'").fetchone()[0])
+    rows = db.execute("SELECT at_ns FROM alarm_events WHERE number = 0 AND at_ns > ?", (now_ns - SHIFT_NS,))
+    return [at_ns for (at_ns,) in rows], born_ns
 
 
 def _contacts(db: sqlite3.Connection, ended_after_ns: int) -> Iterable[Contact]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -17,14 +18,18 @@ import numpy as np
 
 from geofences.sector import Sector
 from station.admission import captured_ns
+from station.alarm_rate import RateKeeper
 from station.alarm_settings import load_alarm_settings
+from station.alarm_watch import Watch
 from station.contacts import Contact
 from station.coverage import Coverage
+from station.duty import DutyRequest
 from station.fusion import Fusion, Seen, SensorFrame
-from station.memory import Changes, Numbers, load, save
+from station.memory import Changes, Numbers, load, read_raised, save
+from station.mind_duty import DutyDesk
 from station.mind_faults import FaultWatch
 from station.mind_requests import MindParts, MindRequests
-from station.picture import Answer, Counts, Delta, Picture, Request
+from station.picture import AlarmView, Answer, Counts, Delta, Picture, Request
 from station.questions import Questions
 from station.record import Record
 from station.rules import AlarmDesk
@@ -95,13 +100,16 @@ class Mind:
         )
         self._situation.remember_names()
         self._coverage = Coverage(settings, sector, clock)
-        self._requests = MindRequests(
-            MindParts(
-                clock, self._fusion, self._ended, self._desk, self._questions, self._situation, self._record,
-                touch=self._touch, note_ended=self._note_ended, commit=lambda: self.commit(force=True),
-                picture=self.picture, set_weather=self._coverage.set_weather,
-            )
+        self._watch = Watch(settings.watch, sector.utc_offset_min, now_ns)
+        self._duty = DutyDesk(settings, sector, alarm_settings, self._db, memory.log)
+        self._rates = RateKeeper(alarm_settings.flood, *read_raised(self._db, now_ns))
+        self._parts = MindParts(
+            clock, self._fusion, self._ended, self._desk, self._questions, self._situation, self._record,
+            touch=self._touch, note_ended=self._note_ended, commit=lambda: self.commit(force=True),
+            picture=self.picture, set_weather=self._coverage.set_weather,
+            watched=lambda screens: self._watch.note(screens, clock.utc_ns()),
         )
+        self._requests = MindRequests(self._parts)
         self._faults = FaultWatch(self._desk, self._situation, sector, alarm_settings, self._is_training, now_ns)
         self._counts = Counts(0, 0, {})
         self._changes = Changes()
@@ -259,7 +267,8 @@ class Mind:
             self._news.contacts.update(
                 c.number for c in self._fusion.contacts.values() if now_ns - c.last_seen_ns >= COASTING_SHOWN_EVERY_NS
             )
-            self._faults.look(now_ns)
+            self._faults.look(now_ns, self._coverage, self._watch)
+            self._duty.pass_time(self._parts, now_ns)
             self._desk.pass_time(now_ns)
             self._forget_closed(now_ns)
         if now_ns - self._counted_ns >= COUNTS_EVERY_NS:
@@ -269,7 +278,9 @@ class Mind:
 
     def _forget_closed(self, now_ns: int) -> None:
         for number, alarm in list(self._desk.open.items()):
-            if not alarm.is_open and now_ns - alarm.events[-1].at_ns > KEPT_CLOSED_NS and number not in self._desk.changed:
+            if alarm.is_open or number in self._desk.changed or self._duty.teams.is_out_for(alarm.id):
+                continue
+            if now_ns - alarm.events[-1].at_ns > KEPT_CLOSED_NS:
                 del self._desk.open[number]
 
     def _count(self) -> None:
@@ -278,14 +289,20 @@ class Mind:
             return
         totals = dict(inbox.execute("SELECT name, value FROM totals"))
         refused = dict(inbox.execute("SELECT reason, sum(count) FROM refusals GROUP BY reason ORDER BY reason"))
-        counts = Counts(totals.get("messages", 0), totals.get("detections", 0), refused)
+        raised, self._desk.raised = self._desk.raised, []
+        rate = self._rates.rate(raised, self._desk.open.values(), self._clock.utc_ns())
+        counts = Counts(
+            totals.get("messages", 0), totals.get("detections", 0), refused, alarms=rate, screens=self._watch.screens
+        )
         if counts != self._counts:
             self._counts = self._news.counts = counts
 
     # ------------------------------------------------------------------------------------------------- persons' requests
 
     def answer(self, request: Request) -> Answer:
-        """Do what a person asks, on the disk before this returns; see mind_requests."""
+        """Do what a person asks, on the disk before this returns; see mind_requests and mind_duty."""
+        if isinstance(request, DutyRequest):
+            return self._duty.answer(request, self._parts)
         return self._requests.answer(request)
 
     # -------------------------------------------------------------------------------------------------- disk and picture
@@ -335,7 +352,7 @@ class Mind:
             at_ns=now_ns,
             contacts=tuple(contact_view(c, self._sector, now_ns) for c in contacts),
             contacts_gone=tuple(sorted(news.gone)),
-            alarms=tuple(self._desk.open[n].view() for n in sorted(news.alarms) if n in self._desk.open),
+            alarms=self._alarm_views(news.alarms | self._duty.take_retold()),
             matches=tuple(self._questions.matches[n].view() for n in sorted(news.matches)),
             sensors=tuple(s.sensor_view(name) for name in sorted(s.changed_sensors)),
             nodes=tuple(s.nodes[name] for name in sorted(s.changed_nodes)),
@@ -352,6 +369,13 @@ class Mind:
         self.turn = delta.turn
         return delta
 
+    def _alarm_views(self, numbers: Iterable[int]) -> tuple[AlarmView, ...]:
+        found = [a for n in sorted(numbers) if (a := self._desk.open.get(n)) is not None]
+        return tuple(
+            a.view(self._duty.teams.of_alarm(a.id), self._duty.incidents.of_alarm(a.id), self._desk.linked(a))
+            for a in found
+        )
+
     def _contact(self, number: int) -> Contact | None:
         return self._fusion.contacts.get(number) or self._ended.get(number)
 
@@ -365,7 +389,7 @@ class Mind:
             turn=self.turn,
             at_ns=now_ns,
             contacts=tuple(contact_view(c, self._sector, now_ns) for c in sorted(contacts, key=lambda c: c.number)),
-            alarms=tuple(a.view() for _, a in sorted(self._desk.open.items())),
+            alarms=self._alarm_views(self._desk.open),
             matches=tuple(m.view() for _, m in sorted(self._questions.shown(asked).items())),
             sensors=tuple(s.sensor_view(name) for name in sorted(s.sensors)),
             nodes=tuple(view for _, view in sorted(s.nodes.items())),

@@ -9,17 +9,20 @@ from typing import Protocol
 from geofences.corridors import alarms_now
 from geofences.sector import Sector
 from station.alarm_settings import AlarmSettings
+from station.alarm_watch import Watch
 from station.rules import AlarmDesk
 from station.situation import Situation
 from wire.clock import NS_PER_S
 from wire.messages import SensorState
 
+STARTING_NS = 120 * NS_PER_S
+
 
 class Coverage(Protocol):
     """Who knows which ground the sensors see (station.coverage)."""
 
-    def unseen_s(self, corridor: str, now_ns: int) -> float | None:
-        """How long no sensor has seen any part of this corridor, seconds; None while that cannot be told."""
+    def unseen_s(self, corridor: str) -> float:
+        """How long no sensor has seen it, seconds."""
 
 
 class FaultWatch:
@@ -37,12 +40,12 @@ class FaultWatch:
         self._started_ns = started_ns
         self._began_ns: dict[str, int] = {}
 
-    def look(self, now_ns: int, coverage: Coverage | None = None) -> None:
-        """Raise and end the technical alarms of nodes, sensors and corridors."""
+    def look(self, now_ns: int, coverage: Coverage, watch: Watch) -> None:
+        """Raise and end the technical alarms of nodes, sensors and corridors, and that of a station nobody watches."""
         self._nodes(now_ns)
         self._sensors(now_ns)
-        if coverage is not None:
-            self._corridors(coverage, now_ns)
+        self._corridors(coverage, now_ns)
+        self._desk.watch_fault(watch.is_unwatched(now_ns), self._is_training, watch.settings.after_s, now_ns)
 
     def _lasts(self, name: str, is_wrong: bool, after_s: float, now_ns: int) -> bool:
         """Whether a fault has lasted long enough to be an alarm."""
@@ -87,10 +90,12 @@ class FaultWatch:
 
     def _corridors(self, coverage: Coverage, now_ns: int) -> None:
         """Only in the hours in which a corridor raises alarms is it a fault that nobody sees it."""
+        if now_ns - self._started_ns < STARTING_NS:
+            return              # its sensors have not had the time to speak
         for corridor in self._sector.corridor_set.corridors:
             if corridor.priority > self._technical.no_coverage.corridors_to_priority:
                 continue
-            unseen_s = coverage.unseen_s(corridor.id, now_ns)
-            if unseen_s is None or not alarms_now(corridor, now_ns, self._sector.utc_offset_min):
+            if not alarms_now(corridor, now_ns, self._sector.utc_offset_min):
                 continue
+            unseen_s = coverage.unseen_s(corridor.id)
             self._desk.coverage_fault(corridor.id, corridor.name, unseen_s, self._is_training, now_ns)

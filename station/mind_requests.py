@@ -6,12 +6,22 @@ put it back as it was and let the error go on, so that nobody is told of somethi
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from station.alarms import CANDIDATE_NO, CANDIDATE_YES, Alarm, Decision, alarm_number, decide, note_candidate
+from station.alarms import (
+    CANDIDATE_NO,
+    CANDIDATE_YES,
+    MATCH_REJECTED,
+    Alarm,
+    Decision,
+    alarm_number,
+    decide,
+    note_candidate,
+)
 from station.contacts import Contact
 from station.coverage_picture import SetWeather
 from station.coverage_settings import weather_refusal
@@ -43,7 +53,7 @@ class MindParts:
 
     touch: a contact was changed, and the next commit and delta tell of it. note_ended: these were ended or merged away.
     commit: everything that has changed, durably, now; raises sqlite3.Error. picture: everything as it is. set_weather: for
-    coverage; raises sqlite3.Error.
+    coverage; raises sqlite3.Error. watched: how many screens are watched now.
     """
 
     clock: Clock
@@ -58,6 +68,22 @@ class MindParts:
     commit: Callable[[], None]
     picture: Callable[[], Picture]
     set_weather: Callable[[SetWeather], None]
+    watched: Callable[[int], None]
+
+
+@contextlib.contextmanager
+def put_back_when_refused(desk: AlarmDesk, alarms: list[Alarm]) -> Iterator[None]:
+    """Whatever happens to these alarms inside is undone where the disk refuses it; what waited for the disk still waits."""
+    before = [(copy.deepcopy(alarm), alarm.number in desk.changed) for alarm in alarms]
+    try:
+        yield
+    except sqlite3.Error:
+        for alarm, has_waited in before:
+            desk.open[alarm.number] = alarm
+            desk.changed.pop(alarm.number, None)
+            if has_waited:
+                desk.changed[alarm.number] = alarm
+        raise
 
 
 class MindRequests:
@@ -86,17 +112,12 @@ class MindRequests:
         alarm = desk.open.get(number) if number is not None else None
         if alarm is None:
             return Refused(Sentence("alarm.refused.unknown", {"alarm": r.alarm}))
-        before = copy.deepcopy(alarm)
-        refused = self._move(alarm, Decision(r.to, r.person, r.reason))
-        if refused is not None:
-            return Refused(refused)
-        try:
+        with put_back_when_refused(desk, [alarm]):
+            refused = self._move(alarm, Decision(r.to, r.person, r.reason))
+            if refused is not None:
+                return Refused(refused)
             self._parts.record.append(r.person, f"alarm.{r.to.value}", {"alarm": alarm.id, "reason": r.reason})
             self._parts.commit()
-        except sqlite3.Error:
-            desk.open[alarm.number] = before
-            desk.changed.pop(alarm.number, None)
-            raise
         return Done()
 
     def _set_weather(self, r: SetWeather) -> Answer:
@@ -121,16 +142,14 @@ class MindRequests:
         decided = questions.decide(r.match, r.to, r.person, r.reason, self._parts.clock.utc_ns())
         if isinstance(decided, Sentence):
             return Refused(decided)
-        before = [copy.deepcopy(a) for a in desk.open.values() if decided.id in a.matches and a.is_open]
+        asking = [a for a in desk.open.values() if decided.id in a.matches and a.is_open]
         try:
-            for alarm in before:
-                self._settle_alarm(desk.open[alarm.number], decided, r.to, r.person)
-            self._parts.commit()
+            with put_back_when_refused(desk, asking):
+                for alarm in asking:
+                    self._settle_alarm(alarm, decided, r.to, r.person)
+                self._parts.commit()
         except sqlite3.Error:
             questions.undo(decided)
-            for alarm in before:
-                desk.open[alarm.number] = alarm
-                desk.changed.pop(alarm.number, None)
             raise
         return Done()
 
@@ -138,7 +157,7 @@ class MindRequests:
         """What the answer about one candidate does to the alarm that asked: the last no closes it, a yes takes it."""
         asked = [m for m in self._parts.questions.matches.values() if m.id in alarm.matches]
         if all(m.state is MatchState.REJECTED for m in asked):
-            self._move(alarm, Decision(AlarmState.CLOSED, person, "match_rejected"))
+            self._move(alarm, Decision(AlarmState.CLOSED, person, MATCH_REJECTED))
         elif decided.state is MatchState.CONFIRMED and alarm.is_unanswered:
             self._move(alarm, Decision(AlarmState.ACKNOWLEDGED, person, f"match_confirmed {decided.contact}"))
         else:

@@ -29,7 +29,7 @@ from station.alarm_rules import ContactRules, Finding, PartyOf
 from station.alarm_settings import DEFAULT_ALARMS, AlarmSettings, FaultSettings
 from station.alarms import Alarm, join_candidate, join_contact, note_fault, pass_time, raise_alarm, worsen
 from station.contacts import Contact, Visit
-from station.picture import Sentence
+from station.picture import AlarmState, MatchState, Sentence
 from wire.clock import NS_PER_S
 from wire.messages import SensorState
 from wire.units import GroundPosition
@@ -60,6 +60,16 @@ class AlarmDesk:
         self.open: dict[int, Alarm] = {a.number: a for a in alarms}
         self.next_number = next_number
         self.changed: dict[int, Alarm] = {}
+        self.raised: list[int] = []         # station times, since somebody last emptied it
+
+    def linked(self, alarm: Alarm) -> tuple[str, ...]:
+        """Other open alarms about one of its contacts: a watchlist question beside what the contact does."""
+        if not alarm.contacts:
+            return ()
+        numbers = set(alarm.contacts)
+        return tuple(
+            a.id for a in self.open.values() if a is not alarm and a.is_open and not numbers.isdisjoint(a.contacts)
+        )
 
     def recall(self, contacts: Iterable[Contact]) -> None:
         """After a restart: when and where the contacts of the open alarms were last seen. Contacts are on the disk with the
@@ -279,4 +289,5 @@ class AlarmDesk:
         self.next_number += 1
         self.open[alarm.number] = alarm
         self.changed[alarm.number] = alarm
+        self.raised.append(now_ns)
         return alarm
