@@ -94,14 +94,15 @@ def _throughput(folder: Path) -> dict[str, Figure]:
     return {
         "ingest_per_s": figure(per_s, "1/s", what, None, single),
         "to_one_by_one": figure(
-            [o / r.per_s for o, r in zip(per_s, singles, strict=True)], "ratio", "of wall time; runs by turns", ">= 30", single
+            [o / r.per_s for o, r in zip(per_s, singles, strict=True)], "ratio", "of wall time; runs by turns", ">= 30",
+            single,
         ),
         "to_insert_all": figure(
             [o / r.per_s for o, r in zip(per_s, chunks, strict=True)], "ratio", "of wall time; runs by turns", ">= 3",
             chunk,
         ),
         "inbox_core_us": figure([r.inbox_us for r in ours], "us", "processor time a message of the inbox, rows included"),
-        "judge_core_us": figure([r.judge_us for r in ours], "us", "processor time a message of corridors and watchlist"),
+        "judge_core_us": figure([r.judge_us for r in ours], "us", "processor time a message: corridors and list"),
         "core_to_one_by_one": figure(
             [single_core / c for c in core], "ratio", "of processor time a message, all processes that receive",
             None, Peer("processor time a message", single_core),
