@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +40,7 @@ from edge.vehicle_looks import VehicleLooks
 from geofences.corridors import CorridorMap
 from models.registry import resolve_weights
 from wire.clock import NS_PER_S, Clock, WallClock
-from wire.messages import CorridorSet, Order, SensorReport, UpBody
+from wire.messages import CorridorSet, DetectionBatch, Order, SensorReport, UpBody
 from wire.outbox import Outbox
 from wire.process import die_with_parent, log_to_stderr, stop_on_signals
 from wire.settings import SettingsError, refuse
@@ -50,6 +51,7 @@ HEALTH_EVERY_S = 1.0
 SENSOR_EVERY_S = 3.0
 DRONE_SENSOR_EVERY_S = 1.0      # its footprint moves
 GRAB_TIMEOUT_S = 0.25           # how late a stop, or the news that a camera is blind, may be
+TOGETHER_S = 0.25               # between two commits, where all there is to tell is that known tracks go on: SD cards wear
 DRAIN_S = 4.0                   # at the end: time for the station to acknowledge what still waits
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ class Node:
         self._seen_from: PoseEstimate | None = None     # of the newest frame, and so where it is on the map
         self._drawn: tuple[Camera, Pose, tuple[GroundPosition, ...]] | None = None
         self._health_due_ns = self._sensor_due_ns = 0
+        self._said: list[UpBody] = []                   # not in the outbox yet
+        self._put_ns = 0
         self._told_state = self._sight.state
         self._uplink: Uplink | None = None
 
@@ -100,28 +104,44 @@ class Node:
         self._uplink = uplink
         try:
             while not stop.is_set() and not self._source.ended:
-                messages: list[UpBody] = []
                 frame = self._source.grab(GRAB_TIMEOUT_S)
                 self._follow_head()
                 if frame is not None:
-                    messages += self._see(frame)
+                    self._say(self._see(frame))
                 else:
                     self._sight.nothing(self._source.complaint)
-                messages += self._orders.turn(frame, self._setup.marking(self._source.simulated))
-                messages += self._reports()
-                if messages:
-                    with self._meter.stage("outbox"):
-                        self._outbox.put(*messages)
-                    self._orders.note_put()
-            self._outbox.put(*self._tracker.end_all(), *self._orders.end(), self._health())
-            self._orders.note_put()
+                self._say(self._orders.turn(frame, self._setup.marking(self._source.simulated)))
+                self._say(self._reports())
+                if self._is_due():
+                    self._put()
+            self._say([*self._tracker.end_all(), *self._orders.end(), self._health()])
+            self._put()
             self._drain()
         finally:
+            self._put()
             self._source.close()
             self._looks.close()
             if self._head is not None:
                 self._head.close()
             self._orders.close()
+
+    def _say(self, messages: Sequence[UpBody]) -> None:
+        self._said += messages
+
+    def _is_due(self) -> bool:
+        """News goes into the outbox at once; sightings of what is known already go together, in one commit."""
+        if not all(isinstance(m, DetectionBatch) for m in self._said):
+            return True
+        return bool(self._said) and self._clock.monotonic_ns() - self._put_ns >= TOGETHER_S * NS_PER_S
+
+    def _put(self) -> None:
+        if not self._said:
+            return
+        said, self._said = self._said, []
+        self._put_ns = self._clock.monotonic_ns()
+        with self._meter.stage("outbox"):
+            self._outbox.put(*said)
+        self._orders.note_put()
 
     def _see(self, frame: Frame) -> list[UpBody]:
         """The way of one frame."""

@@ -59,6 +59,13 @@ URGENT, STATE, OUTSIDE, PICTURE = 0, 1, 2, 3
 
 Identity = tuple[int, int]          # boot, sequence; the node is the file's
 
+# One text whatever moves, so that sqlite3 finds it prepared.
+_LEDGER_COLUMNS = (
+    "messages_put", "detections_put", "messages_acknowledged", "detections_acknowledged", "messages_refused",
+    "detections_refused", "messages_dropped", "detections_dropped", "bytes_waiting",
+)
+_MOVE_LEDGER = "update ledger set " + ", ".join(f"{name} = {name} + ?" for name in _LEDGER_COLUMNS)
+
 _log = logging.getLogger("trailwatch.outbox")
 
 
@@ -424,9 +431,7 @@ class Outbox:
                 moved[f"messages_{s.how}"] -= 1
                 moved[f"detections_{s.how}"] -= s.detections
         self._trim(db, moved)
-        terms = ", ".join(f"{name} = {name} + {count:d}" for name, count in moved.items() if count)
-        if terms:
-            db.execute(f"update ledger set {terms}")
+        db.execute(_MOVE_LEDGER, [moved[name] for name in _LEDGER_COLUMNS])
         self._write_reasons(db)
         db.execute("commit")
         self._on_disk.update(moved)

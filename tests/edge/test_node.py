@@ -1,7 +1,9 @@
 """A node as a process: it sends what it sees, survives kill -9 without loss, and says in one line what is wrong."""
 
+import contextlib
 import signal
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -9,7 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
+from cameras.pose import FixedPose
+from edge.node import Node
+from edge.settings import load_setup
+from edge.sources import Frame
 from geofences.corridors import make_corridor_set
+from tests.edge.conftest import BlockDetector
+from wire.clock import NS_PER_S, SteppedClock, WallClock
 from wire.codec import decode_envelope
 from wire.keys import NodeKind, make_node_key
 from wire.messages import (
@@ -26,7 +34,9 @@ from wire.messages import (
     TrackState,
     TrackUpdate,
 )
+from wire.outbox import Outbox
 from wire.units import GroundPosition, Realm
+from wire.uplink import Uplink
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
@@ -135,6 +145,48 @@ def test_without_a_station_a_node_goes_on_seeing_and_keeps_all(settings, station
     assert sum(len(e.body.detections) for e in waiting if isinstance(e.body, DetectionBatch)) == detections > 0
     health = [e.body for e in waiting if isinstance(e.body, NodeHealth)]
     assert "is not reached" in health[-1].problems[0]
+
+
+class Walk:
+    """Two blocks walk, ten pictures a second on a clock of its own; notes what was on the disk before each of them."""
+
+    simulated, dropped, ended = True, 0, False
+
+    def __init__(self, clock, outbox, pictures):
+        self._clock, self._outbox, self._left, self.put = clock, outbox, pictures, []
+
+    def grab(self, timeout_s):
+        self.put.append(self._outbox.ledger)
+        self.ended = len(self.put) > self._left
+        self._clock.advance(0.1)
+        image = np.full((240, 320, 3), 60, np.uint8)
+        for k in range(2):
+            x = 20 + 120 * k + len(self.put)
+            cv2.rectangle(image, (x, 100 + 20 * k), (x + 20, 150 + 20 * k), (255, 255, 255), -1)
+        return None if self.ended else Frame(image, self._clock.utc_ns())
+
+    def close(self):
+        pass
+
+
+def test_sightings_of_known_tracks_share_a_commit_and_news_does_not_wait(settings, station, node_key):
+    whole = ("[camera]", "[gate]\nlook = \"whole\"\n[camera]")
+    setup = load_setup(settings([(station.endpoint, "tcp://127.0.0.1:9"), whole]))
+    clock = SteppedClock(1_800_000_000 * NS_PER_S)
+    with contextlib.closing(Outbox(setup.outbox, node_key.node, Realm.TRAINING, clock)) as outbox:
+        walk = Walk(clock, outbox, pictures=40)
+        node = Node(setup, walk, BlockDetector(), FixedPose(setup.survey), outbox, clock)
+        with Uplink("tcp://127.0.0.1:9", setup.settings.station.public_key, setup.key, outbox, WallClock()) as uplink:
+            node.run(uplink, threading.Event())
+        commits, waiting = outbox.wear.commits, [decode_envelope(p.data).body for p in outbox.pending(1000)]
+    seen_ns = [b.captured_ns for b in waiting if isinstance(b, DetectionBatch)]
+    assert len(seen_ns) == 39                                   # the first picture's boxes belong to no track yet
+    assert commits < 30                                         # one a picture would be 40 and more
+    put = [ledger.detections_put for ledger in walk.put]
+    assert all(later - at >= 2 for at, later in zip(put[4:], put[7:], strict=False))        # nothing waits for three pictures
+    (confirmed, *_) = [b for b in waiting if isinstance(b, TrackUpdate) and b.state is TrackState.CONFIRMED]
+    after = round((confirmed.last_ns - seen_ns[0]) / 1e8) + 2
+    assert put[after] == 2 * after - 2                          # that frame is on the disk before the next one is taken
 
 
 def last_line(process):
