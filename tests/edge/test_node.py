@@ -183,7 +183,7 @@ def test_sightings_of_known_tracks_share_a_commit_and_news_does_not_wait(setting
     assert len(seen_ns) == 39                                   # the first picture's boxes belong to no track yet
     assert commits < 30                                         # one a picture would be 40 and more
     put = [ledger.detections_put for ledger in walk.put]
-    assert all(later - at >= 2 for at, later in zip(put[4:], put[7:], strict=False))        # nothing waits for three pictures
+    assert all(later - at >= 2 for at, later in zip(put[4:], put[7:], strict=False))        # nothing waits any longer
     (confirmed, *_) = [b for b in waiting if isinstance(b, TrackUpdate) and b.state is TrackState.CONFIRMED]
     after = round((confirmed.last_ns - seen_ns[0]) / 1e8) + 2
     assert put[after] == 2 * after - 2                          # that frame is on the disk before the next one is taken
