@@ -25,6 +25,7 @@ SMALLEST_SIDE_PX = 96       # of the crop, however far away the object is
 BETTER = 1.6                # times the worth of the last picture sent
 BETTER_WAITING = 1.1        # times the worth of the one that waits: each costs an encoding
 REPLACE_S = 3.0             # between two pictures of one track, at the least
+LOOK_EVERY_S = 0.25         # at the sharpness of one track, which costs more than all else here
 PER_TRACK_LIMIT = 3
 SHARPNESS_SIDE_PX = 64      # the object is measured at this height at most: far and near ones alike, and noise averaged out
 SHARP = 0.4                 # nine of ten people in vtest.avi are above; blurred by a pixel of sigma, all are below 0.21
@@ -43,6 +44,7 @@ class _Kept:
     sent_ns: int
     waiting: Snapshot | None = None
     waiting_worth: float = 0.0
+    looked_ns: int = -NS_PER_S
 
     def send(self, at_ns: int) -> Snapshot | None:
         snapshot, self.waiting = self.waiting, None
@@ -50,6 +52,10 @@ class _Kept:
             self.worth, self.sent, self.sent_ns = self.waiting_worth, self.sent + 1, at_ns
             self.waiting_worth = 0.0
         return snapshot
+
+    def is_looked_at(self, now_ns: int) -> bool:
+        """Whether it is time for another look at how sharp the object is."""
+        return not 0 <= now_ns - self.looked_ns < LOOK_EVERY_S * NS_PER_S
 
     def is_due(self, now_ns: int) -> bool:
         """Also where the clock was set back."""
@@ -80,12 +86,14 @@ class SnapshotTaker:
         kept = self._kept.get(track)
         needed = 0.0
         if kept is not None:
-            if kept.sent >= PER_TRACK_LIMIT:
+            if kept.sent >= PER_TRACK_LIMIT or not kept.is_looked_at(frame.captured_ns):
                 return
             needed = max(BETTER * kept.worth, BETTER_WAITING * kept.waiting_worth)
         worth = _worth(box, score, frame.image)
         if worth < needed:          # sharpness is looked at last: it takes from the worth alone, and costs the most
             return
+        if kept is not None:
+            kept.looked_ns = frame.captured_ns
         worth *= max(LEAST_SHARPNESS, min(1.0, sharpness(frame.image, box) / SHARP))
         if worth < needed:
             return
@@ -119,9 +127,13 @@ def sharpness(image: Image, box: Array) -> float:
     scale = SHARPNESS_SIDE_PX / grey.shape[0]
     if scale < 1.0:
         grey = cv2.resize(grey, (max(1, round(grey.shape[1] * scale)), SHARPNESS_SIDE_PX), interpolation=cv2.INTER_AREA)
-    contrast = float(grey.var())
+    contrast = _variance(grey)
     # One grey level of variance: of a wall without any texture nobody can say whether it is sharp.
-    return float(cv2.Laplacian(grey, cv2.CV_32F).var()) / contrast if contrast > 1.0 else 0.0
+    return _variance(cv2.Laplacian(grey, cv2.CV_32F)) / contrast if contrast > 1.0 else 0.0
+
+
+def _variance(levels: cv2.typing.MatLike) -> float:
+    return float(cv2.meanStdDev(levels)[1][0, 0]) ** 2
 
 
 def crop(image: Image, box: Array) -> tuple[Image, Array]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge import snapshots
 from edge.snapshots import (
     HEIGHT_LIMIT_PX,
     PER_TRACK_LIMIT,
@@ -76,6 +77,15 @@ def test_what_is_better_too_soon_waits_and_the_best_of_it_goes_and_no_more_often
     assert all(b - a >= REPLACE_S for a, b in pairwise(times))
     # The nearest moment, or one in the tenth part by which another must be better to be encoded.
     assert 5.5 <= (taken[-1][1].captured_ns - 123) / 1e9 <= 5.9
+
+
+def test_how_sharp_a_track_is_is_looked_at_four_times_a_second_and_no_more_often(monkeypatch):
+    looked = []
+    monkeypatch.setattr(snapshots, "sharpness", lambda *args: looked.append(1) or sharpness(*args))
+    taker = SnapshotTaker("gate-1")
+    for k in range(1, 101):         # ever nearer, 20 frames a second, so that every picture might be the best
+        taker.take(frame(at_s=k / 20), grown(20 + 8 * k), "")
+    assert 15 <= len(looked) <= 22
 
 
 def test_what_still_waits_goes_when_its_track_ends():
