@@ -198,7 +198,7 @@ def _watchlist_add(a: argparse.Namespace) -> int:
     fields = {
         "category": a.category, "label": a.label, "reason": a.reason, "lawful_basis": a.lawful_basis,
         "what_to_do": a.what_to_do, "expires": a.expires, "plates": ";".join(a.plate), "vehicles": ";".join(a.vehicle),
-        "corridors": ";".join(a.corridor), "hours": a.hours, "party_size": a.party_size,
+        "corridors": ";".join(a.corridor), "hours": a.hours, "days": ";".join(a.day), "party_size": a.party_size,
     }
     draft, problems = make_draft(fields, load_sector(settings.sector), WallClock().utc_ns())
     if draft is None:
@@ -209,14 +209,16 @@ def _watchlist_add(a: argparse.Namespace) -> int:
 
 
 def _watchlist_list(a: argparse.Namespace) -> int:
+    from station.nomination import describe
     from station.watchlist import list_subjects
-    from wire.clock import WallClock
+    from wire.clock import NS_PER_S, WallClock
 
     now_ns = WallClock().utc_ns()
-    for s in list_subjects(_station(a), _person(a)):
-        state = "expired" if s.expires_ns <= now_ns else "approved" if s.approved_by else "waits for approval"
-        plates = ", ".join([*s.plates, *(v.plate for v in s.vehicles)]) or "no plate"
-        print(f"{s.id}  {s.lane.value:11}  {s.category.value:16}  {state:18}  {plates:20}  {s.label}")
+    subjects = list_subjects(_station(a), _person(a))
+    if a.expiring is not None:
+        until_ns = now_ns + round(a.expiring * 86400) * NS_PER_S
+        subjects = sorted((s for s in subjects if now_ns < s.expires_ns <= until_ns), key=lambda s: s.expires_ns)
+    print(describe(subjects, now_ns))
     return 0
 
 
@@ -231,11 +233,41 @@ def _watchlist_show(a: argparse.Namespace) -> int:
 
 
 def _watchlist_import(a: argparse.Namespace) -> int:
-    from station.nomination import import_csv
+    from station.watchlist_import import import_file
 
-    imported = import_csv(_station(a), _person(a), a.file, take_good_lines=a.take_good_lines)
+    imported = import_file(_station(a), _person(a), a.file, all_or_nothing=a.all_or_nothing)
     print(imported)
     return 1 if imported.problems else 0
+
+
+def _watchlist_export(a: argparse.Namespace) -> int:
+    from station.watchlist_import import export_file
+
+    count = export_file(_station(a), _person(a), a.file, a.why)
+    print(f"{a.file}: {count} records, readable by anybody who has the file. That you took them is in the record.")
+    return 0
+
+
+def _watchlist_explain(a: argparse.Namespace) -> int:
+    from station.watchlist_explain import explain
+
+    print(explain(_station(a), _person(a), a.contact, a.subject, a.language))
+    return 0
+
+
+def _watchlist_learn(a: argparse.Namespace) -> int:
+    from station.watchlist_learning import accept_weights, propose_weights, show_weights, take_back_weights
+
+    settings = _station(a)
+    if a.accept is not None:
+        print(accept_weights(settings, _person(a), a.accept))
+    elif a.take_back is not None:
+        print(take_back_weights(settings, _person(a), a.take_back, a.reason))
+    elif a.show:
+        print(show_weights(settings, _person(a)))
+    else:
+        print(propose_weights(settings, _person(a)))
+    return 0
 
 
 def _watchlist_approve(a: argparse.Namespace) -> int:
@@ -410,14 +442,29 @@ def _add_watchlist(commands: Commands) -> None:
     add.add_argument("--vehicle", action="append", default=[], metavar="PLATE/CLASS/COLOUR", help="a vehicle by its plate")
     add.add_argument("--corridor", action="append", default=[], help="a habit; it never names anybody alone")
     add.add_argument("--hours", default="", metavar="HH:MM-HH:MM", help="a habit")
+    add.add_argument("--day", action="append", default=[], metavar="mon..sun", help="on which these hours begin; a habit")
     add.add_argument("--party-size", default="", help="a habit")
-    _command(actions, "list", "list all subjects; that you looked is recorded", _watchlist_list)
+    listing = _command(actions, "list", "list all subjects; that you looked is recorded", _watchlist_list)
+    listing.add_argument("--expiring", type=_positive, metavar="DAYS", help="only those that expire within so many days")
     show = _command(actions, "show", "show one subject; that you looked is recorded", _watchlist_show)
     show.add_argument("subject")
     show.add_argument("--why", default="", help="goes into the record")
-    bring = _command(actions, "import", "nominate the subjects of a CSV file, all or none", _watchlist_import)
-    bring.add_argument("file", type=Path)
-    bring.add_argument("--take-good-lines", action="store_true", help="leave out bad lines instead of taking none")
+    bring = _command(actions, "import", "nominate the subjects of a CSV or JSON file, line by line", _watchlist_import)
+    bring.add_argument("file", type=Path, help="ends in .csv, .json or .jsonl")
+    bring.add_argument("--all-or-nothing", action="store_true", help="with one bad line, take none of them")
+    out = _command(actions, "export", "write the whole list to a file; that you took it is recorded", _watchlist_export)
+    out.add_argument("file", type=Path, help="ends in .csv, .json or .jsonl")
+    out.add_argument("--why", required=True, help="goes into the record")
+    why = _command(actions, "explain", "print what the screen shows about a contact and a subject", _watchlist_explain)
+    why.add_argument("contact", metavar="CONTACT", help="for example C-000017")
+    why.add_argument("subject", metavar="SUBJECT", help="for example S-000003")
+    why.add_argument("--language", choices=["vi", "en"], default="vi")
+    learn = _command(actions, "learn", "propose weights from decided questions; a second person accepts", _watchlist_learn)
+    what = learn.add_mutually_exclusive_group()
+    what.add_argument("--accept", type=int, metavar="VERSION", help="put a proposal of somebody else's into force")
+    what.add_argument("--take-back", type=int, metavar="VERSION", help="back to the version before; give a --reason")
+    what.add_argument("--show", action="store_true", help="the versions that there are")
+    learn.add_argument("--reason", default="", help="of taking back; goes into the record")
     _command(actions, "approve", "approve what somebody else nominated", _watchlist_approve).add_argument("subject")
     expire = _command(actions, "expire", "end a record now", _watchlist_expire)
     expire.add_argument("subject")

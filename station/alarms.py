@@ -38,6 +38,7 @@ WELFARE_REASONS = (
 CONTACT_RULES = frozenset(kind.value for kind in RuleKind)
 TECHNICAL_RULES = (
     "sensor_blind", "node_silent", "clock_wrong", "position_untrusted", "no_coverage", "team_overdue", "nobody_watching",
+    "watchlist_unreadable",
 )
 
 # Events of the system that leave the state as it is.
@@ -47,6 +48,7 @@ JOINED, RECOVERED, AGAIN, UNANSWERED, SHELVING_OVER = "joined", "recovered", "ag
 UNANSWERED_STILL, ALSO, WORSE = "unanswered_still", "also", "worse"
 # What a person's answer to one of several candidates says in the alarm's history; a contact's id follows.
 CANDIDATE_NO, CANDIDATE_YES = "candidate_no", "candidate_yes"
+CANDIDATE_MERGED = "candidate_merged"   # it turned out to be one contact with another candidate, which is asked about
 MATCH_REJECTED = "match_rejected"       # the last no: closes the alarm in the name of whoever said it
 CANDIDATES_NAMED = 6                    # more than these in one sentence and nobody reads it; all stand in `contacts`
 

@@ -61,11 +61,12 @@ class Remembered:
     nodes: list[NodeView]
     drones: dict[str, DroneMemory]
     log: list[Entry]
+    states: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Changes:
-    """What one commit writes."""
+    """What one commit writes. states: what a part of the mind remembers by itself, by name."""
 
     contacts: dict[int, Contact] = field(default_factory=dict)
     alarms: dict[int, Alarm] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class Changes:
     nodes: dict[str, NodeView] = field(default_factory=dict)
     drones: dict[str, DroneMemory] = field(default_factory=dict)
     log: list[Entry] = field(default_factory=list)
+    states: dict[str, bytes] = field(default_factory=dict)
 
 
 def load(db: sqlite3.Connection, ended_after_ns: int, closed_after_ns: int) -> Remembered:
@@ -90,6 +92,7 @@ def load(db: sqlite3.Connection, ended_after_ns: int, closed_after_ns: int) -> R
         sensors=[msgspec.msgpack.decode(s, type=SensorView) for _, s in _latest(db, "sensor")],
         nodes=[msgspec.msgpack.decode(s, type=NodeView) for _, s in _latest(db, "node")],
         drones={name: msgspec.msgpack.decode(s, type=DroneMemory) for name, s in _latest(db, "drone")},
+        states={name: bytes(s) for name, s in db.execute("SELECT name, state FROM memory WHERE name != 'numbers'")},
         log=read_entries(db),
     )
 
@@ -110,7 +113,10 @@ def save(db: sqlite3.Connection, place: int, numbers: Numbers, changes: Changes,
                 [(kind, name, encode(value)) for name, value in latest.items()],
             )
         write_entries(db, changes.log)
-        db.execute("INSERT OR REPLACE INTO memory(name, state) VALUES ('numbers', ?)", (encode(numbers),))
+        db.executemany(
+            "INSERT OR REPLACE INTO memory(name, state) VALUES (?, ?)",
+            [("numbers", encode(numbers)), *changes.states.items()],
+        )
         db.execute("UPDATE place SET arrival = ? WHERE id = 1", (place,))
     for contact in changes.contacts.values():
         contact.fresh_trail.clear()

@@ -94,7 +94,9 @@ class Mind:
         self._desk = AlarmDesk(sector, memory.alarms, memory.numbers.alarm, alarm_settings)
         self._desk.recall([*self._fusion.contacts.values(), *self._ended.values()])
         self._record = Record(settings, clock)
-        self._questions = Questions(settings, sector, clock, self._record, memory.matches, memory.numbers.match)
+        self._questions = Questions(
+            settings, sector, clock, self._record, memory.matches, memory.numbers.match, memory.states
+        )
         self._situation = Situation(
             {s.id: s for s in memory.sensors}, {n.node: n for n in memory.nodes}, dict(memory.drones)
         )
@@ -219,8 +221,7 @@ class Mind:
         for contact in touched:
             self._desk.judge(contact, now_ns)
             self._touch(contact)
-            if contact.plates or self._questions.has_reports:
-                self._questions.consider(contact)
+            self._questions.consider(contact)
         self._note_ended(ended)
 
     def _take_snapshot(self, inbox: sqlite3.Connection, arrival: int, node: str, boot: int) -> None:
@@ -242,6 +243,7 @@ class Mind:
         self._news.contacts.add(contact.number)
 
     def _note_ended(self, ended: list[Contact]) -> None:
+        self._questions.note_ended(ended)
         for contact in ended:
             self._changes.contacts[contact.number] = contact
             if contact.merged_into is not None:
@@ -313,7 +315,9 @@ class Mind:
         changes = self._changes
         changes.alarms = dict(self._desk.changed)
         changes.matches = dict(self._questions.changed)
-        durable = bool(changes.alarms or changes.matches)
+        changes.states.update(self._questions.states(now_ns))
+        changes.log = list(self._duty.fresh)
+        durable = bool(changes.alarms or changes.matches or changes.log)
         if not (durable or force) and now_ns - self._committed_ns < COMMIT_EVERY_NS:
             return
         self._collect_latest(now_ns, changes)

@@ -22,12 +22,26 @@ the fault is over and when it is back.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from geofences.sector import Sector
 from station.alarm_rules import ContactRules, Finding, PartyOf
 from station.alarm_settings import DEFAULT_ALARMS, AlarmSettings, FaultSettings
-from station.alarms import Alarm, join_candidate, join_contact, note_fault, pass_time, raise_alarm, worsen
+from station.alarms import (
+    CANDIDATE_MERGED,
+    MATCH_REJECTED,
+    SYSTEM,
+    Alarm,
+    Decision,
+    decide,
+    join_candidate,
+    join_contact,
+    note_candidate,
+    note_fault,
+    pass_time,
+    raise_alarm,
+    worsen,
+)
 from station.contacts import Contact, Visit
 from station.picture import AlarmState, MatchState, Sentence
 from wire.clock import NS_PER_S
@@ -42,6 +56,7 @@ FOUND_WITHIN_M = 15.0
 FOUND_SPEED_M_S = {"person": 2.5, "vehicle": 15.0, "boat": 6.0}
 CANDIDATES_WITHIN_NS = 600 * NS_PER_S   # as a flood's; from the newest sight of any candidate that the alarm has
 NOBODY_WATCHING = FaultSettings(1, 60.0)
+WATCHLIST_UNREADABLE = FaultSettings(2, 0.0)    # nobody on the list may be found any more
 
 
 class AlarmDesk:
@@ -127,6 +142,23 @@ class AlarmDesk:
         alarm.last_seen_ns = max(alarm.last_seen_ns, contact.last_seen_ns)
         return alarm
 
+    def match_merged(
+        self, match: str, contact: Contact, states: Callable[[Iterable[str]], set[MatchState]], now_ns: int
+    ) -> None:
+        """The question is asked by an older one about the same contact; an alarm without any other is over.
+
+        states: in which the matches of these ids are.
+        """
+        for alarm in self.open.values():
+            if not alarm.is_open or match not in alarm.matches:
+                continue
+            note_candidate(alarm, CANDIDATE_MERGED, contact.id, SYSTEM, now_ns)
+            left = states(alarm.matches)
+            if left <= {MatchState.REJECTED, MatchState.MERGED}:
+                reason = MATCH_REJECTED if MatchState.REJECTED in left else "duplicate"
+                decide(alarm, Decision(AlarmState.CLOSED, SYSTEM, reason), now_ns)
+            self.changed[alarm.number] = alarm
+
     def note_snapshot(self, contact: Contact) -> None:
         """A contact's picture has come; alarms about it that have none yet show it."""
         for alarm in self.open.values():
@@ -167,6 +199,10 @@ class AlarmDesk:
     def team_fault(self, team: str, who: str, alarm: str, is_overdue: bool, simulated: bool, now_ns: int) -> None:
         says = Sentence("alarm.team_overdue", {"team": team, "who": who, "alarm": alarm})
         self._fault("team_overdue", self._settings.technical.team_overdue, says, is_overdue, now_ns, simulated, about=team)
+
+    def watchlist_fault(self, is_wrong: bool, simulated: bool, detail: str, now_ns: int) -> None:
+        says = Sentence("alarm.watchlist_unreadable", {"detail": detail})
+        self._fault("watchlist_unreadable", WATCHLIST_UNREADABLE, says, is_wrong, now_ns, simulated)
 
     def watch_fault(self, is_unwatched: bool, simulated: bool, after_s: float, now_ns: int) -> None:
         says = Sentence("alarm.nobody_watching", {"seconds": round(after_s)})

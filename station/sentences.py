@@ -23,6 +23,7 @@ SENTENCES: dict[str, str] = {
     "alarm.watchlist_match": "Question {match}: may contact {contact} be a listed subject? Lane {lane}",
     "alarm.watchlist_candidates": "May one of {contacts} contacts, {candidates}, be a listed subject? "
     "The first is {match}, {contact}. Lane {lane}",
+    "alarm.watchlist_unreadable": "The watchlist cannot be read: {detail}",
     "alarm.sensor_blind": "Camera {sensor} sees nothing: {detail}",
     "alarm.sensor_covered": "Camera {sensor} is covered: {detail}",
     "alarm.sensor_dark": "Camera {sensor} sees only darkness: {detail}",
@@ -101,11 +102,16 @@ SENTENCES: dict[str, str] = {
     # Evidence for and against a match
     "match.evidence.plate_exact": "Plate {listed} read as {read}, {times} times ({equivalents} look-alikes)",
     "match.evidence.plate_similar": "Plate {listed} read as {read}, {times} times, with {equivalents} look-alikes",
-    "match.evidence.report": "Report {report} by {person}: there ({where}) within its window of {hours} h",
-    "match.evidence.corridor_agrees": "Its usual corridor: {corridor}",
-    "match.evidence.corridor_differs": "Not its usual corridor: {corridor}",
-    "match.evidence.hour_agrees": "Its usual hours: {time}",
-    "match.evidence.hour_differs": "Not its usual hours: {time}",
+    "match.evidence.plate_missing": "Plate {listed} read as {read}, {times} times, with one character lost",
+    "match.evidence.plate_extra": "Plate {listed} read as {read}, {times} times, with one character too many",
+    "match.evidence.left_vehicle": "Came out of {vehicle}, whose plate {listed} was read as {read}; {people} came out of it",
+    "match.evidence.with_vehicle": "Goes along with {vehicle}, whose plate {listed} was read as {read}; {people} go with it",
+    "match.evidence.report": "Report {report} by {person}: there ({where}) within its window of {hours} h; {fits} contacts "
+    "fit it, seen or to be expected",
+    "match.evidence.corridor_agrees": "Its usual corridor {corridor}: {percent} % of its ways, {others} % of the traffic",
+    "match.evidence.corridor_differs": "Not its usual corridor {corridor}: {percent} % of its ways, {others} % of all",
+    "match.evidence.hour_agrees": "At this hour, {day} {time}, it comes {times} times as often as the traffic",
+    "match.evidence.hour_differs": "At this hour, {day} {time}, it comes {times} times as often as the traffic",
     "match.evidence.class_agrees": "Seen as {seen}, listed as {listed}",
     "match.evidence.class_differs": "Seen as {seen}, listed as {listed}",
     "match.evidence.colour_agrees": "Colour seen {seen}, listed {listed}",
@@ -117,6 +123,7 @@ SENTENCES: dict[str, str] = {
     "match.refused.unknown": "There is no question {match}",
     "match.refused.already": "Already {state}: {person} was first, at {at_ns}",
     "match.refused.no_answer": "Answer yes or no",
+    "match.refused.merged": "The question {match} is asked as {into} now: its contact turned out to be another candidate's",
     "match.refused.second_person": "{person} has said yes already; this needs a second person",
     # The mind itself
     "ask.refused.not_understood": "The request was not understood",
@@ -137,6 +144,7 @@ SYSTEM_REASONS: dict[str, str] = {
     "shelving_over": "The time of shelving is over",
     "match_rejected": "The last open question was answered with no",
     "match_confirmed": "The question about this contact was answered with yes",
+    "candidate_merged": "This candidate turned out to be one contact with another; the older question goes on",
     "candidate_no": "The question about this contact was answered with no, others are open",
     "candidate_yes": "A yes about this contact, and the alarm had been taken already, or a second person must say it too",
 }

@@ -47,8 +47,9 @@ class KnownVehicle(msgspec.Struct, frozen=True):
 class Subject(msgspec.Struct, frozen=True):
     """A watchlist record.
 
-    plates, vehicles: identifiers. corridors, hours, party_size: habits, circumstance only; hours are (start, end) minutes of
-    the local day, end may be below start. Times are UTC nanoseconds. Approved by a second person, or it matches nothing.
+    plates, vehicles: identifiers. corridors, hours, days, party_size: habits, circumstance only; hours are (start, end)
+    minutes of the local day, end may be below start; days are those on which the hours begin, 0 is Monday, none: every day.
+    Times are UTC nanoseconds. Approved by a second person, or it matches nothing.
     """
 
     id: str
@@ -67,6 +68,12 @@ class Subject(msgspec.Struct, frozen=True):
     nominated_ns: int
     approved_by: str | None = None
     approved_ns: int | None = None
+    days: tuple[int, ...] = ()
+
+    @property
+    def all_plates(self) -> tuple[str, ...]:
+        """Its own, and those of the vehicles it is known to use."""
+        return (*self.plates, *(v.plate for v in self.vehicles))
 
     @property
     def lane(self) -> Lane:

@@ -103,6 +103,6 @@ def test_whatever_is_read_a_plate_has_a_form_and_as_many_confidences_as_characte
 
 
 def test_look_alikes_are_those_of_the_stations_matching() -> None:
-    from station.matching import EQUIVALENT_CHARACTERS
+    from station.matching_plates import EQUIVALENT_CHARACTERS
 
     assert LOOK_ALIKES == EQUIVALENT_CHARACTERS

@@ -47,7 +47,7 @@ class Station:
         self.think()
 
     def think(self) -> None:
-        self.mind._questions._checked_ns = 0      # do not wait a second for the list to be looked at
+        self.mind._questions.look_again()         # do not wait a second for the list to be looked at
         while self.mind.read():
             pass
         self.mind.pass_time()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from geofences.sector import load_sector
-from station.nomination import COLUMNS, Imported, describe, import_csv, make_draft
+from station.nomination import describe, make_draft
 from station.record import public_key_file, verify
 from station.settings import StationSettings
 from station.store import StoreError
@@ -150,80 +150,3 @@ def test_a_report_has_a_person_a_place_and_a_window(settings, clock, arguments, 
 def test_a_look_for_what_is_not_there_says_so(settings, clock) -> None:
     with pytest.raises(WatchlistError, match='There is no subject "S-999999"'):
         look_at_subject(settings, "lan", "S-999999", clock=clock)
-
-
-# ------------------------------------------------------------------------------------------------------------ the CSV
-
-
-def write_csv(folder: Path, *rows: dict[str, str], header: tuple[str, ...] = COLUMNS) -> Path:
-    import csv
-
-    file = folder / "list.csv"
-    with file.open("w", encoding="utf-8", newline="") as f:
-        writer = csv.DictWriter(f, header)
-        writer.writeheader()
-        writer.writerows(rows)
-    return file
-
-
-def test_a_good_file_is_nominated_whole(settings, clock, station_folder) -> None:
-    found = import_csv(settings, "lan", write_csv(station_folder, GOOD, GOOD | {"label": "Đỗ Thị Hà"}), clock=clock)
-    assert found.problems == ()
-    first, second = list_subjects(settings, "lan", clock)
-    assert second.label == "Đỗ Thị Hà"
-    assert (first.plates, first.hours, first.party_size) == (("74C-123.45", "74C-999.99"), (1320, 270), 3)
-    assert (first.vehicles[0].plate, first.vehicles[0].colour) == ("75A-111.11", "blue")
-    assert first.approved_by is None
-    table = describe([first, second], NOW)
-    assert "waits for approval" in table and "Đỗ Thị Hà" in table
-
-
-def test_one_bad_line_keeps_everything_out_unless_told_and_says_line_and_column(settings, clock, station_folder) -> None:
-    file = write_csv(
-        station_folder, GOOD,
-        GOOD | {"category": "spy", "expires": "31/01/2030", "plates": "7"},
-        GOOD
-        | {"reason": "", "hours": "25:00-3", "corridors": "nowhere", "party_size": "many", "vehicles": "74C-1234/person"},
-    )
-    found = import_csv(settings, "lan", file, clock=clock)
-    assert found.added == ()
-    assert list_subjects(settings, "lan", clock) == []
-    said = [str(p) for p in found.problems]
-    assert [(p.line, p.column) for p in found.problems] == [
-        (3, "category"), (3, "expires"), (3, "plates"), (4, "reason"), (4, "vehicles"), (4, "corridors"), (4, "hours"),
-        (4, "party_size"),
-    ]
-    assert said[1] == 'line 3: expires: "31/01/2030" is no date; write it as YYYY-MM-DD'
-    assert str(found).startswith("Nothing added: 2 of 3 lines have problems.")
-    partly = import_csv(settings, "lan", file, take_good_lines=True, clock=clock)
-    assert len(partly.added) == 1
-    assert len(list_subjects(settings, "lan", clock)) == 1
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (b"label,reason\nx,y\n", "the column category, lawful_basis, what_to_do, expires is missing"),
-        ((",".join(COLUMNS) + ",face\n").encode(), 'the column "face" is unknown'),
-        (b"\xff\xfe\x00", "not UTF-8 text"),
-        (b"", "is missing"),
-        ((",".join(COLUMNS) + '\n"unfinished').encode(), "not readable as CSV"),
-    ],
-)
-def test_a_file_that_is_no_list_is_refused_in_words(settings, clock, station_folder, content, sentence) -> None:
-    file = station_folder / "list.csv"
-    file.write_bytes(content)
-    with pytest.raises(WatchlistError, match=sentence):
-        import_csv(settings, "lan", file, clock=clock)
-
-
-def test_a_line_with_too_many_fields_is_named(settings, clock, station_folder) -> None:
-    file = write_csv(station_folder, GOOD)
-    file.write_text(file.read_text() + ",".join(["courier"] * (len(COLUMNS) + 2)) + "\n")
-    found: Imported = import_csv(settings, "lan", file, clock=clock)
-    assert [(p.line, p.column) for p in found.problems] == [(3, "")]
-
-
-def test_an_expired_date_is_a_problem(settings, clock, station_folder) -> None:
-    found = import_csv(settings, "lan", write_csv(station_folder, GOOD | {"expires": "2020-01-01"}), clock=clock)
-    assert "is over" in str(found.problems[0])
