@@ -34,8 +34,9 @@ class ScriptedMind:
     def __init__(self, settings, picture=None):
         self.settings = settings
         settings.make_folders()
-        self.values = {name: {} for name in ("contacts", "alarms", "matches", "sensors", "nodes", "drones")}
+        self.values = {name: {} for name in ("contacts", "alarms", "matches", "sensors", "nodes", "drones", "coverage")}
         self.counts = Counts(0, 0, {})
+        self.coverage_whole = None
         self.turn = 0
         self.asked = []
         self.pictures_given = 0
@@ -61,8 +62,8 @@ class ScriptedMind:
                 if name == "contacts_gone":
                     for gone in values:
                         self.values["contacts"].pop(gone, None)
-                elif name == "counts":
-                    self.counts = values
+                elif name in ("counts", "coverage_whole"):
+                    setattr(self, name, values)
                 else:
                     self.values[name].update((_id(v), v) for v in values)
             self.turn += 1 + skip
@@ -73,13 +74,14 @@ class ScriptedMind:
         with self._lock:
             return Picture(
                 realm=self.settings.realm, turn=self.turn, at_ns=time.time_ns(), counts=self.counts,
+                coverage_whole=self.coverage_whole,
                 **{name: tuple(values.values()) for name, values in self.values.items()},
             )
 
     def _take(self, picture):
         for name, values in self.values.items():
             values.update((_id(v), v) for v in getattr(picture, name))
-        self.counts = picture.counts
+        self.counts, self.coverage_whole = picture.counts, picture.coverage_whole
 
     def _run(self):
         context = zmq.Context()
@@ -130,4 +132,4 @@ class ScriptedMind:
 
 
 def _id(value):
-    return getattr(value, "id", None) or getattr(value, "node", None) or value.drone
+    return next(v for v in (getattr(value, name, None) for name in ("id", "node", "drone", "corridor")) if v is not None)

@@ -1,6 +1,7 @@
 // The page, put together: who is it, what ground, then the live feed.
 
 import { askLoggedIn } from "./api.js";
+import { startCoverage } from "./coverage.js";
 import { startDrawer } from "./drawer.js";
 import { startFeed } from "./feed.js";
 import { setOffset } from "./format.js";
@@ -29,6 +30,7 @@ async function start() {
   startKeys();
   startFeed();
   startLegend(element("legend"));
+  startCoverage(element("coverage"));
   try {
     await openMap(element("map"));
   } catch (error) {

@@ -1,5 +1,6 @@
 // The details of what is selected: an alarm with its contact, a contact, a sensor or a drone.
 
+import { sensorCoverage, sensorCoverageFact } from "./coverage.js";
 import { cap, fact, make, priorityShape } from "./dom.js";
 import { ageText, borderText, degrees, metres, mgrs, timeElement } from "./format.js";
 import { axes } from "./ground.js";
@@ -173,12 +174,13 @@ function sensorFacts(sensor) {
   const at = now();
   const frame = (at - sensor.last_frame_ns / 1e6) / 1000;
   const node = state.nodes.get(sensor.node);
-  return section("sensor-facts", [sensor.state, Math.round(frame), sensor.detail, node?.health?.frames_per_s, node?.silent, node?.health?.profile, presetText(node?.health)], () => make("dl", { class: "facts" },
+  return section("sensor-facts", [sensor.state, Math.round(frame), sensor.detail, node?.health?.frames_per_s, node?.silent, node?.health?.profile, presetText(node?.health), sensorCoverage(sensor.id)], () => make("dl", { class: "facts" },
     fact(t("fact.sensor_state"), make("span", { class: `sensor-state ${["seeing", "calibrating"].includes(sensor.state) ? sensor.state : "blind"}` }, t(`sensor.${sensor.state}`)),
       make("span", { class: "aside" }, t("fact.since"), " ", timeElement(sensor.state_since_ns, at))),
     fact(t("fact.last_frame"), t("age.ago", { age: ageText(frame) })),
     sensor.detail ? fact(t("fact.detail"), sensor.detail) : null,
     fact(t("fact.node"), sensor.node, node?.silent ? make("span", { class: "stale" }, t("node.silent")) : null),
+    sensorCoverageFact(sensor.id),
     node?.health?.profile ? fact(t("fact.profile"), profileText(node.health.profile)) : null,
     presetText(node?.health) ? fact(t("fact.preset"), presetText(node.health)) : null,
     node?.health ? fact(t("fact.rate"), t("fact.rate_value", { rate: number(node.health.frames_per_s, 1) })) : null,

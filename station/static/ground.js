@@ -28,6 +28,29 @@ export function ellipse(position, covariance, sides = 40) {
   return ring;
 }
 
+/** The piece of a path (longitudes and latitudes) between two distances along it, metres. */
+export function cut(path, fromM, toM) {
+  const piece = [];
+  let done = 0;
+  for (let i = 1; i < path.length && done < toM; i += 1) {
+    const [a, b] = [path[i - 1], path[i]];
+    const length = distance(a, b);
+    const at = (d) => { const f = length ? Math.min(Math.max((d - done) / length, 0), 1) : 0; return [a[0] + (b[0] - a[0]) * f, a[1] + (b[1] - a[1]) * f]; };
+    if (done + length > fromM) {
+      if (!piece.length) piece.push(at(fromM));
+      piece.push(at(toM));
+    }
+    done += length;
+  }
+  return piece;
+}
+
+function distance([lonA, latA], [lonB, latB]) {
+  const s = Math.sin((latA + latB) / 2 * Math.PI / 180), w = Math.sqrt(1 - E2 * s * s);
+  const north = (latB - latA) * A * (1 - E2) / w ** 3, east = (lonB - lonA) * A / w * Math.sqrt(1 - s * s);
+  return Math.hypot(east, north) * Math.PI / 180;
+}
+
 export const lonLat = (p) => [p[1], p[0]];
 
 export function feature(type, coordinates, properties = {}) {

@@ -2,6 +2,7 @@
 
 import { make } from "./dom.js";
 import { otherLanguage, t } from "./language.js";
+import { toggleCoverage } from "./coverage.js";
 import { centreOnSelected, showSector } from "./map.js";
 import { acknowledgeNext, openChosen, step } from "./queue.js";
 import { toggleSound } from "./sound.js";
@@ -18,6 +19,7 @@ const KEYS = [         // without a text of its own: another key for the same
   ["Enter", "keys.open", openChosen],
   ["C", "keys.centre", centreOnSelected],
   ["F", "keys.sector", showSector],
+  ["V", "keys.coverage", toggleCoverage],
   ["M", "keys.sound", toggleSound],
   ["L", "keys.language", otherLanguage],
   ["Esc", "keys.close", () => select(null)],

@@ -9,7 +9,7 @@ const isStale = ["==", ["get", "fresh"], "stale"];
 const empty = { type: "FeatureCollection", features: [] };
 
 export const LIVE_SOURCES = ["contacts", "ellipses", "ticks", "trails", "sensors", "footprints", "drones", "drone-trails", "plans",
-  "plan-points", "corridor-alarms", "selected"];
+  "plan-points", "corridor-alarms", "selected", "coverage"];
 export const GROUND_SOURCES = ["outside", "own-side", "other-side", "graticule", "strips", "centre-lines", "keep-outs", "border",
   "side-names", "box"];
 
@@ -43,6 +43,22 @@ const ground = [
   line("border-casing", "border", { "line-color": C.background, "line-width": 6, "line-opacity": 0.7 }),
   line("border", "border", { "line-color": C.border, "line-width": 2.2, "line-dasharray": [3.2, 2.2] },
     { layout: { "line-join": "round", "line-cap": "butt" } }),
+];
+
+// Seen now: solid, the wider the better the class. Not seen: dashed, the older the shorter; as coverage.css has them.
+const GRADES = [[1, "#5f8f84", 3], [2, "#6fb3a0", 5], [3, "#8fd8c0", 7], [4, "#b9efdd", 9], [5, "#eafff7", 11]];
+const AGES = [[1, "#8093a8", 3, [4.3, 0.7]], [2, "#8f8fc4", 4, [2.3, 0.8]], [3, "#a886d6", 5, [1.4, 0.8]], [4, "#c47ade", 5, [1, 0.8]],
+  [5, "#de6edb", 5, [0.8, 1]], [6, "#f268cf", 5, [0.6, 1.2]]];
+const flat = { layout: { "line-join": "round", "line-cap": "butt" } };
+
+const coverage = [
+  line("coverage-casing", "coverage", { "line-color": C.background, "line-width": ["case", [">", ["get", "grade"], 0], ["+", 5, ["*", 2, ["get", "grade"]]], 9], "line-opacity": 0.85 }, flat),
+  ...GRADES.map(([grade, colour, width]) => line(`coverage-grade-${grade}`, "coverage", { "line-color": colour, "line-width": width },
+    { ...flat, filter: ["==", ["get", "grade"], grade] })),
+  ...AGES.map(([age, colour, width, dash]) => line(`coverage-age-${age}`, "coverage", { "line-color": colour, "line-width": width, "line-dasharray": dash },
+    { ...flat, filter: ["==", ["get", "age"], age] })),
+  line("coverage-age-7", "coverage", { "line-color": "#f3f6f9", "line-width": 4, "line-dasharray": [0.01, 2] },
+    { layout: { "line-join": "round", "line-cap": "round" }, filter: ["==", ["get", "age"], 7] }),
 ];
 
 const watchers = [
@@ -90,6 +106,9 @@ const contacts = [
 ];
 
 const labels = [
+  { id: "coverage-labels", type: "symbol", source: "coverage", filter: ["!=", ["get", "label"], ""],
+    ...text(["get", "label"], 11, ["case", [">", ["get", "grade"], 0], "#b9efdd", "#e3c3ee"], { "symbol-placement": "line-center",
+      "text-offset": [0, 1.35], "text-max-angle": 40 }) },
   { id: "keep-out-names", type: "symbol", source: "keep-outs", ...text(["get", "label"], 12, "#aab6c1") },
   { id: "corridor-names", type: "symbol", source: "centre-lines",
     ...text(["get", "name"], 12.5, "#c9d3dc", { "symbol-placement": "line", "symbol-spacing": 240, "text-offset": [0, -1.5],
@@ -106,7 +125,7 @@ const labels = [
 
 export function emptyStyle() {
   const sources = Object.fromEntries([...GROUND_SOURCES, ...LIVE_SOURCES].map((name) => [name, { type: "geojson", data: empty }]));
-  return { version: 8, sources, layers: [...ground, ...watchers, ...contacts, ...labels], transition: { duration: 150, delay: 0 } };
+  return { version: 8, sources, layers: [...ground, ...coverage, ...watchers, ...contacts, ...labels], transition: { duration: 150, delay: 0 } };
 }
 
 /** What a click may mean, the most important first. */

@@ -7,6 +7,7 @@ import { onLanguage, t } from "./language.js";
 import { graticule, startRuler } from "./ruler.js";
 import { CLICKABLE, emptyStyle } from "./layers.js";
 import { contactFeatures, droneFeatures, sensorFeatures } from "./contacts.js";
+import { coverageFeatures, coverageWidth } from "./coverage.js";
 import { drawerWidth } from "./drawer.js";
 import { on, select, selectedContact, state } from "./state.js";
 import { addSymbols } from "./symbols.js";
@@ -45,6 +46,7 @@ export function openMap(container) {
       on("picture", soon);
       on("selection", () => { soon(); follow(); });
       on("candidate", () => { soon(); follow(); });
+      on("layout", () => { if (wholeSector) showSector(); });
       setInterval(soon, 1000);
       startRuler(map, document.getElementById("ruler"));
       drawLive();
@@ -81,7 +83,9 @@ export function showSector() {
   map.fitBounds(workingBounds(), { padding: padding(), duration: 300 });
 }
 
-function padding() { return { top: 56, bottom: 72, left: 84, right: 84 + drawerWidth() }; }
+function padding() { return { top: 56, bottom: 72, left: leftPadding(), right: 84 + drawerWidth() }; }
+
+function leftPadding() { return coverageWidth() ? coverageWidth() + 40 : 84; }
 
 function selectedPosition() {
   const s = state.selection;
@@ -177,7 +181,7 @@ function soon() {
 
 function drawLive() {
   if (!map?.getSource("contacts")) return;
-  for (const [source, data] of Object.entries({ ...contactFeatures(), ...sensorFeatures(), ...droneFeatures() })) put(source, data);
+  for (const [source, data] of Object.entries({ ...coverageFeatures(), ...contactFeatures(), ...sensorFeatures(), ...droneFeatures() })) put(source, data);
 }
 
 /** For whoever steers the page from outside (tests, screenshots): a place on the screen. */

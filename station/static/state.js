@@ -5,6 +5,7 @@ export const state = {
   geography: null,
   realm: document.documentElement.dataset.realm,
   contacts: new Map(), alarms: new Map(), matches: new Map(), sensors: new Map(), nodes: new Map(), drones: new Map(),
+  coverage: new Map(), coverageWhole: null,
   counts: null,
   hasPicture: false,      // the mind's; before it has said anything the station sends an empty one of turn -1
   feed: { open: false, heardMs: performance.now(), offsetMs: 0, mindSilentSinceNs: null, p50: null, p99: null, attempt: 0 },
@@ -26,13 +27,14 @@ export function tell(topic, value) {
 /** The station's time, milliseconds since 1970. */
 export function now() { return Date.now() + state.feed.offsetMs; }
 
-const KEYS = { contacts: "id", alarms: "id", matches: "id", sensors: "id", nodes: "node", drones: "drone" };
+const KEYS = { contacts: "id", alarms: "id", matches: "id", sensors: "id", nodes: "node", drones: "drone", coverage: "corridor" };
 
 export function takePicture(picture) {
   const known = new Set(state.alarms.keys());
   const first = !state.hasPicture;
-  for (const [name, key] of Object.entries(KEYS)) state[name] = new Map(picture[name].map((value) => [value[key], value]));
+  for (const [name, key] of Object.entries(KEYS)) state[name] = new Map((picture[name] ?? []).map((value) => [value[key], value]));
   state.counts = picture.counts;
+  state.coverageWhole = picture.coverage_whole ?? null;
   state.realm = picture.realm;
   state.hasPicture = picture.turn >= 0;
   if (!first) for (const alarm of picture.alarms) if (!known.has(alarm.id)) tell("alarm", alarm);
@@ -49,6 +51,7 @@ export function takeDelta(delta) {
   }
   for (const id of delta.contacts_gone ?? []) state.contacts.delete(id);
   state.counts = delta.counts ?? state.counts;
+  state.coverageWhole = delta.coverage_whole ?? state.coverageWhole;
   for (const alarm of fresh) tell("alarm", alarm);
   tell("picture");
 }

@@ -8,12 +8,15 @@ import pytest
 from edge.settings import PROFILES
 from station import alarms, guard
 from station.access import Role
+from station.coverage_picture import Grade, SeesNothing
+from station.coverage_runs import NEVER
 from station.orders import OrderState
 from station.picture import AlarmState, ContactState, MatchState
 from station.sentences import SENTENCES, SYSTEM_REASONS
 from station.subjects import Category, Lane
 from tests.web_stage import ROOT
 from wire.messages import LinkState, OrderAction, PreflightState, SensorState, TaskPhase
+from wire.optics import SensorKind
 from wire.units import Colour, ObjectClass, VehicleKind
 
 STATIC = ROOT / "station" / "static"
@@ -26,7 +29,13 @@ BUILT = {
     "close": alarms.CLOSE_REASONS, "reason": [*SYSTEM_REASONS, "shelved"], "sound": ["on", "muted", "locked"],
     "match": [MatchState.CONFIRMED, MatchState.REJECTED], "answer": [MatchState.CONFIRMED, MatchState.REJECTED],
     "order": OrderAction, "order_state": OrderState, "profile": [p.name for p in PROFILES],
-    "kind": VehicleKind, "colour": Colour,
+    "kind": VehicleKind, "colour": Colour, "grade": ["0", *(f"{p}{int(g)}" for g in Grade if g for p in ("", "pixels."))],
+    "sensor_kind": SensorKind,
+    "coverage": [
+        *(f"age.{n}" for n in range(1, NEVER + 1)), *(f"why.{w}" for w in SeesNothing if w),
+        *(f"light.{w}" for w in ("day", "dusk", "night")), *(f"column.{w}" for w in ("corridor", "now", "oldest", "debt")),
+        *(f"form.{w}" for w in ("visibility_m", "rain_mm_h", "hours")),
+    ],
     "said": ["acknowledged", "escalated", "shelved", "closed"],
 }
 
