@@ -14,6 +14,7 @@ import sqlite3
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
+import msgspec
 import zmq
 
 from geofences.sector import load_sector
@@ -32,6 +33,7 @@ from wire.messages import (
     Refusal,
     Snapshot,
 )
+from wire.pieces import PieceTaker, decode_piece, is_piece
 from wire.process import log_to_stderr, stop_on_signals
 from wire.settings import SettingsError
 
@@ -78,7 +80,8 @@ class Inbox:
 
     def __init__(self, settings: StationSettings, corridors: CorridorSet, clock: Clock) -> None:
         self._clock = clock
-        self._corridors = encode_down(corridors)
+        self._corridors = encode_down(msgspec.structs.replace(corridors, takes_pieces=True))
+        self._pieces = PieceTaker()
         key = ensure_station_key(settings)
         self._allowed = AllowList(settings.nodes_file, settings.realm)
         self._db = open_or_read(settings.inbox_db, INBOX, settings.realm, clock, Synchronous.FULL)
@@ -244,7 +247,12 @@ class Inbox:
         if self._sessions.is_contested(sender.public):      # taken, and told all the same
             self._refuse(peer, sender.node, Refusal(-1, -1, _TWO_SESSIONS), "two_sessions")
         boot = -1
-        for data in envelopes:
+        for frame in envelopes:
+            data: bytes | None = frame
+            if is_piece(frame):
+                data, boot = self._take_piece(peer, sender, frame)
+            if data is None:
+                continue
             try:
                 admitted = admit(data, sender, received_ns)
             except RefusedError as error:
@@ -257,6 +265,18 @@ class Inbox:
             boot = message.boot
             self._peers[sender.node] = peer
         self._greet(peer, boot)
+
+    def _take_piece(self, peer: bytes, sender: AllowedNode, frame: bytes) -> tuple[bytes | None, int]:
+        """The message that has become whole with this piece of it, if any, and its boot. The answer promises nothing."""
+        try:
+            piece = decode_piece(frame)
+        except RefusedError as error:
+            self._refuse(peer, sender.node, Refusal(-1, -1, str(error)[:TEXT_LIMIT]), error.reason)
+            return None, -1
+        had, whole = self._pieces.take(sender.public, piece)
+        self._peers[sender.node] = peer
+        self._send(peer, encode_down(Acknowledgement((), (), ((piece.boot, piece.sequence, had),))))
+        return whole, piece.boot
 
     def _sender(self, head: zmq.Frame) -> AllowedNode | None:
         try:

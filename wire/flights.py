@@ -132,6 +132,12 @@ class Flights:
             share = BYTES_LEAST / self._window if self._shrunk_ns else 1.0
             self._window = min(BYTES_LIMIT, self._window + share * sum(f.size for f in flights if not f.picture))
 
+    def heard(self, identity: Identity, now_ns: int) -> None:
+        """The station has taken a piece of this picture: the line moves, and the picture with it."""
+        self._progress_ns = now_ns
+        if identity in self._flights:
+            self._flights[identity].sent_ns = now_ns
+
     def line_lost(self, now_ns: int) -> None:
         """The connection is a new one: what was on its way went down with the old one, and is due at once."""
         for flight in self._flights.values():

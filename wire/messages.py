@@ -277,10 +277,12 @@ class Acknowledgement(msgspec.Struct, frozen=True, tag="ack"):
     """Station to node: these are on the disk (the commit that holds them has returned), and these are refused.
 
     acknowledged: (boot, sequence) pairs. A refused message is not sent again either; the node counts it.
+    pieces: (boot, sequence, bytes) of a picture that comes in pieces (wire.pieces), so many are here, in memory alone.
     """
 
     acknowledged: tuple[tuple[int, int], ...]
     refused: tuple[Refusal, ...] = ()
+    pieces: tuple[tuple[int, int, int], ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------------ the geography
@@ -302,11 +304,15 @@ class Corridor(msgspec.Struct, frozen=True):
 
 
 class CorridorSet(msgspec.Struct, frozen=True, tag="corridors"):
-    """All corridors of a sector; `version` is a digest of the content."""
+    """All corridors of a sector; `version` is a digest of the content. It is the station's greeting to a node.
+
+    takes_pieces: the station takes pictures in pieces (wire.pieces); an older one does not say so.
+    """
 
     sector: str
     version: str
     corridors: tuple[Corridor, ...]
+    takes_pieces: bool = False
 
 
 # ----------------------------------------------------------------------------------------------------------- drones

@@ -1,7 +1,7 @@
 """The road from a node's outbox to the station, and the orders that come back on it.
 
 One thread owns one DEALER socket. It sends what waits, keeps a bounded amount on its way, sends again what is not
-acknowledged, and lets go from the outbox what is. Pictures go when nothing else is to be sent, and within a budget.
+acknowledged, and lets go from the outbox what is. Pictures go when nothing else is to be sent, in pieces, within a budget.
 Whatever arrives is parsed or counted; nothing ends the loop but stop().
 """
 
@@ -28,6 +28,7 @@ from wire.flights import Flights
 from wire.keys import NodeKey
 from wire.messages import Acknowledgement, CorridorSet, Order
 from wire.outbox import OUTSIDE, PICTURE, Identity, Outbox, Pending
+from wire.pieces import PieceSender
 
 BATCH_LIMIT = 32                # envelopes in one message; 30 times the throughput of one by one (DESIGN.md)
 BATCH_LIMIT_BYTES = 512 * 1024
@@ -114,6 +115,8 @@ class Uplink:
         self._on_down = on_down
         self._budget = Budget(picture_kbit_per_s * 1000 / 8, clock)
         self._flights = Flights()
+        self._pieces = PieceSender()
+        self._takes_pieces = False      # the station, as it said in its greeting
         self._counting = _Counting()
         # One name for as long as we run, over all connections: two of them alive with one key are two machines. Not 0 first.
         self._session = b"T" + secrets.token_bytes(15)
@@ -265,7 +268,10 @@ class Uplink:
             for body in bodies:
                 if isinstance(body, Acknowledgement):
                     self._take_acknowledgement(body)
-                elif self._on_down is not None:
+                    continue
+                if isinstance(body, CorridorSet):
+                    self._takes_pieces = body.takes_pieces
+                if self._on_down is not None:
                     self._on_down(body)
 
     def _take_acknowledgement(self, answer: Acknowledgement) -> None:
@@ -283,7 +289,15 @@ class Uplink:
             self._counting.refused += self._outbox.weed(self._flights.all())
             self._refusal = f"the station at {self._endpoint} says: {whole[-1].reason}"
             self._refused_until_ns = now_ns + round(REFUSAL_SAID_S * NS_PER_S)
-        self._flights.answered([*acknowledged, *((r.boot, r.sequence) for r in refused)], now_ns)
+        answered = [*acknowledged, *((r.boot, r.sequence) for r in refused)]
+        self._flights.answered(answered, now_ns)
+        for identity in answered:
+            self._pieces.end(identity)
+        for boot, sequence, had in answer.pieces:
+            if self._pieces.heard((boot, sequence), had, now_ns):
+                self._flights.heard((boot, sequence), now_ns)
+            else:
+                self._counting.stray += 1
         for refusal in (*refused, *whole):
             self._complain(refusal.reason, f"the station refused a message: {refusal.reason}")
 
@@ -304,10 +318,27 @@ class Uplink:
 
     def _send_picture(self, on_way: Collection[Identity], now_ns: int) -> None:
         """One, when nothing else waits to be sent, and the budget has something left; only then is it read at all."""
-        if self._budget.open and self._flights.pictures(on_way) < PICTURES_LIMIT:
+        if not self._budget.open:
+            return
+        if self._flights.pictures(on_way) < PICTURES_LIMIT:
             pictures = self._outbox.pending(1, skip=on_way)
-            if pictures:
-                self._send(pictures, now_ns)
+            if not (self._takes_pieces and pictures and pictures[0].priority == PICTURE):
+                if pictures:
+                    self._send(pictures, now_ns)
+                return
+            (picture,) = pictures
+            self._note_sent(picture, now_ns)
+            self._pieces.begin(picture.identity, picture.data)
+        self._send_piece(now_ns)
+
+    def _send_piece(self, now_ns: int) -> None:
+        frame = self._pieces.next()
+        if frame is None:
+            return
+        with contextlib.suppress(zmq.Again):
+            self._socket.send_multipart([MAGIC, frame], zmq.NOBLOCK)
+            self._pieces.sent(now_ns)
+            self._budget.spend(len(frame))
 
     def _send(self, batch: list[Pending], now_ns: int) -> bool:
         """Hand a message to the socket. Returns whether it took it."""
@@ -316,12 +347,15 @@ class Uplink:
         except zmq.Again:
             return False
         for p in batch:
-            picture = p.priority == PICTURE
-            self._counting.sent += 1
-            self._counting.resent += self._flights.sent(p.identity, len(p.data), picture=picture, now_ns=now_ns)
-            if picture:
+            self._note_sent(p, now_ns)
+            if p.priority == PICTURE:
                 self._budget.spend(len(p.data))
         return True
+
+    def _note_sent(self, p: Pending, now_ns: int) -> None:
+        self._counting.sent += 1
+        picture = p.priority == PICTURE
+        self._counting.resent += self._flights.sent(p.identity, len(p.data), picture=picture, now_ns=now_ns)
 
     # -------------------------------------------------------------------------------------------- how the line stands
 

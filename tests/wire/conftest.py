@@ -13,11 +13,13 @@ from zmq.utils import z85
 from wire.codec import MAGIC, RefusedError, decode_envelope, encode_down, split_transport
 from wire.keys import NodeKind, make_node_key, make_station_key
 from wire.messages import Acknowledgement, Refusal
+from wire.pieces import PieceTaker, decode_piece, is_piece
 from wire.units import Realm
 
 
 class SmallStation:
     """received: envelopes in order of arrival, every sending counted. deaf: takes and acknowledges nothing.
+    events: "piece" and "message" in order of arrival.
 
     What does not parse is refused without a name, as the real one does where it cannot read that far.
     """
@@ -27,6 +29,8 @@ class SmallStation:
         self.allowed = set(allowed)
         self.received = []
         self.transports = []
+        self.events, self.piece_sizes = [], []
+        self._pieces = PieceTaker()
         self.odd = 0
         self.deaf = False
         self.greeting = []          # raw multiparts sent back on the first message of every peer
@@ -72,15 +76,32 @@ class SmallStation:
             for parts in self.greeting:
                 self._socket.send_multipart([peer, *parts])
         try:
-            envelopes = [decode_envelope(f) for f in split_transport(frames)]
+            frames = [whole for f in split_transport(frames) if (whole := self._whole(peer, f)) is not None]
+            envelopes = [decode_envelope(f) for f in frames]
         except RefusedError as error:
             self.odd += 1
             self._socket.send_multipart([peer, MAGIC, encode_down(Acknowledgement((), (Refusal(-1, -1, str(error)),)))])
             return
+        if not envelopes:
+            return
+        self.events += ["message"] * len(envelopes)
         self.received += envelopes
         self.transports.append(envelopes)
         answer = Acknowledgement(tuple((e.boot, e.sequence) for e in envelopes))
         self._socket.send_multipart([peer, MAGIC, encode_down(answer)])
+
+    def _whole(self, peer, frame):
+        """The message, or None of a piece that does not make one whole."""
+        if not is_piece(frame):
+            return frame
+        piece = decode_piece(frame)
+        self.events.append("piece")
+        self.piece_sizes.append(len(piece.data))
+        had, whole = self._pieces.take("node", piece)
+        self._socket.send_multipart([
+            peer, MAGIC, encode_down(Acknowledgement((), (), ((piece.boot, piece.sequence, had),)))
+        ])
+        return whole
 
     def stop(self):
         self._stop.set()
