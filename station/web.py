@@ -27,6 +27,7 @@ from station.web_alarms import AlarmRoutes
 from station.web_coverage import CoverageRoutes
 from station.web_door import Door
 from station.web_feed import FeedRoutes
+from station.web_history import HistoryRoutes
 from station.web_login import LoginRoutes
 from station.web_matches import MatchRoutes
 from station.web_orders import OrderRoutes
@@ -49,6 +50,7 @@ class Web:
             *AlarmRoutes(door).routes(),
             *MatchRoutes(door).routes(),
             *OrderRoutes(door).routes(),
+            *HistoryRoutes(door).routes(),
             *CoverageRoutes(door).routes(),
             *FeedRoutes(door).routes(),
         ]
