@@ -32,8 +32,8 @@ from wire.units import Colour, ObjectClass, VehicleClass, VehicleKind, is_vehicl
 
 LOOKS_LEAST, AGREE = 3, 0.6         # looks before kind or colour is told, and the share of them that must say so
 LOOKS_LIMIT = 20                    # that are remembered of a track
-LOOK_EVERY_S = 0.4                  # of one track, for its colour
-KNOWN_LOOKS, KNOWN_EVERY_S = 8, 2.0     # so many looks at one colour, and it is looked at less often
+LOOK_EVERY_S = 0.4                  # of one track, for its colour; for its kind, after KNOWN_LOOKS
+KNOWN_LOOKS, KNOWN_EVERY_S = 8, 2.0     # so many looks, and it is looked at less often
 OFFER_EVERY_S = 0.3                 # crops of one track for its plate
 OFFERS_LIMIT = 24                   # in vain: then only a clearly better one
 BETTER = 1.5                        # times the worth of the best one so far
@@ -68,9 +68,17 @@ class _Known:
     told: tuple[VehicleKind | None, Colour | None] = (None, None)
     told_ns: int = 0
     looked_ns: int = 0
+    measured_ns: int = 0
     judged_ns: int = 0
     offers: int = 0
     worth: float = 0.0
+
+    def looks_at_kind(self, at_ns: int) -> bool:
+        """Whether it is time for a look, which is then noted: in every picture until enough are there."""
+        if len(self.kinds) >= KNOWN_LOOKS and at_ns - self.measured_ns < LOOK_EVERY_S * NS_PER_S:
+            return False
+        self.measured_ns = at_ns
+        return True
 
     def looks_at_colour(self, at_ns: int) -> bool:
         """Whether it is time for a look, which is then noted."""
@@ -114,10 +122,11 @@ class VehicleLooks:
             if known.is_person or not is_vehicle(seen.object_class) or not seen.confirmed:
                 continue
             box = tracked.boxes[i]
-            # Of the others the detector's class is all there is to a kind.
-            is_truck = seen.object_class is ObjectClass.TRUCK
-            extent = _extent(box, image, placed, i, camera, pose) if is_truck else None
-            known.kinds = [*known.kinds, kind_of(seen.object_class, extent)][-LOOKS_LIMIT:]
+            if known.looks_at_kind(batch.captured_ns):
+                # Of the others the detector's class is all there is to a kind.
+                is_truck = seen.object_class is ObjectClass.TRUCK
+                extent = _extent(box, image, placed, i, camera, pose) if is_truck else None
+                known.kinds = [*known.kinds, kind_of(seen.object_class, extent)][-LOOKS_LIMIT:]
             kind = _agreed(known.kinds)
             if kind in KINDS_TOLD and known.looks_at_colour(batch.captured_ns):
                 light = light or light_of(image)
