@@ -163,6 +163,26 @@ def _coverage(a: argparse.Namespace) -> int:
     return 0
 
 
+def _notify(a: argparse.Namespace) -> int:
+    import getpass
+
+    from station.notifier import try_notifiers, waiting_notices
+
+    settings = _station(a)
+    if not settings.notifiers:
+        raise SettingsError(f"{a.config}: notifiers: there are none; docs/administrator.md shows how to add one")
+    if not a.test:
+        waiting = {name: (count, error) for name, count, error in waiting_notices(settings)}
+        for n in settings.notifiers:
+            count, error = waiting.get(n.name, (0, ""))
+            print(f"{n.name:20} {count} waiting{f'; {error}' if error else ''}")
+        return 0
+    told = try_notifiers(settings, f"{getpass.getuser()} (command line)")
+    for name, error in told.items():
+        print(f"{name:20} {'NOT told: ' + error if error else 'told'}")
+    return 1 if any(told.values()) else 0
+
+
 # ------------------------------------------------------------------------------------------------------ the watchlist
 
 
@@ -378,7 +398,7 @@ def _add_processes(commands: Commands) -> None:
     calibrate.add_argument("--page", action="store_true", help="click the points on a page of this machine")
     calibrate.add_argument("--write", action="store_true", help="put the result into the settings; keeps a copy of the old")
     serve = _with_config(_command(commands, "serve", "run a ground station: inbox, mind and web server", _serve))
-    serve.add_argument("--only", choices=["inbox", "mind", "web"], help="start one of its processes alone")
+    serve.add_argument("--only", choices=["inbox", "mind", "web", "notify"], help="start one of its processes alone")
     _with_config(_command(commands, "fleet", "run the fleet service, which commands the drones", _fleet))
     _with_config(_command(commands, "autopilot", "run a simulated drone behind real MAVLink", _autopilot))
     _with_config(_command(commands, "world", "run a simulated world for cameras to watch", _world))
@@ -410,6 +430,7 @@ def _add_station(commands: Commands) -> None:
     verify.add_argument("--record", type=Path, metavar="FILE", help="another record.db, for example from a backup")
     verify.add_argument("--key", type=Path, metavar="FILE", help="its public key, when it is another station's")
     _add_models(commands)
+    _add_notify(commands)
 
 
 def _add_models(commands: Commands) -> None:
@@ -475,6 +496,11 @@ def _add_watchlist(commands: Commands) -> None:
     report.add_argument("--by", required=True, help="who says so, by name")
     report.add_argument("--hours", type=_positive, default=2.0, help="from now on")
     report.add_argument("--says", default="", help="in their words")
+
+
+def _add_notify(commands: Commands) -> None:
+    notify = _with_config(_command(commands, "notify", "who is told outside of the screen; what waits to be told", _notify))
+    notify.add_argument("--test", action="store_true", help="tell a test through every notifier, now")
 
 
 def _positive(text: str) -> float:

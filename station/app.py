@@ -1,6 +1,7 @@
-"""The wiring of a whole station: its three processes started, watched, and started again.
+"""The wiring of a whole station: its processes started, watched, and started again.
 
-The inbox acknowledges, the mind thinks, the web server shows; each is a process of its own so that none waits for another.
+The inbox acknowledges, the mind thinks, the web server shows, and where the settings name notifiers a fourth one tells; each
+is a process of its own so that none waits for another.
 `serve` starts them as `ground_station.py serve --only NAME`, which anybody may do by hand as well.
 """
 
@@ -25,6 +26,7 @@ from wire.process import DIE_WITH_PARENT, log_to_stderr, stop_on_signals
 from wire.settings import SettingsError
 
 PROCESSES = ("inbox", "mind", "web")
+NOTIFY = "notify"                       # only where the settings name notifiers
 LOOK_EVERY_S = 0.1
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 10.0
 STEADY_S = 30.0                         # a process that ran this long has its delay forgiven
@@ -53,6 +55,10 @@ def _run_one(settings: StationSettings, name: str) -> int:
         return run_inbox(settings)
     if name == "mind":
         return run_mind(settings)
+    if name == NOTIFY:
+        from station.notifier import run_notifiers
+
+        return run_notifiers(settings)
     from station.web import run_web  # a web framework is nothing that the inbox should load
 
     return run_web(settings)
@@ -105,7 +111,7 @@ class Supervisor:
     def __init__(self, settings: StationSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._children = [Child(name) for name in PROCESSES]
+        self._children = [Child(name) for name in (*PROCESSES, *([NOTIFY] if settings.notifiers else []))]
 
     def run(self, stop: threading.Event) -> int:
         status = 0
