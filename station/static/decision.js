@@ -5,9 +5,12 @@ import { t } from "./language.js";
 import { acknowledge, change } from "./queue.js";
 import { isWaiting } from "./state.js";
 
-const CLOSE_CODES = ["crossing", "lawful", "known_person", "animal", "false_detection", "duplicate", "technical", "other"];
-const SYSTEM_REASONS = ["joined", "recovered", "again", "unanswered", "shelving_over", "match_rejected", "match_confirmed",
-  "candidate_no", "candidate_yes"];
+const CLOSE_CODES = ["crossing", "turned_back", "handed_over", "lawful", "known_person", "own_patrol",
+  "child", "asks_for_protection", "trafficking_suspected", "missing_found", "rescue", "medical", "referral",
+  "animal", "false_detection", "duplicate", "technical", "exercise", "other"];
+const CLOSE_GROUPS = [["border", 0, 6], ["welfare", 6, 13], ["nothing", 13, 19]];     // stretches of the list above
+const SYSTEM_REASONS = ["joined", "recovered", "again", "unanswered", "unanswered_still", "also", "worse", "shelving_over", "team_sent", "match_rejected", "match_confirmed",
+  "candidate_no", "candidate_yes", "candidate_merged"];
 const SHELVE_MINUTES = [5, 15, 60];
 
 export function personText(person) { return person === "system" || person === "" ? t("person.system") : person; }
@@ -16,7 +19,7 @@ export function personText(person) { return person === "system" || person === ""
 export function reasonText(event) {
   const [first, ...rest] = event.reason.split(" ");
   const more = rest.join(" ");
-  const answered = first.startsWith("candidate_") || first.startsWith("match_");
+  const answered = first.startsWith("candidate_") || first.startsWith("match_") || first === "team_sent";
   if ((event.person === "system" || answered) && SYSTEM_REASONS.includes(first)) return t(`reason.${first}`, { contact: more });
   const words = event.state === "closed" && CLOSE_CODES.includes(first) ? t(`close.${first}`)
     : event.state === "shelved" && /^\d+$/.test(first) ? t("reason.shelved", { n: Number(first) }) : null;
@@ -40,7 +43,8 @@ export function decisionSection(alarm) {
 function closing(alarm) {
   const id = `close-${alarm.id}`;
   const code = make("select", { id, required: true }, make("option", { value: "" }, t("action.close_why")),
-    CLOSE_CODES.map((c) => make("option", { value: c }, t(`close.${c}`))));
+    CLOSE_GROUPS.map(([group, from, to]) => make("optgroup", { label: t(`close_group.${group}`) },
+      CLOSE_CODES.slice(from, to).map((c) => make("option", { value: c }, t(`close.${c}`))))));
   const note = make("input", { maxlength: 300, placeholder: t("action.note"), "aria-label": t("action.note") });
   return make("form", { class: "closing", onsubmit: (event) => {
     event.preventDefault();

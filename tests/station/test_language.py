@@ -6,8 +6,11 @@ import re
 import pytest
 
 from edge.settings import PROFILES
-from station import alarms, guard
+from station import alarms, guard, teams
 from station.access import Role
+from station.alarm_settings import Direction
+from station.duty import TeamState
+from station.notifier_settings import Tells
 from station.coverage_picture import Grade, SeesNothing
 from station.coverage_runs import NEVER
 from station.orders import OrderState
@@ -36,6 +39,10 @@ BUILT = {
         *(f"light.{w}" for w in ("day", "dusk", "night")), *(f"column.{w}" for w in ("corridor", "now", "oldest", "debt")),
         *(f"form.{w}" for w in ("visibility_m", "rain_mm_h", "hours")),
     ],
+    "direction": Direction, "crossed": Direction, "team_state": TeamState, "team_outcome": teams.OUTCOMES,
+    "rule": [*alarms.CONTACT_RULES, "watchlist_match", *alarms.TECHNICAL_RULES],
+    "close_group": ["border", "welfare", "nothing"],
+    "notify": [*Tells, "test"],
     "said": ["acknowledged", "escalated", "shelved", "closed"],
 }
 
