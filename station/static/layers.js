@@ -46,18 +46,18 @@ const ground = [
 ];
 
 // Seen now: solid, the wider the better the class. Not seen: dashed, the older the shorter; as coverage.css has them.
-const GRADES = [[1, "#5f8f84", 3], [2, "#6fb3a0", 5], [3, "#8fd8c0", 7], [4, "#b9efdd", 9], [5, "#eafff7", 11]];
+const GRADES = [[1, "#5f8f84", 3], [2, "#6fb3a0", 6], [3, "#8fd8c0", 8], [4, "#b9efdd", 10], [5, "#eafff7", 12]];
 const AGES = [[1, "#8093a8", 3, [4.3, 0.7]], [2, "#8f8fc4", 4, [2.3, 0.8]], [3, "#a886d6", 5, [1.4, 0.8]], [4, "#c47ade", 5, [1, 0.8]],
   [5, "#de6edb", 5, [0.8, 1]], [6, "#f268cf", 5, [0.6, 1.2]]];
 const flat = { layout: { "line-join": "round", "line-cap": "butt" } };
 
 const coverage = [
-  line("coverage-casing", "coverage", { "line-color": C.background, "line-width": ["case", [">", ["get", "grade"], 0], ["+", 5, ["*", 2, ["get", "grade"]]], 9], "line-opacity": 0.85 }, flat),
+  line("coverage-casing", "coverage", { "line-color": C.background, "line-width": ["case", [">", ["get", "grade"], 0], ["+", 6, ["*", 2, ["get", "grade"]]], 9], "line-opacity": 0.85 }, flat),
   ...GRADES.map(([grade, colour, width]) => line(`coverage-grade-${grade}`, "coverage", { "line-color": colour, "line-width": width },
     { ...flat, filter: ["==", ["get", "grade"], grade] })),
   ...AGES.map(([age, colour, width, dash]) => line(`coverage-age-${age}`, "coverage", { "line-color": colour, "line-width": width, "line-dasharray": dash },
     { ...flat, filter: ["==", ["get", "age"], age] })),
-  line("coverage-age-7", "coverage", { "line-color": "#f3f6f9", "line-width": 4, "line-dasharray": [0.01, 2] },
+  line("coverage-age-7", "coverage", { "line-color": "#f3f6f9", "line-width": 4, "line-dasharray": [0.01, 2.5] },
     { layout: { "line-join": "round", "line-cap": "round" }, filter: ["==", ["get", "age"], 7] }),
 ];
 
