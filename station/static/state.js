@@ -15,7 +15,7 @@ export const state = {
 
 const listeners = new Map();
 
-/** Topics: picture, selection, candidate, feed, alarm (a new one, its value). */
+/** Topics: picture, selection, candidate, feed, layout (what covers the map), alarm (a new one, its value). */
 export function on(topic, listener) {
   listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
 }
