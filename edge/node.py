@@ -42,6 +42,7 @@ from models.registry import resolve_weights
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.messages import CorridorSet, DetectionBatch, Order, SensorReport, UpBody
 from wire.outbox import Outbox
+from wire.outbox_bounds import PictureBounds
 from wire.process import die_with_parent, log_to_stderr, stop_on_signals
 from wire.settings import SettingsError, refuse
 from wire.units import GroundPosition, HeightMsl, Position, Realm
@@ -325,7 +326,8 @@ def run(config: Path) -> int:
         raise refuse(config, ["source", setup.settings.source.kind.place_key], str(error)) from None
     s = setup.settings
     with contextlib.ExitStack() as open_:
-        outbox = Outbox(setup.outbox, setup.key.node, setup.key.realm, clock, s.outbox_limit_mb * 1_000_000)
+        pictures = PictureBounds(s.pictures.limit_mb * 1_000_000, s.pictures.keep_days)
+        outbox = Outbox(setup.outbox, setup.key.node, setup.key.realm, clock, s.outbox_limit_mb * 1_000_000, pictures)
         open_.callback(outbox.close)
         picture = (s.camera.lens.height_px, s.camera.lens.width_px)
         detector, slow = open_detector(config, s.detector, weights, setup.outbox.parent, picture)

@@ -200,6 +200,16 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     profiles: tuple[ProfileSettings, ...] = PROFILES
 
 
+class PictureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of snapshots and clips that wait for the station, the oldest go first: what exceeds limit_mb, and after keep_days.
+
+    0: no bound of their own. The last seconds of which a clip is cut are in memory, and never on the disk.
+    """
+
+    limit_mb: int = 1000
+    keep_days: float = 7.0
+
+
 class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """key: the node's key file, of kind "camera" or "drone"; it decides node and realm. drone: for the latter alone.
 
@@ -221,6 +231,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     presets: tuple[PresetSettings, ...] = ()
     read_plates: bool = True
     outbox_limit_mb: int = LIMIT_BYTES // 1_000_000
+    pictures: PictureSettings = PictureSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +432,10 @@ def _check_numbers(path: Path, s: NodeSettings) -> None:
          ["detector", "precision"], f'{s.detector.precision.value} is run by OpenVINO; road = "ultralytics" runs fp32'),
         (0 <= s.station.picture_kbit_per_s <= 1e6, ["station", "picture_kbit_per_s"],
          f"{s.station.picture_kbit_per_s}: give kbit/s, for example 256, or 0 for no limit"),
+        (0 <= s.pictures.limit_mb <= 1e6, ["pictures", "limit_mb"],
+         f"{s.pictures.limit_mb}: give megabytes, or 0 for no bound"),
+        (0 <= s.pictures.keep_days <= 3650, ["pictures", "keep_days"],
+         f"{s.pictures.keep_days}: give days, or 0 for no bound"),
         (s.outbox_limit_mb >= 1, ["outbox_limit_mb"], f"{s.outbox_limit_mb}: give megabytes, 1 or more"),
     ]
     for name in c.sigma.__struct_fields__:

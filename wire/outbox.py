@@ -42,6 +42,7 @@ from wire.messages import (
     Snapshot,
     UpBody,
 )
+from wire.outbox_bounds import OUTSIDE, PICTURE, STATE, URGENT, Bounds, PictureBounds, picture_bytes
 from wire.outbox_file import FIRST_BOOT_LIMIT, ROW_OVERHEAD_BYTES, DiskError, claim, is_damage, is_whole, open_file
 from wire.settings import SettingsError
 from wire.units import Realm
@@ -54,8 +55,7 @@ SETTLED_LIMIT = 50_000              # of them in memory, while the disk takes no
 DAMAGE_SAID_S = 3600.0              # how long a damaged file stays a problem of the node: until somebody has read it
 REASONS_LIMIT = 100                 # different reasons of refusal that are counted apart
 
-# Lower goes first. Within one priority: by boot, then sequence.
-URGENT, STATE, OUTSIDE, PICTURE = 0, 1, 2, 3
+NO_BOUNDS = PictureBounds()
 
 Identity = tuple[int, int]          # boot, sequence; the node is the file's
 
@@ -125,6 +125,7 @@ class _Settled:
     how: str                        # "acknowledged" or "refused"
     detections: int
     size: int
+    priority: int
 
 
 def priority_of(body: UpBody) -> int:
@@ -145,17 +146,22 @@ def priority_of(body: UpBody) -> int:
 class Outbox:
     """The messages of one node on their way to the station.
 
-    limit_bytes bounds what waits: beyond it the oldest messages of the least priority are dropped, and counted.
+    limit_bytes bounds what waits: beyond it the oldest messages of the least priority are dropped, and counted; `pictures`
+    bounds those in bytes and days besides.
     Raises wire.settings.SettingsError where the file may not be written, belongs to another node, or to another realm.
     Nothing raises for a disk that refuses: `problem` says so.
     """
 
-    def __init__(self, path: Path, node: str, realm: Realm, clock: Clock, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(
+        self, path: Path, node: str, realm: Realm, clock: Clock, limit_bytes: int = LIMIT_BYTES,
+        pictures: PictureBounds = NO_BOUNDS,
+    ) -> None:
         self._path = path
         self._node = node
         self._realm = realm
         self._clock = clock
-        self._limit_bytes = limit_bytes
+        self._bounds = Bounds(limit_bytes, pictures, clock)
+        self._picture_bytes = 0                         # of those on the disk
         self._lock = threading.Lock()
         self._held: dict[Identity, _Row] = {}
         self._held_bytes = 0
@@ -195,6 +201,7 @@ class Outbox:
             self._damage_until_ns = self._clock.monotonic_ns() + round(DAMAGE_SAID_S * NS_PER_S)
         self._broken = ""
         self._on_disk = _read_ledger(file.db)
+        self._picture_bytes = picture_bytes(file.db)
         self._db = file.db
         return file.db
 
@@ -334,7 +341,7 @@ class Outbox:
                 continue
             try:
                 found = self._db.execute(
-                    "select detections, size from queue where boot = ? and sequence = ?", identity
+                    "select detections, size, priority from queue where boot = ? and sequence = ?", identity
                 ).fetchone()
             except sqlite3.Error as error:
                 self._note_failure(error)
@@ -424,39 +431,32 @@ class Outbox:
             [(*(m := r.message).identity, m.priority, r.detections, r.size, m.data) for r in self._held.values()],
         )
         moved["bytes_waiting"] += self._held_bytes
+        pictures = sum(r.size for r in self._held.values() if r.message.priority == PICTURE)
         for identity, s in self._settled.items():
             if db.execute("delete from queue where boot = ? and sequence = ?", identity).rowcount:
                 moved["bytes_waiting"] -= s.size
+                pictures -= s.size if s.priority == PICTURE else 0
             else:                   # lost with a damaged file, and counted as dropped there
                 moved[f"messages_{s.how}"] -= 1
                 moved[f"detections_{s.how}"] -= s.detections
-        self._trim(db, moved)
+        pictures -= self._trim(db, moved, pictures)
         db.execute(_MOVE_LEDGER, [moved[name] for name in _LEDGER_COLUMNS])
         self._write_reasons(db)
         db.execute("commit")
         self._on_disk.update(moved)
+        self._picture_bytes += pictures
         self._held, self._held_bytes = {}, 0
         for kept in (self._settled, self._moved, self._reasons):
             kept.clear()
         self._commits += 1
         self._flushes += flush
 
-    def _trim(self, db: sqlite3.Connection, moved: Counter[str]) -> None:
-        """Keep the limit: the oldest of the least priority go."""
-        over = self._on_disk["bytes_waiting"] + moved["bytes_waiting"] - self._limit_bytes
-        for priority in (PICTURE, OUTSIDE, STATE, URGENT):
-            if over <= 0:
-                return
-            gone = []
-            for key, size, detections in db.execute(
-                "select id, size, detections from queue where priority = ? order by boot, sequence", (priority,)
-            ):
-                gone.append((key,))
-                moved.update(messages_dropped=1, detections_dropped=detections, bytes_waiting=-size)
-                over -= size
-                if over <= 0:
-                    break
-            db.executemany("delete from queue where id = ?", gone)
+    def _trim(self, db: sqlite3.Connection, moved: Counter[str], pictures: int) -> int:
+        """Keep the bounds. Returns the bytes of the pictures that went. pictures: that the transaction added, bytes."""
+        waiting = self._on_disk["bytes_waiting"] + moved["bytes_waiting"]
+        gone = self._bounds.trim(db, waiting, self._picture_bytes + pictures, (self.boot, self._sequence - 1))
+        moved.update(messages_dropped=gone.messages, detections_dropped=gone.detections, bytes_waiting=-gone.size)
+        return gone.picture_size
 
     def _write_reasons(self, db: sqlite3.Connection) -> None:
         for reason, count in self._reasons.items():

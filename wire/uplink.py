@@ -27,7 +27,8 @@ from wire.codec import MAGIC, TRANSPORT_LIMIT_BYTES, RefusedError, decode_down, 
 from wire.flights import Flights
 from wire.keys import NodeKey
 from wire.messages import Acknowledgement, CorridorSet, Order
-from wire.outbox import OUTSIDE, PICTURE, Identity, Outbox, Pending
+from wire.outbox import Identity, Outbox, Pending
+from wire.outbox_bounds import OUTSIDE, PICTURE
 from wire.pieces import PieceSender
 
 BATCH_LIMIT = 32                # envelopes in one message; 30 times the throughput of one by one (DESIGN.md)
