@@ -26,12 +26,14 @@ from station.settings import StationSettings
 from station.web_alarms import AlarmRoutes
 from station.web_coverage import CoverageRoutes
 from station.web_door import Door
+from station.web_duty import DutyRoutes
 from station.web_feed import FeedRoutes
 from station.web_history import HistoryRoutes
 from station.web_login import LoginRoutes
 from station.web_matches import MatchRoutes
 from station.web_orders import OrderRoutes
 from station.web_pages import PageRoutes
+from station.web_watch import telling_who_watches
 from wire.clock import Clock, WallClock
 from wire.settings import refuse
 
@@ -49,6 +51,7 @@ class Web:
             *LoginRoutes(door).routes(),
             *AlarmRoutes(door).routes(),
             *MatchRoutes(door).routes(),
+            *DutyRoutes(door).routes(),
             *OrderRoutes(door).routes(),
             *HistoryRoutes(door).routes(),
             *CoverageRoutes(door).routes(),
@@ -62,7 +65,7 @@ class Web:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        async with following(self._door.feed):
+        async with following(self._door.feed), telling_who_watches(self._door):
             yield
 
 

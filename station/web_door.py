@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from station.access import ABSOLUTE_S, WHO_DECIDES, People, Role, Session
+from station.alarm_watch import Screens
 from station.feed import Feed, MindSilentError
 from station.guard import RefusedRequest, answer_json, check_origin
 from station.picture import Answer, Refused, Sentence
@@ -18,13 +19,14 @@ from wire.clock import Clock
 
 
 class Door:
-    """What the routes share: settings, clock, people, the feed, and the check at the door."""
+    """What the routes share: settings, clock, people, the feed, who watches, and the check at the door."""
 
     def __init__(self, settings: StationSettings, people: People, clock: Clock) -> None:
         self.settings = settings
         self.people = people
         self.clock = clock
         self.feed = Feed(settings, clock)
+        self.screens = Screens()        # which of the open pages are watched
         self._secure = settings.web.secure_cookie or settings.web.tls_certificate is not None
         # Browsers keep cookies by host, not by port: two stations on one machine must not log each other out.
         self._cookie = f"{'__Host-' if self._secure else ''}trailwatch-{settings.realm.value}-{settings.web.port}"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import anyio.to_thread
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from station.access import WHO_DECIDES, Session
 from station.guard import is_own_origin
 from station.web_door import Door
+from wire.clock import NS_PER_S
 
 SESSION_CHECK_S = 20.0          # an open feed looks this often whether its session still lasts
 
@@ -31,7 +34,7 @@ class FeedRoutes:
         page = feed.join()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._watch(websocket, session.token))
+                tasks.create_task(self._watch(websocket, session, id(page)))
                 while True:
                     message = await page.next(feed)
                     await websocket.send_text(message.decode())
@@ -39,16 +42,23 @@ class FeedRoutes:
             pass        # the page is gone; Starlette says so with any of these, depending on the moment
         finally:
             feed.leave(page)
+            self._door.screens.gone(id(page))
 
-    async def _watch(self, websocket: WebSocket, token: str) -> None:
-        """Ends the feed when the page goes away, or when its session does."""
+    async def _watch(self, websocket: WebSocket, session: Session, page: int) -> None:
+        """Ends the feed when the page goes away, or when its session does. What the page says of itself is noted."""
+        clock, may_decide = self._door.clock, session.person.role in WHO_DECIDES
+        checked_ns = clock.monotonic_ns()
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SESSION_CHECK_S):
                     message = await websocket.receive()
                 if message["type"] == "websocket.disconnect":
                     raise WebSocketDisconnect(message.get("code", 1000))
-            except TimeoutError:
-                if await anyio.to_thread.run_sync(self._door.people.session, token) is None:
-                    await websocket.close(code=4401)
-                    raise WebSocketDisconnect(4401) from None
+                self._door.screens.heard(page, message.get("text"), may_decide, clock.monotonic_ns())
+            # A page that speaks must not keep its session from being looked at.
+            if clock.monotonic_ns() - checked_ns < SESSION_CHECK_S * NS_PER_S:
+                continue
+            checked_ns = clock.monotonic_ns()
+            if await anyio.to_thread.run_sync(self._door.people.session, session.token) is None:
+                await websocket.close(code=4401)
+                raise WebSocketDisconnect(4401)

@@ -9,6 +9,7 @@ import time
 import msgspec
 import zmq
 
+from station.duty import NoteWatch
 from station.picture import (
     AlarmEventView,
     AlarmState,
@@ -39,6 +40,7 @@ class ScriptedMind:
         self.coverage_whole = None
         self.turn = 0
         self.asked = []
+        self.screens = []       # as the web server has told, one after the other
         self.pictures_given = 0
         self.answering = True
         self._outgoing = queue.Queue()
@@ -105,6 +107,9 @@ class ScriptedMind:
         if isinstance(request, GetPicture):
             self.pictures_given += 1
             return self.picture()
+        if isinstance(request, NoteWatch):
+            self.screens.append(request.screens)
+            return Done()
         self.asked.append(request)
         with self._lock:
             if isinstance(request, ChangeAlarm):

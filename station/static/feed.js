@@ -25,6 +25,11 @@ function open() {
   setTimeout(() => { if (mine === socket && mine.readyState === WebSocket.CONNECTING) drop(mine); }, SILENT_MS);
 }
 
+/** Tell the station something over the feed; nothing is kept while it is away. */
+export function tellStation(word) {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(word));
+}
+
 function drop(old) {
   old.onclose = null;
   old.close();

@@ -59,7 +59,7 @@ export function t(key, parameters = {}) {
 }
 
 /** Ids as people say them: "C-000017" is "C-17". The record keeps the long form. */
-export function short(text) { return text.replace(/\b([ACM])-0+(?=\d)/g, "$1-"); }
+export function short(text) { return text.replace(/\b([ACMTIH])-0+(?=\d)/g, "$1-"); }
 
 /** A Sentence of the station: {key, params}. */
 export function say(sentence) { return t(sentence.key, sentence.params ?? {}); }

@@ -1,12 +1,16 @@
 // Two tones for what waits: again and again for priority 1, once for 2, never for 3. Browsers lock sound until a press.
+// The page tells the station whether its sound works and whether it is in sight: a station that nobody watches is an alarm.
 
+import { tellStation } from "./feed.js";
 import { on, state, tell, waiting } from "./state.js";
 
 const REPEAT_MS = 2600;
+const TOLD_EVERY_MS = 5000;     // as station/alarm_watch.py expects it
 const REMEMBERED = "trailwatch.muted";
 let context = null;
 let muted = false;
 let repeating = null;
+let told = "";
 
 try { muted = localStorage.getItem(REMEMBERED) === "yes"; } catch { /* no storage: sound is on */ }
 
@@ -24,6 +28,17 @@ export function startSound() {
   on("alarm", (alarm) => { if (alarm.priority === 2 && alarm.state === "active") tones(660, 520); });
   on("picture", watch);
   watch();
+  // Where a browser slows down the timers of a page that is out of sight, the station hears less of it: it is not watched.
+  setInterval(tellWatch, TOLD_EVERY_MS);
+  document.addEventListener("visibilitychange", tellWatch);
+  on("feed", () => { if (told !== wordNow()) tellWatch(); });
+}
+
+function wordNow() { return `${soundState()} ${document.visibilityState} ${state.feed.open}`; }
+
+function tellWatch() {
+  told = wordNow();
+  tellStation({ type: "screen", sound: soundState(), visible: document.visibilityState === "visible" });
 }
 
 function unlock() { if (context?.state === "suspended") context.resume(); }
