@@ -15,10 +15,9 @@ def areas(boxes: Array) -> Array:
 
 def shared(a: Array, b: Array) -> Array:
     """(n, m) area that each of (n, 4) has in common with each of (m, 4)."""
-    one, other = a.T[:, :, None], b.T[:, None]
-    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])         # (2, n, m) width and height
-    np.maximum(sides, 0.0, out=sides)
-    return np.asarray(sides[0] * sides[1])
+    width = np.minimum(a[:, 2, None], b[:, 2]) - np.maximum(a[:, 0, None], b[:, 0])
+    height = np.minimum(a[:, 3, None], b[:, 3]) - np.maximum(a[:, 1, None], b[:, 1])
+    return np.asarray(np.maximum(width, 0.0) * np.maximum(height, 0.0))
 
 
 def unions(a: Array, b: Array, both: Array) -> Array:

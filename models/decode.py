@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from geofences.geodesy import Array
-from models.boxes import shared, unions
 
-BLOCK = 256                     # boxes that are compared with each other at once: their table is half a megabyte
+ANY_SCORE = -1.0                # below all of them: thresholds are applied before
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -66,24 +67,10 @@ def _expected(distributions: Floats) -> Array:
 
 def suppress(boxes: Array, scores: Array, classes: Ints, overlap_limit: float, most: int) -> Ints:
     """Which of n boxes stay, the surest first and at most `most`: none that a surer one of its class overlaps (IoU) more."""
-    left = np.argsort(-scores, kind="stable")
-    kept: list[int] = []
-    while len(left) and len(kept) < most:
-        block, rest = left[:BLOCK], left[BLOCK:]
-        hidden = _hides(boxes, classes, block, block, overlap_limit)
-        alive = np.ones(len(block), bool)
-        for k in range(len(block)):
-            if alive[k]:
-                alive[k + 1:] &= ~hidden[k, k + 1:]
-        stay = block[alive]
-        kept += stay.tolist()
-        left = rest[~_hides(boxes, classes, stay, rest, overlap_limit).any(axis=0)] if len(rest) else rest
-    return np.array(kept[:most], np.int64)
-
-
-def _hides(boxes: Array, classes: Ints, one: Ints, other: Ints, overlap_limit: float) -> Bools:
-    """(n, m) whether each of `one` overlaps each of `other`, of the same class, by more than the limit."""
-    a, b = boxes[one], boxes[other]
-    both = shared(a, b)
-    hides: Bools = (classes[one][:, None] == classes[other]) & (both > overlap_limit * unions(a, b, both))
-    return hides
+    if not len(boxes):
+        return np.zeros(0, np.int64)
+    rectangles = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
+    # OpenCV puts the boxes of each class beside those of the one before, which keeps them apart where nothing is negative.
+    rectangles[:, :2] -= rectangles[:, :2].min(axis=0)
+    nms: Any = cv2.dnn.NMSBoxesBatched          # takes arrays; its stubs know lists alone
+    return np.asarray(nms(rectangles, scores, classes, ANY_SCORE, overlap_limit)[:most], np.int64)
