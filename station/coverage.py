@@ -23,7 +23,16 @@ from station.coverage_grades import Grades, cloud_leaves, grades_of, present_den
 from station.coverage_ledger import COVERAGE, Kept, Ledger
 from station.coverage_picture import CoverageView, CoverageWhole, SeesNothing, SensorCoverage, SetWeather, Weather
 from station.coverage_runs import Now, ages, corridor_view
-from station.coverage_sight import NO_SIGHT, Sight, contradicts_itself, is_plausible, pose_of, sight_of
+from station.coverage_sight import (
+    NO_SIGHT,
+    Sight,
+    between,
+    contradicts_itself,
+    is_plausible,
+    on_the_way,
+    pose_of,
+    sight_of,
+)
 from station.coverage_trail import Trail
 from station.settings import StationSettings
 from station.store import Synchronous, open_or_read
@@ -36,6 +45,8 @@ from wire.units import Position, Realm
 HOLD_NS = 10 * NS_PER_S             # what was reported holds so long, as station.situation has it of a node's silence
 AHEAD_NS = 2 * NS_PER_S             # a node's clock may be so much before ours
 JUMP_NS = 2 * NS_PER_S              # the date and the monotonic count part by more than this: the clock was set
+BETWEEN_S = 3.0                     # reports of a moving sensor that are farther apart say nothing of the way between
+STEP_M, STEP_DEG, STEPS_MOST = 5.0, 6.0, 6      # how finely that way is followed
 LOOK_EVERY_NS = NS_PER_S
 TELL_EVERY_NS = 2 * NS_PER_S        # what has changed on the map
 FIGURES_EVERY_NS = 10 * NS_PER_S    # figures alone: debt grows all the time
@@ -54,6 +65,8 @@ class _Watcher:
     state: SensorState = SensorState.BLIND
     optics: Optics | None = None
     position: Position | None = None
+    pose: Pose | None = None
+    turning_deg_s: float = 0.0
     sight: Sight = NO_SIGHT
     refused: SeesNothing = SeesNothing.NO_OPTICS
     doubtful: bool = False
@@ -97,17 +110,45 @@ class Coverage:
         """A sensor's word. sensor: its name on the map. received_ns: our clock."""
         at_ns = r.at_ns if r.at_ns <= received_ns else received_ns
         watcher = self._watchers.setdefault(sensor, _Watcher(node))
+        before = (watcher.pose, watcher.heard_ns, watcher.state)
         if at_ns >= watcher.heard_ns:
             watcher.heard_ns, watcher.node, watcher.state = at_ns, node, r.state
             self._dirty = True
         if r.optics != watcher.optics or r.position != watcher.position:
             self._place(watcher, r)
+            self._move(sensor, watcher, before, at_ns)
         if r.state is not SensorState.SEEING or node in self._turning or watcher.sight.is_empty:
             return
-        grades = self._grades(watcher, at_ns)[:, 0]
+        self._pay(sensor, watcher.sight, self._grades(watcher, at_ns)[:, 0], at_ns)
+
+    def _move(self, sensor: str, w: _Watcher, before: tuple[Pose | None, int, SensorState], at_ns: int) -> None:
+        """What a moving sensor saw on its way from one report to the next; and how fast it has turned."""
+        assert w.optics is not None or w.pose is None
+        pose, then_ns, state = before
+        w.turning_deg_s = w.optics.turning_deg_s if w.optics else 0.0
+        took_s = (at_ns - then_ns) / NS_PER_S
+        if pose is None or w.pose is None or w.optics is None or not 0.0 < took_s <= BETWEEN_S:
+            return
+        moved_m, turned_deg = between(pose, w.pose)
+        # Rates from telemetry are noisy, and a turn that goes on is one; the lesser of the two is what can be relied on.
+        w.turning_deg_s = min(w.turning_deg_s, turned_deg / took_s)
+        if not (state is w.state is SensorState.SEEING) or w.node in self._turning:
+            return
+        steps = min(int(max(moved_m / STEP_M, turned_deg / STEP_DEG)), STEPS_MOST)
+        for step in range(1, steps + 1):
+            part = step / (steps + 1)
+            sight = sight_of(w.optics, on_the_way(pose, w.pose, part), self._sector, self._trail, self._settings.growth, 1)
+            if sight.is_empty:
+                continue
+            step_ns = then_ns + round(part * (at_ns - then_ns))
+            lux, weather = self._light(step_ns // (60 * NS_PER_S)).lux, self.weather(step_ns)
+            density = present_density(sight.density, sight.distance_m, w.optics, lux, weather, w.turning_deg_s)
+            self._pay(sensor, sight, grades_of(density)[:, 0], step_ns)
+
+    def _pay(self, sensor: str, sight: Sight, grades: Grades, at_ns: int) -> None:
         seen = grades >= self._least
         if seen.any():
-            self._ledger.saw(sensor, watcher.sight.metres[seen], grades[seen], at_ns // NS_PER_S)
+            self._ledger.saw(sensor, sight.metres[seen], grades[seen], at_ns // NS_PER_S)
 
     def health(self, node: str, health: NodeHealth) -> None:
         """A camera that turns says so here."""
@@ -118,7 +159,7 @@ class Coverage:
     def _place(self, watcher: _Watcher, r: SensorReport) -> None:
         """Work out what it can see from there."""
         watcher.optics, watcher.position, watcher.conditions = r.optics, r.position, None
-        watcher.sight, watcher.doubtful, self._dirty = NO_SIGHT, False, True
+        watcher.sight, watcher.doubtful, watcher.pose, self._dirty = NO_SIGHT, False, None, True
         if r.optics is None:
             watcher.refused = SeesNothing.NO_OPTICS
         elif r.simulated and self._realm is Realm.LIVE:
@@ -127,7 +168,7 @@ class Coverage:
             watcher.refused = SeesNothing.IMPLAUSIBLE
         else:
             watcher.refused = SeesNothing.NONE
-            pose: Pose = pose_of(r.optics, r.position, self._sector)
+            pose = watcher.pose = pose_of(r.optics, r.position, self._sector)
             watcher.sight = sight_of(r.optics, pose, self._sector, self._trail, self._settings.growth)
             watcher.doubtful = contradicts_itself(r, pose, self._sector)
 
@@ -137,7 +178,10 @@ class Coverage:
         if watcher.conditions != (minute, weather):
             assert watcher.optics is not None       # it has a sight
             sight, lux = watcher.sight, self._light(minute).lux
-            watcher.grades = grades_of(present_density(sight.density, sight.distance_m, watcher.optics, lux, weather))
+            density = present_density(
+                sight.density, sight.distance_m, watcher.optics, lux, weather, watcher.turning_deg_s
+            )
+            watcher.grades = grades_of(density)
             watcher.conditions = (minute, weather)
         return watcher.grades
 

@@ -11,7 +11,8 @@ the pixels a metre, so that the ladder stays the same:
 - Light. Where light is scarce the smallest visible detail goes with the inverse square root of it (Rose 1948, J. Opt. Soc.
   Am. 38; de Vries 1943). Clouds leave 1 - 0.75 N^3.4 of it (Kasten & Czeplak 1980). A lamp's light falls with the square of
   the distance, and crosses the air twice.
-- Turning. A picture smears by the turn within its exposure; what is finer than the smear is not seen.
+- Turning. A picture smears by the turn within its exposure; what is finer than the smear is not seen. The exposure is as
+  long as the light asks for (reciprocity), between that of bright daylight and one frame of 25 a second.
 
 A thermal picture never counts for more than "observe": the ladder's two upper classes speak of detail that it does not have.
 What is not counted: leaves and shade of trees (see coverage_sight), glare, dirt on the glass, light thrown back by fog
@@ -41,7 +42,8 @@ CLOUD_TAKES, CLOUD_EXPONENT = 0.75, 3.4
 # least at which makers' data sheets still speak of a picture (IEC 62676-5, 50 IRE: 0.2 to 0.5 lx in colour, 0.01 in grey).
 FULL_LUX = {SensorKind.DAY: 30.0, SensorKind.LOW_LIGHT: 1.0, SensorKind.THERMAL: 0.0}
 LEAST_SHARE = 0.01
-EXPOSURE_S, DARK_EXPOSURE_S = 0.01, 0.04            # in full light, and where light is scarce: one frame of 25 a second
+EXPOSURE_S, DARK_EXPOSURE_S = 0.0005, 0.04
+THERMAL_EXPOSURE_S = 0.01                           # time constant of a microbolometer
 
 
 def grades_of(pixels_a_metre: npt.ArrayLike) -> Grades:
@@ -49,27 +51,28 @@ def grades_of(pixels_a_metre: npt.ArrayLike) -> Grades:
     return np.searchsorted(PIXELS_A_METRE, np.asarray(pixels_a_metre, float), side="right").astype(np.uint8)
 
 
-def present_density(density: Array, distance_m: Array, optics: Optics, clear_lux: float, weather: Weather) -> Array:
+def present_density(
+    density: Array, distance_m: Array, optics: Optics, clear_lux: float, weather: Weather, turning_deg_s: float = 0.0
+) -> Array:
     """What is left of densities in pixels a metre (any shape), at distances in metres (the same shape).
 
-    clear_lux: on the ground under a clear sky.
+    clear_lux: on the ground under a clear sky. turning_deg_s: how fast the sensor turns.
     """
     transmitted = np.exp(-extinction_per_m(weather, optics.kind) * distance_m)
     left = density * np.sqrt(transmitted)
     left[transmitted < LIMIT_CONTRAST] = 0.0
-    exposure_s = EXPOSURE_S
+    exposure_s = THERMAL_EXPOSURE_S
     full_lux = FULL_LUX[optics.kind]
     if full_lux > 0.0:
         sky_lux = clear_lux * cloud_leaves(weather.cloud)
-        if sky_lux < full_lux:
-            exposure_s = DARK_EXPOSURE_S
+        exposure_s = max(EXPOSURE_S, DARK_EXPOSURE_S * min(1.0, full_lux / max(sky_lux, 1e-9)))
         lux = np.full(distance_m.shape, sky_lux)
         if optics.lamp_reach_m > 0.0:
             lux += full_lux * (optics.lamp_reach_m / np.maximum(distance_m, 1.0)) ** 2 * transmitted
         left *= np.sqrt(np.minimum(lux / full_lux, 1.0))
         left[lux < full_lux * LEAST_SHARE] = 0.0
-    if optics.turning_deg_s > 0.0:
-        smear_m = np.radians(optics.turning_deg_s) * exposure_s * np.maximum(distance_m, 1e-3)
+    if turning_deg_s > 0.0:
+        smear_m = np.radians(turning_deg_s) * exposure_s * np.maximum(distance_m, 1e-3)
         left = np.minimum(left, 1.0 / smear_m)
     if optics.kind is SensorKind.THERMAL:
         left = np.minimum(left, np.nextafter(PIXELS_A_METRE[Grade.RECOGNISE - 1], 0.0))

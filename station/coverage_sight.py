@@ -6,6 +6,7 @@ Light and weather come later (coverage_grades): this changes only when the senso
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ OUTLINE_WRONG = 0.1             # of an outline's corners, that its lens cannot 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """metres: (m,) of a Trail. density, distance_m: (m, 5) at its ACROSS, pixels a metre (0: not seen) and metres."""
+    """metres: (m,) of a Trail. density, distance_m: (m, places) across it, pixels a metre (0: not seen) and metres."""
 
     metres: Indices
     density: Array
@@ -68,18 +69,21 @@ def is_plausible(optics: Optics) -> bool:
     return bool(optics.width_px / optics.fx >= 2.0 * np.tan(np.radians(NARROWEST_DEG / 2.0)))
 
 
-def sight_of(optics: Optics, pose: Pose, sector: Sector, trail: Trail, growth: dict[str, Growth]) -> Sight:
-    """All that a sensor could see of the trail in full light and clear air."""
+def sight_of(
+    optics: Optics, pose: Pose, sector: Sector, trail: Trail, growth: dict[str, Growth], places: int = len(ACROSS)
+) -> Sight:
+    """All that a sensor could see of the trail in full light and clear air. places: how many of ACROSS to look at."""
     reach_m = min(optics.reach_m, REACH_LIMIT_M)
     metres = trail.near(pose.position[:2], reach_m)
     if not len(metres) or not np.isfinite(pose.height_msl_m):
         return NO_SIGHT
-    feet = trail.feet_m[metres]
+    metres = metres[_ahead(trail.feet_m[metres], pose, lens_of(optics))]
+    feet = trail.feet_m[metres, :places]
     flat = feet.reshape(-1, 3)
     seen = person_density(flat, pose, lens_of(optics))
     density, distance_m = seen.of_person, seen.distance_m
     density[~(distance_m <= reach_m)] = 0.0
-    owner = np.repeat(trail.part_of[metres], len(ACROSS))
+    owner = np.repeat(trail.part_of[metres], places)
     for corridor, grown in growth.items():
         density[(owner == _part_number(trail, corridor)) & _overgrown(flat, pose, distance_m, grown)] = 0.0
     candidates = np.flatnonzero(density)
@@ -90,6 +94,46 @@ def sight_of(optics: Optics, pose: Pose, sector: Sector, trail: Trail, growth: d
     density, distance_m = density.reshape(shape), distance_m.reshape(shape)
     some = density.any(axis=1)
     return Sight(metres[some], density[some], distance_m[some])
+
+
+def _ahead(feet: Array, pose: Pose, lens: Lens) -> npt.NDArray[np.bool_]:
+    """(m,) whether anybody on a metre (m, 5, 3) may be in the picture: what is surely beside it costs no projection."""
+    centre = feet[:, 0] + UP * PERSON_M / 2.0
+    away = centre - pose.position
+    distance = np.maximum(np.linalg.norm(away, axis=1), 1e-6)
+    angle = np.arccos(np.clip(away @ pose.rotation()[:, 2] / distance, -1.0, 1.0))
+    aside = np.linalg.norm(feet[:, 1] - feet[:, 0], axis=1) + PERSON_M
+    beside = angle - np.arcsin(np.minimum(aside / distance, 1.0)) > _half_angle(lens)
+    return np.asarray(~beside)      # ground of unknown height is not surely beside it
+
+
+@lru_cache(maxsize=256)
+def _half_angle(lens: Lens) -> float:
+    """From the axis to the farthest corner, radians; half a turn where the distortion reaches no corner."""
+    right, bottom = lens.width_px - 0.5, lens.height_px - 0.5
+    corners = lens.to_ideal([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
+    angles = np.arctan(np.hypot(corners[:, 0], corners[:, 1]))
+    return float(angles.max()) if np.isfinite(angles).all() else float(np.pi)
+
+
+def between(a: Pose, b: Pose) -> tuple[float, float]:
+    """How far apart two poses are: metres, and degrees of the shortest turn."""
+    turn = a.rotation().T @ b.rotation()
+    degrees = float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1.0) / 2.0, -1.0, 1.0))))
+    return float(np.linalg.norm(b.position - a.position)), degrees
+
+
+def on_the_way(a: Pose, b: Pose, part: float) -> Pose:
+    """From a (0) to b (1), each angle the shorter way round: good enough for the few degrees of a second."""
+
+    def angle(x: float, y: float) -> float:
+        return x + ((y - x + 180.0) % 360.0 - 180.0) * part
+
+    east, north, height = a.position + (b.position - a.position) * part
+    return Pose(
+        float(east), float(north), float(height), angle(a.yaw_deg, b.yaw_deg), angle(a.pitch_deg, b.pitch_deg),
+        angle(a.roll_deg, b.roll_deg),
+    )
 
 
 def _part_number(trail: Trail, corridor: str) -> int:

@@ -157,12 +157,42 @@ def test_a_silent_a_blind_and_a_turning_camera_see_nothing(station: Station) -> 
     assert station.view("khe-da").watched_m > 0
 
 
-def test_one_that_turns_fast_by_its_own_word_smears_all_it_sees(station: Station) -> None:
-    station.hear(beside("khe-da", 300.0, turning_deg_s=40.0))
-    assert station.view("khe-da").watched_m == 0
-    assert station.sensor("gate-1").why is SeesNothing.CONDITIONS
-    station.hear(beside("khe-da", 300.0, turning_deg_s=0.5))
+def test_what_turns_fast_smears_its_pictures_at_dusk_and_not_in_sunshine(settings: StationSettings) -> None:
+    fast, slow = (beside("khe-da", 300.0, turning_deg_s=t) for t in (40.0, 0.5))
+    assert watched_by(settings, fast, NOON) > 0
+    assert watched_by(settings, slow, NOON + 19_500 * S) > 0
+    assert watched_by(settings, fast, NOON + 19_500 * S) == 0
+
+
+def watched_by(settings: StationSettings, report: object, utc_ns: int, **changes: object) -> int:
+    """Metres of Khe Đá that a station of its own counts after this report alone."""
+    station = Station(settings, utc_ns=utc_ns, **changes)
+    station.hear(report)
+    return station.view("khe-da").watched_m
+
+
+def test_noise_of_telemetry_that_looks_like_turning_is_not_believed(settings: StationSettings) -> None:
+    station = Station(settings, utc_ns=NOON + 19_500 * S)
+    shaking = beside("khe-da", 300.0, turning_deg_s=40.0)
+    for turned in (0.0, 0.2, 0.1):
+        o = shaking.optics
+        station.hear(shaking, optics=msgspec.structs.replace(o, yaw_deg=o.yaw_deg + turned))
+        station.clock.advance(1.0)
     assert station.view("khe-da").watched_m > 0
+
+
+def test_a_fast_drone_leaves_no_gaps_between_its_reports(station: Station) -> None:
+    line = SECTOR.corridors.ground("khe-da").centre_line
+    # Looking steeply down with a long lens, it sees less of the trail at a time than it flies in a second.
+    for along in np.arange(500.0, 640.0, 14.0):
+        here, ahead = (np.array(line.interpolate(d).coords[0]) for d in (along, along + 30.0))
+        yaw = float(np.degrees(np.arctan2(*(ahead - here))) % 360.0)
+        station.hear(report_of("eye", here, 165.0 + 30.0, optics_of(yaw, -45.0, 4000.0), NOON))
+        alone = station.coverage.seen_at_s("khe-da")
+        station.clock.advance(1.0)
+    seen = np.flatnonzero(alone)
+    assert np.diff(seen).max() <= 2, "every metre of the way"
+    assert 8 < station.view("khe-da").watched_m < 18
 
 
 def test_a_day_camera_sees_nothing_on_a_night_without_moon_and_a_lamp_or_heat_does(settings: StationSettings) -> None:
@@ -221,17 +251,11 @@ def test_a_ridge_hides_the_trail_behind_it(settings: StationSettings) -> None:
 
 def test_growth_hides_a_trail_where_its_depth_was_measured(settings: StationSettings) -> None:
     low = beside("khe-da", 300.0, height_m=5.0)
-    assert watched_with(settings, low, {}) > 0
-    assert watched_with(settings, low, {"khe-da": Growth(15.0, 6.0)}) == 0
-    assert watched_with(settings, low, {"ben-song": Growth(15.0, 6.0)}) > 0
+    assert watched_by(settings, low, NOON, growth={}) > 0
+    assert watched_by(settings, low, NOON, growth={"khe-da": Growth(15.0, 6.0)}) == 0
+    assert watched_by(settings, low, NOON, growth={"ben-song": Growth(15.0, 6.0)}) > 0
     high = beside("khe-da", 300.0, height_m=40.0, focal=3000.0)
-    assert watched_with(settings, high, {"khe-da": Growth(15.0, 6.0)}) > 0, "from above through little of it"
-
-
-def watched_with(settings: StationSettings, report: object, growth: dict[str, Growth]) -> int:
-    station = Station(settings, growth=growth)
-    station.hear(report)
-    return station.view("khe-da").watched_m
+    assert watched_by(settings, high, NOON, growth={"khe-da": Growth(15.0, 6.0)}) > 0, "from above through little of it"
 
 
 def test_a_restart_forgets_nothing_and_claims_nothing_for_the_time_it_was_off(station: Station) -> None:
