@@ -22,7 +22,7 @@ from sqlite_utils import Database
 
 from station.picture import Sentence
 from station.settings import StationSettings
-from station.store import Schema, open_store, transaction
+from station.store import Schema, open_or_read, transaction
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.units import Realm
 
@@ -102,7 +102,7 @@ class People:
         self._clock = clock
         self._lock = threading.Lock()
         self._hasher = hasher or argon2.PasswordHasher()
-        self._conn = open_store(path, PEOPLE, realm, clock)
+        self._conn = open_or_read(path, PEOPLE, realm, clock)
         self._nobody = self._hasher.hash(secrets.token_hex(16))
 
     def close(self) -> None:

@@ -17,13 +17,15 @@ from dataclasses import dataclass, field
 import msgspec
 import zmq
 
-from geofences.sector import load_sector
+from geofences.sector import Sector, load_sector
 from station.admission import REASON_OF, AllowList, admit, answer_zap, identity_of, open_zap
+from station.doubts import Doubts
 from station.inbox_rows import AT_ONCE_LIMIT, Identities, Index, Rows, Waiting, waiting
 from station.orders import OrderSender
+from station.retention_inbox import InboxRetention
 from station.sessions import Sessions
 from station.settings import StationSettings
-from station.store import INBOX, Synchronous, open_or_read, set_synchronous, transaction
+from station.store import INBOX, NOTICE_TROUBLE, Synchronous, open_or_read, set_synchronous, transaction
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.codec import MAGIC, TEXT_LIMIT, TRANSPORT_LIMIT_BYTES, RefusedError, encode_down, split_transport
 from wire.keys import AllowedNode, StationKey, load_station_key, make_station_key, write_private
@@ -78,7 +80,10 @@ class Batch:
 class Inbox:
     """The sockets and the database of one station. `turn` is one round of its loop; `close` gives everything back."""
 
-    def __init__(self, settings: StationSettings, corridors: CorridorSet, clock: Clock) -> None:
+    def __init__(
+        self, settings: StationSettings, corridors: CorridorSet, clock: Clock, sector: Sector | None = None
+    ) -> None:
+        """sector: that of the settings, where somebody has it already."""
         self._clock = clock
         self._corridors = encode_down(msgspec.structs.replace(corridors, takes_pieces=True))
         self._pieces = PieceTaker()
@@ -87,8 +92,13 @@ class Inbox:
         self._db = open_or_read(settings.inbox_db, INBOX, settings.realm, clock, Synchronous.FULL)
         self._ids = Identities(self._db)
         self._index = Index(self._db)
+        self._retention = InboxRetention(self._db, settings, clock)
+        self._doubts = Doubts(
+            self._db, sector or load_sector(settings.sector), settings.places_file, settings.retention.unmatched_days, clock
+        )
         self._batch = Batch()
         self._failing = ""
+        self._trouble_told_ns = 0
         self._looked_ns = 0
         self._said_ns: dict[tuple[str, str], int] = {}
         self._sessions = Sessions()
@@ -148,16 +158,20 @@ class Inbox:
             self._receive()
         self._allowed_tick()
         self._send_orders()
+        self._tell_trouble()
         batch = self._batch
         if batch and (
             self._left_ns() <= 0 or len(batch.messages) >= BATCH_LIMIT_MESSAGES or batch.size >= BATCH_LIMIT_BYTES
         ):
             self.commit()
-        elif self._index.behind and not events:
-            self._catch_up()
+        elif not events:
+            if self._index.behind:
+                self._catch_up()
+            else:
+                self._retention.step()
 
     def _catch_up(self) -> None:
-        """Give detections their rows while nothing else is to be done. A power cut may take them back: they are made anew."""
+        """Give detections their rows while nothing else is to be done. Those that a power cut takes are made anew."""
         try:
             set_synchronous(self._db, Synchronous.NORMAL)
             with transaction(self._db):
@@ -183,6 +197,13 @@ class Inbox:
         if now_ns - self._looked_ns > NS_PER_S:
             self._looked_ns = now_ns
             self._allowed.refresh()
+
+    def _tell_trouble(self) -> None:
+        """To the mind, which raises an alarm; over the socket, because the disk may take nothing."""
+        trouble, now_ns = self._failing or self._db.trouble, self._clock.monotonic_ns()
+        if trouble and now_ns - self._trouble_told_ns >= NS_PER_S:
+            self._trouble_told_ns = now_ns
+            self._notice.send(NOTICE_TROUBLE + trouble.encode())
 
     def _send_orders(self) -> None:
         """To the nodes that are there; to the others when they come, as long as the orders hold."""
@@ -259,7 +280,8 @@ class Inbox:
                 self._refuse(peer, sender.node, Refusal(*identity_of(data), str(error)[:TEXT_LIMIT]), error.reason)
                 continue
             self._begin(owed=True)
-            message = waiting(peer, sender, admitted, data, received_ns)
+            suspect = admitted.suspect or self._doubts.judge(sender, admitted.envelope.body, received_ns)
+            message = waiting(peer, sender, admitted, suspect, data, received_ns)
             self._batch.messages.append(message)
             self._batch.size += len(data)
             boot = message.boot
@@ -320,6 +342,7 @@ class Inbox:
         except sqlite3.Error as error:
             self._ids.forget()
             self._index.recall()
+            self._doubts.forget_fresh()
             if self._failing != str(error):
                 _log.error(
                     "the disk takes no messages: %s. Nothing is acknowledged; nodes keep what they have and send it again.",
@@ -328,6 +351,7 @@ class Inbox:
             self._failing = str(error)
             return
         self._ids.settle()
+        self._doubts.fresh.clear()
         if self._failing:
             _log.warning("the disk takes messages again")
             self._failing = ""
@@ -364,11 +388,12 @@ class Inbox:
                     continue
             answer[0].append(identity)
             if m.suspect is not None:
-                key = (REASON_OF[m.suspect], node)
+                key = (REASON_OF[m.suspect.partition(":")[0]], node)
                 batch.counted[key] += 1
                 batch.details[key] = f"{m.kind}: {m.suspect}; stored, and left out of fusion"
             rows.add(m)
         rows.write(db)
+        db.executemany("INSERT OR IGNORE INTO places VALUES (?, ?, ?, ?, ?)", self._doubts.fresh)
         if self._index.behind and not is_flood:
             self._index.catch_up(rows.next_id - 1)
         db.executemany(_ADD_TOTAL, [(name, n) for name, n in rows.totals() if n])
@@ -453,7 +478,7 @@ def run_inbox(settings: StationSettings, clock: Clock | None = None) -> int:
     log_to_stderr()
     stop = stop_on_signals()
     sector = load_sector(settings.sector)
-    inbox = Inbox(settings, sector.corridor_set, clock or WallClock())
+    inbox = Inbox(settings, sector.corridor_set, clock or WallClock(), sector)
     _log.info("listening on %s, realm %s", inbox.endpoint, settings.realm.value)
     try:
         while not stop.is_set():

@@ -54,14 +54,16 @@ class Waiting:
     received_ns: int
 
 
-def waiting(peer: bytes, sender: AllowedNode, admitted: Admitted, data: bytes, received_ns: int) -> Waiting:
+def waiting(
+    peer: bytes, sender: AllowedNode, admitted: Admitted, suspect: str | None, data: bytes, received_ns: int
+) -> Waiting:
     envelope = admitted.envelope
     body: UpBody | None = envelope.body
     seen = 0
     if type(body) is DetectionBatch:
         seen, body = len(body.detections), None
     return Waiting(
-        peer, sender, envelope.boot, envelope.sequence, admitted.kind, admitted.suspect, seen, body, data, received_ns
+        peer, sender, envelope.boot, envelope.sequence, admitted.kind, suspect, seen, body, data, received_ns
     )
 
 

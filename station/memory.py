@@ -186,6 +186,9 @@ def _save_alarm(db: sqlite3.Connection, alarm: Alarm) -> None:
             int(alarm.is_open),
         ),
     )
+    db.executemany(
+        "INSERT OR IGNORE INTO alarm_contacts(alarm, contact) VALUES (?, ?)", [(alarm.id, c) for c in alarm.contact_ids]
+    )
     # Append-only: what stands there is never touched, only the new events are added.
     known = int(db.execute("SELECT count(*) FROM alarm_events WHERE alarm = ?", (alarm.id,)).fetchone()[0])
     db.executemany(

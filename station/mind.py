@@ -23,6 +23,7 @@ from station.alarm_settings import load_alarm_settings
 from station.alarm_watch import Watch
 from station.contacts import Contact
 from station.coverage import Coverage
+from station.doubts import ELSEWHERE, STALE
 from station.duty import DutyRequest
 from station.fusion import Fusion, Seen, SensorFrame
 from station.memory import Changes, Numbers, load, read_raised, save
@@ -32,10 +33,11 @@ from station.mind_requests import MindParts, MindRequests
 from station.picture import AlarmView, Answer, Counts, Delta, Picture, Request
 from station.questions import Questions
 from station.record import Record
+from station.retention_mind import MindRetention
 from station.rules import AlarmDesk
 from station.settings import StationSettings
 from station.situation import Situation
-from station.store import INBOX, MIND, Synchronous, open_reader, open_store
+from station.store import INBOX, MIND, StoreError, Synchronous, open_or_read, open_reader
 from station.views import contact_view
 from wire.clock import NS_PER_S, Clock
 from wire.codec import RefusedError, decode_envelope
@@ -48,6 +50,7 @@ from wire.messages import (
     Preflight,
     SensorReport,
     TaskState,
+    UpBody,
 )
 from wire.units import Realm
 
@@ -80,9 +83,11 @@ class Mind:
         self._settings = settings
         self._sector = sector
         self._clock = clock
-        self._db = open_store(settings.mind_db, MIND, settings.realm, clock, Synchronous.NORMAL)
+        self._db = open_or_read(settings.mind_db, MIND, settings.realm, clock, Synchronous.NORMAL)
         self._inbox: sqlite3.Connection | None = None
         now_ns = clock.utc_ns()
+        if self._db.stand_in:
+            self._go_on_from_now()
         memory = load(self._db, now_ns - KEPT_ENDED_NS, now_ns - KEPT_CLOSED_NS)
         self._numbers = memory.numbers
         self.place = memory.place
@@ -112,6 +117,7 @@ class Mind:
             watched=lambda screens: self._watch.note(screens, clock.utc_ns()),
         )
         self._requests = MindRequests(self._parts)
+        self._retention = MindRetention(self._db, settings.retention, clock)
         self._faults = FaultWatch(self._desk, self._situation, sector, alarm_settings, self._is_training, now_ns)
         self._counts = Counts(0, 0, {})
         self._changes = Changes()
@@ -143,12 +149,30 @@ class Mind:
         self._questions.ask(self._fusion, self._desk, self._clock.utc_ns())
         return len(rows) == READ_LIMIT
 
+    def _go_on_from_now(self) -> None:
+        """Nothing of before can be read: what was judged once must not be judged again, so only what comes now is."""
+        inbox = self._open_inbox_file()
+        newest = 0 if inbox is None else int(inbox.execute("SELECT coalesce(max(id), 0) FROM arrivals").fetchone()[0])
+        self._db.execute("PRAGMA query_only = OFF")
+        self._db.execute("UPDATE place SET arrival = ?", (newest,))
+        self._db.execute("PRAGMA query_only = ON")
+
+    def _open_inbox_file(self) -> sqlite3.Connection | None:
+        try:
+            return open_reader(self._settings.inbox_db, INBOX, self._settings.realm)
+        except FileNotFoundError:
+            return None             # the inbox has not made it yet
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """File to why it could not be opened for writing."""
+        return {name: words for name, words in (("mind.db", self._db.trouble), ("record.db", self._record.trouble)) if words}
+
     def _open_inbox(self) -> sqlite3.Connection | None:
         if self._inbox is None:
-            try:
-                self._inbox = open_reader(self._settings.inbox_db, INBOX, self._settings.realm)
-            except FileNotFoundError:
-                return None         # the inbox has not made it yet
+            self._inbox = self._open_inbox_file()
+            if self._inbox is None:
+                return None
             self._coverage.catch_up(self._inbox, self.place, self._situation.sensor_name)
         return self._inbox
 
@@ -167,14 +191,14 @@ class Mind:
             _log.error("arrival %d of node %s was stored and cannot be read: %s; going on without it", arrival, node, error)
             return
         if suspect is not None:
-            offset_s = ((captured_ns(body) or received_ns) - received_ns) / NS_PER_S
-            self._desk.clock_fault(node, True, self._is_training, offset_s, self._clock.utc_ns())
+            self._take_suspect(node, body, suspect, received_ns)
             return
         match body:
             case DetectionBatch():
                 self._desk.clock_fault(node, False, self._is_training, 0.0, self._clock.utc_ns())
                 self._take_detections(node, boot, body, received_ns)
             case SensorReport():
+                self._desk.place_fault(node, False, self._is_training, "", self._clock.utc_ns())
                 s.report(node, body, received_ns)
                 self._coverage.report(s.sensor_name(node, body.sensor), node, body, received_ns)
             case NodeHealth():
@@ -186,6 +210,15 @@ class Mind:
                 s.drone_word(body)
             case _:
                 pass        # tracks, checks and order results change nothing on the map yet
+
+    def _take_suspect(self, node: str, body: UpBody, suspect: str, received_ns: int) -> None:
+        """What the inbox keeps and does not believe: nothing is made of it, but an alarm about who says it."""
+        mark, _, why = suspect.partition(": ")
+        if mark == ELSEWHERE:
+            self._desk.place_fault(node, True, self._is_training, why, self._clock.utc_ns())
+        elif mark != STALE:
+            offset_s = ((captured_ns(body) or received_ns) - received_ns) / NS_PER_S
+            self._desk.clock_fault(node, True, self._is_training, offset_s, self._clock.utc_ns())
 
     def _kind_of(self, inbox: sqlite3.Connection, node: str) -> str:
         known = self._situation.nodes.get(node)
@@ -273,6 +306,7 @@ class Mind:
             self._duty.pass_time(self._parts, now_ns)
             self._desk.pass_time(now_ns)
             self._forget_closed(now_ns)
+            self._retention.step(alarm for i in self._duty.incidents.open() for alarm in i.alarms)
         if now_ns - self._counted_ns >= COUNTS_EVERY_NS:
             self._counted_ns = now_ns
             self._count()
@@ -286,7 +320,10 @@ class Mind:
                 del self._desk.open[number]
 
     def _count(self) -> None:
-        inbox = self._open_inbox()
+        try:
+            inbox = self._open_inbox()
+        except StoreError:
+            return                  # `read` says so
         if inbox is None:
             return
         totals = dict(inbox.execute("SELECT name, value FROM totals"))
@@ -329,6 +366,10 @@ class Mind:
         self._desk.changed.clear()
         self._questions.changed.clear()
         self._changes = Changes()
+
+    def store_trouble(self, file: str, detail: str) -> None:
+        """A file of the station takes nothing, and why; empty: it does again."""
+        self._desk.store_fault(file, bool(detail), self._is_training, detail, self._clock.utc_ns())
 
     def tell_unsaved(self) -> None:
         """Show the alarms although the disk refuses them: a full disk must not hide a crossing."""

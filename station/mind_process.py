@@ -12,6 +12,7 @@ from geofences.sector import load_sector
 from station.mind import Mind
 from station.picture import Answer, Refused, Request, Sentence
 from station.settings import StationSettings
+from station.store import NOTICE_TROUBLE, OldSchemaError, UnusableError
 from wire.clock import Clock, WallClock
 from wire.process import log_to_stderr, stop_on_signals
 from wire.settings import SettingsError
@@ -47,24 +48,31 @@ class MindServer:
         self._decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
         self._told_ns = 0
         self._more = False
-        self._failing = ""
+        self._failing = self._unread = ""
+        for file, words in mind.troubles.items():
+            mind.store_trouble(file, words)
 
     def turn(self) -> None:
         """One round: wait for news or a question, think, commit, tell."""
         events = dict(self._poller.poll(0 if self._more else self._wait_ms()))
         if self._notice in events:
-            self._notice.recv()
+            notice = self._notice.recv()
+            inbox_trouble = notice[1:].decode(errors="replace") if notice.startswith(NOTICE_TROUBLE) else ""
+            self._mind.store_trouble("inbox.db", inbox_trouble)
+        self._read()
         try:
-            self._more = self._mind.read()
             self._mind.pass_time()
             self._mind.commit()
-            self._failing = ""
+            if self._failing:
+                self._failing = ""
+                self._mind.store_trouble("mind.db", "")
         except sqlite3.Error as error:
             # What was read stays in memory, and the next commit takes it along.
             if self._failing != str(error):
                 _log.error("the disk takes no results: %s. Trying again; nothing is lost, it is all in inbox.db.", error)
             self._failing = str(error)
             self._more = False
+            self._mind.store_trouble("mind.db", str(error))
             self._mind.tell_unsaved()
         if self._ask in events:
             self._answer()
@@ -73,6 +81,21 @@ class MindServer:
             if delta is not None:
                 self._told_ns = self._clock.monotonic_ns()
                 self._feed.send(msgspec.msgpack.encode(delta))
+
+    def _read(self) -> None:
+        """What the inbox has stored. A file that cannot be read is an alarm, and is tried again."""
+        try:
+            self._more = self._mind.read()
+        except (sqlite3.Error, UnusableError, OldSchemaError) as error:
+            self._more = False
+            self._mind.store_trouble("inbox.db", str(error))
+            if self._unread != str(error):
+                _log.error("what the inbox has stored cannot be read: %s. Trying again.", error)
+            self._unread = str(error)
+        else:
+            if self._unread:
+                self._unread = ""
+                self._mind.store_trouble("inbox.db", "")
 
     def _wait_ms(self) -> int:
         due_ms = (DELTA_EVERY_NS - (self._clock.monotonic_ns() - self._told_ns)) // 1_000_000

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlite_utils import Database
 
 from station.settings import StationSettings
-from station.store import Schema, StoreError, Synchronous, open_store, transaction
+from station.store import Schema, StoreError, Synchronous, open_or_read, transaction
 from wire.clock import Clock
 from wire.settings import SettingsError
 
@@ -81,7 +81,15 @@ class Record:
         settings.make_folders()
         self._clock = clock
         self._key = _ensure_key(settings)
-        self._db = open_store(settings.record_db, RECORD, settings.realm, clock, Synchronous.FULL, busy_timeout_s=10.0)
+        # Not checked here: it is opened for single entries too, and `verify` looks deeper than SQLite does.
+        self._db = open_or_read(
+            settings.record_db, RECORD, settings.realm, clock, Synchronous.FULL, busy_timeout_s=10.0, check_within_s=0
+        )
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be appended, in words; then nothing that must be recorded can be done. Empty: all is well."""
+        return self._db.trouble
 
     def append(self, person: str, action: str, details: dict[str, str | int | float] | None = None) -> Entry:
         """Add one entry; on the disk when this returns. details: no content of a watchlist record, ids alone."""

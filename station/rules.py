@@ -57,6 +57,8 @@ FOUND_SPEED_M_S = {"person": 2.5, "vehicle": 15.0, "boat": 6.0}
 CANDIDATES_WITHIN_NS = 600 * NS_PER_S   # as a flood's; from the newest sight of any candidate that the alarm has
 NOBODY_WATCHING = FaultSettings(1, 60.0)
 WATCHLIST_UNREADABLE = FaultSettings(2, 0.0)    # nobody on the list may be found any more
+STORE_TROUBLE = FaultSettings(2, 0.0)           # nothing more is kept, and no decision can be taken
+NODE_ELSEWHERE = FaultSettings(2, 0.0)          # its key may be in somebody else's hands
 
 
 class AlarmDesk:
@@ -203,6 +205,14 @@ class AlarmDesk:
     def watchlist_fault(self, is_wrong: bool, simulated: bool, detail: str, now_ns: int) -> None:
         says = Sentence("alarm.watchlist_unreadable", {"detail": detail})
         self._fault("watchlist_unreadable", WATCHLIST_UNREADABLE, says, is_wrong, now_ns, simulated)
+
+    def store_fault(self, file: str, is_wrong: bool, simulated: bool, detail: str, now_ns: int) -> None:
+        says = Sentence("alarm.store_trouble", {"file": file, "detail": detail})
+        self._fault("store_trouble", STORE_TROUBLE, says, is_wrong, now_ns, simulated, about=file)
+
+    def place_fault(self, node: str, is_wrong: bool, simulated: bool, detail: str, now_ns: int) -> None:
+        says = Sentence("alarm.node_elsewhere", {"node": node, "detail": detail})
+        self._fault("node_elsewhere", NODE_ELSEWHERE, says, is_wrong, now_ns, simulated, node=node)
 
     def watch_fault(self, is_unwatched: bool, simulated: bool, after_s: float, now_ns: int) -> None:
         says = Sentence("alarm.nobody_watching", {"seconds": round(after_s)})

@@ -24,6 +24,8 @@ SENTENCES: dict[str, str] = {
     "alarm.watchlist_candidates": "May one of {contacts} contacts, {candidates}, be a listed subject? "
     "The first is {match}, {contact}. Lane {lane}",
     "alarm.watchlist_unreadable": "The watchlist cannot be read: {detail}",
+    "alarm.store_trouble": "The station cannot write to {file}: {detail}. Nothing is acknowledged that is not kept",
+    "alarm.node_elsewhere": "Node {node} says it is where it should not be: {detail}. What it sees is kept and not believed",
     "alarm.sensor_blind": "Camera {sensor} sees nothing: {detail}",
     "alarm.sensor_covered": "Camera {sensor} is covered: {detail}",
     "alarm.sensor_dark": "Camera {sensor} sees only darkness: {detail}",

@@ -12,6 +12,7 @@ import msgspec
 from station.alarm_watch import WatchSettings, check_watch
 from station.coverage_settings import CoverageSettings, check_coverage
 from station.notifier_settings import NotifierSettings, check_notifiers
+from station.retention_settings import RetentionSettings, check_retention
 from wire.settings import SettingsError, load_settings, refuse
 from wire.units import Realm
 
@@ -60,6 +61,7 @@ class StationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     coverage: CoverageSettings = CoverageSettings()
     watch: WatchSettings = WatchSettings()
     notifiers: tuple[NotifierSettings, ...] = ()
+    retention: RetentionSettings = RetentionSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class StationSettings:
     coverage: CoverageSettings
     watch: WatchSettings
     notifiers: tuple[NotifierSettings, ...]
+    retention: RetentionSettings
 
     @property
     def run_dir(self) -> Path:
@@ -88,7 +91,9 @@ class StationSettings:
 
     @property
     def inbox_notice(self) -> str:
-        """PUB, bound by the inbox: after each commit, the newest arrival id as decimal text."""
+        """PUB, bound by the inbox: after each commit, the newest arrival id as decimal text; while it can store nothing,
+        each second station.store.NOTICE_TROUBLE and why.
+        """
         return f"ipc://{self.run_dir / 'inbox.notice'}"
 
     @property
@@ -111,6 +116,11 @@ class StationSettings:
     def nodes_file(self) -> Path:
         """The allow list of node keys."""
         return self.data_dir / "nodes.toml"
+
+    @property
+    def places_file(self) -> Path:
+        """The survey of fixed sensors, where somebody has written one (station.doubts)."""
+        return self.data_dir / "places.toml"
 
     @property
     def inbox_db(self) -> Path:
@@ -137,6 +147,11 @@ class StationSettings:
     def orders_db(self) -> Path:
         """Orders to nodes, as they were given."""
         return self.data_dir / "orders.db"
+
+    @property
+    def journal_db(self) -> Path:
+        """What the screens showed, for replay."""
+        return self.data_dir / "journal.db"
 
     @property
     def record_db(self) -> Path:
@@ -181,6 +196,7 @@ def load_station_settings(path: Path) -> StationSettings:
     check_coverage(path, f.coverage)
     check_watch(path, f.watch)
     check_notifiers(path, f.notifiers)
+    check_retention(path, f.retention)
     if not 0 < f.matching.ask_from_probability < 1:
         raise refuse(
             path, ["matching", "ask_from_probability"],
@@ -194,6 +210,7 @@ def load_station_settings(path: Path) -> StationSettings:
         inbox=f.inbox,
         web=f.web,
         matching=f.matching,
+        retention=f.retention,
         coverage=f.coverage,
         watch=f.watch,
         notifiers=f.notifiers,

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 from sqlite_utils import Database
 
+from station.retention_schema import index_alarms, make_retention
 from station.shift_log import create_shift_log
 from wire.clock import Clock
 from wire.settings import SettingsError
@@ -32,6 +33,8 @@ JOURNAL_TRIES = 50
 
 CHECK_WITHIN_S = 3.0            # of a start; a file of 1 GB takes about that. What is left over, the backup checks whole.
 CHECK_LOOKS_EVERY = 10_000      # SQLite instructions between two looks at the time
+
+NOTICE_TROUBLE = b"!"           # begins a notice of the inbox that says why it can store nothing; others are a number
 
 log = logging.getLogger("trailwatch.store")
 
@@ -53,9 +56,12 @@ class OldSchemaError(StoreError):
 
 
 class StoreConnection(sqlite3.Connection):
-    """trouble: why nothing can be written here, in words; empty where all is well. See `open_or_read`."""
+    """trouble: why nothing can be written here, in words; empty where all is well. stand_in: an empty database in memory
+    stands in for a file of which nothing can be read. See `open_or_read`.
+    """
 
     trouble: str = ""
+    stand_in: bool = False
 
 
 class Synchronous(StrEnum):
@@ -114,11 +120,12 @@ def open_or_read(
     clock: Clock,
     synchronous: Synchronous = Synchronous.FULL,
     busy_timeout_s: float = BUSY_TIMEOUT_S,
+    check_within_s: float = CHECK_WITHIN_S,
 ) -> StoreConnection:
     """Open a file for writing as a process of the station starts; where that cannot be, for reading, with its trouble.
 
-    - damaged (quick_check within CHECK_WITHIN_S, or SQLite's own word): for reading alone; if not even its schema can be
-      read, an empty database in memory stands in, so that the process runs, and it takes nothing either;
+    - damaged (quick_check within check_within_s, none for 0; or SQLite's own word): for reading alone; if not even its schema
+      can be read, an empty database in memory stands in, so that the process runs, and it takes nothing either;
     - locked by somebody: as usual, and writes fail as long as it is; its schema must be the newest;
     - full, read-only, unreadable: for reading alone.
     Raises StoreError where the file is another realm's, another purpose's, or a newer program's.
@@ -135,7 +142,7 @@ def open_or_read(
             conn.execute("PRAGMA query_only = OFF")
             return conn
     else:
-        found = quick_check(conn, clock)
+        found = quick_check(conn, clock, check_within_s) if check_within_s else ""
         if found:
             trouble = f"{path}: damaged: {found}. Put the file back from a backup: `trailwatch restore`."
             conn.execute("PRAGMA query_only = ON")
@@ -159,6 +166,7 @@ def _open_as_it_is(path: Path, schema: Schema, realm: Realm, clock: Clock) -> St
         _check_or_begin(path, conn, schema, realm, clock)
     conn.execute("PRAGMA query_only = ON")
     conn.trouble = f"{path}: cannot be read"
+    conn.stand_in = True
     return conn
 
 
@@ -358,7 +366,14 @@ def _inbox_3(db: Database) -> None:
     db["kept"].create({"arrival": int}, pk="arrival")
 
 
-INBOX = Schema("inbox", (_inbox_1, _inbox_2, _inbox_3))
+def _inbox_4(db: Database) -> None:
+    # Where each fixed sensor first said that it stands (station.doubts).
+    db["places"].create(
+        {"node": str, "sensor": str, "lat_deg": float, "lon_deg": float, "first_ns": int}, pk=("node", "sensor")
+    )
+
+
+INBOX = Schema("inbox", (_inbox_1, _inbox_2, _inbox_3, _inbox_4))
 
 
 def read_snapshot(conn: sqlite3.Connection, snapshot_id: str) -> bytes | None:
@@ -450,13 +465,4 @@ def _mind_2(db: Database) -> None:
         )
 
 
-MIND = Schema("mind", (_mind_1, _mind_2, create_shift_log))
-
-
-# ---------------------------------------------------------------------------------------------------------- retention
-
-
-def make_retention(db: Database) -> None:
-    """What a file remembers of its own retention: how far it has looked, and what it has erased of each kind."""
-    db["retention"].create({"kind": str, "looked_until": int}, pk="kind")
-    db["erased"].create({"kind": str, "count": int, "last_ns": int}, pk="kind")
+MIND = Schema("mind", (_mind_1, _mind_2, create_shift_log, index_alarms))

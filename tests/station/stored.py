@@ -69,7 +69,7 @@ def fill_inbox(settings: StationSettings, *messages: tuple[int, UpBody], node: s
     begin = rows.next_id
     for sequence, (received_ns, body) in enumerate(messages, first):
         data = encode_envelope(Envelope(node, boot, sequence, body))
-        rows.add(waiting(b"", sender, admit(data, sender, received_ns), data, received_ns))
+        rows.add(waiting(b"", sender, admit(data, sender, received_ns), None, data, received_ns))
     with transaction(conn):
         rows.write(conn)
     conn.close()

@@ -29,7 +29,7 @@ def message(boot: int, sequence: int, objects: int = 2):
     )
     batch = DetectionBatch("gate", NOW_NS + sequence, TimeQuality.NTP, "v", detections)
     data = encode_envelope(Envelope("cam-1", boot, sequence, batch))
-    return waiting(b"peer", NODE, admit(data, NODE, NOW_NS), data, NOW_NS)
+    return waiting(b"peer", NODE, admit(data, NODE, NOW_NS), None, data, NOW_NS)
 
 
 @pytest.fixture
