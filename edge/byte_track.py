@@ -250,10 +250,10 @@ _SPEED_AT_FIRST = _noise(10.0 * SPEED_SIGMA, ASPECT_SPEED_SIGMA)
 
 def _assign(cost: Array, limit: float) -> tuple[Ints, Ints]:
     """The pairing of rows and columns of the least cost in which nobody pays more than limit to avoid staying alone."""
-    near = cost <= limit
-    if not cost.size or ((near.sum(axis=0) <= 1).all() and (near.sum(axis=1) <= 1).all()):
-        rows, columns = near.nonzero()
-        return rows, columns            # nobody has a choice, as in most pictures
+    near = (cost <= limit).nonzero()
+    if all(len(set(side.tolist())) == len(side) for side in near):
+        rows, columns = near            # nobody has a choice, as in most pictures
+        return rows, columns
     _, column_of, _ = lap.lapjv(cost, extend_cost=True, cost_limit=limit)
     rows = np.flatnonzero(column_of >= 0)
     return rows, np.asarray(column_of[rows], np.int64)

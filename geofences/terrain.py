@@ -100,9 +100,9 @@ def march(
     jumped.
     """
     rays = np.atleast_2d(np.asarray(directions, float))
-    origins = np.broadcast_to(np.asarray(origin_m, float), rays.shape)
     if isinstance(terrain, FlatTerrain):
-        return _on_the_level(origins, rays, terrain, reach_m)
+        return _on_the_level(np.asarray(origin_m, float), rays, terrain, reach_m)
+    origins = np.broadcast_to(np.asarray(origin_m, float), rays.shape)
     ways, starts = np.ascontiguousarray(rays.T), np.ascontiguousarray(origins.T)
 
     def clearance(which: npt.NDArray[np.intp], t: Array) -> Array:
@@ -143,10 +143,10 @@ def march(
 
 
 def _on_the_level(origins: Array, rays: Array, terrain: FlatTerrain, reach_m: float) -> Array:
-    """As march. A ray that begins below the ground meets it where it begins, as it does on any other terrain."""
-    above_m = origins[:, 2] - terrain.level_msl_m
-    with np.errstate(divide="ignore", invalid="ignore"):
-        far = np.where(above_m > 0.0, above_m / -rays[:, 2], np.where(above_m <= 0.0, 0.0, np.nan))
-    far[~((far >= 0.0) & (far <= reach_m) & np.isfinite(rays).all(axis=1))] = np.nan
+    """As march. A falling ray that begins below the ground meets it where it begins, as it does on any other terrain."""
+    falls = rays[:, 2] < 0.0
+    far = np.maximum(origins[..., 2] - terrain.level_msl_m, 0.0) / np.where(falls, -rays[:, 2], np.nan)
+    far[~(far <= reach_m)] = np.nan
+    far += 0.0 * (rays[:, 0] + rays[:, 1])          # a ray that is no number in one part meets nothing at all
     hits: Array = origins + rays * far[:, None]
     return hits

@@ -33,7 +33,7 @@ def candidates(
     is there.
     """
     least = math.log(lowest_score / (1.0 - lowest_score))
-    upto = int(ours.nonzero()[0].max(initial=-1)) + 1       # the logits behind are not read: most of the time this takes
+    upto = 1 + max(ours.nonzero()[0].tolist(), default=-1)   # logits behind are not read: most of the time this takes
     passed = (logits[:, :upto] > least).ravel().nonzero()[0] // upto
     once = np.ones(len(passed), bool)
     np.not_equal(passed[1:], passed[:-1], out=once[1:])     # they come in order
