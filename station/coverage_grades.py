@@ -43,6 +43,7 @@ CLOUD_TAKES, CLOUD_EXPONENT = 0.75, 3.4
 FULL_LUX = {SensorKind.DAY: 30.0, SensorKind.LOW_LIGHT: 1.0, SensorKind.THERMAL: 0.0}
 LEAST_SHARE = 0.01
 EXPOSURE_S, DARK_EXPOSURE_S = 0.0005, 0.04
+STILL_DEG_S = 0.001
 THERMAL_EXPOSURE_S = 0.01                           # time constant of a microbolometer
 
 
@@ -71,7 +72,7 @@ def present_density(
             lux += full_lux * (optics.lamp_reach_m / np.maximum(distance_m, 1.0)) ** 2 * transmitted
         left *= np.sqrt(np.minimum(lux / full_lux, 1.0))
         left[lux < full_lux * LEAST_SHARE] = 0.0
-    if turning_deg_s > 0.0:
+    if turning_deg_s > STILL_DEG_S:
         smear_m = np.radians(turning_deg_s) * exposure_s * np.maximum(distance_m, 1e-3)
         left = np.minimum(left, 1.0 / smear_m)
     if optics.kind is SensorKind.THERMAL:
