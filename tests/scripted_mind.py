@@ -10,6 +10,7 @@ import msgspec
 import zmq
 
 from station.duty import NoteWatch
+from station.coverage_picture import SetWeather
 from station.picture import (
     AlarmEventView,
     AlarmState,
@@ -114,6 +115,8 @@ class ScriptedMind:
         with self._lock:
             if isinstance(request, ChangeAlarm):
                 return self._change_alarm(request)
+            if isinstance(request, SetWeather):
+                return Done()
             assert isinstance(request, DecideMatch)
             return self._decide_match(request)
 
