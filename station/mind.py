@@ -26,7 +26,7 @@ from station.coverage import Coverage
 from station.doubts import ELSEWHERE, STALE
 from station.duty import DutyRequest
 from station.fusion import Fusion, Seen, SensorFrame
-from station.memory import Changes, Numbers, load, read_raised, save
+from station.memory import Changes, Numbers, Remembered, load, read_raised, save
 from station.mind_duty import DutyDesk
 from station.mind_faults import FaultWatch
 from station.mind_requests import MindParts, MindRequests
@@ -37,7 +37,7 @@ from station.retention_mind import MindRetention
 from station.rules import AlarmDesk
 from station.settings import StationSettings
 from station.situation import Situation
-from station.store import INBOX, MIND, StoreError, Synchronous, open_or_read, open_reader
+from station.store import INBOX, MIND, StoreError, Synchronous, open_or_read, open_reader, stand_in
 from station.views import contact_view
 from wire.clock import NS_PER_S, Clock
 from wire.codec import RefusedError, decode_envelope
@@ -86,9 +86,7 @@ class Mind:
         self._db = open_or_read(settings.mind_db, MIND, settings.realm, clock, Synchronous.NORMAL)
         self._inbox: sqlite3.Connection | None = None
         now_ns = clock.utc_ns()
-        if self._db.stand_in:
-            self._go_on_from_now()
-        memory = load(self._db, now_ns - KEPT_ENDED_NS, now_ns - KEPT_CLOSED_NS)
+        memory = self._remember(now_ns)
         self._numbers = memory.numbers
         self.place = memory.place
         self._fusion = Fusion(
@@ -148,6 +146,19 @@ class Mind:
             self.place = int(row[0])
         self._questions.ask(self._fusion, self._desk, self._clock.utc_ns())
         return len(rows) == READ_LIMIT
+
+    def _remember(self, now_ns: int) -> Remembered:
+        """Everything of before that can be read; nothing where the file is so damaged that it cannot."""
+        if not self._db.stand_in:
+            try:
+                self._db.execute("SELECT count(at_ns) FROM alarm_events").fetchone()
+                return load(self._db, now_ns - KEPT_ENDED_NS, now_ns - KEPT_CLOSED_NS)
+            except (sqlite3.DatabaseError, msgspec.DecodeError):
+                if not self._db.trouble:
+                    raise
+                self._db = stand_in(self._db, self._settings.mind_db, MIND, self._settings.realm, self._clock)
+        self._go_on_from_now()
+        return load(self._db, now_ns, now_ns)
 
     def _go_on_from_now(self) -> None:
         """Nothing of before can be read: what was judged once must not be judged again, so only what comes now is."""

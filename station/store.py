@@ -124,7 +124,7 @@ def open_or_read(
 ) -> StoreConnection:
     """Open a file for writing as a process of the station starts; where that cannot be, for reading, with its trouble.
 
-    - damaged (quick_check within check_within_s, none for 0; or SQLite's own word): for reading alone; if not even its schema
+    - damaged (quick_check within check_within_s, none for 0; or SQLite's word): for reading alone; if not even its schema
       can be read, an empty database in memory stands in, so that the process runs, and it takes nothing either;
     - locked by somebody: as usual, and writes fail as long as it is; its schema must be the newest;
     - full, read-only, unreadable: for reading alone.
@@ -161,12 +161,22 @@ def _open_as_it_is(path: Path, schema: Schema, realm: Realm, clock: Clock) -> St
     except StoreError as error:
         if not isinstance(error, OldSchemaError):
             raise
+    return _empty_in_memory(path, schema, realm, clock, f"{path}: cannot be read")
+
+
+def stand_in(of: StoreConnection, path: Path, schema: Schema, realm: Realm, clock: Clock) -> StoreConnection:
+    """An empty database in memory, that takes nothing, for one whose content turned out not to be readable; closes that."""
+    of.close()
+    log.error("%s: too damaged to be read: going on without what is in it", path)
+    return _empty_in_memory(path, schema, realm, clock, of.trouble)
+
+
+def _empty_in_memory(path: Path, schema: Schema, realm: Realm, clock: Clock, trouble: str) -> StoreConnection:
     conn = _connect(Path(":memory:"), 0.0)
     with transaction(conn):
         _check_or_begin(path, conn, schema, realm, clock)
     conn.execute("PRAGMA query_only = ON")
-    conn.trouble = f"{path}: cannot be read"
-    conn.stand_in = True
+    conn.trouble, conn.stand_in = trouble, True
     return conn
 
 
