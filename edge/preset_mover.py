@@ -83,7 +83,7 @@ async def _by_onvif(asked: Turn) -> None:
     try:
         from onvif import ONVIFCamera
     except ImportError:
-        raise _Refused("ONVIF needs a library that this node does not have: pip install 'trailwatch[ptz]'") from None
+        raise _Refused("ONVIF needs a library that is not here: .venv/bin/pip install onvif-zeep-async") from None
     import aiohttp
     from onvif.exceptions import ONVIFError
     from zeep.exceptions import Error as SoapError

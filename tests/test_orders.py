@@ -17,7 +17,9 @@ import pytest
 from station.inbox import ensure_station_key
 from station.orders import OrderBook, OrderState
 from station.settings import load_station_settings
+from tests.ptz_camera import PASSWORD, USER, PtzCamera, turning
 from wire.clock import WallClock
+from wire.codec import decode_envelope
 from wire.keys import AllowedNode, NodeKind, append_allowed, load_station_key, make_node_key, write_private
 from wire.messages import Order, OrderAction
 from wire.units import Realm
@@ -42,9 +44,9 @@ def wait_for(true, seconds=90.0):
 
 
 class Outpost:
-    """One station's inbox and one node beside it."""
+    """One station's inbox and one node beside it. replaced: in the node's settings, old and new text."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, replaced=()):
         edge = parts()
         with edge.socket.socket() as s:
             s.bind(("127.0.0.1", 0))
@@ -63,9 +65,10 @@ class Outpost:
         edge.write_video(folder / "walk.avi")
         self.node_file = folder / "gate-1.toml"
         public = load_station_key(self.settings.station_key).public
-        self.node_file.write_text(
-            edge.SETTINGS.format(sector=sector, endpoint=f"tcp://127.0.0.1:{port}", public=public), encoding="utf-8"
-        )
+        text = edge.SETTINGS.format(sector=sector, endpoint=f"tcp://127.0.0.1:{port}", public=public)
+        for old, new in replaced:
+            text = text.replace(old, new, 1)
+        self.node_file.write_text(text, encoding="utf-8")
         self.block_node = textwrap.dedent(edge.BLOCK_NODE).format(root=str(ROOT), conftest=str(PARTS))
         self.book = OrderBook(self.settings, WallClock())
         self.running = []
@@ -99,12 +102,22 @@ class Outpost:
 
 
 @pytest.fixture
-def outpost():
-    folder = Path(tempfile.mkdtemp(prefix="tw-"))
-    outpost = Outpost(folder)
-    yield outpost
-    outpost.close()
-    shutil.rmtree(folder, ignore_errors=True)
+def outposts():
+    made = []
+
+    def make(replaced=()):
+        made.append(Outpost(Path(tempfile.mkdtemp(prefix="tw-")), replaced))
+        return made[-1]
+
+    yield make
+    for outpost in made:
+        outpost.close()
+        shutil.rmtree(outpost.node_file.parent, ignore_errors=True)
+
+
+@pytest.fixture
+def outpost(outposts):
+    return outposts()
 
 
 def test_picture_and_clip_are_ordered_done_and_shown_though_everybody_is_killed_in_between(outpost):
@@ -138,3 +151,60 @@ def test_picture_and_clip_are_ordered_done_and_shown_though_everybody_is_killed_
     for process in (node, inbox):
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+PRESETS = """
+[[presets]]
+name = "gate"
+token = "1"
+yaw_deg = 184.0
+pitch_deg = -21.0
+
+[[presets]]
+name = "bend"
+token = "2"
+yaw_deg = 120.0
+pitch_deg = -17.0
+"""
+
+
+@pytest.mark.slow
+def test_a_preset_is_ordered_at_the_station_and_the_head_turns_though_everybody_is_killed_in_between(outposts):
+    """The head: tests/ptz_camera.py, a stand-in on a real socket; no real PTZ camera was at hand."""
+    head = PtzCamera({"1": (184.0, -21.0), "2": (120.0, -17.0)})
+    ptz = f'host = "127.0.0.1"\nport = {head.port}\nuser = "{USER}"\npassword = "{PASSWORD}"'
+    outpost = outposts(turning(PRESETS, "onvif", ptz))
+
+    def health():
+        """What the station last heard of it."""
+        with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(
+            sqlite3.connect(f"file:{outpost.settings.inbox_db}?mode=ro", uri=True, timeout=10)
+        ) as db:
+            row = db.execute("SELECT payload FROM arrivals WHERE kind = 'health' ORDER BY id DESC LIMIT 1").fetchone()
+            return decode_envelope(row[0]).body if row else None
+        return None
+
+    inbox, node = outpost.start_inbox(), outpost.start_node()
+    wait_for(lambda: getattr(health(), "preset", "") == "gate")
+    assert health().presets == ("gate", "bend")
+    bend = outpost.order(OrderAction.PTZ_PRESET, argument="bend")
+    wait_for(lambda: outpost.in_hand() == [bend])
+    inbox.kill()
+    inbox.wait()
+    outpost.start_inbox()
+    wait_for(lambda: outpost.state(bend) is OrderState.DONE)
+    assert "bend" in outpost.book.find(bend).detail and head.looks() == (120.0, -17.0)
+    unknown = outpost.order(OrderAction.PTZ_PRESET, argument="river")
+    wait_for(lambda: outpost.state(unknown) is OrderState.FAILED)
+    assert "there are gate, bend" in outpost.book.find(unknown).detail
+
+    back = outpost.order(OrderAction.PTZ_PRESET, argument="gate")
+    wait_for(lambda: outpost.in_hand() == [back])
+    node.kill()
+    node.wait()
+    outpost.start_node()
+    wait_for(lambda: outpost.state(back) is OrderState.FAILED)
+    assert "give it again" in outpost.book.find(back).detail
+    wait_for(lambda: getattr(health(), "preset", "") == "bend")
+    assert head.looks() == (120.0, -17.0)
+    head.close()

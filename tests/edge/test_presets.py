@@ -1,8 +1,10 @@
 """A camera that turns is placed by where it looks: by the preset's pose when it is there, by none before that."""
 
 import sqlite3
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +22,7 @@ from wire.clock import SteppedClock
 from wire.messages import Order, OrderAction
 from wire.settings import SettingsError
 
+ROOT = Path(__file__).resolve().parents[2]
 PRESETS = """
 [[presets]]
 name = "Cổng"
@@ -403,4 +406,10 @@ def test_a_process_that_dies_is_not_taken_for_an_arrival(camera):
 def test_a_node_without_onvifs_library_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "onvif", None)
     answer = turn(Turn(TurnedBy.ONVIF, "2", "127.0.0.1", 9, "", "", "", "", 1.0))
-    assert answer.outcome is Outcome.REFUSED and "trailwatch[ptz]" in answer.why
+    assert answer.outcome is Outcome.REFUSED and "pip install onvif-zeep-async" in answer.why
+
+
+def test_what_turns_a_camera_is_not_in_the_nodes_memory():
+    code = "import sys, edge.node; print([m for m in ('onvif', 'zeep', 'aiohttp', 'edge.preset_mover') if m in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
