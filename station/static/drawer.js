@@ -6,10 +6,11 @@ import { ageText, borderText, degrees, metres, mgrs, timeElement } from "./forma
 import { axes } from "./ground.js";
 import { number, onLanguage, say, short, t } from "./language.js";
 import { decisionSection, personText, reasonText } from "./decision.js";
+import { incidentKey, incidentSection, noteSection, teamKey, teamSection } from "./duty.js";
 import { candidateSection, candidatesHead, matchSection } from "./match.js";
 import { centreOnSelected } from "./map.js";
 import { choiceSection, orderSection, presetText, profileText } from "./orders.js";
-import { alarmOf, candidateOf, candidates, now, on, select, selectedContact, state } from "./state.js";
+import { alarmOf, candidateOf, candidates, isWaiting, now, on, select, selectedContact, state } from "./state.js";
 
 let root = null;
 const shown = new Map();        // section -> {key, element}
@@ -19,6 +20,7 @@ export function startDrawer(element) {
   on("picture", render);
   on("selection", () => { shown.clear(); render(); root.scrollTop = 0; });
   on("candidate", render);
+  on("duty", render);
   onLanguage(() => { shown.clear(); render(); });
   setInterval(render, 1000);
 }
@@ -67,12 +69,26 @@ function alarmParts(id) {
     head(say(alarm.says), [short(alarm.id), t(`alarm_state.${alarm.state}`)].join(" · "), alarm.priority, alarm.simulated),
     several ? null : snapshot(alarm.snapshot ?? contact?.snapshot ?? null),
     decision(alarm),
+    section("teams", teamKey(alarm), () => teamSection(alarm) ?? make("div", { hidden: true })),
+    whyAlarm(alarm),
     ...(several ? candidateParts(alarm) : matchesOf(alarm.contact, alarm.match)),
     contact ? contactFacts(contact) : alarm.position ? placeFacts(alarm) : null,
     alarm.sensor && state.sensors.has(alarm.sensor) ? sensorFacts(state.sensors.get(alarm.sensor)) : null,
     contact ? reasons(contact) : null,
     history(alarm),
+    alarm.state === "closed" ? null : section("incident", incidentKey(alarm), () => incidentSection(alarm) ?? make("div", { hidden: true })),
+    section("note", [alarm.id, isWaiting(alarm)], () => noteSection(alarm) ?? make("div", { hidden: true })),
   ];
+}
+
+/** What the rule saw, a sentence for each condition; and other alarms about the same contact. */
+function whyAlarm(alarm) {
+  const why = alarm.why ?? [], linked = (alarm.linked ?? []).filter((id) => state.alarms.has(id));
+  if (!why.length && !linked.length) return null;
+  return section("why-alarm", [why, linked, alarm.rules], () => make("section", { class: "reasons" },
+    why.length ? [make("h3", {}, t("drawer.why_alarm")), make("ul", {}, why.map((sentence) => make("li", {}, say(sentence))))] : null,
+    linked.length ? [make("h3", {}, t("drawer.linked")), make("ul", {}, linked.map((id) => make("li", {},
+      make("button", { class: "quiet", type: "button", onclick: () => select("alarm", id) }, `${short(id)} ${say(state.alarms.get(id).says)}`))))] : null));
 }
 
 function contactParts(id) {

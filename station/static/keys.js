@@ -1,10 +1,11 @@
 // The keyboard: everything an operator does in a night without the mouse.
 
 import { make } from "./dom.js";
+import { openHandover, sendTeamNext } from "./duty.js";
 import { otherLanguage, t } from "./language.js";
 import { toggleCoverage } from "./coverage.js";
 import { centreOnSelected, showSector } from "./map.js";
-import { acknowledgeNext, openChosen, step } from "./queue.js";
+import { acknowledgeNext, escalateChosen, openChosen, step } from "./queue.js";
 import { toggleSound } from "./sound.js";
 import { select } from "./state.js";
 
@@ -17,10 +18,13 @@ const KEYS = [         // without a text of its own: another key for the same
   ["↓", null, () => step(1)],
   ["↑", null, () => step(-1)],
   ["Enter", "keys.open", openChosen],
+  ["S", "keys.team", sendTeamNext],
+  ["E", "keys.escalate", escalateChosen],
   ["C", "keys.centre", centreOnSelected],
   ["F", "keys.sector", showSector],
   ["V", "keys.coverage", toggleCoverage],
   ["M", "keys.sound", toggleSound],
+  ["H", "keys.handover", openHandover],
   ["L", "keys.language", otherLanguage],
   ["Esc", "keys.close", () => select(null)],
   ["?", "keys.this", showKeys],

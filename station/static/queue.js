@@ -2,7 +2,7 @@
 
 import { askLoggedIn } from "./api.js";
 import { cap, classGlyph, glyph, make, priorityShape } from "./dom.js";
-import { ageText, borderText, timeElement } from "./format.js";
+import { ageText, borderText, clockText, timeElement } from "./format.js";
 import { enterDrawer } from "./drawer.js";
 import { onLanguage, say, t } from "./language.js";
 import { personText, reasonText } from "./decision.js";
@@ -12,6 +12,7 @@ import { isWaiting, now, on, select, state, taken, waiting } from "./state.js";
 const TAKEN_SHOWN = 30;
 const cards = new Map();        // alarm id -> {element, signature}
 const pending = new Set();      // alarms whose acknowledgement is on its way
+const unfolded = new Set();     // corridors whose group in a flood a person has opened
 let root = null;
 
 export function startQueue(element) {
@@ -33,7 +34,7 @@ function render() {
   root.replaceChildren(
     make("header", { class: "queue-head" }, make("h2", {}, t("queue.title")), counts(open)),
     make("div", { class: "queue-body", tabindex: "-1" },
-      open.length ? list(open, t("queue.waiting")) : nothingWaits(),
+      !open.length ? nothingWaits() : state.counts?.alarms?.flood ? flood(open, list) : list(open, t("queue.waiting")),
       done.length ? [make("h3", {}, t("queue.taken"), make("span", { class: "tally" }, String(done.length))),
         list(done, t("queue.taken"))] : null),
   );
@@ -42,6 +43,24 @@ function render() {
     const again = cards.get(focused)?.element;
     (again?.querySelector(`[data-action="${action}"]`) ?? again?.querySelector("button"))?.focus();
   }
+}
+
+/** Too many to read one by one: by corridor and stretch of time, as the station groups them; what is in no group comes first. */
+function flood(open, list) {
+  const byId = new Map(open.map((alarm) => [alarm.id, alarm]));
+  const groups = (state.counts.alarms.groups ?? []).map((group) => ({ ...group, open: group.alarms.map((id) => byId.get(id)).filter(Boolean) }))
+    .filter((group) => group.open.length > 1);
+  const grouped = new Set(groups.flatMap((group) => group.open.map((alarm) => alarm.id)));
+  const alone = open.filter((alarm) => !grouped.has(alarm.id));
+  return [make("p", { class: "flood" }, t("queue.flood")),
+    alone.length ? list(alone, t("queue.waiting")) : null,
+    groups.map((group) => make("details", { class: "flood-group", "data-group": `${group.corridor} ${group.begins_ns}`, open: unfolded.has(group.corridor),
+      ontoggle: (event) => { if (event.target.open) unfolded.add(group.corridor); else unfolded.delete(group.corridor); } },
+    make("summary", {}, priorityShape(group.priority, t("priority.name", { n: group.priority })),
+      make("b", {}, group.corridor ? state.geography.names[group.corridor] ?? group.corridor : t("queue.flood_none")),
+      make("span", {}, `${clockText(group.begins_ns / 1e6)} – ${clockText(group.ends_ns / 1e6)}`),
+      make("span", {}, t("queue.flood_group", { alarms: group.open.length, contacts: group.contacts }))),
+    list(group.open, t("queue.flood"))))];
 }
 
 function counts(open) {
@@ -64,7 +83,7 @@ function card(alarm) {
   const chosen = state.selection?.kind === "alarm" && state.selection.id === alarm.id;
   const border = contact ? Math.round(contact.border_m / 10) : null;
   const signature = JSON.stringify([alarm.state, alarm.priority, alarm.snapshot ?? contact?.snapshot, alarm.events.length, border, chosen,
-    pending.has(alarm.id), alarm.says]);
+    pending.has(alarm.id), alarm.says, (alarm.teams ?? []).map((team) => [team.id, team.state, team.overdue])]);
   const kept = cards.get(alarm.id);
   if (kept?.signature === signature) return kept.element;
   const element = build(alarm, contact, chosen);
@@ -87,6 +106,8 @@ function build(alarm, contact, chosen) {
       make("p", { class: "when" }, timeElement(alarm.raised_ns, now()), make("span", { class: "age", "data-since": alarm.raised_ns },
         ageText((now() - alarm.raised_ns / 1e6) / 1000)), alarm.contacts.length > 1 ? make("span", {}, t("queue.group", { n: alarm.contacts.length })) : null),
       alarm.state === "escalated" ? make("p", { class: "escalated" }, t("queue.escalated")) : null,
+      (alarm.teams ?? []).filter((team) => team.state === "on_the_way" || team.state === "arrived").map((team) => make("p", { class: `team-line ${team.overdue ? "overdue" : ""}` },
+        `${team.who} · ${t(`team_state.${team.state}`)}`, team.overdue ? make("strong", {}, ` ${t("team.overdue")}`) : null)),
       open ? null : make("p", { class: "by" }, t(`alarm_state.${alarm.state}_by`, { person: personText(last.person), reason: reasonText(last) }))),
     open ? actions(alarm, chosen) : null);
 }
@@ -144,6 +165,12 @@ export function acknowledgeNext() {
   if (!alarm || !isWaiting(alarm) || !state.me?.decides) return;
   if (!chosen) select("alarm", alarm.id);
   acknowledge(alarm.id);
+}
+
+/** Key E: the chosen alarm goes to the supervisor. */
+export function escalateChosen() {
+  const chosen = state.selection?.kind === "alarm" ? state.alarms.get(state.selection.id) : null;
+  if (chosen && state.me?.decides && (chosen.state === "active" || chosen.state === "acknowledged")) change(chosen.id, "escalated", "");
 }
 
 export function step(by) {

@@ -28,7 +28,7 @@ export function startStatus(lineElement, bannerElement) {
 function build() {
   parts = {
     nodes: make("div", { class: "nodes" }), feed: make("span", { class: "feed" }), clock: make("time", { class: "clock" }),
-    sound: make("button", { class: "icon", type: "button", onclick: toggleSound }),
+    sound: make("button", { class: "icon", type: "button", onclick: toggleSound }), rate: make("span", { class: "rate" }),
   };
   const training = state.realm === "training";
   line.replaceChildren(
@@ -36,8 +36,9 @@ function build() {
     make("span", { class: `realm ${state.realm}` }, training ? "TRAINING / HUẤN LUYỆN" : t("realm.live")),
     make("div", { class: "sector" }, make("b", {}, state.geography.name)),
     parts.nodes,
-    parts.feed, parts.clock, parts.sound,
+    parts.rate, parts.feed, parts.clock, parts.sound,
     make("button", { class: "icon text", type: "button", title: t("action.language"), onclick: otherLanguage }, t("language.other")),
+    make("a", { class: "icon text handover", href: `/handover?lang=${document.documentElement.lang}`, title: t("keys.handover") }, t("handover.title")),
     make("button", { class: "icon text", type: "button", title: t("keys.title"), "aria-label": t("keys.title"), onclick: showKeys }, "?"),
     make("div", { class: "person" }, make("span", { title: t(`role.${state.me.role}`) }, state.me.name),
       make("button", { class: "quiet", type: "button", onclick: logOut }, t("action.log_out"))));
@@ -58,8 +59,20 @@ function update() {
   parts.sound.replaceChildren(glyph(sound === "on" ? "sound" : "silent"), make("span", {}, t(`sound.${sound}`)));
   parts.sound.className = `icon sound ${sound}`;
   parts.sound.title = t(`sound.${sound}_hint`);
+  rate();
   nodes(at);
   feed(at);
+}
+
+/** How many alarms a person is asked to look at, against what a person can bear (EEMUA 191). */
+function rate() {
+  const r = state.counts?.alarms;
+  parts.rate.hidden = !r;
+  if (!r) return;
+  parts.rate.textContent = t(r.flood ? "rate.flood" : "rate.now", { n: r.per_10_min });
+  parts.rate.className = `rate ${r.flood ? "flood" : r.average_10_min > r.target_10_min ? "high" : "good"}`;
+  parts.rate.title = [t("rate.title", { n: r.per_10_min, average: r.average_10_min, target: r.target_10_min, most: r.most_10_min, shift: r.per_shift }),
+    state.counts.screens === 0 ? t("rate.unwatched") : ""].filter(Boolean).join("\n");
 }
 
 function nodes(at) {

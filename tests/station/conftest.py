@@ -41,6 +41,7 @@ def write_station(folder: Path, realm: str = "training", port: int | None = None
     file.write_text(
         f'sector = "{SECTOR}"\nrealm = "{realm}"\ndata_dir = "data"\n'
         f'[inbox]\nbind = "tcp://127.0.0.1:{port or free_port()}"\n[web]\nhost = "127.0.0.1"\nport = {free_port()}\n'
+        "[watch]\nrequired = false\n"
     )
     return file
 

@@ -54,7 +54,7 @@ def mailbox() -> Iterator[Mailbox]:
 
 def with_notifiers(folder: Path, text: str) -> StationSettings:
     file = write_station(folder)
-    file.write_text(file.read_text() + text)
+    file.write_text(file.read_text().replace("required = false", "required = true") + text)
     settings = load_station_settings(file)
     settings.make_folders()
     return settings
