@@ -9,8 +9,8 @@ import time
 import msgspec
 import zmq
 
-from station.duty import NoteWatch
 from station.coverage_picture import SetWeather
+from station.duty import NoteWatch
 from station.picture import (
     AlarmEventView,
     AlarmState,
