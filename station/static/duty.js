@@ -113,7 +113,7 @@ let incidents = null;           // the open ones, as last asked for
 export function incidentKey(alarm) { return [alarm.id, alarm.incident ?? null, incidents?.map((i) => i.id) ?? null]; }
 
 export function incidentSection(alarm) {
-  if (alarm.incident) return make("p", { class: "incident" }, t("incident.in", { incident: alarm.incident }));
+  if (alarm.incident) return ownIncident(alarm.incident);
   if (!state.me?.decides) return null;
   if (incidents === null) {
     return make("div", { class: "row" }, make("button", { type: "button", class: "quiet", "data-focus": "incident", onclick: loadIncidents }, t("incident.add")));
@@ -130,6 +130,15 @@ export function incidentSection(alarm) {
       : await put("/api/incidents", { title: title.value, alarms: [alarm.id] }, "incident.said");
     if (done) { incidents = null; tell("duty"); }
   } }, make("label", { for: id }, t("incident.add")), choice, make("div", { class: "row" }, title, make("button", { type: "submit" }, t("incident.add"))));
+}
+
+function ownIncident(incident) {
+  const outcome = make("input", { maxlength: 2000, required: true, placeholder: t("incident.outcome"), "aria-label": t("incident.outcome") });
+  return make("div", { class: "incident" }, make("p", {}, t("incident.in", { incident })),
+    state.me?.decides ? make("form", { class: "row", onsubmit: (event) => {
+      event.preventDefault();
+      put(`/api/incidents/${encodeURIComponent(incident)}/close`, { text: outcome.value }, "team.said_told");
+    } }, outcome, make("button", { type: "submit" }, t("incident.close"))) : null);
 }
 
 async function loadIncidents() {

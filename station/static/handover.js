@@ -14,6 +14,10 @@ async function start() {
     const to = document.getElementById("receiver").value, note = document.getElementById("note").value;
     go(event.submitter, "/api/handovers", { to, note }, (made) => `/handover/${encodeURIComponent(made.id)}`);
   });
+  document.getElementById("jot")?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    go(event.submitter, "/api/notes", { text: document.getElementById("text").value }, () => location.pathname);
+  });
   const sign = document.getElementById("sign");
   sign?.addEventListener("click", () => go(sign, `/api/handovers/${encodeURIComponent(sign.dataset.handover)}/sign`, {}, () => location.pathname));
 }
