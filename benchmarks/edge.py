@@ -61,6 +61,7 @@ CHECK_FRAMES, CALIBRATION_FRAMES = 300, 120
 CHECK_SEED, CALIBRATION_SEED = 9_200_000, 9_300_000
 FPS = 10
 PASSES, PASS_PICTURES = 9, 24   # of the whole node
+BLUR_PX = (61, 61)              # nobody is left in a picture
 START_S = 120.0                 # a node may take so long to start: it exports its graph, once
 MEMORY_S, SETTLED_S = 45.0, 10.0        # of a node's life, from when it has something to tell; its end, which counts
 FASTER = (Precision.INT8, Precision.BF16)
@@ -232,23 +233,23 @@ class _Film:
 
     def __init__(self, pictures: Sequence[Image], clock: SteppedClock, raw: Callable[[Image], object]) -> None:
         self._pictures, self._clock, self._raw = pictures, clock, raw
-        self._given = 0
+        self.given = 0
         self._began_s = 0.0
         self.ended = False
         self.node_ms: list[float] = []
         self.raw_ms: list[float] = []
 
     def grab(self, timeout_s: float) -> Frame | None:
-        if self._given % PASS_PICTURES == 0:
+        if self.given % PASS_PICTURES == 0:
             self._reckon()
-        self._given += 1
+        self.given += 1
         self._clock.advance(1.0 / FPS)
-        return None if self.ended else Frame(self._pictures[self._given % len(self._pictures)], self._clock.utc_ns())
+        return None if self.ended else Frame(self._pictures[self.given % len(self._pictures)], self._clock.utc_ns())
 
     def close(self) -> None: ...
 
     def _reckon(self) -> None:
-        if self._given > PASS_PICTURES:         # the first pass warms up
+        if self.given > PASS_PICTURES:         # the first pass warms up
             self.node_ms.append((time.process_time() - self._began_s) / PASS_PICTURES * 1e3)
             began_s = time.process_time()
             for picture in islice(cycle(self._pictures), PASS_PICTURES):
@@ -259,8 +260,33 @@ class _Film:
 
 
 def _node(graph: Graph, precision: Precision) -> dict[str, Figure]:
+    pictures = _pictures()
+    film, objects = _passes(graph, precision, pictures)
+    nobody, none = _passes(graph, precision, [np.asarray(cv2.blur(p, BLUR_PX), np.uint8) for p in pictures])
+    over = [100 * (node / raw - 1) for node, raw in zip(film.node_ms, film.raw_ms, strict=True)]
+    whole, empty = statistics.median(film.node_ms), statistics.median(nobody.node_ms)
+    return {
+        "node_overhead": figure(
+            over, "%", "what a whole node (letterbox, decoding, tracker, geolocation, snapshots, outbox, health) adds to "
+            f"{precision.value} inference; the same pictures, each looked at whole, {PASS_PICTURES} a pass; "
+            f"{objects:.1f} objects in a picture", "<= 10",
+        ),
+        "node_core_ms": figure(film.node_ms, "ms", "the whole node, a picture", peer=Peer(
+            "inference alone, ms", statistics.median(film.raw_ms))),
+        "node_overhead_nobody": figure(
+            [100 * (node / raw - 1) for node, raw in zip(nobody.node_ms, nobody.raw_ms, strict=True)], "%",
+            f"the same of the same pictures blurred, {none:.1f} objects in each",
+        ),
+        "node_object_ms": figure(
+            [(whole - empty) / max(objects - none, 1.0)], "ms", "what each object in a picture adds, these two apart",
+        ),
+    }
+
+
+def _passes(graph: Graph, precision: Precision, pictures: Sequence[Image]) -> tuple[_Film, float]:
+    """A whole node on pictures, and how many objects it told of in each."""
     clock = SteppedClock(1_800_000_000 * NS_PER_S)
-    film = _Film(_pictures(), clock, _raw(graph, precision))
+    film = _Film(pictures, clock, _raw(graph, precision))
     with tempfile.TemporaryDirectory() as folder:
         config = _settings(Path(folder), {})
         setup = load_setup(config)
@@ -271,15 +297,7 @@ def _node(graph: Graph, precision: Precision) -> dict[str, Figure]:
             s = setup.settings.station
             with Uplink(s.endpoint, s.public_key, setup.key, outbox, WallClock(), node.hear) as uplink:
                 node.run(uplink, threading.Event())
-    return {
-        "node_overhead": figure(
-            [100 * (node / raw - 1) for node, raw in zip(film.node_ms, film.raw_ms, strict=True)], "%",
-            "what a whole node (letterbox, decoding, tracker, geolocation, snapshots, outbox, health) adds to "
-            f"{precision.value} inference; the same pictures, each looked at whole, {PASS_PICTURES} a pass", "<= 10",
-        ),
-        "node_core_ms": figure(film.node_ms, "ms", "the whole node, a picture", peer=Peer(
-            "inference alone, ms", statistics.median(film.raw_ms))),
-    }
+            return film, outbox.ledger.detections_put / film.given
 
 
 def _settings(folder: Path, more: dict[tuple[str | int, ...], str | int | float | bool]) -> Path:

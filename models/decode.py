@@ -35,6 +35,8 @@ def candidates(
     least = math.log(lowest_score / (1.0 - lowest_score))
     upto = 1 + max(ours.nonzero()[0].tolist(), default=-1)   # logits behind are not read: most of the time this takes
     passed = (logits[:, :upto] > least).ravel().nonzero()[0] // upto
+    if not len(passed):                                     # most pictures
+        return np.empty((0, 4)), np.empty(0), np.zeros(0, np.int64)
     once = np.ones(len(passed), bool)
     np.not_equal(passed[1:], passed[:-1], out=once[1:])     # they come in order
     cells = passed[once]
