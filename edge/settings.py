@@ -207,7 +207,7 @@ class PictureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     limit_mb: int = 1000
-    keep_days: float = 7.0
+    keep_days: float = 3.0      # as long as the outbox keeps a busy camera's sightings; a station keeps the unmatched for 7
 
 
 class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from edge.self_check import REFERENCE_FILE, SelfCheck
 from edge.settings import load_setup
 from edge.sources import Image
 from tests.gpsd_stage import Gpsd, Receiver, require
+from tests.ptz_camera import turning
 from wire.clock import SteppedClock
 from wire.messages import DetectionBatch, NodeHealth, PlacementBearing, PlacementPoint, SensorReport, SensorState
 from wire.settings import SettingsError
@@ -115,6 +116,47 @@ def test_a_camera_that_still_shows_its_view_was_not_carried_off_whatever_a_signa
     assert checks.widened(SURVEY).sigma.position_m == 900.0
     checks._position = Verdicts(PositionVerdict(True, 0.0, ""))
     assert checks.widened(SURVEY) is SURVEY
+
+
+def test_a_camera_that_turns_has_a_view_at_each_preset_and_only_a_foreign_one_is_moved(settings):
+    setup = load_setup(settings(turning(TWO_PRESETS)))
+    setup.outbox.parent.mkdir(exist_ok=True)
+    clock = SteppedClock()
+    checks = SelfCheck(setup, clock)
+    gate, bend = (setup.at(p) for p in setup.presets)
+
+    def looks(view, picture, seconds):
+        checks.begin_at(view)
+        states = []
+        for k in range(seconds):
+            states.append(checks.look(picture(k)).state)
+            clock.advance(1.0)
+        return set(states), states[-1]
+
+    def elsewhere(k):
+        return np.rot90(np.rot90(textured(k))).copy()
+
+    for _ in range(2):          # learnt, and read again
+        assert looks(gate, textured, 70) == ({SensorState.SEEING}, SensorState.SEEING)
+        assert looks(bend, elsewhere, 70) == ({SensorState.SEEING}, SensorState.SEEING)
+    assert len(list(setup.outbox.parent.glob("reference-view*.npz"))) == 2
+    assert looks(gate, elsewhere, 70)[1] is SensorState.MOVED, "somebody turned it, and the node does not know"
+    assert looks(bend, elsewhere, 10)[1] is SensorState.SEEING
+
+
+TWO_PRESETS = """
+[[presets]]
+name = "gate"
+token = "1"
+yaw_deg = 184.0
+pitch_deg = -21.0
+
+[[presets]]
+name = "bend"
+token = "2"
+yaw_deg = 4.0
+pitch_deg = -21.0
+"""
 
 
 def test_a_node_whose_camera_is_covered_tells_its_station(settings, station, start, tools, video):

@@ -161,3 +161,33 @@ def test_a_plate_has_one_confidence_for_each_letter_or_digit(confidence):
     seen = Detection(1, ObjectClass.CAR, 0.9, Box(0, 0, 1, 1), place, True, (), "74C-123.45", (0.9,) * 8)
     with pytest.raises(ValueError, match="for each letter or digit"):
         msgspec.structs.replace(seen, plate_confidence=confidence)
+
+
+class _HealthOfBefore(msgspec.Struct, frozen=True, tag="health"):
+    """NodeHealth as a station reads it that knows no presets (and, for short, little else)."""
+
+    at_ns: int
+    uptime_s: float
+    problems: tuple[str, ...] = ()
+
+
+class _EnvelopeOfBefore(msgspec.Struct, frozen=True):
+    node: str
+    boot: int
+    sequence: int
+    body: _HealthOfBefore
+
+
+def test_a_station_of_before_reads_a_health_with_presets_and_this_one_reads_a_health_without():
+    health = NodeHealth(
+        5, 1.0, 1, 0, 5.0, {}, 0, 0, 0, 1.0, 1.0, TimeQuality.NTP, True, profile="night", profiles=("day", "night"),
+        preset="gate", presets=("gate", "bend"), turning_to="bend",
+    )
+    data = codec.encode_envelope(Envelope("n", 1, 1, health))
+    assert codec.decode_envelope(data).body == health
+    assert msgspec.msgpack.decode(data, type=_EnvelopeOfBefore).body.at_ns == 5
+    raw = msgspec.msgpack.decode(data)
+    for name in ("profile", "profiles", "preset", "presets", "turning_to"):
+        del raw["body"][name]
+    before = codec.decode_envelope(msgspec.msgpack.encode(raw)).body
+    assert (before.at_ns, before.preset, before.presets, before.profiles) == (5, "", (), ())
