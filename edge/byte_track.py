@@ -146,7 +146,7 @@ class ByteTrack:
         bank = self._bank
         if not len(bank) and not len(boxes):        # most pictures of a quiet camera
             return Associated(bank.ids, np.empty(0, np.int64), np.empty(0, bool), frozenset())
-        unlooked = ~_covered(bank.boxes, looked)
+        unlooked = np.zeros(len(bank), bool) if looked is None else ~_covered(bank.boxes, looked)
         bank.predict(min(step_ns / NS_PER_S, LOST_S) / REFERENCE_STEP_S, unlooked)
 
         usable = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & np.isfinite(scores)
@@ -259,8 +259,6 @@ def _assign(cost: Array, limit: float) -> tuple[Ints, Ints]:
     return rows, np.asarray(column_of[rows], np.int64)
 
 
-def _covered(boxes: Array, looked: Array | None) -> Bools:
+def _covered(boxes: Array, looked: Array) -> Bools:
     """(n,) whether enough of each box lies in one of the places that were looked at."""
-    if looked is None:
-        return np.ones(len(boxes), bool)
     return np.asarray(shared(boxes, looked).max(axis=1, initial=0.0) >= LOOKED_SHARE * areas(boxes))
