@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import re
 import subprocess
@@ -90,6 +91,11 @@ def _bench(a: argparse.Namespace) -> int:
 
     result = run(a.name)
     print(msgspec.json.encode(result).decode("utf-8") if a.json else as_table(result))
+    if a.plot is not None:
+        draw = getattr(importlib.import_module(f"benchmarks.{a.name}"), "draw", None)
+        if draw is None:
+            raise SettingsError(f"bench {a.name}: has nothing to draw; leave out --plot")
+        draw(a.plot)
     return 0
 
 
@@ -291,9 +297,11 @@ def _watchlist_learn(a: argparse.Namespace) -> int:
 
 
 def _watchlist_approve(a: argparse.Namespace) -> int:
-    from station.watchlist import approve_subject
+    from station.watchlist import approve_subjects
 
-    print(f"{approve_subject(_station(a), _person(a), a.subject).id} is approved and matches from now on.")
+    approved = approve_subjects(_station(a), _person(a), a.subject)
+    each = "is approved and matches" if len(approved) == 1 else "are approved and match"
+    print(f"{', '.join(s.id for s in approved)} {each} from now on.")
     return 0
 
 
@@ -359,6 +367,7 @@ def parser() -> argparse.ArgumentParser:
     bench = _command(commands, "bench", "measure one of the claims in benchmarks/", _bench)
     bench.add_argument("name", metavar="NAME", help="for example: world")
     bench.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    bench.add_argument("--plot", type=Path, metavar="SVG", help="draw what was measured, where there is something to draw")
     _command(commands, "test", "run every test; what follows is handed to pytest", _test)
     return top
 
@@ -486,7 +495,8 @@ def _add_watchlist(commands: Commands) -> None:
     what.add_argument("--take-back", type=int, metavar="VERSION", help="back to the version before; give a --reason")
     what.add_argument("--show", action="store_true", help="the versions that there are")
     learn.add_argument("--reason", default="", help="of taking back; goes into the record")
-    _command(actions, "approve", "approve what somebody else nominated", _watchlist_approve).add_argument("subject")
+    approve = _command(actions, "approve", "approve what somebody else nominated, all or none", _watchlist_approve)
+    approve.add_argument("subject", nargs="+", metavar="SUBJECT")
     expire = _command(actions, "expire", "end a record now", _watchlist_expire)
     expire.add_argument("subject")
     expire.add_argument("--reason", default="")

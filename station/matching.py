@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from station.matching_score import Sighting
+from station.matching_habits import Sighted
+from station.matching_plates import clean_plate
+from station.matching_score import Known, Sighting
 from station.picture import Evidence, MatchState, MatchView, Sentence
 
 WORDS = ((0.7, "strong"), (0.2, "fair"), (0.0, "weak"))     # from this probability on; said where no number may be
@@ -92,3 +94,20 @@ def decide_match(match: Match, answer: MatchState, person: str, reason: str, now
         return Sentence("match.refused.second_person", {"person": person})
     match.decisions.append(MatchDecision(answer, now_ns, person, reason.strip()))
     return None
+
+
+def with_answer(known: Known, match: Match) -> Known:
+    """What officers have said about a subject, and what this answered question adds."""
+    seen = match.sighting
+    if seen is None:
+        return known
+    if match.state is MatchState.CONFIRMED:
+        return Known((*known.sighted, Sighted(seen.minute, seen.corridors)), known.told_no)
+    if match.state is not MatchState.REJECTED:
+        return known
+    told_no = dict(known.told_no)
+    for evidence in match.evidence:
+        if evidence.signal in ("plate", "known_vehicle"):
+            read = clean_plate(str(evidence.says.params["read"]))
+            told_no[read] = told_no.get(read, 0) + 1
+    return Known(known.sighted, told_no)

@@ -22,7 +22,10 @@ EQUIVALENT_SHARE = 0.8          # of all errors, those that end at a look-alike:
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DISCOUNT = 0.5                  # absolute discounting (Ney, Essen, Kneser 1994): what seen plates give to the unseen
 PREFIX_PSEUDO = 0.5             # contacts that every possible beginning of a plate is given before one was counted
+SERIAL_DIGITS_LEAST = 3
+ODD, ODD_DIGITS = "?", 8        # what is read where no serial number is: look-alikes of letters among digits, mostly
 PREFIXES_POSSIBLE = 2_000       # provinces times series, order of magnitude
+TOLD_NO_AMONG = 10_000           # contacts with plates among which a plate that was answered with no is one
 MISREADS_ALLOWED_SIGMA = 2.0    # readings of another text beyond this are a plate of its own, not misreadings
 
 _EQUIVALENTS = {c: group for group in EQUIVALENT_CHARACTERS for c in group}
@@ -86,6 +89,7 @@ class Crowd:
         if c.contacts == 0:
             return 1.0 / self.space
         prefix, digits = plate_parts(text)
+        digits = digits if prefix in c.prefixes else max(5, digits)
         share = (c.prefixes.get(prefix, 0) + PREFIX_PSEUDO) / (c.contacts + PREFIX_PSEUDO * PREFIXES_POSSIBLE)
         left = min(1.0, DISCOUNT * c.texts / c.contacts)
         return left * share / 10.0**digits
@@ -105,9 +109,14 @@ def canonical_plate(text: str) -> str:
 
 
 def plate_parts(text: str) -> tuple[str, int]:
-    """All of a clean plate but its closing digits (at most five), and how many those are."""
+    """All of a clean plate but its closing digits (at most five), and how many those are.
+
+    A text that does not close with a serial number is no plate as plates are made: all of them together are one kind.
+    """
     head = text.rstrip("0123456789")
     digits = min(5, len(text) - len(head))
+    if digits < SERIAL_DIGITS_LEAST:
+        return ODD, ODD_DIGITS
     return text[: len(text) - digits], digits
 
 
@@ -195,16 +204,21 @@ def crowd_chance(listed: str, read: str, rates: PlateRates, crowd: Crowd, confid
 
 
 def plate_bits(
-    listed: str, read: str, rates: PlateRates, crowd: Crowd, prior_odds: float, confidence: tuple[float, ...] = ()
+    listed: str, read: str, rates: PlateRates, crowd: Crowd, prior_odds: float, confidence: tuple[float, ...] = (),
+    told_no: int = 0,
 ) -> tuple[float, Reading] | None:
     """Weight of a reading for a subject with this plate, and the reading; None when it is another plate.
 
     prior_odds: of a contact to be this subject. What bounds the weight is that somebody else may come with the plate.
+    told_no: how often officers said that this very reading was another vehicle: so often has that one come. Of a reading
+    without a doubtful character a no says nothing of the next one: somebody else had the vehicle.
     """
     found = plate_reading(listed, read, rates, confidence)
     if found is None:
         return None
     others = crowd_chance(listed, read, rates, crowd, confidence)
+    if told_no and (found.equivalents or found.slip):
+        others += told_no / max(TOLD_NO_AMONG, crowd.counts.contacts)
     lent = found.p * prior_odds * rates.vehicle_lent / (1.0 - rates.vehicle_lent)
     return math.log2(found.p / (others + lent)), found
 

@@ -10,12 +10,13 @@ here looks at the pixels of a person. Everything it knows of a contact is in a `
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from station.matching_habits import Background, Sighted, density_bits, habit_corridor, habit_hours
-from station.matching_plates import Crowd, Reading, plate_bits
+from station.matching_plates import Crowd, Reading, clean_plate, plate_bits
 from station.matching_weights import (
     CIRCUMSTANCE_CAP_BITS,
     CONTACTS_PER_CORRIDOR_HOUR,
@@ -28,7 +29,7 @@ from station.picture import Evidence, Sentence
 from station.subjects import KnownVehicle, Report, Subject
 from wire.units import Colour, ObjectClass
 
-MINORITY_SHARE = 0.5            # a reading counts when it was read at least this often as the most frequent one
+MINORITY_SHARE = 0.25           # a reading counts when it was read at least this often as the most frequent one, for less
 NEVER_SURE = 0.999              # no piece of evidence alone makes more than this of a question
 LEAST_REPORT_HOURS = 0.5
 
@@ -108,17 +109,29 @@ class Score:
     probability: float
 
 
-def score(subject: Subject, seen: Sighting, scale: Scale, sighted: tuple[Sighted, ...] = ()) -> Score:
-    """Weigh one contact against one subject. sighted: where and when officers have confirmed it before.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What officers have said about a subject. sighted: where and when it was confirmed. told_no: by the text that was read,
+    how often it was another vehicle."""
+
+    sighted: tuple[Sighted, ...] = ()
+    told_no: Mapping[str, int] = field(default_factory=dict)
+
+
+NOTHING_KNOWN = Known()
+
+
+def score(subject: Subject, seen: Sighting, scale: Scale, known: Known = NOTHING_KNOWN) -> Score:
+    """Weigh one contact against one subject.
 
     Identifiers add up; circumstance is added within its cap, and only where an identifier speaks.
     """
     named: list[tuple[str, Evidence]] = []
-    plate = _plate_evidence(subject, seen.plates, seen.plate_confidence, scale)
-    travel = _travel_evidence(subject, seen.travel, scale)
+    plate = _plate_evidence(subject, seen, scale, known.told_no)
+    travel = _travel_evidence(subject, seen.travel, scale, known.told_no)
     vehicle = plate.vehicle if plate is not None else None
-    if plate is not None and (travel is None or plate.evidence.bits >= travel[1].bits):
-        named.append((f"plate {plate.read}", plate.evidence))
+    if plate is not None and (travel is None or plate.bits >= travel[1].bits):
+        named += [(f"plate {plate.read}", e) for e in plate.evidence]
     elif travel is not None:
         named.append(travel)
     report = _report_evidence(seen.reports, scale)
@@ -126,7 +139,7 @@ def score(subject: Subject, seen: Sighting, scale: Scale, sighted: tuple[Sighted
         named.append(report)
     if not named:
         return Score(0.0, None, (), probability(0.0, scale.prior_odds))
-    circumstance = _circumstance(subject, vehicle, seen, scale, sighted)
+    circumstance = _circumstance(subject, vehicle, seen, scale, known.sighted)
     total = sum(e.bits for e in circumstance)
     capped = max(-CIRCUMSTANCE_CAP_BITS, min(CIRCUMSTANCE_CAP_BITS, total))
     evidence_all = [e for _, e in named] + circumstance
@@ -164,63 +177,82 @@ def fit(report: Report, where: str, seen_so_far: int, background: Background) ->
 
 @dataclass(frozen=True, slots=True)
 class _PlateFound:
+    """bits: with what officers have said of this reading. told_no: how often that was a no."""
+
+    bits: float
+    bits_alone: float
+    reading: Reading
+    listed: str
     read: str
     vehicle: KnownVehicle | None
-    evidence: Evidence
+    told_no: int
+    evidence: tuple[Evidence, ...] = ()
 
 
 def _best_reading(
-    subject: Subject, plates: dict[str, int], confidence: dict[str, tuple[float, ...]], scale: Scale
-) -> tuple[float, Reading, str, str, KnownVehicle | None] | None:
+    subject: Subject, plates: Mapping[str, int], confidence: Mapping[str, tuple[float, ...]], scale: Scale,
+    told_no: Mapping[str, int],
+) -> _PlateFound | None:
     """The best agreement between what was read, often enough, and the subject's own plates and known vehicles."""
     most = max(plates.values(), default=0)
     listed: list[tuple[str, KnownVehicle | None]] = [(p, None) for p in subject.plates]
     listed += [(v.plate, v) for v in subject.vehicles]
-    best: tuple[float, Reading, str, str, KnownVehicle | None] | None = None
+    best: _PlateFound | None = None
     for read, count in sorted(plates.items()):
         if count < most * MINORITY_SHARE:
             continue
+        outvoted = math.log2(count / most)
+        times = told_no.get(clean_plate(read), 0)
         for plate, vehicle in listed:
-            found = plate_bits(
-                plate, read, scale.weights.plate, scale.crowd, scale.prior_odds, confidence.get(read, ())
-            )
-            if found is not None and found[0] > 0.0 and (best is None or found[0] > best[0]):
-                best = (found[0], found[1], plate, read, vehicle)
+            of = (plate, read, scale.weights.plate, scale.crowd, scale.prior_odds, confidence.get(read, ()))
+            alone = plate_bits(*of)
+            if alone is None:
+                continue
+            told = plate_bits(*of, told_no=times) if times else alone
+            if told is not None and told[0] + outvoted > 0.0 and (best is None or told[0] + outvoted > best.bits):
+                best = _PlateFound(told[0] + outvoted, alone[0] + outvoted, alone[1], plate, read, vehicle, times)
     return best
 
 
-def _plate_evidence(
-    subject: Subject, plates: dict[str, int], confidence: dict[str, tuple[float, ...]], scale: Scale
-) -> _PlateFound | None:
-    best = _best_reading(subject, plates, confidence, scale)
+def _plate_evidence(subject: Subject, seen: Sighting, scale: Scale, told_no: Mapping[str, int]) -> _PlateFound | None:
+    best = _best_reading(subject, seen.plates, seen.plate_confidence, scale, told_no)
     if best is None:
         return None
-    bits, reading, listed, read, vehicle = best
-    key = f"match.evidence.plate_{reading.slip}" if reading.slip else (
-        "match.evidence.plate_exact" if reading.equivalents == 0 else "match.evidence.plate_similar"
+    key = f"match.evidence.plate_{best.reading.slip}" if best.reading.slip else (
+        "match.evidence.plate_exact" if best.reading.equivalents == 0 else "match.evidence.plate_similar"
     )
-    says = Sentence(key, {"listed": listed, "read": read, "times": plates[read], "equivalents": reading.equivalents})
-    signal = "plate" if vehicle is None else "known_vehicle"
-    return _PlateFound(read, vehicle, Evidence(signal, round(bits, 2), says))
+    says = Sentence(
+        key,
+        {
+            "listed": best.listed, "read": best.read, "times": seen.plates[best.read],
+            "equivalents": best.reading.equivalents,
+        },
+    )
+    told = [Evidence("plate" if best.vehicle is None else "known_vehicle", round(best.bits_alone, 2), says)]
+    if best.bits < best.bits_alone:
+        says = Sentence("match.evidence.told_no", {"read": best.read, "times": best.told_no})
+        told.append(Evidence("told_no", round(best.bits - best.bits_alone, 2), says))
+    return replace(best, evidence=tuple(told))
 
 
-def _travel_evidence(subject: Subject, travel: Travel | None, scale: Scale) -> tuple[str, Evidence] | None:
+def _travel_evidence(
+    subject: Subject, travel: Travel | None, scale: Scale, told_no: Mapping[str, int]
+) -> tuple[str, Evidence] | None:
     """A known vehicle by its plate, earlier on the way: as sure as the plate is, shared among those who came with it."""
     if travel is None:
         return None
-    best = _best_reading(subject, travel.plates, travel.plate_confidence, scale)
+    best = _best_reading(subject, travel.plates, travel.plate_confidence, scale, told_no)
     if best is None:
         return None
-    bits, _, listed, read, _ = best
-    is_this_one = scale.weights.left_vehicle * probability(bits, scale.prior_odds) / max(1, travel.people)
+    is_this_one = scale.weights.left_vehicle * probability(best.bits, scale.prior_odds) / max(1, travel.people)
     bits = _bits_of(is_this_one, scale)
     if bits <= 0.0:
         return None
     says = Sentence(
         f"match.evidence.{travel.how}_vehicle",
-        {"vehicle": travel.vehicle, "listed": listed, "read": read, "people": travel.people},
+        {"vehicle": travel.vehicle, "listed": best.listed, "read": best.read, "people": travel.people},
     )
-    return f"vehicle {travel.vehicle}, plate {read}", Evidence(f"{travel.how}_vehicle", round(bits, 2), says)
+    return f"vehicle {travel.vehicle}, plate {best.read}", Evidence(f"{travel.how}_vehicle", round(bits, 2), says)
 
 
 def _report_evidence(fits: tuple[Fit, ...], scale: Scale) -> tuple[str, Evidence] | None:

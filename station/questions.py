@@ -13,10 +13,10 @@ from geofences.sector import Sector
 from station.alarms import SYSTEM
 from station.contacts import Contact, contact_id
 from station.fusion import Fusion
-from station.matching import Match, decide_match
-from station.matching_habits import Background, Sighted
+from station.matching import Match, decide_match, with_answer
+from station.matching_habits import Background
 from station.matching_plates import Crowd
-from station.matching_score import Fit, Scale, Score, Sighting, fit, report_place, score
+from station.matching_score import NOTHING_KNOWN, Fit, Known, Scale, Score, Sighting, fit, report_place, score
 from station.matching_traffic import TrafficCounter, TrafficState, minute_of_week
 from station.matching_travel import Companions, Tie
 from station.picture import MatchState, Sentence
@@ -74,7 +74,7 @@ class Questions:
         self._asked = {(m.subject, m.contact): m for m in self.matches.values()}
         self._unpictured: dict[str, list[Match]] = {}       # by contact: open questions that have no picture yet
         self._by_contact: dict[str, list[Match]] = {}
-        self._sighted: dict[str, list[Sighted]] = {}        # by subject: where and when it was confirmed
+        self._known: dict[str, Known] = {}                  # by subject: what officers have said about it
         for match in self.matches.values():
             self._file(match)
         self.next_number = next_number
@@ -156,7 +156,7 @@ class Questions:
         if subject is None or not subject.matches_at(now_ns):
             return
         seen = msgspec.structs.replace(seen, reports=fits)
-        found = score(subject, seen, self._scale, tuple(self._sighted.get(name, ())))
+        found = score(subject, seen, self._scale, self._known.get(name, NOTHING_KNOWN))
         if asked is not None:
             self._reweigh(asked, seen, found, now_ns)
         elif found.identifier is not None and self._is_worth_asking(found):
@@ -294,14 +294,14 @@ class Questions:
             self.undo(match)
             raise
         self.changed[match.number] = match
-        self._note_sighted(match)
+        self._note_answer(match)
         return match
 
     def undo(self, match: Match) -> None:
         """Take back the newest answer: the disk did not take it."""
         match.decisions.pop()
         self.changed.pop(match.number, None)
-        self._recall_sighted(match.subject)
+        self._recall_answers(match.subject)
 
     def note_snapshot(self, contact: Contact) -> None:
         """A contact's picture has come; open questions about it that have none yet show it."""
@@ -349,18 +349,17 @@ class Questions:
         self._by_contact.setdefault(match.contact, []).append(match)
         if match.snapshot is None and match.state is MatchState.QUESTION:
             self._unpictured.setdefault(match.contact, []).append(match)
-        self._note_sighted(match)
+        self._note_answer(match)
 
-    def _note_sighted(self, match: Match) -> None:
-        if match.state is MatchState.CONFIRMED and match.sighting is not None:
-            seen = match.sighting
-            self._sighted.setdefault(match.subject, []).append(Sighted(seen.minute, seen.corridors))
+    def _note_answer(self, match: Match) -> None:
+        known = self._known.get(match.subject, NOTHING_KNOWN)
+        self._known[match.subject] = with_answer(known, match)
 
-    def _recall_sighted(self, subject: str) -> None:
-        self._sighted.pop(subject, None)
+    def _recall_answers(self, subject: str) -> None:
+        self._known.pop(subject, None)
         for match in self.matches.values():
             if match.subject == subject:
-                self._note_sighted(match)
+                self._note_answer(match)
 
 
 def sighting_of(contact: Contact, others: Iterable[Contact], utc_offset_min: int) -> Sighting:

@@ -106,6 +106,7 @@ SENTENCES: dict[str, str] = {
     "match.evidence.plate_similar": "Plate {listed} read as {read}, {times} times, with {equivalents} look-alikes",
     "match.evidence.plate_missing": "Plate {listed} read as {read}, {times} times, with one character lost",
     "match.evidence.plate_extra": "Plate {listed} read as {read}, {times} times, with one character too many",
+    "match.evidence.told_no": "Read as {read}, it was answered with no {times} times before",
     "match.evidence.left_vehicle": "Came out of {vehicle}, whose plate {listed} was read as {read}; {people} came out of it",
     "match.evidence.with_vehicle": "Goes along with {vehicle}, whose plate {listed} was read as {read}; {people} go with it",
     "match.evidence.report": "Report {report} by {person}: there ({where}) within its window of {hours} h; {fits} contacts "

@@ -111,18 +111,34 @@ def look_at_subject(
 
 def approve_subject(settings: StationSettings, person: str, subject: str, clock: Clock | None = None) -> Subject:
     """Approve a nomination. Raises WatchlistError when the same person nominated it, or it is approved or expired."""
+    return approve_subjects(settings, person, [subject], clock)[0]
+
+
+def approve_subjects(
+    settings: StationSettings, person: str, subjects: list[str], clock: Clock | None = None
+) -> list[Subject]:
+    """Approve several nominations, all or none; see approve_subject."""
     with office(settings, person, clock) as desk:
-        found = desk.list.subject(subject)
-        if found.nominated_by == person:
-            raise WatchlistError(f"{subject} was nominated by {person}; a second person has to approve it.")
-        if found.approved_by is not None:
-            raise WatchlistError(f"{subject} was approved by {found.approved_by} already.")
-        if found.expires_ns <= desk.clock.utc_ns():
-            raise WatchlistError(f"{subject} has expired; nominate it anew, with a reason that holds today.")
-        found = msgspec.structs.replace(found, approved_by=person, approved_ns=desk.clock.utc_ns())
-        desk.note("approved", subject=subject)
-        desk.list.replace(found)
-        return found
+        now_ns = desk.clock.utc_ns()
+        found = [_may_be_approved(desk.list.subject(s), person, now_ns) for s in dict.fromkeys(subjects)]
+
+        def note(count: int) -> None:
+            if count == 1:
+                desk.note("approved", subject=found[0].id)
+            elif count:
+                desk.note("approved", subjects=count, ids=" ".join(s.id for s in found))
+
+        return desk.list.approve(found, person, note)
+
+
+def _may_be_approved(subject: Subject, person: str, now_ns: int) -> Subject:
+    if subject.nominated_by == person:
+        raise WatchlistError(f"{subject.id} was nominated by {person}; a second person has to approve it.")
+    if subject.approved_by is not None:
+        raise WatchlistError(f"{subject.id} was approved by {subject.approved_by} already.")
+    if subject.expires_ns <= now_ns:
+        raise WatchlistError(f"{subject.id} has expired; nominate it anew, with a reason that holds today.")
+    return subject
 
 
 def expire_subject(
@@ -207,5 +223,6 @@ def _check_report(
 
 __all__ = [
     "WATCHLIST", "Draft", "Office", "Watchlist", "WatchlistError", "add_subject", "add_subjects", "approve_subject",
-    "delete_expired", "expire_subject", "export_subjects", "list_subjects", "look_at_subject", "office", "report_subject",
+    "approve_subjects", "delete_expired", "expire_subject", "export_subjects", "list_subjects", "look_at_subject", "office",
+    "report_subject",
 ]

@@ -222,6 +222,20 @@ class Watchlist:
         with transaction(self._db):
             self._write(number, subject, self._next_change())
 
+    def approve(self, subjects: Iterable[Subject], person: str, note: Callable[[int], None]) -> list[Subject]:
+        """Approve all of them or none. note: called with how many before it is committed."""
+        now_ns = self._clock.utc_ns()
+        approved = []
+        with transaction(self._db):
+            change = self._next_change()
+            for subject in subjects:
+                number = subject_number(subject.id)
+                assert number is not None
+                approved.append(msgspec.structs.replace(subject, approved_by=person, approved_ns=now_ns))
+                self._write(number, approved[-1], change)
+            note(len(approved))
+        return approved
+
     def add_report(self, report: Report) -> Report:
         with transaction(self._db):
             number = _next(self._db, "reports")

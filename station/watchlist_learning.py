@@ -17,10 +17,10 @@ import msgspec
 from scipy.stats import beta
 
 from geofences.sector import load_sector
-from station.matching import Match
-from station.matching_habits import Background, Sighted
+from station.matching import Match, with_answer
+from station.matching_habits import Background
 from station.matching_plates import EQUIVALENT_CHARACTERS, Crowd, clean_plate
-from station.matching_score import Scale, Score, score
+from station.matching_score import NOTHING_KNOWN, Known, Scale, Score, score
 from station.matching_traffic import TrafficState, traffic_of
 from station.matching_weights import ASSUMED, Pair, Traffic, Weights
 from station.picture import Evidence, MatchState
@@ -56,11 +56,11 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """An answered question with all that is needed to weigh it again. sighted: confirmed before it was asked."""
+    """An answered question with all that is needed to weigh it again. known: answers from before it was asked."""
 
     match: Match
     subject: Subject
-    sighted: tuple[Sighted, ...]
+    known: Known
 
     @property
     def is_right(self) -> bool:
@@ -162,7 +162,7 @@ def make_proposal(desk: Office, settings: StationSettings, matches: list[Match],
 
 def weigh_again(d: Decided, scale: Scale) -> Score:
     assert d.match.sighting is not None
-    return score(d.subject, d.match.sighting, scale, d.sighted)
+    return score(d.subject, d.match.sighting, scale, d.known)
 
 
 def cross_calibration(decided: list[Decided], traffic: Traffic, old: Weights, scale: MakeScale) -> float:
@@ -293,7 +293,7 @@ def _kept(right: list[Decided], signal: str) -> tuple[float, float]:
 def _decided(desk: Office, matches: list[Match]) -> tuple[list[Decided], int]:
     found: list[Decided] = []
     skipped = 0
-    sighted: dict[str, list[Sighted]] = {}
+    known: dict[str, Known] = {}
     for match in sorted(matches, key=lambda m: m.number):
         if match.state not in (MatchState.CONFIRMED, MatchState.REJECTED):
             continue
@@ -305,9 +305,8 @@ def _decided(desk: Office, matches: list[Match]) -> tuple[list[Decided], int]:
         if match.sighting is None:
             skipped += 1
             continue
-        found.append(Decided(match, subject, tuple(sighted.get(match.subject, ()))))
-        if match.state is MatchState.CONFIRMED:
-            sighted.setdefault(match.subject, []).append(Sighted(match.sighting.minute, match.sighting.corridors))
+        found.append(Decided(match, subject, known.get(match.subject, NOTHING_KNOWN)))
+        known[match.subject] = with_answer(found[-1].known, match)
     return found, skipped
 
 

@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from station.matching_habits import Background, Sighted
-from station.matching_plates import PlateCounts, canonical_plate, even_crowd
-from station.matching_score import Fit, Scale, Sighting, Travel, fit, report_place, score
+from station.matching_plates import canonical_plate, even_crowd
+from station.matching_score import Fit, Known, Scale, Sighting, Travel, fit, report_place, score
 from station.matching_weights import ASSUMED, CIRCUMSTANCE_CAP_BITS, PLATE_SPACE, Traffic, Weights
 from station.sentences import SENTENCES
 from station.subjects import Category, KnownVehicle, Report, Subject
@@ -87,13 +87,13 @@ scales = st.builds(
 @given(habits, arounds, sighteds, scales, st.sampled_from([{}, {"99X99999": 9}]))
 def test_circumstance_alone_names_nobody(habit, around, sighted, with_scale, read) -> None:
     listed = subject(plates=("74C12345",), vehicles=(KnownVehicle("75A11111", ObjectClass.CAR, "blue"),), **habit)
-    found = score(listed, sighting(plates=read, **around), with_scale, sighted)
+    found = score(listed, sighting(plates=read, **around), with_scale, Known(sighted))
     assert (found.identifier, found.evidence, found.bits) == (None, (), 0.0)
 
 
 @given(habits, arounds, sighteds, scales, plates, plates)
 def test_a_name_always_has_an_identifier_in_its_evidence(habit, around, sighted, with_scale, listed, read) -> None:
-    found = score(subject(plates=(listed,), **habit), sighting(plates={read: 2}, **around), with_scale, sighted)
+    found = score(subject(plates=(listed,), **habit), sighting(plates={read: 2}, **around), with_scale, Known(sighted))
     signals = {e.signal for e in found.evidence}
     named = {"plate", "known_vehicle", "left_vehicle", "with_vehicle", "report"}
     assert bool(signals & named) is (found.identifier is not None)
@@ -105,7 +105,7 @@ def test_a_name_always_has_an_identifier_in_its_evidence(habit, around, sighted,
 def test_circumstance_moves_an_identifier_within_its_cap(habit, around, sighted, with_scale) -> None:
     around = around | {"object_class": ObjectClass.CAR}
     bare = score(subject(plates=("74C12345",)), sighting(plates={"74C12345": 3}, **around), with_scale)
-    found = score(subject(plates=("74C12345",), **habit), sighting(plates={"74C12345": 3}, **around), with_scale, sighted)
+    found = score(subject(plates=("74C12345",), **habit), sighting(plates={"74C12345": 3}, **around), with_scale, Known(sighted))
     if bare.identifier is None:
         return
     assert abs(found.bits - bare.bits) <= CIRCUMSTANCE_CAP_BITS + 0.02
