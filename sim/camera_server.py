@@ -16,10 +16,12 @@ from pathlib import Path
 import cv2
 import zmq
 
+from cameras.lens import Lens
 from cameras.pose import NoPose, Pose
 from cameras.turn import Turn
 from sim.camera_drone import TrueDronePose
-from sim.camera_settings import CameraPlan, load_camera_plan, standing_pose
+from sim.camera_head import CameraHead
+from sim.camera_settings import CameraPlan, load_camera_plan, preset_views, standing_pose
 from sim.landscape_cache import cached_landscape
 from sim.raster_gl import RasterError
 from sim.renderer import Renderer
@@ -41,14 +43,18 @@ SWITCH_BACK = 1.6               # the lamp goes off at this many times the light
 _log = logging.getLogger("trailwatch.camera")
 
 PoseAt = Callable[[int], Pose | NoPose]
+LensAt = Callable[[int], Lens]
 
 
 class CameraServer:
-    """One camera at its socket. pose_at: where it was at a UTC time."""
+    """One camera at its socket. pose_at: where it was at a UTC time. lens_at: of one that zooms, through which lens."""
 
-    def __init__(self, plan: CameraPlan, landscape: Landscape, pose_at: PoseAt, clock: Clock) -> None:
+    def __init__(
+        self, plan: CameraPlan, landscape: Landscape, pose_at: PoseAt, clock: Clock, lens_at: LensAt | None = None,
+    ) -> None:
         self._plan = plan
         self._pose_at = pose_at
+        self._lens_at = lens_at or (lambda _: plan.lens)
         self._clock = clock
         self._renderer = Renderer(landscape, plan.settings.seed)
         self._feed = WorldFeed(plan.settings.world, plan.settings.drones)
@@ -103,7 +109,7 @@ class CameraServer:
         self._context.destroy(linger=0)
 
     def _publish(self, moment: Moment, pose: Pose, captured_ns: int) -> None:
-        lens = self._plan.lens
+        lens = self._lens_at(captured_ns)
         picture = self._renderer.render(moment, pose, lens, self._palette(moment.sky))
         frame = RenderedFrame(
             self._plan.camera.id, self._sequence, captured_ns, lens.width_px, lens.height_px, True, picture.jpeg,
@@ -136,9 +142,17 @@ def run(config: Path) -> int:
     clock = WallClock()
     landscape = cached_landscape(plan.scenario)
     with contextlib.ExitStack() as open_:
-        if plan.drone is None:
+        lens_at: LensAt | None = None
+        if plan.ptz is not None:
+            views = preset_views(plan, landscape.terrain)
+            repeat_deg = plan.ptz.repeat_deg if plan.settings.mistaken else 0.0
+            head = CameraHead(views, plan.ptz.url, repeat_deg, plan.settings.seed, clock)
+            open_.callback(head.close)
+            pose_at: PoseAt = lambda at_ns: head.at(at_ns).pose     # noqa: E731
+            lens_at = lambda at_ns: head.at(at_ns).lens             # noqa: E731
+        elif plan.drone is None:
             pose = standing_pose(plan, landscape.terrain)
-            pose_at: PoseAt = lambda _: pose    # noqa: E731 -- it stands, at any time
+            pose_at = lambda _: pose    # noqa: E731 -- it stands, at any time
         else:
             mount = plan.drone.mount_deg
             turn = None if mount is None else Turn.by_degrees(*mount[::-1])
@@ -146,7 +160,7 @@ def run(config: Path) -> int:
             drone = TrueDronePose(plan.settings.autopilot, plan.drone.system_id, frame, turn, clock)
             pose_at = open_.enter_context(drone).pose_at
         try:
-            server = CameraServer(plan, landscape, pose_at, clock)
+            server = CameraServer(plan, landscape, pose_at, clock, lens_at)
         except RasterError as error:
             raise SettingsError(str(error)) from None
         open_.callback(server.close)

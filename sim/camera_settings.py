@@ -10,17 +10,17 @@ import numpy as np
 
 from cameras.lens import Lens
 from cameras.pose import Pose
-from edge.camera_settings import CameraSettings
+from edge.camera_settings import CameraSettings, PresetSettings, PtzSettings, camera_at, camera_of
+from edge.preset_turn import TurnedBy
 from edge.settings import DroneSettings, NodeSettings, SourceKind
 from geofences.sector import Sector, load_sector
 from geofences.terrain import Terrain
 from mavlink.link import ConnectionTextError, parse_connection
+from sim.camera_head import MISTAKE_LIMIT, View
 from sim.world_feed import loopback
 from sim.world_scenario import Scenario, load_scenario
 from wire.settings import SettingsError, load_settings, refuse
 from wire.units import GroundPosition
-
-MISTAKE_LIMIT = 3.0             # sigmas: a survey that is farther off than this would have been noticed
 
 
 class SimulatedCameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +49,10 @@ class SimulatedCameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields
 
 @dataclass(frozen=True, slots=True)
 class CameraPlan:
-    """Settings with what they point to. camera: as the node has it. serve: the endpoint at which pictures are published."""
+    """Settings with what they point to. camera: as the node has it. serve: the endpoint at which pictures are published.
+
+    ptz, presets: of one that turns, as the node has them.
+    """
 
     file: Path
     settings: SimulatedCameraSettings
@@ -59,6 +62,8 @@ class CameraPlan:
     serve: str
     sector: Sector
     scenario: Scenario
+    ptz: PtzSettings | None = None
+    presets: tuple[PresetSettings, ...] = ()
 
 
 def load_camera_plan(path: Path) -> CameraPlan:
@@ -90,22 +95,27 @@ def load_camera_plan(path: Path) -> CameraPlan:
             parse_connection(s.autopilot)
         except ConnectionTextError as error:
             raise refuse(path, ["autopilot"], str(error)) from None
-    given = node.camera.lens
-    lens = Lens(given.width_px, given.height_px, given.fx_px, given.fy_px, given.cx_px, given.cy_px,
-                given.k1, given.k2, given.p1, given.p2, given.k3)
+    if node.ptz is not None and node.ptz.by is not TurnedBy.HTTP:
+        raise refuse(node_file, ["ptz", "by"], f'"{node.ptz.by.value}"; a simulated camera is turned by "http"')
     sector = load_sector(path.parent / s.sector)
     return CameraPlan(
-        file=path, settings=s, camera=node.camera, drone=node.drone, lens=lens, serve=serve, sector=sector,
-        scenario=load_scenario(path.parent / s.scenario, sector),
+        file=path, settings=s, camera=node.camera, drone=node.drone, lens=camera_of(node.camera).lens, serve=serve,
+        sector=sector, scenario=load_scenario(path.parent / s.scenario, sector), ptz=node.ptz, presets=node.presets,
     )
 
 
-def standing_pose(plan: CameraPlan, terrain: Terrain) -> Pose:
+def preset_views(plan: CameraPlan, terrain: Terrain) -> dict[str, View]:
+    """Of a camera that turns: by the preset's token, where it really looks. Raises SettingsError as standing_pose does."""
+    cameras = {p.token: camera_at(plan.camera, p) for p in plan.presets}
+    return {token: View(standing_pose(plan, terrain, c), camera_of(c).lens) for token, c in cameras.items()}
+
+
+def standing_pose(plan: CameraPlan, terrain: Terrain, camera: CameraSettings | None = None) -> Pose:
     """Where a camera on a mast really stands and looks: as its survey has it, but for the survey's mistakes.
 
-    terrain: the true one. Raises SettingsError when the camera is not on it.
+    terrain: the true one. camera: as at a preset. Raises SettingsError when the camera is not on the terrain.
     """
-    c = plan.camera
+    c = camera or plan.camera
     assert c.position is not None and c.height_agl_m is not None and c.yaw_deg is not None and c.pitch_deg is not None
     east, north = (float(v) for v in plan.sector.frame.point(GroundPosition(*c.position)))
     ground = float(terrain.height_msl_m([[east, north]])[0])
