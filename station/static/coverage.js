@@ -55,7 +55,7 @@ export function coverageFeatures() {
       for (const [from, to, grade, age, sensor, oldestNs] of view.runs) {
         const piece = cut(path, from, to);
         if (piece.length < 2) continue;
-        lines.push(feature("LineString", piece, { grade: age === 0 ? Math.max(grade, 1) : 0, age,
+        lines.push(feature("LineString", piece, { grade, age,
           label: to - from < LABEL_FROM_M ? "" : age === 0 ? t("coverage.seen_by", { grade: t(`grade.${grade}`), sensor }) : unseenText(age, oldestNs) }));
       }
     }
