@@ -7,6 +7,7 @@ It is nice to everybody else, uses one thread, and leaves when the other end of 
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import struct
@@ -22,6 +23,7 @@ from wire.units import ObjectClass, is_vehicle
 NICENESS = 5
 MESSAGE_LIMIT_BYTES = 8 * 1024 * 1024       # a crop is at most CROP_LIMIT_PX squared, three bytes a pixel
 CROP_LIMIT_PX = 1280
+PLACES_LIMIT = 64               # of one reading; a plate has nine at most
 _LENGTH = struct.Struct("<I")
 
 
@@ -44,9 +46,15 @@ class WasRead(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def reading(self) -> Reading | None:
+        """None for no plate. Raises ValueError for what are no chances: a process that has gone wrong can say anything."""
         if not self.chances:
             return None
         rows = np.frombuffer(self.chances, np.float32).reshape(-1, len(ALPHABET)).astype(float)
+        # Written so that NaN is outside.
+        if len(rows) > PLACES_LIMIT or not (rows.min() >= 0.0 and rows.sum(axis=1).max() <= 1.001):
+            raise ValueError(f"{len(rows)} places of chances that are none")
+        if not (math.isfinite(self.area_px) and math.isfinite(self.sharpness)):
+            raise ValueError("an area or a sharpness that is no number")
         return Reading(rows, self.area_px, self.sharpness)
 
 

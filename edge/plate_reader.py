@@ -174,7 +174,7 @@ class PlateReader:
             image = _bounded(crop.image)
             send(link, ReadThis(crop.vehicle, image.shape[0], image.shape[1], image.tobytes()))
             reading = _answers.decode(receive(link)).reading
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, msgspec.MsgspecError) as error:     # whatever it answers, the thread goes on
             self._failed(error)
             return
         self.crops_read += 1

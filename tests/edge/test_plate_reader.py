@@ -177,6 +177,36 @@ def test_what_it_answers_when_it_is_nonsense_does_not_reach_the_node():
         assert reader.take() == []
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "WasRead(b'x' * 7, 2000.0, 0.5)",                                               # no whole number of floats
+        "WasRead(np.zeros(35, np.float32).tobytes(), 2000.0, 0.5)",                     # no whole number of places
+        "WasRead(np.full((1, 36), np.nan, np.float32).tobytes(), 2000.0, 0.5)",
+        "WasRead(np.full((1, 36), 0.9, np.float32).tobytes(), 2000.0, 0.5)",            # surer than sure
+        "WasRead(np.zeros((65, 36), np.float32).tobytes(), 2000.0, 0.5)",
+        "WasRead(rows.tobytes(), float('nan'), 0.5)",
+    ],
+)
+def test_a_reading_that_is_none_is_a_failure_and_the_next_process_reads_again(answer, tmp_path):
+    """The answers of the first process are well formed and wrong, those of the second are right."""
+    marker = tmp_path / "was-here"
+    wrong = QUICK.replace("WasRead(rows.tobytes(), 2000.0, 0.5)", f"answer(rows, {str(marker)!r})")
+    wrong = wrong.replace(
+        "link = socket", "import pathlib\ndef answer(rows, marker):\n    if pathlib.Path(marker).exists():\n"
+        f"        return WasRead(rows.tobytes(), 2000.0, 0.5)\n    pathlib.Path(marker).touch()\n    return {answer}\n"
+        "link = socket", 1,
+    )
+    with PlateReader(WallClock(), (sys.executable, "-c", wrong)) as reader:
+        reader.offer(crop())
+        wait_for(lambda: reader.problem)
+        assert "has failed" in reader.problem
+        assert reader.take() == []
+        reader.offer(crop(digit=3))
+        (track, reading), = wait_for(reader.take)
+        assert (track, reading.text, reader.starts) == (1, "3", 2)
+
+
 @pytest.mark.parametrize("other", [c for c in ObjectClass if not is_vehicle(c)])
 def test_crops_of_people_cannot_even_be_made(other):
     with pytest.raises(ValueError, match="vehicles alone"):
