@@ -175,13 +175,14 @@ def _csv(name: str, text: str) -> Iterator[Line]:
     _check_columns(name, names)
     reader.fieldnames = names
     while True:
+        begins = reader.line_num + 1
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             # From an open quote on nobody can say where a line ends.
-            raise WatchlistError(f"{name}:{reader.line_num}: not readable as CSV: {error}.") from None
+            raise WatchlistError(f"{name}:{begins}: not readable as CSV from here on: {error}. Nothing was taken.") from None
         if "" in row:
             yield reader.line_num, "has more fields than there are columns; put quotes around text with commas"
         elif any((v or "").strip() for v in row.values()):

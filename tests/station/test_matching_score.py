@@ -105,7 +105,8 @@ def test_a_name_always_has_an_identifier_in_its_evidence(habit, around, sighted,
 def test_circumstance_moves_an_identifier_within_its_cap(habit, around, sighted, with_scale) -> None:
     around = around | {"object_class": ObjectClass.CAR}
     bare = score(subject(plates=("74C12345",)), sighting(plates={"74C12345": 3}, **around), with_scale)
-    found = score(subject(plates=("74C12345",), **habit), sighting(plates={"74C12345": 3}, **around), with_scale, Known(sighted))
+    who = subject(plates=("74C12345",), **habit)
+    found = score(who, sighting(plates={"74C12345": 3}, **around), with_scale, Known(sighted))
     if bare.identifier is None:
         return
     assert abs(found.bits - bare.bits) <= CIRCUMSTANCE_CAP_BITS + 0.02

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
 
 import pytest
 
 from geofences.sector import load_sector
-from station.nomination import describe, make_draft
+from station.nomination import make_draft
 from station.record import public_key_file, verify
 from station.settings import StationSettings
 from station.store import StoreError
