@@ -34,7 +34,7 @@ from edge.node import Node
 from edge.settings import load_setup
 from edge.sources import Frame, Image
 from models.check import check_precision
-from models.export import Form, calibration_pictures, export_weights
+from models.export import INSTALL, Form, calibration_pictures, export_weights, missing_packages
 from models.graph_making import make_graph
 from models.graph_network import able, compile_graph
 from models.graphs import LOSS_LIMIT_POINTS, Check, Graph, Precision, find_graph, read_check
@@ -111,6 +111,8 @@ def _eight_bits(weights: Path) -> Graph:
     there = find_graph(digest_of(weights), Precision.INT8, [CACHE / "graphs"])
     if there is not None:
         return there
+    if missing := missing_packages(Form.OPENVINO, Precision.INT8):
+        raise SettingsError(f"bench edge: eight bits need {' and '.join(missing)}. Install: {INSTALL} {' '.join(missing)}")
     frames = _frames("calibration", CALIBRATION_SEED, CALIBRATION_FRAMES)
     return make_graph(weights, Precision.INT8, CACHE / "graphs", calibration_pictures(frames))
 
