@@ -11,6 +11,7 @@ import contextlib
 import logging
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -165,7 +166,7 @@ class PictureKeeper:
         )
 
 
-class _Gathered:
+class Gathered:
     """Deltas between two sendings, the newest value of each id."""
 
     def __init__(self) -> None:
@@ -265,9 +266,10 @@ class Feed:
         self._clock = clock
         self._context: zmq.asyncio.Context = zmq.asyncio.Context()
         self._pages: set[Page] = set()
+        self.listeners: list[Callable[[Picture | Delta], None]] = []     # hear what pages get, as it is sent
         nothing = Counts(messages_stored=0, detections_stored=0, refused={})
         self._kept = PictureKeeper(Picture(settings.realm, -1, 0, (), (), (), (), (), (), nothing))
-        self._gathered = _Gathered()
+        self._gathered = Gathered()
         self._gathered_something = asyncio.Event()
         self._latency = LatencyHistogram()
         self._silent_since_ns: int | None = clock.utc_ns()
@@ -388,7 +390,9 @@ class Feed:
         if answer.turn == self._kept.turn and not was_silent:
             return
         self._kept.replace(answer)
-        self._gathered = _Gathered()
+        self._gathered = Gathered()
+        for listener in self.listeners:
+            listener(self._kept.picture())
         for page in self._pages:
             page.start_over()
             self._resent += 1
@@ -403,10 +407,13 @@ class Feed:
         while True:
             await self._gathered_something.wait()
             self._gathered_something.clear()
-            gathered, self._gathered = self._gathered, _Gathered()
+            gathered, self._gathered = self._gathered, Gathered()
             if gathered.any:
                 now = self._clock.utc_ns()
-                self._send(self._encoder.encode(gathered.delta(self._kept.turn, self._kept.at_ns)))
+                delta = gathered.delta(self._kept.turn, self._kept.at_ns)
+                self._send(self._encoder.encode(delta))
+                for listener in self.listeners:
+                    listener(delta)
                 for captured in gathered.captured_ns:
                     self._latency.add((now - captured) / 1e6)
             await asyncio.sleep(BATCH_S)

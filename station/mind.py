@@ -34,6 +34,7 @@ from station.picture import AlarmView, Answer, Counts, Delta, Picture, Request
 from station.questions import Questions
 from station.record import Record
 from station.retention_mind import MindRetention
+from station.retention_show import ErasedNotes
 from station.rules import AlarmDesk
 from station.settings import StationSettings
 from station.situation import Situation
@@ -116,6 +117,7 @@ class Mind:
         )
         self._requests = MindRequests(self._parts)
         self._retention = MindRetention(self._db, settings.retention, clock)
+        self._erased = ErasedNotes(self._db, self._record, settings, clock)
         self._faults = FaultWatch(self._desk, self._situation, sector, alarm_settings, self._is_training, now_ns)
         self._counts = Counts(0, 0, {})
         self._changes = Changes()
@@ -318,6 +320,7 @@ class Mind:
             self._desk.pass_time(now_ns)
             self._forget_closed(now_ns)
             self._retention.step(alarm for i in self._duty.incidents.open() for alarm in i.alarms)
+            self._erased.step()
         if now_ns - self._counted_ns >= COUNTS_EVERY_NS:
             self._counted_ns = now_ns
             self._count()
