@@ -31,6 +31,7 @@ PASSWORD_MAX_CHARACTERS = 256       # argon2 reads all of it
 NAME_MAX_CHARACTERS = 64
 ONE_TIME_PASSWORD_BYTES = 12        # 16 characters, 96 bits
 SESSION_TOKEN_BYTES = 32
+TOKEN_PREFIX = "tw_"                # so that a leaked one is recognised
 IDLE_S = 60 * 60                    # an open live feed counts as use: a watched map is never logged out for being quiet
 ABSOLUTE_S = 13 * 60 * 60           # a shift of 12 h, and the hand-over
 TOUCH_S = 60                        # "last used" is written this often at most
@@ -86,7 +87,14 @@ def _people_1(db: Database) -> None:
     db["failures"].create_index(["at_ns"])
 
 
-PEOPLE = Schema("people", (_people_1,))
+def _people_2(db: Database) -> None:
+    # Of machines, as digests; each in the name of an account, and reads what that account may.
+    db["tokens"].create(
+        {"digest": bytes, "person": str, "label": str, "created_ns": int, "expires_ns": int, "used_ns": int}, pk="digest"
+    )
+
+
+PEOPLE = Schema("people", (_people_1, _people_2))
 
 
 class People:
@@ -148,6 +156,7 @@ class People:
                 "UPDATE people SET hash = ?, must_change = ? WHERE name = ?", [hashed, int(password is None), name]
             ).rowcount
             self._conn.execute("DELETE FROM sessions WHERE person = ?", [name])
+            self._conn.execute("DELETE FROM tokens WHERE person = ?", [name])
             self._conn.execute("DELETE FROM failures WHERE person = ?", [_key(name)])
         if not changed:
             raise AccessError(Sentence("refused.no_such_person", {"name": name}), f'"{name}" has no account here')
@@ -197,9 +206,54 @@ class People:
                     self._conn.execute("DELETE FROM sessions WHERE digest = ?", [digest])
                 return None
             if now - used >= TOUCH_S * NS_PER_S:
-                with transaction(self._conn):
-                    self._conn.execute("UPDATE sessions SET used_ns = ? WHERE digest = ?", [now, digest])
+                self._touch("UPDATE sessions SET used_ns = ? WHERE digest = ?", [now, digest])
         return Session(Person(name, Role(role), bool(must), born), token, csrf_of(token), ends)
+
+    # --------------------------------------------------------------------------------------------------------- tokens
+
+    def make_token(self, name: str, label: str, days: float) -> str:
+        """A machine's word for an account; it reads, and changes nothing. Raises AccessError for a name that is none."""
+        now, token = self._clock.utc_ns(), TOKEN_PREFIX + secrets.token_urlsafe(SESSION_TOKEN_BYTES)
+        with self._writing():
+            if self._conn.execute("SELECT 1 FROM people WHERE name = ?", [name]).fetchone() is None:
+                raise AccessError(Sentence("refused.login"), f'"{name}": there is no such account')
+            self._conn.execute(
+                "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, 0)",
+                [_digest(token), name, label, now, now + round(days * 86_400 * NS_PER_S)],
+            )
+        return token
+
+    def token_session(self, token: str) -> Session | None:
+        """What a token stands for while it lasts: a session that can change nothing, for it has no csrf."""
+        now = self._clock.utc_ns()
+        with self._lock:
+            row = self._conn.execute(
+                "SELECT p.name, p.role, p.must_change, p.created_ns, t.expires_ns, t.used_ns FROM tokens t "
+                "JOIN people p ON p.name = t.person WHERE t.digest = ?", [_digest(token)],
+            ).fetchone()
+            if row is None or now >= row[4]:
+                return None
+            if now - row[5] >= TOUCH_S * NS_PER_S:
+                self._touch("UPDATE tokens SET used_ns = ? WHERE digest = ?", [now, _digest(token)])
+        name, role, must, born, expires, _ = row
+        return Session(Person(name, Role(role), bool(must), born), token, "", expires)
+
+    def tokens(self) -> list[tuple[str, str, int, int]]:
+        """Of each token: account, label, when it ends, when it was last used (0: never)."""
+        with self._lock:
+            return self._conn.execute(
+                "SELECT person, label, expires_ns, used_ns FROM tokens ORDER BY person, label"
+            ).fetchall()
+
+    def revoke_tokens(self, name: str, label: str) -> int:
+        """Returns how many were ended."""
+        with self._writing():
+            return self._conn.execute("DELETE FROM tokens WHERE person = ? AND label = ?", [name, label]).rowcount
+
+    def _touch(self, sql: str, values: list[object]) -> None:
+        """Note that something was used; the lock is held. A disk that takes nothing must not end a watch."""
+        with contextlib.suppress(sqlite3.Error), transaction(self._conn):
+            self._conn.execute(sql, values)
 
     def log_out(self, token: str) -> None:
         with self._writing():

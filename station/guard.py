@@ -89,6 +89,13 @@ async def show_fault(_request: Request, error: Exception) -> Response:
     return Response(msgspec.json.encode(Problem(Sentence("refused.fault"))), status_code=500, media_type="application/json")
 
 
+async def show_store_trouble(_request: Request, error: Exception) -> Response:
+    """A database that is locked, full or damaged: nothing was done, and the page says why."""
+    log.error("the store refuses: %s", error)
+    problem = Problem(Sentence("refused.store", {"error": str(error)}))
+    return Response(msgspec.json.encode(problem), status_code=503, media_type="application/json")
+
+
 async def read_body(request: Request, kind: type[T]) -> T:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise RefusedRequest(415, Sentence("refused.http", {"status": 415}))

@@ -15,6 +15,7 @@ from station.guard import RefusedRequest, answer_json, check_origin
 from station.picture import Answer, Refused, Sentence
 from station.picture import Request as MindRequest
 from station.settings import StationSettings
+from station.web_rate import RateLimit
 from wire.clock import Clock
 
 
@@ -26,12 +27,16 @@ class Door:
         self.people = people
         self.clock = clock
         self.feed = Feed(settings, clock)
+        self._rate = RateLimit()
         self.screens = Screens()        # which of the open pages are watched
         self._secure = settings.web.secure_cookie or settings.web.tls_certificate is not None
         # Browsers keep cookies by host, not by port: two stations on one machine must not log each other out.
         self._cookie = f"{'__Host-' if self._secure else ''}trailwatch-{settings.realm.value}-{settings.web.port}"
 
     async def session(self, connection: HTTPConnection) -> Session | None:
+        kind, _, bearer = connection.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return await anyio.to_thread.run_sync(self.people.token_session, bearer.strip())
         token = connection.cookies.get(self._cookie)
         return await anyio.to_thread.run_sync(self.people.session, token) if token else None
 
@@ -42,6 +47,7 @@ class Door:
         session = await self.session(request)
         if session is None:
             raise RefusedRequest(401, Sentence("refused.not_logged_in"))
+        self._rate.spend(session.person.name, self.clock.monotonic_ns())
         if session.person.must_change_password and not may_be_new:
             raise RefusedRequest(403, Sentence("refused.change_password_first"))
         if roles is not None and session.person.role not in roles:
@@ -53,6 +59,8 @@ class Door:
     ) -> Session:
         """The session of a request that changes something: from our own page, with the session's second secret."""
         check_origin(request)
+        if "authorization" in request.headers:
+            raise RefusedRequest(403, Sentence("refused.token_reads"))
         session = await self.known(request, may_be_new=may_be_new)
         if not hmac.compare_digest(request.headers.get("x-csrf-token", "").encode(), session.csrf.encode()):
             raise RefusedRequest(403, Sentence("refused.csrf"))
