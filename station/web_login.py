@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Literal
 
 import anyio
 import anyio.to_thread
@@ -13,7 +14,7 @@ from starlette.routing import BaseRoute
 
 from station.access import WHO_DECIDES, AccessError, Role, Session
 from station.guard import RefusedRequest, address_of, answer_json, check_origin, read_body
-from station.web_api import ApiRoute, Who
+from station.web_api import ApiRoute, Who, read_query
 from station.web_door import Door
 
 HASHERS = 2                     # passwords checked at the same moment: each takes 64 MB and a core
@@ -41,6 +42,12 @@ class Me(msgspec.Struct, frozen=True):
     realm: str
 
 
+class MeQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """replay: "yes" of a page that shows the past: it decides nothing, and gets no csrf to change anything with."""
+
+    replay: Literal["", "yes"] = ""
+
+
 class LoginRoutes:
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -53,7 +60,8 @@ class LoginRoutes:
             ApiRoute("/api/logout", self.log_out, "End the session.", method="POST", who=Who.NEWCOMERS, answer=None),
             ApiRoute("/api/password", self.change_password, "Set a password of one's own; all sessions of before end.",
                      method="POST", who=Who.NEWCOMERS, body=PasswordRequest, answer=Me),
-            ApiRoute("/api/me", self.me, "Who one is; null before the login.", who=Who.ANYBODY, answer=Me | None),
+            ApiRoute("/api/me", self.me, "Who one is; null before the login.", who=Who.ANYBODY,
+                     query=MeQuery, answer=Me | None),
         ]
 
     def _me(self, session: Session) -> Response:
@@ -94,4 +102,9 @@ class LoginRoutes:
     async def me(self, request: Request) -> Response:
         """Null before the login: asking who one is, is no error."""
         session = await self._door.session(request)
-        return self._me(session) if session else answer_json(None)
+        if session is None:
+            return answer_json(None)
+        if read_query(request, MeQuery).replay != "yes":
+            return self._me(session)
+        p, realm = session.person, self._door.settings.realm.value
+        return answer_json(Me(p.name, p.role, p.must_change_password, False, "", realm))

@@ -11,6 +11,9 @@ export class RefusedError extends Error {
 }
 
 export async function ask(path, body = undefined) {
+  // The station gives a replay no secret to change anything with; this only says so sooner, and in better words.
+  if (state.isReplay && body !== undefined) throw new RefusedError(0, { key: "refused.replay", params: {} });
+  if (state.isReplay && path === "/api/me") path = "/api/me?replay=yes";
   const options = { credentials: "same-origin", headers: {} };
   if (body !== undefined) {
     options.method = "POST";

@@ -16,7 +16,7 @@ export function startFeed() {
 }
 
 function open() {
-  const address = new URL("/feed", location.href);
+  const address = new URL(state.isReplay ? `/replay/feed${location.search}` : "/feed", location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   const mine = new WebSocket(address);
   socket = mine;
@@ -52,6 +52,9 @@ function take(message) {
     tell("feed");
   } else if (message.type === "delta") {
     takeDelta(message);
+  } else if (message.type === "replay") {
+    state.replay = { ...message, heardMs: performance.now() };
+    tell("replay");
   }
 }
 

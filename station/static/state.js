@@ -4,6 +4,8 @@ export const state = {
   me: null,
   geography: null,
   realm: document.documentElement.dataset.realm,
+  isReplay: document.documentElement.dataset.replay === "yes",    // the past: nothing sounds, nothing can be done
+  replay: null,           // {at_ns, from_ns, to_ns, speed, paused, ended}, and heardMs: when the page was told
   contacts: new Map(), alarms: new Map(), matches: new Map(), sensors: new Map(), nodes: new Map(), drones: new Map(),
   coverage: new Map(), coverageWhole: null,
   counts: null,
@@ -15,7 +17,7 @@ export const state = {
 
 const listeners = new Map();
 
-/** Topics: picture, selection, candidate, feed, layout (what covers the map), alarm (a new one, its value). */
+/** Topics: picture, selection, candidate, feed, replay (where it is), layout (what covers the map), alarm (a new one, its value). */
 export function on(topic, listener) {
   listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
 }
@@ -24,8 +26,13 @@ export function tell(topic, value) {
   for (const listener of listeners.get(topic) ?? []) listener(value);
 }
 
-/** The station's time, milliseconds since 1970. */
-export function now() { return Date.now() + state.feed.offsetMs; }
+/** The station's time, milliseconds since 1970; in a replay that of the moment that is shown. */
+export function now() {
+  const r = state.replay;
+  if (!state.isReplay || !r) return Date.now() + state.feed.offsetMs;
+  const passed = r.paused || r.ended ? 0 : (performance.now() - r.heardMs) * r.speed;
+  return Math.min(r.at_ns / 1e6 + passed, r.to_ns / 1e6);
+}
 
 const KEYS = { contacts: "id", alarms: "id", matches: "id", sensors: "id", nodes: "node", drones: "drone", coverage: "corridor" };
 
@@ -37,7 +44,7 @@ export function takePicture(picture) {
   state.coverageWhole = picture.coverage_whole ?? null;
   state.realm = picture.realm;
   state.hasPicture = picture.turn >= 0;
-  if (!first) for (const alarm of picture.alarms) if (!known.has(alarm.id)) tell("alarm", alarm);
+  if (!first && !state.isReplay) for (const alarm of picture.alarms) if (!known.has(alarm.id)) tell("alarm", alarm);
   tell("picture");
 }
 
@@ -52,7 +59,7 @@ export function takeDelta(delta) {
   for (const id of delta.contacts_gone ?? []) state.contacts.delete(id);
   state.counts = delta.counts ?? state.counts;
   state.coverageWhole = delta.coverage_whole ?? state.coverageWhole;
-  for (const alarm of fresh) tell("alarm", alarm);
+  if (!state.isReplay) for (const alarm of fresh) tell("alarm", alarm);
   tell("picture");
 }
 
