@@ -9,6 +9,7 @@ import contextlib
 import logging
 import signal
 import socket
+import sqlite3
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any
@@ -21,8 +22,11 @@ from starlette.types import ASGIApp
 
 from station.access import People, open_people
 from station.feed import following
-from station.guard import SecurityHeaders, show_fault, show_problem
+from station.guard import SecurityHeaders, show_fault, show_problem, show_store_trouble
+from station.journal_keeper import keeping
+from station.openapi import OpenApiRoutes
 from station.settings import StationSettings
+from station.store import StoreError
 from station.web_alarms import AlarmRoutes
 from station.web_coverage import CoverageRoutes
 from station.web_door import Door
@@ -33,6 +37,8 @@ from station.web_login import LoginRoutes
 from station.web_matches import MatchRoutes
 from station.web_orders import OrderRoutes
 from station.web_pages import PageRoutes
+from station.web_replay import ReplayRoutes
+from station.web_retention import RetentionRoutes
 from station.web_watch import telling_who_watches
 from wire.clock import Clock, WallClock
 from wire.settings import refuse
@@ -54,18 +60,24 @@ class Web:
             *DutyRoutes(door).routes(),
             *OrderRoutes(door).routes(),
             *HistoryRoutes(door).routes(),
+            *RetentionRoutes(door).routes(),
+            *ReplayRoutes(door).routes(),
             *CoverageRoutes(door).routes(),
             *FeedRoutes(door).routes(),
         ]
+        self.routes += OpenApiRoutes(door, self.routes).routes()
 
     def application(self) -> ASGIApp:
-        handlers = {HTTPException: show_problem, 500: show_fault}
+        handlers = {
+            HTTPException: show_problem, StoreError: show_store_trouble, sqlite3.Error: show_store_trouble, 500: show_fault,
+        }
         app = Starlette(routes=self.routes, lifespan=self._lifespan, exception_handlers=handlers)
         return SecurityHeaders(app)
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        async with following(self._door.feed), telling_who_watches(self._door):
+        door = self._door
+        async with following(door.feed), telling_who_watches(door), keeping(door.settings, door.feed, door.clock):
             yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from typing import Any
 
 import anyio.to_thread
 import msgspec
@@ -38,7 +39,7 @@ class PageRoutes:
             Route("/login", self.login_page),
             Route("/static/{name:path}", self.static),
             ApiRoute("/api/geography", self.geography, "The sector: border line, corridors, keep-outs, terrain.",
-                     answer=dict[str, object]),
+                     answer=dict[str, Any]),
             ApiRoute("/api/picture", self.picture, "Everything that is on the map now.", answer=Picture),
             ApiRoute("/api/figures", self.figures, "How the station runs: delays, counts.", who=Who.NEWCOMERS,
                      answer=FeedFigures),

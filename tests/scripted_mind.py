@@ -117,8 +117,9 @@ class ScriptedMind:
                 return self._change_alarm(request)
             if isinstance(request, SetWeather):
                 return Done()
-            assert isinstance(request, DecideMatch)
-            return self._decide_match(request)
+            if isinstance(request, DecideMatch):
+                return self._decide_match(request)
+        return Refused(Sentence("ask.refused.not_understood", {}))      # what is not in the script
 
     def _change_alarm(self, request):
         alarm: AlarmView | None = self.values["alarms"].get(request.alarm)
