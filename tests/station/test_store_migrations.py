@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from station.memory import load
@@ -116,6 +116,7 @@ def test_a_file_of_a_newer_program_is_refused_in_words_and_left_alone(tmp_path: 
     assert path.read_bytes() == before
 
 
+@settings(deadline=None)     # it makes files, and the disk takes its time
 @given(st.integers(0, len(MIND.migrations)), st.integers(0, len(MIND.migrations)))
 def test_the_road_to_the_newest_schema_may_be_gone_in_steps(tmp_path_factory, first: int, second: int) -> None:
     """Whatever versions a file stops at, its schema comes out the same as that of a new file."""
