@@ -353,20 +353,34 @@ class WaypointKind(StrEnum):
     WAYPOINT = "waypoint"
     LOITER_TIME = "loiter_time"
     RETURN = "return"
+    ORBIT = "orbit"                 # circles round its position, facing it
 
 
 class Waypoint(msgspec.Struct, frozen=True):
-    """height_above_home_m: metres above the take-off point."""
+    """height_above_home_m: metres above the take-off point. radius_m, turns: of an orbit, clockwise; 0 for all others."""
 
     kind: WaypointKind
     position: GroundPosition
     height_above_home_m: float
     speed_m_s: float
     hold_s: float = 0.0
+    radius_m: float = 0.0
+    turns: float = 0.0
+
+
+class RallyPoint(msgspec.Struct, frozen=True):
+    """Where a drone may return to instead of home, and at which height above home it goes there."""
+
+    position: GroundPosition
+    height_above_home_m: float
 
 
 class Plan(msgspec.Struct, frozen=True, tag="plan"):
-    """A patrol: what one drone is to fly. Bound to one aircraft by system id and hardware id."""
+    """A patrol: what one drone is to fly. Bound to one aircraft by system id and hardware id.
+
+    return_height_m: above home, at which a failsafe takes it home, or its own height where that is more; 0: whatever the
+    autopilot is set to. fence: the ring outside which its own autopilot turns it round; none: no fence is asked for.
+    """
 
     plan_id: str
     drone: str
@@ -376,24 +390,55 @@ class Plan(msgspec.Struct, frozen=True, tag="plan"):
     home: GroundPosition
     waypoints: tuple[Waypoint, ...]
     made_ns: int
+    return_height_m: float = 0.0
+    fence: tuple[GroundPosition, ...] = ()
+    rally: tuple[RallyPoint, ...] = ()
 
 
 class CheckFinding(msgspec.Struct, frozen=True):
-    """One reason why a plan must not fly. leg counts from 0; None for the plan as a whole."""
+    """One reason why a plan must not fly. leg counts from 0; None for the plan as a whole.
+
+    key, params: the sentence in the station's language files, for whoever reads another language than `sentence` is in.
+    """
 
     rule: str
     leg: int | None
     position: GroundPosition | None
     sentence: str
+    key: str = ""
+    params: dict[str, str | float | int] = {}
+
+
+class Buffer(msgspec.Struct, frozen=True):
+    """How far from the border line a plan has to stay, and why: metres, of which drift_m is wind times time.
+
+    wind_m_s: mean and gusts together. detection_s: until a lost position is noticed; descent_s: from there to the ground.
+    reaction_m: flown on until the watch in the air has it turned round. margin_m: error of the drone's own position.
+    configured_m: the least that the sector's file asks for; total_m is never less.
+    """
+
+    total_m: float
+    wind_m_s: float
+    detection_s: float
+    descent_s: float
+    drift_m: float
+    reaction_m: float
+    margin_m: float
+    configured_m: float
 
 
 class CheckResult(msgspec.Struct, frozen=True, tag="check"):
+    """energy_percent: of a full battery, what the plan takes, with its error energy_sigma_percent (one sigma)."""
+
     plan_id: str
     passed: bool
     findings: tuple[CheckFinding, ...]
     length_m: float
     duration_s: float
     smallest_border_distance_m: float
+    buffer: Buffer | None = None
+    energy_percent: float = 0.0
+    energy_sigma_percent: float = 0.0
 
 
 class PreflightState(StrEnum):
