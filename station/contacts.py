@@ -37,6 +37,7 @@ LOOKS_APART_NS = 2_000_000_000
 SCORE_LIMITS = (0.25, 0.9)      # of what a detector's score may claim to be worth
 P_KIND_RIGHT = 0.8              # a kind or a colour is named right (docs/edge.md), independent looks
 P_COLOUR_RIGHT = 0.75
+FOREVER = 2**62                 # later than any time in nanoseconds
 COUSINS = 5                     # classes of the vehicle group that may be taken for each other
 
 
@@ -114,6 +115,7 @@ class ContactState(msgspec.Struct):
     why_apart: list[Sentence] = []
     own_patrol: str | None = None
     party: list[int] = []
+    apart_ns: list[int] = []
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ class Contact:
 
     votes: evidence for each class, natural logarithm of the odds against any other of its group.
     tracks: "node/boot/sensor/track" to the last capture time. apart: numbers of contacts that one sensor saw beside this one
-    in a single frame, or that a person told apart from it. absorbed: of those merged into this one.
+    in a single frame, to when it last did; FOREVER where a person told them apart. absorbed: of those merged into this one.
     plates: how often each text was told. plate_confidence: of each letter or digit, as last told; empty where nobody said.
     kinds, colours: how often each was told.
     row, slots: the filter's belief (fusion_filter) and the sensors in its slots. steps: the last three seconds (fusion_lag).
@@ -146,7 +148,7 @@ class Contact:
     plates: dict[str, int] = field(default_factory=dict)
     sights: dict[str, Sight] = field(default_factory=dict)
     tracks: dict[str, int] = field(default_factory=dict)
-    apart: set[int] = field(default_factory=set)
+    apart: dict[int, int] = field(default_factory=dict)
     why: list[Sentence] = field(default_factory=list)
     trail: list[TrailPoint] = field(default_factory=list)
     visits: dict[str, Visit] = field(default_factory=dict)
@@ -255,10 +257,10 @@ class Contact:
         return ContactState(
             self.number, self.group, e.mean.tolist(), e.covariance.ravel().tolist(), e.at_ns, self.first_seen_ns,
             self.last_seen_ns, self.last_received_ns, self.detections, self.score_sum, self.simulated, self.votes,
-            self.plates, self.sights, self.tracks, sorted(self.apart), self.why, self.visits, list(self.corridors),
+            self.plates, self.sights, self.tracks, list(self.apart), self.why, self.visits, list(self.corridors),
             self.snapshot, self.ended_ns, self.merged_into, self.absorbed, self.plate_confidence, self.kinds, self.colours,
             self.course, self._belief(), self.slots, self.kept_from, self.joined, self.why_apart, self.own_patrol,
-            list(self.party),
+            list(self.party), list(self.apart.values()),
         )
 
     def _belief(self) -> bytes:
@@ -271,7 +273,8 @@ def contact_from(s: ContactState, trail: list[TrailPoint]) -> Contact:
     return Contact(
         s.number, s.group, Estimate(np.array(s.mean), np.array(s.covariance).reshape(4, 4), s.at_ns), s.first_seen_ns,
         s.last_seen_ns, s.last_received_ns, s.simulated, s.detections, s.score_sum, s.votes, s.plates, s.sights, s.tracks,
-        set(s.apart), s.why, trail, s.visits, tuple(s.corridors), s.snapshot, s.ended_ns, s.merged_into,
+        dict(zip(s.apart, s.apart_ns or [s.last_seen_ns] * len(s.apart), strict=True)), s.why, trail, s.visits,
+        tuple(s.corridors), s.snapshot, s.ended_ns, s.merged_into,
         s.absorbed, plate_confidence=s.plate_confidence, kinds=s.kinds, colours=s.colours,
         course=s.course, row=np.frombuffer(s.row, "<f8").copy() if len(s.row) == 8 * WIDTH else None,
         slots=s.slots if len(s.row) == 8 * WIDTH else [], kept_from=s.kept_from, joined=s.joined, why_apart=s.why_apart,

@@ -41,7 +41,7 @@ from station.fusion_joining import (
     merged_by_itself,
     split_off,
 )
-from station.fusion_lag import LAG_NS, Step, anchor, give_slot, take, then
+from station.fusion_lag import LAG_NS, Step, anchor, give_slot, indices, take, then
 from station.fusion_learning import learn_from
 from station.fusion_offsets import Offsets, OffsetsState
 from station.fusion_table import Near, Sights, Table, Where
@@ -146,6 +146,12 @@ class Fusion:
     def of_track(self, track: str) -> Contact | None:
         number = self._by_track.get(track)
         return self.contacts.get(number) if number is not None else None
+
+    def believed(self, contact: Contact, step: Step) -> tuple[Array, Array]:
+        """Mean (4,) and whole covariance (4, 4) after a step of the contact."""
+        mixed = mixture(step.row[None])
+        block = self.offsets.block(np.array([indices(contact, self.offsets)]))
+        return mixed.mean[0], mixed.total(block)[0]
 
     # --------------------------------------------------------------------------------------------- what a person decides
 
@@ -379,11 +385,13 @@ class Fusion:
 
     def _tell_apart(self, frame: SensorFrame, at_ns: int, touched: list[Contact]) -> None:
         """Whoever is in one frame beside another is not that other."""
-        numbers = {c.number for c in touched}
+        numbers = sorted(c.number for c in touched)
         for contact in touched:
-            fresh = numbers - contact.apart - {contact.number}
-            contact.apart |= fresh
-            for number in sorted(fresh):
+            fresh = [n for n in numbers if n != contact.number and n not in contact.apart]
+            for number in numbers:
+                if number != contact.number and contact.apart.get(number, 0) < at_ns:
+                    contact.apart[number] = at_ns
+            for number in fresh:
                 distance_m = float(np.hypot(*apart_m(contact, self.contacts[number], at_ns)))
                 if distance_m <= APART_SAID_M and self.contacts[number].group == contact.group:
                     contact.note_apart(
@@ -394,7 +402,7 @@ class Fusion:
                     )
 
     def _merge_close(self, frame: SensorFrame, at_ns: int, touched: list[Contact]) -> list[Contact]:
-        """Join contacts that were in one place for two seconds, unless one sensor ever saw both in a single frame."""
+        """Join contacts that were in one place for two seconds, unless one sensor has lately seen both in a single frame."""
         gone: list[Contact] = []
         if not touched:
             return gone
@@ -420,12 +428,11 @@ class Fusion:
         for track in younger.tracks:
             self._by_track[track] = older.number
         for other in self.contacts.values():
-            if younger.number in other.apart:
-                keep_apart(older, other)
+            if younger.number in other.apart and other is not older:
+                keep_apart(older, other, other.apart.pop(younger.number))
             for sensor, number in list(other.kept_from.items()):
                 if number == younger.number:
                     other.kept_from[sensor] = older.number
-        older.apart.discard(older.number)
         older.kept_from = {s: n for s, n in older.kept_from.items() if n != older.number}
         self._end(younger, now_ns)
         self._table.settle([older], self.offsets)
@@ -450,6 +457,9 @@ class Fusion:
         for track in contact.tracks:
             if self._by_track.get(track) == contact.number:
                 del self._by_track[track]
+        for number in contact.apart:
+            if number in self.contacts:
+                self.contacts[number].apart.pop(contact.number, None)
         self._close_since = {p: t for p, t in self._close_since.items() if contact.number not in p}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from station.contacts import MOTIONS, Contact, Sight, contact_id
+from station.contacts import FOREVER, MOTIONS, Contact, Sight, contact_id
 from station.fusion_filter import Measured, begin, mixture
 from station.fusion_lag import anchor
 from station.fusion_offsets import Offsets
@@ -14,6 +14,9 @@ from wire.clock import NS_PER_S
 
 MERGE_AFTER_NS = 2 * NS_PER_S           # two contacts stay this long in one place before they become one
 MERGE_SPEED_M_S = 1.5
+# Side by side in one frame: two. But a ghost, or two who crossed, may have made it so; if they are in one place since, and
+# nobody has seen them side by side for so long, that was then.
+APART_HOLDS_NS = 5 * NS_PER_S
 MERGE_SQUARE = 9.21                     # 99 % of 2 degrees of freedom
 MERGE_FLOOR_M2 = 0.3**2                 # gait, box and ground: never nearer than this, however long it is looked at
 
@@ -25,11 +28,11 @@ def apart_m(a: Contact, b: Contact, at_ns: int) -> Array:
 
 
 def could_be_one(a: Contact, b: Contact, at_ns: int, offsets: Offsets) -> bool:
-    """Whether nothing speaks against the two being one: never seen beside each other, one place, one way of going.
+    """Whether nothing speaks against the two being one: not seen beside each other, one place, one way of going.
 
     The errors of a sensor that saw both are the same in both and cancel; those of two sensors count as far as unknown.
     """
-    if a.group != b.group or b.number in a.apart or a.number in b.apart:
+    if a.group != b.group or at_ns - max(a.apart.get(b.number, 0), b.apart.get(a.number, 0)) < APART_HOLDS_NS:
         return False
     if min(a.last_seen_ns, b.last_seen_ns) < at_ns - MERGE_AFTER_NS:
         return False
@@ -74,8 +77,10 @@ def absorb(older: Contact, younger: Contact, says: Sentence) -> None:
     for corridor, visit in younger.visits.items():
         older.visits.setdefault(corridor, visit)
     older.absorbed += [younger.number, *younger.absorbed]
-    older.apart |= younger.apart
-    older.apart -= {older.number, younger.number}
+    for number, at_ns in younger.apart.items():
+        older.apart[number] = max(at_ns, older.apart.get(number, 0))
+    for number in (older.number, younger.number):
+        older.apart.pop(number, None)
     older.joined = sorted({*older.joined, *younger.joined})
     older.kept_from = {s: n for s, n in {**younger.kept_from, **older.kept_from}.items() if n != older.number}
     older.snapshot = older.snapshot or younger.snapshot
@@ -125,7 +130,7 @@ def split_off(contact: Contact, number: int, sensor: str, person: str) -> Contac
     contact.score_sum -= other.score_sum
     contact.tracks = {t: at for t, at in contact.tracks.items() if t not in tracks}
     contact.steps = [anchor(contact.steps[-1].row, contact.steps[-1].at_ns)]
-    keep_apart(contact, other)
+    keep_apart(contact, other, FOREVER)
     contact.kept_from[sensor] = other.number
     other.kept_from = dict.fromkeys(contact.sights, contact.number)
     for this, that in ((contact, other), (other, contact)):
@@ -134,9 +139,9 @@ def split_off(contact: Contact, number: int, sensor: str, person: str) -> Contac
     return other
 
 
-def keep_apart(a: Contact, b: Contact) -> None:
-    a.apart.add(b.number)
-    b.apart.add(a.number)
+def keep_apart(a: Contact, b: Contact, at_ns: int) -> None:
+    a.apart[b.number] = max(at_ns, a.apart.get(b.number, 0))
+    b.apart[a.number] = max(at_ns, b.apart.get(a.number, 0))
 
 
 def track_sensor(track: str) -> str:

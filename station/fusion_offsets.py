@@ -25,13 +25,16 @@ import numpy.typing as npt
 from station.fusion_filter import FLOOR_M2, inverse2
 from station.kalman import Array
 
-FADES_S = 3600.0            # of a surveyed mast: wind, heat and ground that differs from place to place
+FADES_S = 600.0             # of a surveyed mast: wind, heat, and where people walk just now
 FADES_FLYING_S = 20.0       # of a drone: what GNSS receivers and attitude estimates wander in
 NOISE_SHARE = 0.4           # of a measurement's variance that is its own noise, before the sensor has shown it ...
 NOISE_SHARE_WEIGHT = 10.0   # ... and how many samples that assumption is worth
 SHARE_LIMITS = (0.01, 0.95)
 SAMPLES_LIMIT = 400.0       # older ones fade, so that rain may come
-PLACES_DIFFER = 0.15        # deviation of an offset between one place and another: the terrain's error is not one number
+# Deviation of an offset between one place and another: the terrain's error is not one number. Samples of a second apart are
+# of the same place, so many of them weigh as one.
+PLACES_DIFFER = 0.5
+SAMPLES_OF_A_PLACE = 3.0
 OUTLIER = 18.4              # square of 2 degrees of freedom, 1 in 10,000: not the same object, or the camera was moved
 OUTLIERS_IN_A_ROW = 10      # then it was the camera
 NOBODY = 0                  # index of no sensor: known and zero
@@ -157,7 +160,9 @@ class Offsets:
         at = np.array([2 * a, 2 * a + 1, 2 * b, 2 * b + 1])
         measures = np.hstack([-lever_a, lever_b])
         spread = self.covariance[:, at] @ measures.T
-        s = measures @ spread[at] + noise_m2 + (lever_a @ lever_a.T + lever_b @ lever_b.T) * PLACES_DIFFER**2
+        s = measures @ spread[at] + noise_m2 + (lever_a @ lever_a.T + lever_b @ lever_b.T) * (
+            SAMPLES_OF_A_PLACE * PLACES_DIFFER**2
+        )
         inverse, _ = inverse2(s)
         innovation = differ_m - measures @ self.mean[at]
         if float(innovation @ inverse @ innovation) > OUTLIER:
