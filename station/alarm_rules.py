@@ -143,7 +143,8 @@ class ContactRules:
                 return None
             key = f"{rule.id}/{asked.crossed.value}"
             why.append(Sentence("alarm.why.crossing", {
-                "direction": asked.crossed.value, "distance_m": round(abs(way.distance_m)), "sigma_m": round(way.sigma_m, 1)}))
+                "direction": asked.crossed.value, "distance_m": round(abs(way.distance_m)),
+                "sigma_m": round(way.sigma_m, 1)}))
         elif way is not None and not self._moves_so(rule, contact, corridor, way, why):
             return None
         party = asked.party_of(contact) if rule.party_at_least > 1 else 1

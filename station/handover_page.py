@@ -65,7 +65,8 @@ def _signing(w: Words, handover: HandoverView | None, person: str, receivers: li
             return []
         options = "".join(f'<option value="{escape(r)}">{escape(r)}</option>' for r in receivers if r != person)
         return [
-            f'<form id="jot" class="jot"><input id="text" maxlength="2000" required placeholder="{escape(w.t("note.title"))}" '
+            f'<form id="jot" class="jot"><input id="text" maxlength="2000" required '
+            f'placeholder="{escape(w.t("note.title"))}" '
             f'aria-label="{escape(w.t("note.title"))}"><button type="submit">{escape(w.t("note.add"))}</button></form>'
             '<form id="open" class="signing">'
             f'<label for="receiver">{escape(w.t("handover.receiver"))}</label>'

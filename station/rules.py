@@ -66,7 +66,7 @@ class AlarmDesk:
 
     def __init__(
         self, sector: Sector, alarms: Iterable[Alarm] = (), next_number: int = 1, settings: AlarmSettings = DEFAULT_ALARMS,
-        party_of: PartyOf = lambda contact: 1,
+        party_of: PartyOf = lambda contact: contact.party_size,
     ) -> None:
         """party_of: how many go together with a contact, itself included."""
         self._sector = sector

@@ -9,10 +9,10 @@ from edge.settings import PROFILES
 from station import alarms, guard, teams
 from station.access import Role
 from station.alarm_settings import Direction
-from station.duty import TeamState
-from station.notifier_settings import Tells
 from station.coverage_picture import Grade, SeesNothing
 from station.coverage_runs import NEVER
+from station.duty import TeamState
+from station.notifier_settings import Tells
 from station.orders import OrderState
 from station.picture import AlarmState, ContactState, MatchState
 from station.sentences import SENTENCES, SYSTEM_REASONS
@@ -43,6 +43,7 @@ BUILT = {
     "rule": [*alarms.CONTACT_RULES, "watchlist_match", *alarms.TECHNICAL_RULES],
     "close_group": ["border", "welfare", "nothing"],
     "notify": [*Tells, "test"],
+    "weekday": [str(day) for day in range(7)],
     "said": ["acknowledged", "escalated", "shelved", "closed"],
 }
 
