@@ -33,9 +33,18 @@ class Problem:
     column: str
     sentence: str
 
+    def __post_init__(self) -> None:
+        """What stood in a file is quoted to a terminal or a page: nothing in it may steer either."""
+        object.__setattr__(self, "sentence", visible(self.sentence))
+
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line else ""
         return f"{where}{self.column + ': ' if self.column else ''}{self.sentence}"
+
+
+def visible(text: str) -> str:
+    """With a mark in place of what cannot be shown."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def make_draft(
@@ -118,9 +127,11 @@ def _check_text(column: str, text: str, wrong: Wrong) -> None:
     if len(text) > TEXT_LIMIT:
         wrong(column, f"{len(text)} characters; the limit is {TEXT_LIMIT}")
     # Line breaks and characters that turn the writing round would make one record look like another on a screen.
-    if any(not c.isprintable() for c in text):
+    if not text.isprintable():
         bad = next(c for c in text if not c.isprintable())
         wrong(column, f"has a character that cannot be shown (U+{ord(bad):04X}); take it out")
+    if text.startswith("="):
+        wrong(column, 'begins with "=", as a formula does; write the text itself')
 
 
 def _split(text: str) -> list[str]:

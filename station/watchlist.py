@@ -6,7 +6,7 @@ look is recorded before anything is shown, a change before it is committed: a cr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -62,21 +62,6 @@ def add_subject(settings: StationSettings, person: str, draft: Draft, clock: Clo
             [draft], person, lambda number, _: desk.note("nominated", subject=subject_id(number), category=category)
         )
     return added
-
-
-def add_subjects(
-    settings: StationSettings, person: str, drafts: Iterable[Draft], source: str, digest: str,
-    clock: Clock | None = None,
-) -> list[Subject]:
-    """Nominate many, from one file, all or none. source, digest: the file's name and SHA-256, for the record."""
-    with office(settings, person, clock) as desk:
-        return desk.list.add(
-            drafts, person,
-            lambda first, last: desk.note(
-                "imported", first=subject_id(first), last=subject_id(last), subjects=last - first + 1, file=source,
-                sha256=digest,
-            ),
-        )
 
 
 def list_subjects(settings: StationSettings, person: str, clock: Clock | None = None) -> list[Subject]:
@@ -222,7 +207,7 @@ def _check_report(
 
 
 __all__ = [
-    "WATCHLIST", "Draft", "Office", "Watchlist", "WatchlistError", "add_subject", "add_subjects", "approve_subject",
-    "approve_subjects", "delete_expired", "expire_subject", "export_subjects", "list_subjects", "look_at_subject", "office",
+    "WATCHLIST", "Draft", "Office", "Watchlist", "WatchlistError", "add_subject", "approve_subject", "approve_subjects",
+    "delete_expired", "expire_subject", "export_subjects", "list_subjects", "look_at_subject", "office",
     "report_subject",
 ]

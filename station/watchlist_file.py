@@ -197,10 +197,20 @@ class Watchlist:
     # -------------------------------------------------------------------------------------------------------- writing
 
     def add(self, drafts: Iterable[Draft], person: str, note: Callable[[int, int], None] | None = None) -> list[Subject]:
-        """Store all of them or none. note: called with the first and the last number before it is committed; whatever it
-        raises takes everything back."""
+        """Store all of them or none, and return them; else as `take`."""
+        subjects: list[Subject] = []
+        self.take(drafts, person, note, subjects.append)
+        return subjects
+
+    def take(
+        self, drafts: Iterable[Draft], person: str, note: Callable[[int, int], None] | None = None,
+        each: Callable[[Subject], None] | None = None,
+    ) -> tuple[int, int]:
+        """Store all of them or none. Returns the first and the last number; the last is less where there were none.
+
+        note: called with both before it is committed; whatever it raises takes everything back. each: given every record.
+        """
         now_ns = self._clock.utc_ns()
-        subjects = []
         with transaction(self._db):
             number = first = _next(self._db, "subjects")
             change = self._next_change()
@@ -210,11 +220,12 @@ class Watchlist:
                     d.reason, d.lawful_basis, d.what_to_do, d.expires_ns, person, now_ns, days=d.days,
                 )
                 self._write(number, subject, change)
-                subjects.append(subject)
+                if each is not None:
+                    each(subject)
                 number += 1
-            if note is not None and subjects:
+            if note is not None and number > first:
                 note(first, number - 1)
-        return subjects
+        return first, number - 1
 
     def replace(self, subject: Subject) -> None:
         number = subject_number(subject.id)

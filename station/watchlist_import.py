@@ -1,4 +1,4 @@
-"""The watchlist from and to a file, CSV or JSON: every line checked, every bad one named, and the good ones offered.
+"""The watchlist from and to a file: every line checked, every bad one named, and the good ones offered.
 
 What is good is nominated in one transaction, and waits for a second person like any other nomination; what is bad is
 reported by line, key, and what to do. Nothing is ever half in: not a line, and not the file.
@@ -6,38 +6,39 @@ reported by line, key, and what to do. Nothing is ever half in: not a line, and 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from geofences.sector import load_sector
-from station.nomination import COLUMNS, REQUIRED, Problem, fields_of, make_draft
+from station.matching_plates import canonical_plate, clean_plate
+from station.nomination import Problem, fields_of, make_draft
 from station.settings import StationSettings
-from station.subjects import Subject
-from station.watchlist import add_subjects, export_subjects
-from station.watchlist_file import Draft, WatchlistError
+from station.watchlist import Office, export_subjects, office
+from station.watchlist_file import Draft, WatchlistError, subject_id
+from station.watchlist_forms import FORMS, read_lines, write_rows
+from station.watchlist_index import WatchlistIndex
 from wire.clock import Clock, WallClock
 
-FILE_LIMIT_BYTES = 64_000_000       # about 200,000 records; a longer list is parted
+FILE_LIMIT_BYTES = 200_000_000      # some 600,000 records; a longer list is parted
 NAMED_LIMIT = 200                   # problems that a report names one by one
-FORMATS = ("csv", "json", "jsonl")
-
-Line = tuple[int, dict[str, str] | str]     # number, and the fields by column or why it is none
+DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """added: nominations now waiting for approval. problems: line by line. lines: records that the file has."""
+    """added: nominations now waiting for approval, from id `first` to `last`. problems, notes: line by line; a line with a
+    problem was not taken, one with a note was. lines: records that the file has."""
 
-    added: tuple[Subject, ...]
+    added: int
+    first: str
+    last: str
     problems: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
     lines: int
 
     @property
@@ -48,29 +49,29 @@ class Imported:
         if self.problems and not self.added:
             head = f"Nothing added: {self.bad_lines} of {self.lines} lines have problems."
         else:
-            head = f"{len(self.added)} of {self.lines} lines added"
-            head += f" ({self.added[0].id} to {self.added[-1].id})" if self.added else ""
+            head = f"{self.added} of {self.lines} lines added"
+            head += f" ({self.first} to {self.last})" if self.added else ""
             head += "; a second person has to approve each."
-        said = [f"  {p}" for p in self.problems[:NAMED_LIMIT]]
-        if len(self.problems) > NAMED_LIMIT:
-            said.append(f"  and {len(self.problems) - NAMED_LIMIT} more problems; put these right first")
-        return "\n".join([head, *said])
+        said = [head, *_named(self.problems, "more problems; put these right first")]
+        if self.notes:
+            said += ["Look at these; they do not keep a line out:", *_named(self.notes, "more of these")]
+        return "\n".join(said)
 
 
-class ImportReport(msgspec.Struct, frozen=True):
-    """An import as the web answers it. added: how many; first, last: their ids."""
+def _named(found: tuple[Problem, ...], rest: str) -> list[str]:
+    said = [f"  {p}" for p in found[:NAMED_LIMIT]]
+    return [*said, f"  and {len(found) - NAMED_LIMIT} {rest}"] if len(found) > NAMED_LIMIT else said
 
-    lines: int
-    added: int
-    first: str
-    last: str
-    problems: tuple[tuple[int, str, str], ...]
 
-    @classmethod
-    def of(cls, found: Imported) -> ImportReport:
-        first, last = (found.added[0].id, found.added[-1].id) if found.added else ("", "")
-        problems = tuple((p.line, p.column, p.sentence) for p in found.problems[:NAMED_LIMIT])
-        return cls(found.lines, len(found.added), first, last, problems)
+@dataclass(slots=True)
+class _Checked:
+    """drafts: packed, so that a long list is not held as objects. plates: as they are compared, with all their lines."""
+
+    drafts: list[bytes] = field(default_factory=list)
+    lines_of: list[int] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
+    lines: int = 0
 
 
 def import_file(
@@ -95,37 +96,82 @@ def import_content(
 ) -> Imported:
     """As import_file, from what was sent. name: of the file; its ending says the form."""
     clock = clock or WallClock()
-    form = name.rpartition(".")[2].lower()
-    if form not in FORMATS:
-        raise WatchlistError(f"{name}: a file ends in .csv, .json or .jsonl; this one's form cannot be told.")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise WatchlistError(f"{name}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8.") from None
-    sector, now_ns = load_sector(settings.sector), clock.utc_ns()
-    drafts: list[Draft] = []
-    problems: list[Problem] = []
-    first_line_of: dict[Draft, int] = {}
-    lines = 0
-    for line, fields in {"csv": _csv, "json": _json, "jsonl": _jsonl}[form](name, text):
-        lines += 1
+    checked = _check(settings, name, content, clock.utc_ns())
+    if not checked.drafts or (checked.problems and all_or_nothing):
+        return Imported(0, "", "", tuple(checked.problems), tuple(checked.notes), checked.lines)
+    digest = hashlib.sha256(content).hexdigest()
+    del content
+    with office(settings, person, clock) as desk:
+        known = _listed_already(desk, checked)
+        first, last = desk.list.take(
+            _unpacked(checked.drafts), person,
+            lambda first, last: desk.note(
+                "imported", first=subject_id(first), last=subject_id(last), subjects=last - first + 1, file=name,
+                sha256=digest, listed_already=len(known),
+            ),
+        )
+    notes = sorted([*checked.notes, *known], key=lambda p: p.line)
+    return Imported(
+        last - first + 1, subject_id(first), subject_id(last), tuple(checked.problems), tuple(notes), checked.lines
+    )
+
+
+def _check(settings: StationSettings, name: str, content: bytes, now_ns: int) -> _Checked:
+    """Every line of a file; it touches neither the list nor the record."""
+    sector = load_sector(settings.sector)
+    checked = _Checked()
+    line_of_draft: dict[bytes, int] = {}
+    line_of_plate: dict[str, int] = {}
+    for line, fields in read_lines(name, content):
+        checked.lines += 1
         if isinstance(fields, str):
-            problems.append(Problem(line, "", fields))
+            checked.problems.append(Problem(line, "", fields))
             continue
         draft, found = make_draft(fields, sector, now_ns, line)
-        problems += found
+        checked.problems += found
         if draft is None:
             continue
-        if draft in first_line_of:
-            problems.append(Problem(line, "", f"says the same as line {first_line_of[draft]}; take one of them out"))
+        packed = msgspec.msgpack.encode(draft)
+        same = line_of_draft.setdefault(hashlib.blake2b(packed, digest_size=DIGEST_BYTES).digest(), line)
+        if same != line:
+            checked.problems.append(Problem(line, "", f"says the same as line {same}; take one of them out"))
             continue
-        first_line_of[draft] = line
-        drafts.append(draft)
-    if problems and all_or_nothing:
-        drafts = []
-    digest = hashlib.sha256(content).hexdigest()
-    added = add_subjects(settings, person, drafts, name, digest, clock) if drafts else []
-    return Imported(tuple(added), tuple(problems), lines)
+        for plate in _plates(draft):
+            before = line_of_plate.setdefault(clean_plate(plate), line)
+            if before != line:
+                checked.notes.append(Problem(line, "plates", f"{plate} stands in line {before} as well"))
+        checked.drafts.append(packed)
+        checked.lines_of.append(line)
+    return checked
+
+
+def _listed_already(desk: Office, checked: _Checked) -> list[Problem]:
+    """Plates that a record of the list has, which is not over yet."""
+    rows = desk.list.changed_since(0)
+    if not rows:
+        return []
+    index = WatchlistIndex()
+    index.take(rows)
+    now_ns = desk.clock.utc_ns()
+    found = []
+    for line, draft in zip(checked.lines_of, _unpacked(checked.drafts), strict=True):
+        for plate in _plates(draft):
+            for number in index.find([desk.list.plate_key(canonical_plate(plate))]):
+                subject = desk.list.find(number)
+                listed = {clean_plate(p) for p in subject.all_plates} if subject and now_ns < subject.expires_ns else set()
+                if clean_plate(plate) in listed:
+                    found.append(Problem(line, "plates", f"{plate} is on the list already, with {subject_id(number)}"))
+    return found
+
+
+def _plates(draft: Draft) -> tuple[str, ...]:
+    by_text = {clean_plate(p): p for p in (*(v.plate for v in draft.vehicles), *draft.plates)}
+    return tuple(by_text.values())
+
+
+def _unpacked(drafts: list[bytes]) -> Iterator[Draft]:
+    decoder = msgspec.msgpack.Decoder(Draft)
+    return (decoder.decode(packed) for packed in drafts)
 
 
 def export_file(
@@ -136,7 +182,7 @@ def export_file(
     Raises WatchlistError without a reason, for a form that is none, or when the file is there already.
     """
     form = file.suffix.lower().removeprefix(".")
-    if form not in FORMATS:
+    if form not in FORMS:
         raise WatchlistError(f"{file}: give a name that ends in .csv, .json or .jsonl.")
     if file.exists():
         raise WatchlistError(f"{file}: is there already, and is not overwritten; name another file.")
@@ -145,128 +191,7 @@ def export_file(
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
-            _write(out, form, [fields_of(s, offset) for s in subjects])
+            write_rows(out, form, [fields_of(s, offset) for s in subjects])
     except OSError as error:
         raise WatchlistError(f"{file}: cannot be written: {error.strerror}.") from None
     return len(subjects)
-
-
-def _write(out: io.TextIOBase, form: str, rows: list[dict[str, str]]) -> None:
-    if form == "csv":
-        writer = csv.DictWriter(out, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    elif form == "json":
-        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-        out.write(f"[\n{lines}\n]\n")
-    else:
-        out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-# --------------------------------------------------------------------------------------------------------- the forms
-
-
-def _csv(name: str, text: str) -> Iterator[Line]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
-    try:
-        names = [n.strip() for n in reader.fieldnames or []]
-    except csv.Error as error:
-        raise WatchlistError(f"{name}:{reader.line_num}: not readable as CSV: {error}.") from None
-    _check_columns(name, names)
-    reader.fieldnames = names
-    while True:
-        begins = reader.line_num + 1
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            # From an open quote on nobody can say where a line ends.
-            raise WatchlistError(f"{name}:{begins}: not readable as CSV from here on: {error}. Nothing was taken.") from None
-        if "" in row:
-            yield reader.line_num, "has more fields than there are columns; put quotes around text with commas"
-        elif any((v or "").strip() for v in row.values()):
-            yield reader.line_num, dict(row)
-
-
-def _check_columns(name: str, names: list[str]) -> None:
-    missing = [c for c in REQUIRED if c not in names]
-    unknown = [n for n in names if n not in COLUMNS]
-    if missing:
-        raise WatchlistError(f"{name}:1: the column {', '.join(missing)} is missing. The columns are {', '.join(COLUMNS)}.")
-    if unknown:
-        raise WatchlistError(f'{name}:1: the column "{unknown[0]}" is unknown. The columns are {", ".join(COLUMNS)}.')
-    if len(set(names)) != len(names):
-        raise WatchlistError(f"{name}:1: a column stands there twice.")
-
-
-def _jsonl(name: str, text: str) -> Iterator[Line]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield number, f"is not JSON: {error}"
-            continue
-        yield number, _fields(value)
-
-
-def _json(name: str, text: str) -> Iterator[Line]:
-    """An array of objects, each reported by the line that it begins in."""
-    at = _skip(text, 0)
-    if text[at : at + 1] != "[":
-        raise WatchlistError(f"{name}: is no JSON array; write [ {{...}}, {{...}} ], or one object a line in a .jsonl file.")
-    decoder, line, counted = json.JSONDecoder(), 1, 0
-    at = _skip(text, at + 1)
-    while text[at : at + 1] != "]":
-        line += text.count("\n", counted, at)
-        counted = at
-        try:
-            value, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            where = line + text.count("\n", counted, getattr(error, "pos", counted))
-            raise WatchlistError(f"{name}:{where}: not readable as JSON: {reason}. Nothing was taken.") from None
-        yield line, _fields(value)
-        at = _skip(text, at)
-        if text[at : at + 1] == ",":
-            at = _skip(text, at + 1)
-        elif text[at : at + 1] != "]":
-            where = 1 + text.count("\n", 0, at)
-            raise WatchlistError(f"{name}:{where}: a comma or the end of the list is missing. Nothing was taken.")
-
-
-def _skip(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t\r\n":
-        at += 1
-    return at
-
-
-def _fields(value: object) -> dict[str, str] | str:
-    """The fields of an object as text, lists joined by ";", vehicles as objects too; or why it is none."""
-    if not isinstance(value, dict):
-        return "is no object with the columns as its keys"
-    unknown = [str(k) for k in value if k not in COLUMNS]
-    if unknown:
-        return f'the key "{unknown[0][:40]}" is unknown; the keys are {", ".join(COLUMNS)}'
-    fields: dict[str, str] = {}
-    for key, entry in value.items():
-        parts: Iterable[object] = entry if isinstance(entry, list) else [entry]
-        texts = [_text(key, part) for part in parts]
-        if any(t is None for t in texts):
-            return f'"{key}" is neither text nor a number nor a list of texts'
-        fields[key] = "; ".join(t for t in texts if t)
-    return fields
-
-
-def _text(key: str, part: object) -> str | None:
-    if part is None:
-        return ""
-    if isinstance(part, str):
-        return part
-    if isinstance(part, int) and not isinstance(part, bool):
-        return str(part) if abs(part) < 10**12 else None
-    if key == "vehicles" and isinstance(part, dict) and set(part) <= {"plate", "class", "colour"}:
-        return "/".join(str(part.get(k) or "") for k in ("plate", "class", "colour")).rstrip("/")
-    return None

@@ -20,7 +20,8 @@ from station.record import public_key_file, verify
 from station.subjects import Category, KnownVehicle, Subject
 from station.watchlist import WatchlistError, list_subjects
 from station.watchlist_file import Watchlist
-from station.watchlist_import import _csv, _json, _jsonl, _write, export_file, import_content, import_file
+from station.watchlist_forms import read_lines, write_rows
+from station.watchlist_import import export_file, import_content, import_file
 from wire.clock import NS_PER_S, SteppedClock
 from wire.units import Colour, ObjectClass
 
@@ -71,7 +72,7 @@ def test_a_good_file_is_nominated_whole_and_waits_for_a_second_person(settings, 
     assert (first.plates, first.hours, first.days) == (("74C-123.45", "74C-999.99"), (1320, 270), (0, 5))
     assert first.vehicles == (KnownVehicle("75A-111.11", ObjectClass.TRUCK, "blue"),)
     assert not first.matches_at(NOW)
-    assert str(found) == "2 of 2 lines added (S-000001 to S-000002); a second person has to approve each."
+    assert str(found).startswith("2 of 2 lines added (S-000001 to S-000002); a second person has to approve each.\n")
     assert actions(settings) == ["watchlist.imported", "watchlist.listed"]
     assert verify(settings.record_db, public_key_file(settings)).broken is None
 
@@ -123,7 +124,8 @@ def test_json_takes_lists_numbers_and_vehicles_as_objects(settings, clock, stati
         "vehicles": [{"plate": "75A-111.11", "class": "truck", "colour": "blue"}],
     }
     found = import_file(settings, "lan", write_json(station_folder, [row, BAD, 7, GOOD | {"face": "x"}]), clock=clock)
-    assert len(found.added) == 1 and found.added[0].days == (0, 5) and found.added[0].party_size == 3
+    (taken,) = list_subjects(settings, "lan", clock)
+    assert found.added == 1 and taken.days == (0, 5) and taken.party_size == 3
     lines = sorted({p.line for p in found.problems})
     text = (station_folder / "list.json").read_text().split("\n")
     assert text[lines[0] - 1].strip() == "{" and text[lines[1] - 1].strip() == "7,"
@@ -133,7 +135,7 @@ def test_json_takes_lists_numbers_and_vehicles_as_objects(settings, clock, stati
 def test_of_json_lines_a_broken_one_is_named_and_the_rest_offered(settings, clock, station_folder) -> None:
     content = "\n".join([json.dumps(GOOD), '{"category": "cour', "", json.dumps(GOOD | {"label": "two"})])
     found = import_file(settings, "lan", write_json(station_folder, content, "list.jsonl"), clock=clock)
-    assert [s.label for s in found.added] == ["Blue van", "two"]
+    assert [s.label for s in list_subjects(settings, "lan", clock)] == ["Blue van", "two"]
     assert [(p.line, p.column) for p in found.problems] == [(2, "")]
     assert "is not JSON" in found.problems[0].sentence
 
@@ -143,7 +145,10 @@ def test_of_json_lines_a_broken_one_is_named_and_the_rest_offered(settings, cloc
     [
         ("list.csv", b"label,reason\nx,y\n", "the column category, lawful_basis, what_to_do, expires is missing"),
         ("list.csv", (",".join(COLUMNS) + ",face\n").encode(), 'the column "face" is unknown'),
-        ("list.csv", b"\xff\xfe\x00", "not UTF-8 text"),
+        ("list.csv", b"\xff\xfe\x00", "begins as UTF-16 and is none"),
+        ("list.csv", "category".encode("utf-32"), "is UTF-32; save it as UTF-8"),
+        ("list.csv", ",".join(COLUMNS).encode("utf-16-le"), "UTF-16 without its mark"),
+        ("list.json", b"[{}] {}", "something stands after the end of the list"),
         ("list.csv", b"", "is missing"),
         ("list.csv", (",".join(COLUMNS) + '\n"unfinished').encode(), "list.csv:2: not readable as CSV"),
         ("list.json", b'[{"category": "courier"},\n{"label": ]', "list.json:2: not readable as JSON"),
@@ -172,7 +177,10 @@ def test_an_expired_date_is_a_problem(settings, clock, station_folder) -> None:
 
 
 shown = st.characters(exclude_categories=("C", "Z")) | st.just(" ")
-words = st.text(shown, min_size=1, max_size=60).map(str.strip).filter(bool)
+words = st.one_of(
+    st.text(shown, min_size=1, max_size=60),
+    st.tuples(st.sampled_from(["'", "'=", "''+", "+", "-", "@", "＝"]), st.text(shown, max_size=9)).map("".join),
+).map(str.strip).filter(lambda t: t and not t.startswith("="))
 plates = st.from_regex(r"[0-9]{2}[A-Z][0-9]?-[0-9]{5}", fullmatch=True)
 rows = st.fixed_dictionaries({
     "category": st.sampled_from([c.value for c in Category]), "label": words, "reason": words, "lawful_basis": words,
@@ -188,8 +196,11 @@ rows = st.fixed_dictionaries({
 
 
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(rows, min_size=1, max_size=5), st.sampled_from(["csv", "json", "jsonl"]))
-def test_what_is_exported_is_imported_again_as_it_was(settings, made, form) -> None:
+@given(
+    st.lists(rows, min_size=1, max_size=5), st.sampled_from(["csv", "json", "jsonl"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_what_is_exported_is_imported_again_as_it_was(settings, made, form, encoding) -> None:
     drafts = [make_draft(row, SECTOR, NOW) for row in made]
     assert all(not problems for _, problems in drafts)
     subjects = [
@@ -198,8 +209,8 @@ def test_what_is_exported_is_imported_again_as_it_was(settings, made, form) -> N
         for d, _ in drafts if d is not None
     ]
     out = StringIO()
-    _write(out, form, [fields_of(s, SECTOR.utc_offset_min) for s in subjects])
-    read = list({"csv": _csv, "json": _json, "jsonl": _jsonl}[form]("x", out.getvalue()))
+    write_rows(out, form, [fields_of(s, SECTOR.utc_offset_min) for s in subjects])
+    read = list(read_lines(f"x.{form}", out.getvalue().encode(encoding)))
     again = [make_draft(fields, SECTOR, NOW)[0] for _, fields in read if not isinstance(fields, str)]
     assert again == [d for d, _ in drafts]
 
@@ -217,7 +228,88 @@ def test_whatever_stands_in_a_file_it_is_taken_or_refused_in_words(settings, con
     except WatchlistError as error:
         assert str(error).startswith(name)
     else:
-        assert len(found.added) + found.bad_lines <= found.lines + len(found.problems)
+        assert found.added + found.bad_lines <= found.lines + len(found.problems)
+
+
+def table(*rows: dict[str, str], delimiter: str = ",") -> str:
+    out = StringIO()
+    writer = csv.DictWriter(out, COLUMNS, delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le with mark", "utf-16-be with mark"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_what_a_spreadsheet_saves_is_read(settings, clock, encoding, delimiter) -> None:
+    text = table(GOOD | {"label": "Đỗ Thị Hà"}, delimiter=delimiter)
+    marked = encoding.endswith(" with mark")
+    content = ("\ufeff" + text if marked else text).encode(encoding.removesuffix(" with mark"))
+    assert import_content(settings, "lan", "list.csv", content, clock=clock).problems == ()
+    (taken,) = list_subjects(settings, "lan", clock)
+    assert (taken.label, taken.plates) == ("Đỗ Thị Hà", ("74C-123.45", "74C-999.99"))
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json"])
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1258"])
+def test_of_another_encoding_the_lines_are_named_and_no_name_is_guessed(settings, clock, form, encoding) -> None:
+    rows = [GOOD, GOOD | {"label": "Bé Lê"}, GOOD | {"label": "three", "plates": "74C-000.03"}]
+    out = StringIO()
+    write_rows(out, form, rows)
+    found = import_content(settings, "lan", f"list.{form}", out.getvalue().encode(encoding), clock=clock)
+    line = {"csv": 3, "json": 3, "jsonl": 2}[form]
+    assert [str(p) for p in found.problems] == [
+        f"line {line}: label is no UTF-8 text (byte 0xE9); save the file as UTF-8"
+    ]
+    assert [s.label for s in list_subjects(settings, "lan", clock)] == ["Blue van", "three"]
+
+
+def test_formulas_are_neither_taken_nor_given_away(settings, clock, station_folder) -> None:
+    rows = [GOOD | {"label": '=HYPERLINK("http://x","y")'}, GOOD | {"label": "'=1+1"}, GOOD | {"label": "+84 905 123 456"}]
+    found = import_content(settings, "lan", "list.csv", table(*rows).encode(), clock=clock)
+    assert [(p.line, p.column) for p in found.problems] == [(2, "label"), (3, "label")]
+    assert 'begins with "=", as a formula does' in found.problems[0].sentence
+    out = station_folder / "out.csv"
+    export_file(settings, "lan", out, "to the province", clock)
+    (row,) = csv.DictReader(out.open(encoding="utf-8"))
+    assert row["label"] == "'+84 905 123 456"
+
+
+def test_plates_that_stand_there_twice_are_said_and_taken(settings, clock) -> None:
+    first = table(GOOD, GOOD | {"label": "his brother", "plates": "74c 12345", "vehicles": ""})
+    found = import_content(settings, "lan", "list.csv", first.encode(), clock=clock)
+    assert [str(n) for n in found.notes] == ["line 3: plates: 74c 12345 stands in line 2 as well"]
+    assert found.added == 2 and found.problems == ()
+    again = table(GOOD | {"label": "third", "plates": "74C-999.99", "vehicles": ""})
+    found = import_content(settings, "lan", "list.csv", again.encode(), clock=clock)
+    assert [str(n) for n in found.notes] == ["line 2: plates: 74C-999.99 is on the list already, with S-000001"]
+    assert "Look at these" in str(found)
+    later = SteppedClock(NOW + 10 * 365 * 86_400 * NS_PER_S)
+    found = import_content(
+        settings, "lan", "list.csv", table(GOOD | {"plates": "74C-999.99", "expires": "2090-01-01"}).encode(), clock=later
+    )
+    assert [n for n in found.notes if "already" in str(n)] == [], "what is over keeps nobody from a new record"
+
+
+def test_a_key_twice_in_an_object_is_a_problem_and_not_silently_the_last(settings, clock) -> None:
+    line = json.dumps(GOOD)[:-1] + ', "label": "another"}'
+    found = import_content(settings, "lan", "list.jsonl", line.encode(), clock=clock)
+    assert [str(p) for p in found.problems] == ['line 1: has the key "label" twice; take one of them out']
+
+
+def test_a_report_steers_no_terminal(settings, clock) -> None:
+    rows = [GOOD | {"category": "\x1b]0;owned\x07", "plates": "7\x1b[2J", "label": "a\u202eb"}]
+    found = import_content(settings, "lan", "list.csv", table(*rows).encode(), clock=clock)
+    lone = import_content(settings, "lan", "list.jsonl", b'{"\\ud800\\u001b": 1}', clock=clock)
+    said = str(found) + str(lone)
+    assert all(c.isprintable() or c == "\n" for c in said)
+    said.encode("utf-8")
+
+
+def test_a_record_over_several_lines_is_named_by_its_first(settings, clock) -> None:
+    text = table(GOOD | {"label": "one"}, GOOD | {"reason": "two\r\nlines"}, GOOD | {"category": "spy"})
+    found = import_content(settings, "lan", "list.csv", text.encode(), clock=clock)
+    assert [(p.line, p.column) for p in found.problems] == [(3, "reason"), (5, "category")]
 
 
 def test_an_export_says_why_is_its_owners_alone_and_overwrites_nothing(settings, clock, station_folder) -> None:
