@@ -16,11 +16,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from geofences.sector import Sector, load_sector
 from station.alarms import Decision, decide
 from station.contacts import Contact
+from station.inbox import ensure_station_key
 from station.kalman import Estimate
 from station.nomination import make_draft
 from station.picture import AlarmState, ChangeAlarm, DecideMatch, Done, GetPicture, MatchState
 from station.rules import CANDIDATES_WITHIN_NS, AlarmDesk
+from station.settings import load_station_settings
 from station.watchlist import add_subject, approve_subject, report_subject
+from tests.station.conftest import write_station
 from tests.station.test_mind import on_trail, picture_when, wait_until_read
 from tests.station.test_questions import Station
 from wire.clock import NS_PER_S
@@ -36,6 +39,18 @@ FIELDS = {
 @pytest.fixture(scope="module")
 def sector() -> Sector:
     return SECTOR
+
+
+@pytest.fixture
+def settings(station_folder):
+    """Asks about each who fits a report: by the usual threshold the fourth is one too many to be worth a question."""
+    file = write_station(station_folder)
+    with file.open("a") as f:
+        f.write("[matching]\nthreshold_bits = 5.0\n")
+    loaded = load_station_settings(file)
+    loaded.make_folders()
+    ensure_station_key(loaded)
+    return loaded
 
 
 @pytest.fixture
