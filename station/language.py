@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from pathlib import Path
 
@@ -69,7 +70,9 @@ class Words:
         """As the page writes it: one decimal, none for whole numbers; digits in groups of three."""
         if digits is None:
             digits = 0 if float(value).is_integer() else 1
-        english = f"{value:,.{digits}f}"
+        # As a browser rounds: the number as it is written, halves away from zero.
+        rounded = Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+        english = f"{rounded:,.{digits}f}"
         return english if self.language == "en" else english.translate({ord(","): ".", ord("."): ","})
 
 

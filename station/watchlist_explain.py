@@ -61,12 +61,11 @@ def shown(match: Match, said: Words) -> list[str]:
     """A match as match.js draws it, line by line."""
     lines = [said.t("match.question_welfare" if match.lane == Lane.WELFARE else "match.question")]
     head = f"{said.short(match.contact)}  {said.t('match.subject', subject=match.subject)}  "
-    head += said.t("match.bits", bits=signed(match.bits, said))
+    lines.append(head + said.t("match.bits", bits=signed(match.bits, said)))
     if match.strength:
-        head += f"  {said.t(f'match.strength.{match.strength}')}"
-    if match.view().probability is not None:
-        head += f"  {said.t('match.probability', percent=round(100 * (match.probability or 0.0)))}"
-    lines.append(head)
+        told = match.view().probability
+        percent = "" if told is None else f", {said.t('match.probability', percent=round(100 * told))}"
+        lines.append(f"{said.t(f'match.strength.{match.strength}')}{percent}")
     lines += [evidence_line(e, said) for e in match.evidence]
     if match.state is MatchState.QUESTION and match.confirmed_by:
         lines.append(said.t("match.one_yes", person=", ".join(match.confirmed_by), needed=match.needed))

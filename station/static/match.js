@@ -13,9 +13,18 @@ export function matchSection(match) {
     make("h3", {}, question(match)),
     make("p", { class: "match-subject" }, t("match.subject", { subject: match.subject }),
       make("span", { class: "bits total" }, t("match.bits", { bits: signed(match.bits) }))),
+    strength(match),
     make("ul", { class: "evidence" }, match.evidence.map(evidence)),
     instructions(match),
     standing(match));
+}
+
+/** How much there is to it: a word, and a number only where numbers have proved to be right. */
+function strength(match) {
+  if (!match.strength) return null;
+  const probability = match.probability ?? null;
+  return make("p", { class: "match-strength" }, t(`match.strength.${match.strength}`),
+    probability === null ? null : `, ${t("match.probability", { percent: Math.round(100 * probability) })}`);
 }
 
 function lane(match) { return match.lane === "welfare" ? "match welfare" : "match"; }
@@ -44,6 +53,7 @@ export function candidateSection(match, number, all, contact, chosen) {
       make("span", { class: "bits" }, signed(match.bits))),
     chosen ? make("div", { class: "candidate-body" },
       source ? make("img", { class: "candidate-picture", src: source, alt: t("snapshot.alt") }) : null,
+      strength(match),
       make("ul", { class: "evidence" }, match.evidence.map(evidence)),
       standing(match)) : null);
 }
@@ -51,7 +61,7 @@ export function candidateSection(match, number, all, contact, chosen) {
 function standing(match) {
   return make("div", {}, match.state === "question" && match.confirmed_by.length
     ? make("p", { class: "match-answer" }, t("match.one_yes", { person: match.confirmed_by.join(", "), needed: match.needed })) : null,
-  match.state === "question" ? answer(match) : make("p", { class: `match-answer ${match.state}` }, t(`match.${match.state}`)));
+  match.state === "question" ? answer(match) : make("p", { class: `match-answer ${match.state}` }, t(`match.${match.state}`, { into: match.merged_into })));
 }
 
 function signed(bits) { return `${bits < 0 ? "−" : "+"}${number(Math.abs(bits), 1)}`; }
