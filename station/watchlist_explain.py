@@ -9,12 +9,13 @@ import msgspec
 from geofences.sector import Sector, load_sector
 from station.contacts import Contact, ContactState, contact_from, contact_id
 from station.language import Words, words
-from station.matching import Match
+from station.matching import Match, with_answer
 from station.matching_habits import Background
 from station.matching_plates import Crowd
-from station.matching_score import Scale, Score, fit, report_place, score
+from station.matching_score import NOTHING_KNOWN, Known, Scale, Score, fit, report_place, score
+from station.matching_travel import Companions
 from station.picture import Evidence, MatchState
-from station.questions import sighting_of
+from station.questions import QuestionsState, sighting_of
 from station.settings import StationSettings
 from station.store import MIND, StoreConnection, open_reader
 from station.subjects import Lane
@@ -119,11 +120,18 @@ def _unasked(
             (contact.id, contact.last_seen_ns - _NEAR_NS, contact.last_seen_ns + _NEAR_NS),
         )
     ]
-    found = _weigh(desk, sector, contact, others, subject)
+    row = mind.execute("SELECT state FROM memory WHERE name = 'matching'").fetchone()
+    kept = msgspec.msgpack.decode(row[0], type=QuestionsState) if row else QuestionsState()
+    known = NOTHING_KNOWN
+    for (state,) in mind.execute("SELECT state FROM matches WHERE subject = ? ORDER BY id", (subject,)):
+        known = with_answer(known, msgspec.msgpack.decode(state, type=Match))
+    found = _weigh(desk, sector, contact, others, subject, kept, known)
     record = desk.list.subject(subject)
     now_ns = desk.clock.utc_ns()
     if not record.matches_at(now_ns):
         key = "explain.expired" if now_ns >= record.expires_ns else "explain.not_approved"
+    elif any((subject, n) in kept.told_no for n in (contact.number, *contact.absorbed)):
+        key = "explain.told_no"
     elif found.identifier is None:
         key = "explain.no_identifier"
     else:
@@ -134,7 +142,10 @@ def _unasked(
     return "\n".join(lines)
 
 
-def _weigh(desk: Office, sector: Sector, contact: Contact, others: list[Contact], subject: str) -> Score:
+def _weigh(
+    desk: Office, sector: Sector, contact: Contact, others: list[Contact], subject: str, kept: QuestionsState, known: Known
+) -> Score:
+    """As station.questions does, of what it has kept."""
     weights = desk.list.weights_in_force()
     background = Background(weights.traffic, len(sector.corridor_set.corridors))
     crowd = Crowd(weights.plate_space, weights.traffic.plates, desk.list.plate_key)
@@ -151,6 +162,7 @@ def _weigh(desk: Office, sector: Sector, contact: Contact, others: list[Contact]
             distance_m = float((east**2 + north**2) ** 0.5)
         where = report_place(report, seen, distance_m)
         if where is not None:
-            fits.append(fit(report, where, 1, background))
-    seen = msgspec.structs.replace(seen, reports=tuple(fits))
-    return score(desk.list.subject(subject), seen, Scale(weights, background, crowd, max(1, listed)))
+            fits.append(fit(report, where, len({*kept.fits.get(report.id, ()), contact.number}), background))
+    travel = Companions(sector.frame.to_enu, kept.ties).tie(contact)
+    seen = msgspec.structs.replace(seen, reports=tuple(fits), travel=travel)
+    return score(desk.list.subject(subject), seen, Scale(weights, background, crowd, max(1, listed)), known)

@@ -193,11 +193,8 @@ class ListReader:
         key = self.plate_key
         if not text or not self.index.records:
             return ()
-        found = self.index.find([key(canonical_plate(text))])
-        if not found:
-            # One character lost or put in: looked for only where the plate as it was read leads to nobody.
-            found = self.index.find(key(c) for c in canonical_neighbours(text))
-        return tuple(found)
+        # One character lost or put in leads to others, also where the plate as it was read is somebody's: bits decide.
+        return tuple(self.index.find([key(canonical_plate(text)), *(key(c) for c in canonical_neighbours(text))]))
 
     # ---------------------------------------------------------------------------------------------------- reports
 

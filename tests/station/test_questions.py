@@ -15,7 +15,7 @@ from station.mind import Mind
 from station.nomination import make_draft
 from station.picture import AlarmState, DecideMatch, Done, MatchState, Refused
 from station.settings import StationSettings
-from station.watchlist import add_subject, approve_subject, report_subject
+from station.watchlist import Draft, add_subject, approve_subject, report_subject
 from wire.clock import NS_PER_S, WallClock
 from wire.units import GroundPosition, ObjectClass
 
@@ -33,10 +33,13 @@ class Station:
         self.inbox = Inbox(settings, sector.corridor_set, self.clock)
         self.mind = Mind(settings, sector, self.clock)
 
-    def list_subject(self, **changes: str) -> str:
-        draft, problems = make_draft(FIELDS | changes, self.sector, self.clock.utc_ns())
+    def draft(self, fields: dict[str, str]) -> Draft:
+        draft, problems = make_draft(fields, self.sector, self.clock.utc_ns())
         assert draft is not None, problems
-        subject = add_subject(self.settings, "lan", draft)
+        return draft
+
+    def list_subject(self, **changes: str) -> str:
+        subject = add_subject(self.settings, "lan", self.draft(FIELDS | changes))
         approve_subject(self.settings, "minh", subject.id)
         return subject.id
 
@@ -110,8 +113,7 @@ def test_a_plate_becomes_one_question_one_alarm_and_its_answer_is_kept(station, 
 
 
 def test_a_record_not_approved_or_a_plate_too_different_asks_nothing(station, sender, frame, detection) -> None:
-    draft, _ = make_draft(FIELDS, station.sector, station.clock.utc_ns())
-    add_subject(station.settings, "lan", draft)
+    add_subject(station.settings, "lan", station.draft(FIELDS))
     station.list_subject(plates="74C-543.21")
     drive(station, sender(), frame, detection, "74C-123.45")
     assert station.mind.picture().matches == ()
