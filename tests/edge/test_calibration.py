@@ -1,6 +1,7 @@
 """From clicked points to the lines of a settings file, in words that say what is wrong with the ones that do not fit."""
 
 import json
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -57,6 +58,7 @@ def spoiled(request, number, old, new):
 def test_the_lines_put_the_camera_right_and_every_point_is_shown(request_):
     said = run(request_)
     assert all(f"stone {i}" in said for i in range(1, 9))
+    assert re.search(r"leave this much or more in (\d\d?|100|0\.\d) % of calibrations", said)
     found = dict(line.split(" = ") for line in said.splitlines() if " = " in line)
     assert float(found["yaw_deg"].split()[0]) < 1.0          # the last one: its sigma
     yaw = float(said.split("yaw_deg = ")[1].split()[0])
