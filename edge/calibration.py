@@ -182,7 +182,8 @@ def residuals(task: Task, found: Calibration) -> str:
     for point, px, m, sigmas in zip(task.points, found.off_px, found.off_m, found.deviations, strict=True):
         lines.append(f"{point.name[:28]:28} {px:8.1f} {m:8.2f} {sigmas:8.1f}")
     percent = found.chance * 100.0
-    lines.append(f"honest clicks leave this much or more in {percent:{'.0f' if percent >= 1.0 else '.1g'}} % of calibrations")
+    told = f"{percent:.0f}" if percent >= 1.0 else f"{percent:.1g}"
+    lines.append(f"honest clicks leave this much or more in {told} % of calibrations")
     return "\n".join(lines)
 
 
