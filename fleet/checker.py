@@ -1,95 +1,146 @@
-"""Whether a plan may fly: every leg, home, and the straight way home from every point of every leg.
+"""Whether a plan may fly: every leg and circle, home, rally points, the straight way home from every point of every leg.
 
-Distances are exact between segments and outlines (shapely), not sampled. The straight ways home from all points of a leg
-fill the triangle between the leg and home, so that triangle is what is measured.
+Distances are exact between outlines (shapely), heights over a terrain grid are proven (fleet.airspace_ground); nothing is
+sampled. Each refusal names its rule, the leg and the place.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from shapely.geometry import LineString, Point, Polygon
+from shapely.geometry import MultiLineString, Point
 from shapely.geometry.base import BaseGeometry
 
+from fleet.airspace_ground import lowest_each_m, over_legs, refuted_ways
+from fleet.airspace_traffic import AHEAD_S, SEPARATION_M, Aircraft, meetings
+from fleet.checker_energy import Course, course_of, energy_findings
+from fleet.checker_ground import KEEP_OUT_MARGIN_M, Geometries, GroundRules, Parts, signed_distance_m
+from fleet.checker_route import Route, route_of
+from fleet.checker_words import finding
+from fleet.energy import EnergyModel
+from fleet.permit import Flight, Permit, permit_findings
+from fleet.wind import ASSUMED, Wind, demanded_buffer, too_strong
 from geofences.geodesy import Array
 from geofences.sector import Sector
-from wire.messages import CheckFinding, CheckResult, Plan, WaypointKind
+from wire.clock import NS_PER_S
+from wire.messages import Buffer, CheckFinding, CheckResult, Plan, WaypointKind
 from wire.units import GroundPosition, Realm
 
-CLEARANCE_M = 15.0              # least height over the terrain on a leg, beyond three sigma of the terrain's heights
-TERRAIN_STEP_M = 5.0            # between the places where terrain is looked up
-SPEED_UP_M_S, SPEED_DOWN_M_S = 2.5, 0.7     # ArduCopter's defaults; down is a mean of fast above 10 m and slow below
-GROUND_S = 6.0                  # spooling up before a take-off, and down after a landing
-HOVER_HOME_S = 5.0              # RTL_LOIT_TIME
-PATH_M_S2 = 1.3                 # up to speed and down from it, as measured on an ArduCopter
-RESERVE = 0.3                   # of the endurance that must be left after landing: a wind of 8 m/s took a third more time
-FURTHEST_M = 50_000.0           # a plan that reaches further than any sector is a mistake in its numbers
+CLEARANCE_M = 15.0              # least height over the terrain, beyond three sigma of the terrain's heights
+CEILING_M = 120.0               # above the ground: what most authorities allow without asking; a permit may say less or more
+AIRSPEED_M_S = 10.0             # that a drone makes against the wind; ArduPilot's default copter: 10.2
+RESERVE_PERCENT = 30.0          # of a full battery that must be left after landing
+ORBIT_RADIUS_MOST_M = 255.0     # beyond it ArduPilot rounds to tens of metres
+FINDINGS_LIMIT = 60             # a message has to carry them
+LOWEST_M = -1000.0              # under any ground
 
 
 @dataclass(frozen=True, slots=True)
 class CheckLimits:
-    """endurance_s: how long this drone flies on its battery."""
+    """What holds for this drone, this day and this hour.
+
+    endurance_s: how long it flies on a battery, for as long as there is no `energy`. charge_percent: what is in it now.
+    airspeed_m_s: the most that it makes. ceiling_m: above the ground, where no permit says otherwise. at_ns: when it is to
+    take off, None: not asked. traffic: as heard up to now_ns (monotonic).
+    """
 
     endurance_s: float
     clearance_m: float = CLEARANCE_M
+    wind: Wind = ASSUMED
+    airspeed_m_s: float = AIRSPEED_M_S
+    energy: EnergyModel | None = None
+    charge_percent: float = 100.0
+    reserve_percent: float = RESERVE_PERCENT
+    ceiling_m: float = CEILING_M
+    keep_out_margin_m: float = KEEP_OUT_MARGIN_M
+    at_ns: int | None = None
+    permits: tuple[Permit, ...] = ()
+    traffic: tuple[Aircraft, ...] = ()
+    now_ns: int = 0
 
 
 def check_plan(plan: Plan, sector: Sector, realm: Realm, limits: CheckLimits) -> CheckResult:
     """Every reason why `plan` must not fly over `sector`; it has passed when there is none."""
-    findings = [*_rule_findings(plan, sector, realm), *_shape_findings(plan)]
-    length_m = duration_s = 0.0
-    smallest_m = math.nan
-    if not any(f.rule == "shape" for f in findings):
-        path = _path(plan, sector)
-        findings += ground_findings(path, sector)
-        findings += _terrain_findings(path, plan, sector, limits)
-        length_m = float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
-        duration_s = _duration_s(path, plan)
-        smallest_m = _signed_distance_m(LineString(path), sector)
-        allowed_s = limits.endurance_s * (1.0 - RESERVE)
-        if duration_s > allowed_s:
-            findings.append(
-                CheckFinding(
-                    "energy", None, None,
-                    f"needs {duration_s:.0f} s in the air; this drone has {limits.endurance_s:.0f} s, of which "
-                    f"{RESERVE:.0%} stay in reserve: at most {allowed_s:.0f} s",
-                )
-            )
-    return CheckResult(plan.plan_id, not findings, tuple(findings), length_m, duration_s, smallest_m)
+    findings = [*_realm_findings(sector, realm, limits), *_shape_findings(plan)]
+    if any(f.rule == "shape" for f in findings):
+        return CheckResult(plan.plan_id, False, tuple(findings), 0.0, 0.0, math.nan)
+    route = route_of(plan, sector)
+    buffers = _buffers(route, plan, sector, limits)
+    findings += ground_findings(route, sector, limits, np.array([b.total_m for b in buffers]))
+    findings += _fence_findings(route, sector, buffers)
+    findings += _terrain_findings(route, plan, sector, limits)
+    course = course_of(route, plan, limits.wind, limits.airspeed_m_s)
+    findings += _wind_findings(course, limits)
+    need, spent = energy_findings(
+        course, limits.energy or EnergyModel.of_endurance(limits.endurance_s), limits.charge_percent, limits.reserve_percent,
+        sector.frame, route,
+    )
+    findings += spent
+    permit, against = _permit(plan, route, course, sector, realm, limits)
+    findings += against
+    findings += _ceiling_findings(route, sector, permit.ceiling_m if permit is not None else limits.ceiling_m)
+    findings += _traffic_findings(route, sector, limits)
+    if len(findings) > FINDINGS_LIMIT:
+        count = len(findings) - FINDINGS_LIMIT + 1
+        findings = [*findings[: FINDINGS_LIMIT - 1], finding("more", "check.more", None, None, count=count)]
+    return CheckResult(
+        plan.plan_id, not findings, tuple(findings),
+        length_m=float(np.linalg.norm(np.diff(route.path, axis=0), axis=1).sum()),
+        duration_s=course.total_s if math.isfinite(course.total_s) else 0.0,
+        smallest_border_distance_m=_smallest_m(route, sector),
+        buffer=max(buffers, key=lambda b: b.total_m),
+        energy_percent=need.percent,
+        energy_sigma_percent=need.sigma_percent,
+    )
 
 
-def ground_findings(path_enu_m: Array, sector: Sector) -> list[CheckFinding]:
-    """What is wrong with a path over the ground (n, 2; east, north in metres) that starts at home: border, keep-outs, box.
+def ground_findings(route: Route, sector: Sector, limits: CheckLimits, needed_m: Array) -> list[CheckFinding]:
+    """Border, keep-outs, fence and box. needed_m: (n,) from the border line, of each leg and its ways home.
 
-    Leg i runs from point i to point i + 1. A leg that goes wrong itself is not reported again for its way home.
+    A leg that goes wrong itself is not reported again for its way home.
     """
-    findings: list[CheckFinding] = []
-    home = path_enu_m[0]
-    findings += _area_findings(Point(home), sector, None, "home")
-    for i in range(len(path_enu_m) - 1):
-        a, b = path_enu_m[i], path_enu_m[i + 1]
-        leg = _area_findings(_segment(a, b), sector, i, f"leg {i}")
-        findings += leg or _area_findings(_triangle(home, a, b), sector, i, f"the straight way home from leg {i}")
+    rules = GroundRules(sector, route.fence, limits.keep_out_margin_m)
+    n, most = len(route.legs), float(needed_m.max())
+    numbers = range(n)
+    points = _together([Point(p) for p in (route.home, *route.rally)])
+    where = rules.findings(Parts("rally", [None, *range(len(route.rally))], points, np.full(len(points), most)))
+    at_home = rules.findings(Parts("home", [None], points[:1], np.array([most]))).get(0, [])
+    findings = [*at_home, *(f for i, said in where.items() if i > 0 for f in said)]
+    legs = rules.findings(Parts("leg", numbers, route.legs, needed_m))
+    discs = list(route.discs)
+    circles = rules.findings(
+        Parts("orbit", discs, _together([route.discs[i] for i in discs]), needed_m[np.asarray(discs, int)])
+    )
+    by_circle = {discs[i]: said for i, said in circles.items()}
+    fans = rules.findings(Parts("way_home", numbers, route.fans, needed_m))
+    to_rally = [
+        rules.findings(Parts("way_rally", numbers, route.rally_fans(k), needed_m)) for k in range(len(route.rally))
+    ]
+    for i in numbers:
+        own = legs.get(i, []) + by_circle.get(i, [])
+        findings += own or fans.get(i, []) or next((said[i] for said in to_rally if i in said), [])
     return findings
 
 
-def _rule_findings(plan: Plan, sector: Sector, realm: Realm) -> list[CheckFinding]:
+def _together(areas: Sequence[BaseGeometry]) -> Geometries:
+    return np.fromiter(areas, dtype=object, count=len(areas))
+
+
+def _realm_findings(sector: Sector, realm: Realm, limits: CheckLimits) -> list[CheckFinding]:
+    if realm is not Realm.LIVE:
+        return []
     findings = []
-    if realm is Realm.LIVE and sector.border.advisory:
-        findings.append(
-            CheckFinding(
-                "border line", None, None,
-                f"the border line is advisory ({sector.border.source}, {sector.border.as_of}); a live launch needs the "
-                "agency's own line, with its source and date",
-            )
-        )
-    if realm is Realm.LIVE and sector.terrain.synthetic:
-        findings.append(
-            CheckFinding("terrain", None, None, "the terrain is synthetic; a live launch needs measured heights")
-        )
+    if sector.border.advisory:
+        source, as_of = sector.border.source, sector.border.as_of
+        findings.append(finding("border line", "check.border_line", None, None, source=source, as_of=as_of))
+    if sector.terrain.synthetic:
+        findings.append(finding("terrain", "check.terrain_synthetic", None, None))
+    if limits.wind.assumed:
+        findings.append(finding("wind", "check.wind.assumed", None, None))
     return findings
 
 
@@ -97,129 +148,154 @@ def _shape_findings(plan: Plan) -> list[CheckFinding]:
     """Plans that are no plans, so that what follows can rely on their numbers."""
     findings = []
     kinds = [w.kind for w in plan.waypoints]
-    if len(kinds) < 3 or kinds[0] is not WaypointKind.TAKEOFF or kinds[-1] is not WaypointKind.RETURN:
-        sentence = "a plan starts with a take-off, goes somewhere and ends with a return"
-        findings.append(CheckFinding("shape", None, None, sentence))
+    last = WaypointKind.RETURN
+    if len(kinds) < 3 or kinds[0] is not WaypointKind.TAKEOFF or kinds[-1] is not last or last in kinds[:-1]:
+        findings.append(finding("shape", "check.shape.order", None, None))
     for i, w in enumerate(plan.waypoints):
-        values = (w.position.lat_deg, w.position.lon_deg, w.height_above_home_m, w.speed_m_s, w.hold_s)
-        if not all(math.isfinite(v) for v in values) or abs(w.position.lat_deg) > 89 or abs(w.position.lon_deg) > 180:
-            sentence = f"waypoint {i} has a position, height or speed that is no number"
-            findings.append(CheckFinding("shape", i, None, sentence))
+        values = (w.height_above_home_m, w.speed_m_s, w.hold_s, w.radius_m, w.turns)
+        if not all(math.isfinite(v) for v in values) or not _is_place(w.position):
+            findings.append(finding("shape", "check.shape.number", i, None))
         elif w.height_above_home_m <= 0 or w.speed_m_s <= 0 or w.hold_s < 0:
-            findings.append(CheckFinding("shape", i, w.position, f"waypoint {i}: height and speed are above 0"))
-    if not (abs(plan.home.lat_deg) <= 89 and abs(plan.home.lon_deg) <= 180):
-        findings.append(CheckFinding("shape", None, None, "home has a position that is no number"))
+            findings.append(finding("shape", "check.shape.positive", i, w.position))
+        elif w.kind is WaypointKind.ORBIT and not (1.0 <= w.radius_m <= ORBIT_RADIUS_MOST_M and w.turns > 0):
+            findings.append(finding("shape", "check.shape.orbit", i, w.position))
+    if not _is_place(plan.home):
+        findings.append(finding("shape", "check.shape.home", None, None))
+    places = [*plan.fence, *(r.position for r in plan.rally)]
+    numbers = [plan.return_height_m, *(r.height_above_home_m for r in plan.rally)]
+    if not all(map(_is_place, places)) or not all(math.isfinite(v) and v >= 0 for v in numbers) or len(plan.fence) in (1, 2):
+        findings.append(finding("shape", "check.shape.extra", None, None))
     return findings
 
 
-def _path(plan: Plan, sector: Sector) -> Array:
-    """Home, every waypoint, and home again where the drone returns to it."""
-    places = [plan.home]
-    places += [plan.home if w.kind is WaypointKind.RETURN else w.position for w in plan.waypoints]
-    path: Array = sector.frame.to_enu([p.lat_deg for p in places], [p.lon_deg for p in places])
-    return path
+def _is_place(p: GroundPosition) -> bool:
+    return abs(p.lat_deg) <= 89 and abs(p.lon_deg) <= 180        # a NaN is not
 
 
-def _area_findings(area: BaseGeometry, sector: Sector, leg: int | None, what: str) -> list[CheckFinding]:
-    findings = []
-    where = _worst_place(area, sector)
-    distance_m = _signed_distance_m(area, sector)
-    if not sector.box.covers(area):
-        findings.append(CheckFinding("sector", leg, where, f"{what} leaves the sector"))
-    elif distance_m < 0:
-        findings.append(CheckFinding("border", leg, where, f"{what} crosses the border line"))
-    elif distance_m < sector.border_buffer_m:
-        findings.append(
-            CheckFinding(
-                "border", leg, where,
-                f"{what} comes within {distance_m:.0f} m of the border line; {sector.border_buffer_m:.0f} m are kept",
-            )
-        )
-    for keep_out in sector.keep_outs:
-        if area.intersects(keep_out.outline):
-            near = sector.frame.position(*shapely.get_coordinates(keep_out.outline.centroid)[0])
-            findings.append(CheckFinding("keep-out", leg, near, f"{what} enters the keep-out {keep_out.name}"))
-    return findings
+def _buffers(route: Route, plan: Plan, sector: Sector, limits: CheckLimits) -> list[Buffer]:
+    """What each leg, with its ways home, has to keep: by the height from which it may come down there, and its speed."""
+    bounds = shapely.bounds(route.fans)
+    ground = lowest_each_m(bounds[:, :2], bounds[:, 2:], sector.terrain)
+    top = np.maximum(np.maximum(route.heights_m[:-1], route.heights_m[1:]), route.return_m) + route.home_msl_m
+    # Over a hole nobody knows from how high; such a leg is refused for that.
+    agl = np.where(np.isfinite(ground), top - ground, top - LOWEST_M)
+    if not math.isfinite(route.home_msl_m):
+        agl = np.full(len(top), limits.ceiling_m)
+    return [
+        demanded_buffer(limits.wind, float(h), w.speed_m_s, sector.border_buffer_m)
+        for h, w in zip(agl, plan.waypoints, strict=True)
+    ]
 
 
-def _signed_distance_m(area: BaseGeometry, sector: Sector) -> float:
-    """Least distance of an area from the border line; negative when any of it lies on the line or beyond it."""
-    distance_m = float(area.distance(sector.border.line))
-    if distance_m > 0.0 and sector.border.own_side.covers(area):
-        return distance_m
-    if not sector.border.own_side.covers(area) and sector.box.covers(area):
-        return -max(distance_m, 1e-9)
-    return distance_m if distance_m > 0.0 else -1e-9
+def _fence_findings(route: Route, sector: Sector, buffers: list[Buffer]) -> list[CheckFinding]:
+    """The fence is where the drone's own autopilot turns it round: from there the wind may still take it."""
+    if route.fence is None:
+        return []
+    if not route.fence.is_valid:
+        return [finding("shape", "check.shape.extra", None, None)]
+    distance_m = signed_distance_m(route.fence, sector)
+    needed_m = max(b.drift_m for b in buffers)
+    if distance_m >= needed_m:
+        return []
+    return [finding(
+        "fence", "check.fence.near", None, None, distance_m=int(max(0.0, distance_m)), needed_m=math.ceil(needed_m)
+    )]
 
 
-def _worst_place(area: BaseGeometry, sector: Sector) -> GroundPosition | None:
-    """Where the area is nearest to the border line."""
-    if sector.border.line.is_empty:
-        return None
-    east, north = shapely.get_coordinates(shapely.shortest_line(area, sector.border.line))[0]
-    if not (abs(east) < FURTHEST_M and abs(north) < FURTHEST_M):
-        return None
-    return sector.frame.position(float(east), float(north))
-
-
-def _terrain_findings(path: Array, plan: Plan, sector: Sector, limits: CheckLimits) -> list[CheckFinding]:
+def _terrain_findings(route: Route, plan: Plan, sector: Sector, limits: CheckLimits) -> list[CheckFinding]:
     """Least height over the ground along the legs between take-off and return, and over the straight ways home."""
-    home_msl_m = float(sector.terrain.height_msl_m(path[:1])[0])
-    if not math.isfinite(home_msl_m):
-        return [CheckFinding("terrain", None, plan.home, "there is no terrain height at home")]
-    heights = [plan.waypoints[0].height_above_home_m, *[w.height_above_home_m for w in plan.waypoints]]
-    margin_m = limits.clearance_m + 3.0 * sector.terrain.sigma_m
+    terrain = sector.terrain
+    if not math.isfinite(route.home_msl_m):
+        return [finding("terrain", "check.terrain.home", None, plan.home)]
+    margin_m = limits.clearance_m + 3.0 * terrain.sigma_m
+    a, b, height_a, height_b, legs = route.stretches()
+    clear = over_legs(a, b, height_a, height_b, terrain)
+    found: dict[int, tuple[str, float, Array]] = {}
+    for k in np.flatnonzero(clear.least_m < margin_m - 1e-6).tolist():
+        leg = int(legs[k])
+        if leg not in found or clear.least_m[k] < found[leg][1]:
+            found[leg] = ("orbit" if k >= len(route.path) - 2 else "leg", float(clear.least_m[k]), clear.where[k])
+    ways, of_leg = route.departures()
+    everywhere = [("leg", ways, of_leg), ("way_home", *route.ways(route.home, route.return_m))]
+    everywhere += [
+        ("way_rally", *route.ways(place, max(route.return_m, float(height))))
+        for place, height in zip(route.rally, route.rally_heights_m, strict=True)
+    ]
+    for part, some, numbers in everywhere:
+        unsaid = np.flatnonzero(~np.isin(numbers, list(found)))
+        for k, (over, at) in refuted_ways(some.take(unsaid), margin_m, terrain).items():
+            found.setdefault(int(numbers[unsaid[k]]), (part, over, at))
     findings = []
-    for i in range(1, len(path) - 1):
-        at = _places_between(path[i], path[i + 1])
-        share = np.linspace(0.0, 1.0, len(at))
-        flown_m = home_msl_m + heights[i] + share * (heights[i + 1] - heights[i])
-        home_fan = np.vstack([_places_between(path[0], p) for p in at[:: max(1, len(at) // 8)]])
-        ground_m = sector.terrain.height_msl_m(at)
-        fan_m = sector.terrain.height_msl_m(home_fan)
-        if not (np.isfinite(ground_m).all() and np.isfinite(fan_m).all()):
-            sentence = f"leg {i} or the way home from it leaves the known terrain"
-            findings.append(CheckFinding("terrain", i, plan.home, sentence))
+    for leg in sorted(found):
+        part, least_m, at = found[leg]
+        where = sector.frame.position(float(at[0]), float(at[1]))
+        if not math.isfinite(least_m):
+            findings.append(finding("terrain", "check.terrain.unknown", leg, where, part=part))
             continue
-        least_m = min(float((flown_m - ground_m).min()), float(flown_m.min() - fan_m.max()))
-        if least_m < margin_m:
-            worst = at[int(np.argmin(flown_m - ground_m))]
-            findings.append(
-                CheckFinding(
-                    "terrain", i, sector.frame.position(float(worst[0]), float(worst[1])),
-                    f"leg {i} or the way home from it is {least_m:.0f} m over the ground; {margin_m:.0f} m are asked for",
-                )
-            )
+        findings.append(finding(
+            "terrain", "check.terrain.low", leg, where, part=part, height_m=math.floor(least_m), needed_m=math.ceil(margin_m)
+        ))
     return findings
 
 
-def _places_between(a: Array, b: Array) -> Array:
-    count = max(2, math.ceil(min(float(np.linalg.norm(b - a)), FURTHEST_M) / TERRAIN_STEP_M) + 1)
-    places: Array = a + np.linspace(0.0, 1.0, count)[:, None] * (b - a)
-    return places
+def _ceiling_findings(route: Route, sector: Sector, allowed_m: float) -> list[CheckFinding]:
+    if not math.isfinite(route.home_msl_m):
+        return []
+    a, b, height_a, height_b, legs = route.stretches()
+    most = over_legs(a, b, height_a, height_b, sector.terrain).most_m
+    said: set[int] = set()
+    findings = []
+    for k in np.flatnonzero(np.isfinite(most) & (most > allowed_m + 1e-6)):
+        leg = int(legs[k])
+        if leg not in said:
+            said.add(leg)
+            where = sector.frame.position(float(b[k][0]), float(b[k][1]))
+            findings.append(finding(
+                "ceiling", "check.ceiling", leg, where, part="leg", height_m=math.ceil(most[k]), allowed_m=int(allowed_m)
+            ))
+    return findings
 
 
-def _duration_s(path: Array, plan: Plan) -> float:
-    """From arming to landing, without wind: level and climbing parts of a leg one after the other.
-
-    The whole of khe-da at 9 m/s and 30 m up: 326 s; an ArduCopter in SITL took 330.
-    """
-    stops = 1 + sum(w.hold_s > 0 for w in plan.waypoints)
-    stopping_s = stops * max(w.speed_m_s for w in plan.waypoints) / PATH_M_S2
-    level_s = sum(
-        float(np.linalg.norm(path[i + 1] - path[i])) / w.speed_m_s + w.hold_s for i, w in enumerate(plan.waypoints)
-    )
-    heights = [0.0, *[w.height_above_home_m for w in plan.waypoints], 0.0]
-    steps = np.diff(heights)
-    level_s += GROUND_S + HOVER_HOME_S + stopping_s
-    return level_s + float(steps[steps > 0].sum()) / SPEED_UP_M_S - float(steps[steps < 0].sum()) / SPEED_DOWN_M_S
+def _wind_findings(course: Course, limits: CheckLimits) -> list[CheckFinding]:
+    wind = limits.wind
+    if not too_strong(wind, limits.airspeed_m_s) and math.isfinite(course.total_s):
+        return []
+    leg = next((i for i, s in enumerate(course.leg_s) if not math.isfinite(s)), None)
+    return [finding(
+        "wind", "check.wind.strong", leg, None,
+        wind_m_s=round(wind.speed_m_s, 1), gust_m_s=round(wind.gust_m_s, 1), airspeed_m_s=round(limits.airspeed_m_s, 1),
+    )]
 
 
-def _segment(a: Array, b: Array) -> BaseGeometry:
-    return Point(a) if np.array_equal(a, b) else LineString([a, b])
+def _permit(
+    plan: Plan, route: Route, course: Course, sector: Sector, realm: Realm, limits: CheckLimits
+) -> tuple[Permit | None, list[CheckFinding]]:
+    if not limits.permits:
+        none = [finding("permit", "check.permit.none", None, None)] if realm is Realm.LIVE else []
+        return None, none
+    if limits.at_ns is None or not math.isfinite(course.total_s):
+        return None, []
+    until_ns = limits.at_ns + round(course.total_s * NS_PER_S)
+    flight = Flight(plan.drone, limits.at_ns, until_ns, plan.home, sector.utc_offset_min, tuple(route.legs))
+    return permit_findings(limits.permits, flight)
 
 
-def _triangle(home: Array, a: Array, b: Array) -> BaseGeometry:
-    """All straight ways from the points of a leg to home: a triangle, or what is left of one whose corners lie in line."""
-    hull = Polygon([home, a, b]).convex_hull
-    return hull if not hull.is_empty else _segment(a, b)
+def _traffic_findings(route: Route, sector: Sector, limits: CheckLimits) -> list[CheckFinding]:
+    if not limits.traffic:
+        return []
+    heights = route.heights_m + (route.home_msl_m if math.isfinite(route.home_msl_m) else 0.0)
+    near = meetings(limits.traffic, route.legs, float(heights.min()), float(heights.max()), limits.now_ns)
+    return [
+        finding(
+            "traffic", "check.traffic", m.area, sector.frame.position(m.aircraft.east_m, m.aircraft.north_m), part="leg",
+            aircraft=m.aircraft.name, distance_m=int(m.distance_m), seconds=int(AHEAD_S), needed_m=int(SEPARATION_M),
+        )
+        for m in near
+    ]
+
+
+def _smallest_m(route: Route, sector: Sector) -> float:
+    """Of what the plan itself flies; negative where it crosses the line."""
+    coordinates = [shapely.get_coordinates(leg) for leg in route.legs]
+    lines = MultiLineString([c if len(c) > 1 else np.repeat(c, 2, axis=0) for c in coordinates])
+    return signed_distance_m(lines.union(shapely.union_all(list(route.discs.values()))) if route.discs else lines, sector)

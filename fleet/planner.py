@@ -1,26 +1,41 @@
-"""A patrol along a corridor: up at home, out along the centre line as far as the border's buffer lets, and back."""
+"""Patrols: from what is wanted to a plan that keeps every distance, from which each point has a straight way home.
+
+All kinds of patrol are made in one way. The shape of all places that may be flown over (fleet.routes.reachable) is worked
+out; the route is laid inside it; heights follow the ground; then the checks themselves are asked, and where they want a
+wider berth for the height that it came to, it is laid once more.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
+import msgspec
 import numpy as np
 import shapely
-from shapely.geometry import LineString
+from shapely.geometry import LineString, Point, Polygon
 from shapely.geometry.base import BaseGeometry
-from shapely.ops import substring
 
-from fleet.checker import ground_findings
+from fleet import routes
+from fleet.checker import CheckLimits, check_plan
+from fleet.planner_heights import follow, return_height_m
+from fleet.routes_camera import CameraView, Strip, strip
+from fleet.wind import demanded_buffer
 from geofences.geodesy import Array
 from geofences.sector import Sector
 from mavlink.ardupilot import Identity
-from wire.messages import Plan, Waypoint, WaypointKind
-from wire.units import GroundPosition
+from wire.messages import CheckResult, Plan, Waypoint, WaypointKind
+from wire.units import GroundPosition, Realm
 
 STAND_OFF_M = 10.0              # beyond what the checks ask for, so that wind and rounded corners do not use up the buffer
 SHORTEST_M = 30.0               # of a patrol worth flying
-SHORTEN_M = 20.0                # a step, while the straight way home from the far end does not pass
-LOOK_S = 3.0                    # spent at the far end
+LOOK_S = 3.0                    # spent at the far end, and over a point
+RTL_LEAST_M = 15.0              # return height: RTL_ALT as ArduCopter ships it
+WIDEN_TRIES = 4
+WAYPOINTS_LIMIT = 300           # ArduCopter holds 650 items; each change of speed is one more
+LAYER_M = 10.0                  # between the heights of drones that share a corridor
+ENDLESS = CheckLimits(endurance_s=1e9)      # for plans whose battery is asked about later
 
 
 class PlanError(ValueError):
@@ -29,7 +44,12 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PatrolWish:
-    """What is wanted. height_m: above home. reach_m: along the corridor, 0 for all of it that is allowed."""
+    """What is wanted.
+
+    height_m: above home, or above the ground where follow_ground. reach_m: along the corridor, 0 for all of it that is
+    allowed; from_m: where it begins. repeats: how often it is flown. camera: for offset passes and the speed that the
+    wanted pixels ask for; without it one pass along the centre line.
+    """
 
     drone: str
     corridor: str
@@ -37,75 +57,277 @@ class PatrolWish:
     height_m: float
     speed_m_s: float
     reach_m: float = 0.0
+    from_m: float = 0.0
+    repeats: int = 1
+    follow_ground: bool = False
+    camera: CameraView | None = None
+    overlap: float = 0.2
 
 
-def plan_patrol(wish: PatrolWish, sector: Sector, identity: Identity, plan_id: str, made_ns: int) -> Plan:
-    """Plan it, starting from the end of the corridor that is nearer to home. Raises PlanError."""
-    frame = sector.frame
-    home = frame.point(wish.home)
-    line = _from_nearer_end(sector.corridors.ground(wish.corridor).centre_line, home)
-    line = _allowed(line, sector, wish.corridor)
-    if wish.reach_m > 0:
-        line = _substring(line, min(wish.reach_m, line.length))
-    line = _with_safe_way_home(line, home, sector, wish.corridor)
-    out = [frame.position(float(e), float(n)) for e, n in line.coords]
-    flying = [Waypoint(WaypointKind.WAYPOINT, p, wish.height_m, wish.speed_m_s) for p in out[:-1]]
-    far = Waypoint(WaypointKind.LOITER_TIME, out[-1], wish.height_m, wish.speed_m_s, hold_s=LOOK_S)
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Where and for which aircraft plans are made. limits: by which they will be checked."""
+
+    sector: Sector
+    identity: Identity
+    made_ns: int
+    limits: CheckLimits = field(default=ENDLESS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """A route on the ground, without home. path: (n, 2). holds: seconds, by place. orbit: radius and turns, at its end."""
+
+    path: Array
+    holds: dict[int, float] = field(default_factory=dict)
+    orbit: tuple[float, float] | None = None
+
+
+def plan_patrol(
+    wish: PatrolWish, sector: Sector, identity: Identity, plan_id: str, made_ns: int, limits: CheckLimits = ENDLESS
+) -> Plan:
+    """Along a corridor out and back, starting from the end that is nearer to home. Raises PlanError."""
+    maker = Maker(sector, identity, made_ns, limits)
+    ground = sector.corridors.ground(wish.corridor)
+    line = routes.from_nearer_end(ground.centre_line, sector.frame.point(wish.home))
+
+    def lay(room: Polygon, home: Array, seen: Strip | None) -> _Ground:
+        whole = routes.stretch(line, wish.from_m, line.length) if wish.from_m > 0 else line
+        parts = routes.inside(whole, room)
+        begins = Point(whole.coords[0])
+        near = [p for p in parts if wish.from_m > 0 or Point(p.coords[0]).distance(begins) < 1e-6]
+        if not near or near[0].length < SHORTEST_M:
+            raise PlanError(_unreachable(wish, sector, begins, room))
+        centre = near[0]
+        if wish.reach_m > 0:
+            centre = routes.stretch(centre, 0.0, min(wish.reach_m, centre.length))
+        offsets = [0.0] if seen is None else routes.pass_offsets_m(ground.corridor.width_m, seen.width_m, wish.overlap)
+        return _passes(centre, offsets, wish.repeats, room, home)
+
+    return _make(wish, maker, plan_id, lay)
+
+
+def _passes(centre: LineString, offsets: list[float], repeats: int, room: Polygon, home: Array) -> _Ground:
+    """Out and back along the centre, or on passes beside it, as often as wanted."""
+    lines: list[LineString] = []
+    for beside in offsets:
+        cut = routes.inside(routes.offset(centre, beside), room)
+        lines += [max(cut, key=lambda p: p.length)] if cut else []
+    if len(lines) % 2:
+        lines.append(lines[0] if len(lines) == 1 else centre)       # it comes back over the trail
+    passes = routes.to_and_fro(lines)
+    path = routes.joined(passes * repeats, room, home)
+    far = centre.coords[-1]
+    holds = {}
+    if len(offsets) == 1:       # a look round at the far end, where there is one
+        holds = dict.fromkeys(np.flatnonzero(np.hypot(*(path - np.asarray(far)).T) < 1e-06).tolist(), LOOK_S)
+    return _Ground(path, holds)
+
+
+def plan_area(wish: PatrolWish, maker: Maker, plan_id: str, area: Sequence[GroundPosition]) -> Plan:
+    """Lawn-mower over an area, as far as it may be flown over. The corridor of the wish is its name. Raises PlanError."""
+    corners = maker.sector.frame.to_enu([p.lat_deg for p in area], [p.lon_deg for p in area])
+    outline = shapely.make_valid(Polygon(corners)) if len(corners) >= 3 else Polygon()
+    if outline.area < 1.0:
+        raise PlanError("an area has three corners or more, and some ground between them")
+
+    def lay(room: Polygon, home: Array, seen: Strip | None) -> _Ground:
+        if seen is None:
+            raise PlanError("passes over an area need a camera, to know how far apart they are")
+        spacing = seen.width_m * (1.0 - wish.overlap)
+        passes = [np.asarray(p.coords) for p in routes.lawn_mower(outline.intersection(room), spacing)]
+        if not passes:
+            raise PlanError("no part of the area can be flown over: it is too near to the border or in a keep-out")
+        return _Ground(routes.joined(passes * wish.repeats, room, home))
+
+    return _make(wish, maker, plan_id, lay)
+
+
+def plan_orbit(wish: PatrolWish, maker: Maker, plan_id: str, centre: GroundPosition, radius_m: float, turns: float) -> Plan:
+    """Circles round a place. Raises PlanError."""
+    at = maker.sector.frame.point(centre)
+
+    def lay(room: Polygon, home: Array, seen: Strip | None) -> _Ground:
+        del seen, home
+        if not room.covers(Point(at).buffer(radius_m + routes.INSIDE_M + 2.5, quad_segs=32)):
+            raise PlanError("the circle comes too near to the border or a keep-out; choose a smaller one, or another place")
+        return _Ground(at[None], orbit=(radius_m, turns))
+
+    return _make(wish, maker, plan_id, lay)
+
+
+def plan_point(wish: PatrolWish, maker: Maker, plan_id: str, place: GroundPosition, hold_s: float = LOOK_S) -> Plan:
+    """To one place, look from there, and back. Raises PlanError."""
+    at = maker.sector.frame.point(place)
+
+    def lay(room: Polygon, home: Array, seen: Strip | None) -> _Ground:
+        del seen, home
+        if not room.covers(Point(at)):
+            raise PlanError("the place, or the straight way home from it, is too near to the border or a keep-out")
+        return _Ground(at[None], holds={0: max(hold_s, 0.1)})
+
+    return _make(wish, maker, plan_id, lay)
+
+
+def plan_stretches(
+    wish: PatrolWish, maker: Maker, plan_id: str, stretches: Sequence[tuple[str, float, float]]
+) -> Plan:
+    """Over stretches of corridors, one after the other: corridor, from_m, to_m along its centre line. Raises PlanError."""
+
+    def lay(room: Polygon, home: Array, seen: Strip | None) -> _Ground:
+        del seen
+        passes: list[Array] = []
+        here = home
+        for corridor, from_m, to_m in stretches:
+            line = routes.stretch(maker.sector.corridors.ground(corridor).centre_line, from_m, to_m)
+            for part in routes.inside(line, room):
+                points = np.asarray(part.coords)
+                if np.linalg.norm(points[-1] - here) < np.linalg.norm(points[0] - here):
+                    points = points[::-1]
+                passes.append(points)
+                here = points[-1]
+        if not passes:
+            raise PlanError("none of the stretches can be flown from this home: too near to the border or a keep-out")
+        return _Ground(routes.joined(passes, room, home))
+
+    return _make(wish, maker, plan_id, lay)
+
+
+def share_corridor(wishes: Sequence[PatrolWish], sector: Sector) -> list[PatrolWish]:
+    """One corridor for several drones: the same wishes, each with its own stretch and its own layer of height.
+
+    Stretches are cut so that all fly equally far, the farthest drone's transit counted; the first drone takes the nearest.
+    """
+    if not wishes or len({w.corridor for w in wishes}) != 1:
+        raise PlanError("drones that share a corridor have wishes for one and the same")
+    first = wishes[0]
+    home = sector.frame.point(first.home)
+    line = routes.from_nearer_end(sector.corridors.ground(first.corridor).centre_line, home)
+    if first.reach_m > 0:
+        line = routes.stretch(line, 0.0, min(line.length, first.reach_m))
+    cuts = routes.shares(line, home, len(wishes))
+    return [
+        replace(w, from_m=a, reach_m=b - a, height_m=w.height_m + i * LAYER_M)
+        for i, (w, (a, b)) in enumerate(zip(wishes, cuts, strict=True))
+    ]
+
+
+# ------------------------------------------------------------------------------------------------------------- the making
+
+
+def _make(
+    wish: PatrolWish, maker: Maker, plan_id: str, lay: Callable[[Polygon, Array, Strip | None], _Ground]
+) -> Plan:
+    """Lay a route, give it heights, ask the checks about the ground; again with a wider berth where they ask for it."""
+    sector, limits = maker.sector, maker.limits
+    home = sector.frame.point(wish.home)
+    seen = _strip(wish)
+    if seen is not None:
+        wish = replace(wish, speed_m_s=seen.speed_m_s)
+    least = demanded_buffer(limits.wind, max(wish.height_m, RTL_LEAST_M), wish.speed_m_s, sector.border_buffer_m)
+    border_m = least.total_m + STAND_OFF_M
+    said = ""
+    for _ in range(WIDEN_TRIES):
+        room = routes.reachable(sector, home, border_m, limits.keep_out_margin_m + STAND_OFF_M)
+        if room.is_empty:
+            raise PlanError(
+                f"{wish.corridor}: home lies within {border_m:.0f} m of the border, in a keep-out or beyond the border"
+            )
+        plan = _plan(wish, maker, plan_id, home, lay(room, home, seen))
+        result = check_plan(plan, sector, Realm.TRAINING, _only_ground(limits))
+        if result.passed:
+            return plan
+        said = "; ".join(f.sentence for f in result.findings[:3])
+        needed = _needed_m(result)
+        if needed + STAND_OFF_M <= border_m:
+            break
+        border_m = needed + STAND_OFF_M
+    raise PlanError(f"the patrol {wish.corridor} does not pass its checks: {said}")
+
+
+def _plan(wish: PatrolWish, maker: Maker, plan_id: str, home: Array, ground: _Ground) -> Plan:
+    sector, limits = maker.sector, maker.limits
+    terrain = sector.terrain
+    home_msl_m = float(terrain.height_msl_m(home)[0])
+    if not math.isfinite(home_msl_m):
+        raise PlanError("there is no terrain height at home")
+    path, heights, holds = ground.path, np.full(len(ground.path), wish.height_m), ground.holds
+    if wish.follow_ground:
+        try:
+            path, heights = follow(ground.path, wish.height_m, home_msl_m, terrain)
+        except ValueError as error:
+            raise PlanError(str(error)) from None
+        holds = _moved(ground, path)
+    if len(path) > WAYPOINTS_LIMIT:
+        raise PlanError(f"{len(path)} waypoints are more than the {WAYPOINTS_LIMIT} of a plan; fly a part, or fewer times")
+    margin_m = limits.clearance_m + 3.0 * terrain.sigma_m
+    back_m = return_height_m(np.vstack([home, path]), home, margin_m, home_msl_m, terrain, RTL_LEAST_M)
+    if not math.isfinite(back_m):
+        raise PlanError("the way home leaves the known terrain")
+    up_m = float(max(heights[0], _takeoff_m(home, path[0], margin_m, home_msl_m, sector)))
+    waypoints = [Waypoint(WaypointKind.TAKEOFF, wish.home, up_m, wish.speed_m_s)]
+    for i, ((east, north), height) in enumerate(zip(path, heights, strict=True)):
+        place = sector.frame.position(float(east), float(north))
+        kind = WaypointKind.LOITER_TIME if i in holds else WaypointKind.WAYPOINT
+        w = Waypoint(kind, place, round(float(height), 2), wish.speed_m_s, holds.get(i, 0.0))
+        if ground.orbit is not None and i == len(path) - 1:
+            w = msgspec.structs.replace(w, kind=WaypointKind.ORBIT, radius_m=ground.orbit[0], turns=ground.orbit[1])
+        waypoints.append(w)
+    last_m = max(back_m, waypoints[-1].height_above_home_m)
+    waypoints.append(Waypoint(WaypointKind.RETURN, wish.home, last_m, wish.speed_m_s))
     return Plan(
-        plan_id=plan_id,
-        drone=wish.drone,
-        system_id=identity.system_id,
-        hardware_id=identity.hardware_id,
-        corridor=wish.corridor,
-        home=wish.home,
-        waypoints=(
-            Waypoint(WaypointKind.TAKEOFF, wish.home, wish.height_m, wish.speed_m_s),
-            *flying,
-            far,
-            *reversed(flying),
-            Waypoint(WaypointKind.RETURN, wish.home, wish.height_m, wish.speed_m_s),
-        ),
-        made_ns=made_ns,
+        plan_id=plan_id, drone=wish.drone, system_id=maker.identity.system_id, hardware_id=maker.identity.hardware_id,
+        corridor=wish.corridor, home=wish.home, waypoints=tuple(waypoints), made_ns=maker.made_ns, return_height_m=back_m,
     )
 
 
-def _from_nearer_end(line: LineString, home: Array) -> LineString:
-    first, last = np.asarray(line.coords[0]), np.asarray(line.coords[-1])
-    if np.linalg.norm(first - home) <= np.linalg.norm(last - home):
-        return line
-    return LineString(list(line.coords)[::-1])
+def _takeoff_m(home: Array, first: Array, margin_m: float, home_msl_m: float, sector: Sector) -> float:
+    """High enough over home to clear the ground on the level way to the first place."""
+    steps = np.linspace(0.0, 1.0, max(2, math.ceil(float(np.linalg.norm(first - home)) / 5.0) + 1))
+    ground = sector.terrain.height_msl_m(home + steps[:, None] * (first - home))
+    return float(np.nanmax(ground)) + margin_m + 1.0 - home_msl_m
 
 
-def _allowed(line: LineString, sector: Sector, corridor: str) -> LineString:
-    """The part of the line, from its start, that keeps its distance from border and keep-outs."""
-    too_near: list[BaseGeometry] = [sector.border.line.buffer(sector.border_buffer_m + STAND_OFF_M, quad_segs=32)]
-    too_near += [k.outline.buffer(STAND_OFF_M) for k in sector.keep_outs]
-    good = line.intersection(sector.border.own_side).difference(shapely.union_all(too_near))
-    start = shapely.Point(line.coords[0])
-    parts = [p for p in shapely.get_parts(good) if isinstance(p, LineString) and p.distance(start) < 1e-6]
-    if not parts or parts[0].length < SHORTEST_M:
+def _moved(ground: _Ground, path: Array) -> dict[int, float]:
+    """Holds by place, on a path that has more places."""
+    found = {}
+    at = 0
+    for i, hold in sorted(ground.holds.items()):
+        while np.hypot(*(path[at] - ground.path[i])) > 1e-6:
+            at += 1
+        found[at] = hold
+        at += 1
+    return found
+
+
+def _strip(wish: PatrolWish) -> Strip | None:
+    if wish.camera is None:
+        return None
+    seen = strip(wish.camera, wish.height_m, wish.speed_m_s)
+    if seen.width_m <= 0:
         raise PlanError(
-            f'the near end of corridor "{corridor}" lies within {sector.border_buffer_m + STAND_OFF_M:g} m of the border, '
-            "in a keep-out or beyond the border; choose another corridor or home"
+            f"from {wish.height_m:g} m this camera has less than {wish.camera.pixels_per_m:g} pixels a metre of a person "
+            "everywhere; fly lower, or ask for fewer"
         )
-    return _substring(line, parts[0].length)
+    return seen
 
 
-def _with_safe_way_home(line: LineString, home: Array, sector: Sector, corridor: str) -> LineString:
-    """Shorten the line until the legs and the straight way home from each of their points pass the checks."""
-    while line.length >= SHORTEST_M:
-        there = np.asarray(line.coords, float)
-        path = np.vstack([home, there, there[-2::-1], home])
-        if not ground_findings(path, sector):
-            return line
-        line = _substring(line, line.length - SHORTEN_M)
-    raise PlanError(
-        f'no part of corridor "{corridor}" can be flown from this home: the legs, or the straight way home from them, come '
-        "too near to the border or a keep-out; choose another home"
+def _only_ground(limits: CheckLimits) -> CheckLimits:
+    """Battery, time and traffic are asked about when it is to fly, not when it is made."""
+    return replace(
+        limits, endurance_s=1e9, energy=None, charge_percent=100.0, reserve_percent=0.0, at_ns=None, traffic=(), permits=()
     )
 
 
-def _substring(line: LineString, length_m: float) -> LineString:
-    part = substring(line, 0.0, max(0.1, length_m))
-    assert isinstance(part, LineString)
-    return part
+def _needed_m(result: CheckResult) -> float:
+    return result.buffer.total_m if result.buffer is not None else 0.0
+
+
+def _unreachable(wish: PatrolWish, sector: Sector, begins: BaseGeometry, room: Polygon) -> str:
+    if not room.covers(begins):
+        return (
+            f'corridor "{wish.corridor}" cannot be flown from this home: where it begins, or the straight way home from '
+            "there, is too near to the border, in a keep-out or beyond the border; choose another corridor or home"
+        )
+    return f'of corridor "{wish.corridor}" less than {SHORTEST_M:g} m can be flown from this home; choose another home'
+

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from fleet.checker import CheckLimits, check_plan
 from fleet.planner import PatrolWish, PlanError, plan_patrol
+from fleet.wind import Wind
 from geofences.geodesy import Array
 from geofences.sector import Sector
 from geofences.terrain import GridTerrain
@@ -23,7 +24,8 @@ from wire.units import GroundPosition, Realm
 
 HOME = GroundPosition(16.62225, 106.60230)
 IDENTITY = Identity(1, "a1b2c3", "4.7.0", True)
-LIMITS = CheckLimits(1200.0)
+CALM = Wind(0.0, 0.0, None, assumed=False)
+LIMITS = CheckLimits(1200.0, wind=CALM)
 HASTY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -135,7 +137,9 @@ def test_a_live_launch_is_refused_on_an_advisory_border_and_over_synthetic_terra
     plan = plan_over(sector, [(100.0, 260.0)])
     assert check_plan(plan, sector, Realm.TRAINING, LIMITS).passed
     live = check_plan(plan, sector, Realm.LIVE, LIMITS)
-    assert not live.passed and rules(live) == {"border line", "terrain"}
+    assert not live.passed and rules(live) == {"border line", "terrain", "permit"}
+    assumed = check_plan(plan, sector, Realm.LIVE, CheckLimits(1200.0))
+    assert rules(assumed) == {"border line", "terrain", "permit", "wind"}, "and where nobody has asked about the wind"
 
 
 def test_a_hill_between_two_waypoints_is_seen(sector: Sector) -> None:
@@ -162,7 +166,7 @@ def test_a_hole_in_the_terrain_is_no_flat_ground(sector: Sector) -> None:
 def test_a_battery_too_small_for_the_way_is_a_finding_with_numbers(sector: Sector) -> None:
     result = check_plan(plan_over(sector, [(-400.0, 150.0)]), sector, Realm.TRAINING, CheckLimits(100.0))
     assert rules(result) == {"energy"}
-    assert "at most 70 s" in result.findings[0].sentence
+    assert "12 % of its battery" in result.findings[0].sentence and result.findings[0].leg == 0
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -5.0, 0.0])
@@ -201,8 +205,10 @@ def test_the_demo_s_patrol_stops_short_of_the_buffer_and_comes_back(sector: Sect
     out = [w.position for w in whole.waypoints[1:-1]]
     assert out == out[::-1], "it comes back the way it went"
     distances = sector.border.signed_distance_m([sector.frame.point(p) for p in out])
-    assert sector.border_buffer_m < distances.min() < sector.border_buffer_m + 40.0
-    assert check_plan(whole, sector, Realm.TRAINING, LIMITS).passed
+    checked = check_plan(whole, sector, Realm.TRAINING, CheckLimits(1200.0))
+    assert checked.passed and checked.buffer is not None
+    assert checked.buffer.total_m > sector.border_buffer_m, "the assumed breeze asks for more than the sector's file"
+    assert checked.buffer.total_m < distances.min() < checked.buffer.total_m + 40.0
     short = plan_patrol(PatrolWish("drone-1", "khe-da", HOME, 30.0, 9.0, reach_m=400.0), sector, IDENTITY, "p", 5)
     result = check_plan(short, sector, Realm.TRAINING, LIMITS)
     assert result.passed and 780.0 < result.length_m < 820.0
