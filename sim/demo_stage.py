@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sim.demo_settings import Value, filled, free_port, is_free
 from sim.demo_world import EYE, World, set_the_world, terrain_values
+from sim.landscape_map import cached_basemap
 from station.access import Role, add_person, ensure_administrator
 from station.settings import StationSettings, load_station_settings
 from station.subjects import Category, KnownVehicle
@@ -84,6 +85,8 @@ def set_the_stage(folder: Path, video: Path | None, weights: Path, clock: Clock)
     inbox = f"tcp://127.0.0.1:{free_port()}"
     web_port = WEB_PORT if is_free(WEB_PORT) else free_port()
     settings = _write_station(folder, inbox, web_port)
+    if world is not None:
+        cached_basemap(settings.basemap_dir, world.scenario, world.landscape)
     station_key = make_station_key(Realm.TRAINING)
     write_private(settings.station_key, station_key)
     nodes = dict.fromkeys(CAMERAS, NodeKind.CAMERA) | ({EYE: NodeKind.DRONE} if world else {})

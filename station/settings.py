@@ -136,6 +136,11 @@ class StationSettings:
         return self.data_dir / "coverage.db"
 
     @property
+    def basemap_dir(self) -> Path:
+        """The base map's files (station.basemap), where somebody has put some."""
+        return self.data_dir / "basemap"
+
+    @property
     def watchlist_db(self) -> Path:
         return self.data_dir / "watchlist.db"
 

@@ -28,6 +28,7 @@ from station.openapi import OpenApiRoutes
 from station.settings import StationSettings
 from station.store import StoreError
 from station.web_alarms import AlarmRoutes
+from station.web_basemap import BaseMapRoutes
 from station.web_coverage import CoverageRoutes
 from station.web_door import Door
 from station.web_duty import DutyRoutes
@@ -63,6 +64,7 @@ class Web:
             *RetentionRoutes(door).routes(),
             *ReplayRoutes(door).routes(),
             *CoverageRoutes(door).routes(),
+            *BaseMapRoutes(door).routes(),
             *FeedRoutes(door).routes(),
         ]
         self.routes += OpenApiRoutes(door, self.routes).routes()

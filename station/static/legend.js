@@ -1,7 +1,9 @@
-// What the map's signs mean. Folded away unless asked for.
+// What the map's signs mean, and what of the base map is drawn. Folded away unless asked for.
 
+import { has, isOn, PARTS, toggle } from "./basemap.js";
 import { classGlyph, make, priorityShape } from "./dom.js";
 import { onLanguage, t } from "./language.js";
+import { on } from "./state.js";
 
 export function startLegend(element) {
   let open = false;
@@ -14,8 +16,18 @@ export function startLegend(element) {
         [1, 2, 3].map((p) => row(priorityShape(p), t("priority.name", { n: p }))),
         row(sign("contact"), t("legend.contact")), row(classGlyph("car"), t("legend.vehicle")), row(sign("ellipse"), t("legend.ellipse")), row(sign("hatched"), t("legend.stale")),
         row(sign("line"), t("legend.border")), row(sign("strip"), t("legend.corridor")), row(sign("keep-out"), t("legend.keep_out")),
-        row(sign("view"), t("legend.footprint")), row(sign("no-view"), t("legend.blind")), row(sign("plan"), t("legend.plan")))));
+        row(sign("view"), t("legend.footprint")), row(sign("no-view"), t("legend.blind")), row(sign("plan"), t("legend.plan"))),
+      layers()));
   };
   onLanguage(build);
+  on("basemap", build);
   build();
+}
+
+/** A switch for each part of the base map that there is. */
+function layers() {
+  const parts = PARTS.filter(has);
+  if (!parts.length) return "";
+  return make("fieldset", { class: "layers" }, make("legend", {}, t("layers.title")),
+    parts.map((part) => make("label", {}, make("input", { type: "checkbox", checked: isOn(part), onchange: () => toggle(part) }), t(`layers.${part}`))));
 }

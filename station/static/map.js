@@ -2,6 +2,7 @@
 
 import { AttributionControl, Map as GroundMap, NavigationControl, ScaleControl, setWorkerUrl }
   from "/static/vendor/maplibre/maplibre-gl.mjs";
+import { startBaseMap } from "./basemap.js";
 import { collection, feature, moved } from "./ground.js";
 import { onLanguage, t } from "./language.js";
 import { graticule, startRuler } from "./ruler.js";
@@ -9,7 +10,7 @@ import { CLICKABLE, emptyStyle } from "./layers.js";
 import { contactFeatures, droneFeatures, sensorFeatures } from "./contacts.js";
 import { coverageFeatures, coverageWidth } from "./coverage.js";
 import { drawerWidth } from "./drawer.js";
-import { on, select, selectedContact, state } from "./state.js";
+import { on, select, selectedContact, state, tell } from "./state.js";
 import { addSymbols } from "./symbols.js";
 import { make } from "./dom.js";
 
@@ -49,6 +50,7 @@ export function openMap(container) {
       on("layout", () => { if (wholeSector) showSector(); });
       setInterval(soon, 1000);
       startRuler(map, document.getElementById("ruler"));
+      startBaseMap(map, () => { drawNotes(); tell("basemap"); });
       drawLive();
       let isFitted = state.sensors.size > 0;
       on("picture", () => {
@@ -169,6 +171,7 @@ function drawNotes() {
   notes.replaceChildren(
     g.border_advisory ? make("span", { title: `${g.border_source} (${g.border_as_of})` }, t("map.border_advisory")) : "",
     g.terrain_synthetic ? make("span", {}, t("map.terrain_synthetic")) : "",
+    state.basemap?.vector?.synthetic || state.basemap?.hillshade?.synthetic ? make("span", {}, t("map.basemap_synthetic")) : "",
     make("span", { class: "source" }, t("map.source", { source: g.border_source })),
   );
 }
