@@ -54,7 +54,7 @@ function flood(open, list) {
   const alone = open.filter((alarm) => !grouped.has(alarm.id));
   return [make("p", { class: "flood" }, t("queue.flood")),
     alone.length ? list(alone, t("queue.waiting")) : null,
-    groups.map((group) => make("details", { class: "flood-group", "data-group": `${group.corridor} ${group.begins_ns}`, open: unfolded.has(group.corridor),
+    ...groups.map((group) => make("details", { class: "flood-group", "data-group": `${group.corridor} ${group.begins_ns}`, open: unfolded.has(group.corridor),
       ontoggle: (event) => { if (event.target.open) unfolded.add(group.corridor); else unfolded.delete(group.corridor); } },
     make("summary", {}, priorityShape(group.priority, t("priority.name", { n: group.priority })),
       make("b", {}, group.corridor ? state.geography.names[group.corridor] ?? group.corridor : t("queue.flood_none")),
