@@ -10,14 +10,11 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from fleet.drone import Drone
 from mavlink.ardupilot import (
-    MESSAGE_RATES_HZ,
-    MODE_NUMBERS,
-    SIMULATION_PARAMETERS,
     Identity,
     hardware_id,
     version_text,
 )
-from mavlink.link import Link
+from mavlink.link import MessageLink
 
 TRIES = 4
 ACKNOWLEDGE_S = 1.5             # MAVLink command protocol: resend a COMMAND_LONG that was not acknowledged
@@ -40,7 +37,9 @@ class Outcome:
     sentence: str
 
 
-async def command(link: Link, drone: Drone, system_id: int, number: int, parameters: Sequence[float], what: str) -> Outcome:
+async def command(
+    link: MessageLink, drone: Drone, system_id: int, number: int, parameters: Sequence[float], what: str
+) -> Outcome:
     """Send a COMMAND_LONG and wait for its acknowledgement; again when none comes, longer while it is in progress."""
     loop = asyncio.get_running_loop()
     seven = (*parameters, *[0.0] * 7)[:7]
@@ -82,19 +81,19 @@ async def until(holds: Callable[[], bool], timeout_s: float) -> bool:
     return True
 
 
-async def set_mode(link: Link, drone: Drone, system_id: int, mode: str) -> Outcome:
+async def set_mode(link: MessageLink, drone: Drone, system_id: int, mode: str) -> Outcome:
     """Change the mode; done when the drone's heartbeat says so."""
-    flags = float(mavlink.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED)
-    outcome = await command(
-        link, drone, system_id, mavlink.MAV_CMD_DO_SET_MODE, (flags, float(MODE_NUMBERS[mode])), f"mode {mode}"
-    )
+    parameters = drone.quirks.mode_parameters(mode)
+    if parameters is None:
+        return Outcome(False, f"{drone.name}: mode {mode}: an autopilot of kind {drone.quirks.name} has no such mode")
+    outcome = await command(link, drone, system_id, mavlink.MAV_CMD_DO_SET_MODE, parameters, f"mode {mode}")
     if outcome.done and not await until(lambda: drone.mode() == mode, WORD_S):
         return Outcome(False, f"{drone.name}: mode {mode} was accepted, and the drone still says {drone.mode()}")
     return outcome
 
 
 async def read_parameter(
-    link: Link, system_id: int, names: Sequence[str], tries: int = SILENT_TRIES
+    link: MessageLink, system_id: int, names: Sequence[str], tries: int = SILENT_TRIES
 ) -> tuple[str, float] | None:
     """The first of `names` that the drone knows; None when it keeps silent about all of them."""
     with link.subscribe(("PARAM_VALUE",), system_id) as heard:
@@ -107,7 +106,7 @@ async def read_parameter(
     return None
 
 
-async def write_parameter(link: Link, drone: Drone, system_id: int, name: str, value: float) -> Outcome:
+async def write_parameter(link: MessageLink, drone: Drone, system_id: int, name: str, value: float) -> Outcome:
     """Set a parameter; done when the drone repeats the value."""
     with link.subscribe(("PARAM_VALUE",), system_id) as heard:
         for _ in range(TRIES):
@@ -122,7 +121,7 @@ async def write_parameter(link: Link, drone: Drone, system_id: int, name: str, v
     return Outcome(False, f"{drone.name}: {name} could not be set to {value:g}")
 
 
-async def identify(link: Link, drone: Drone, system_id: int) -> Identity | None:
+async def identify(link: MessageLink, drone: Drone, system_id: int) -> Identity | None:
     """Who answers as system_id, and whether it is a simulated one; None when it does not say."""
     with link.subscribe(("AUTOPILOT_VERSION",), system_id) as heard:
         version = None
@@ -134,16 +133,16 @@ async def identify(link: Link, drone: Drone, system_id: int) -> Identity | None:
                 break
     if version is None:
         return None
-    simulated = await read_parameter(link, system_id, SIMULATION_PARAMETERS) is not None
+    simulated = await read_parameter(link, system_id, drone.quirks.simulation_parameters) is not None
     return Identity(
         system_id, hardware_id(version.uid2, version.uid), version_text(version.flight_sw_version), simulated
     )
 
 
-async def ask_for_messages(link: Link, drone: Drone, system_id: int) -> Outcome:
+async def ask_for_messages(link: MessageLink, drone: Drone, system_id: int) -> Outcome:
     """Ask for everything that is needed, at its rate. A message that this autopilot does not have is no error."""
     missing = []
-    for message_id, rate_hz in MESSAGE_RATES_HZ.items():
+    for message_id, rate_hz in drone.quirks.message_rates_hz.items():
         outcome = await command(
             link, drone, system_id, mavlink.MAV_CMD_SET_MESSAGE_INTERVAL, (float(message_id), 1e6 / rate_hz),
             f"message {message_id}",

@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
-from mavlink.ardupilot import Identity, ekf_ready, mode_name
+from mavlink.ardupilot import Identity, ekf_ready
+from mavlink.autopilots import ARDUPILOT, Quirks, quirks_of
 from mavlink.link import link_state
 from wire.clock import NS_PER_S, Clock
 from wire.messages import DroneTelemetry, LinkState
@@ -20,11 +21,23 @@ T = TypeVar("T")
 FRESH_S = 3.0                   # older values are not acted on
 TEXTS_KEPT, TEXTS_FOR_S = 20, 30.0
 TEXTS_SHOWN = 5
+REASONS_FOR_S = 35.0            # ArduPilot says its failing pre-arm checks again every 30 s
+REASON_WORDS = ("PreArm: ", "Arm: ")
+JUMP_M, JUMP_SPEED_M_S = 15.0, 30.0     # a place further from the last than any flight explains
+UNKNOWN_U8 = 255                # and in 8-bit ones
 UNKNOWN_U16 = 65535             # MAVLink's "not known" in unsigned 16-bit fields
 REBOOT_STEP_MS = 1000           # a boot time that falls by more than this, or lags so far, is another boot
 SLOWEST_RATE = 0.9              # of a simulated vehicle's time on a busy machine
+METRES_A_DEGREE = 111_195.0     # near enough for a leap
 ON_GROUND = int(mavlink.MAV_LANDED_STATE_ON_GROUND)
 PREARM_BIT = int(mavlink.MAV_SYS_STATUS_PREARM_CHECK)
+FENCE_BIT = int(mavlink.MAV_SYS_STATUS_GEOFENCE)
+
+
+AGED = (
+    "heartbeat", "position", "battery_percent", "gps_fix", "ekf_flags", "sensors_healthy", "landed_state", "mission_item",
+    "wind", "attitude_deg",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,15 @@ class Drone:
         self.landed_state: Heard[int] | None = None
         self.mission_item: Heard[int] | None = None
         self.mission_total: Heard[int] | None = None
+        self.gps_satellites: Heard[int | None] | None = None
+        self.gps_hdop: Heard[float | None] | None = None
+        self.gps_accuracy_m: Heard[float | None] | None = None
+        self.wind: Heard[tuple[float, float]] | None = None         # m/s, and degrees where it comes from
+        self.attitude_deg: Heard[tuple[float, float, float]] | None = None      # roll, pitch, yaw
+        self.fence_on: Heard[bool] | None = None
+        self.jump_m: Heard[float] | None = None                     # the last leap of its place, and when
+        self.links: tuple[str, ...] = ()                            # what its pilot says of the links to it
+        self.quirks: Quirks = ARDUPILOT
         self._clock = clock
         self.boot_ms: Heard[int] | None = None
         self._texts: deque[Heard[str]] = deque(maxlen=TEXTS_KEPT)
@@ -85,11 +107,17 @@ class Drone:
     def _heartbeat(self, m: Any, now_ns: int) -> None:
         if m.get_srcComponent() == mavlink.MAV_COMP_ID_AUTOPILOT1 and m.autopilot != mavlink.MAV_AUTOPILOT_INVALID:
             self.heartbeat = Heard(m, now_ns)
+            self.quirks = quirks_of(m.autopilot)
 
     def _global_position(self, m: Any, now_ns: int) -> None:
         if m.lat == 0 and m.lon == 0:
             return              # no fix: a missing value, not a place in the Gulf of Guinea
+        before = self.position
         self.position = Heard(Position(m.lat / 1e7, m.lon / 1e7, HeightMsl(m.alt / 1000.0)), now_ns)
+        if before is not None:
+            leap_m = _leap_m(before, self.position)
+            if leap_m > 0.0:
+                self.jump_m = Heard(leap_m, now_ns)
         self.height_m = Heard(m.relative_alt / 1000.0, now_ns)
         self.ground_speed_m_s = Heard(math.hypot(m.vx, m.vy) / 100.0, now_ns)
         if m.hdg != UNKNOWN_U16:
@@ -97,12 +125,23 @@ class Drone:
 
     def _sys_status(self, m: Any, now_ns: int) -> None:
         self.sensors_healthy = Heard(m.onboard_control_sensors_health, now_ns)
+        self.fence_on = Heard(bool(m.onboard_control_sensors_enabled & FENCE_BIT), now_ns)
         self.battery_percent = Heard(float(m.battery_remaining) if m.battery_remaining >= 0 else None, now_ns)
         volts = m.voltage_battery / 1000.0 if m.voltage_battery not in (0, UNKNOWN_U16) else None
         self.battery_v = Heard(volts, now_ns)
 
     def _gps_raw(self, m: Any, now_ns: int) -> None:
         self.gps_fix = Heard(m.fix_type, now_ns)
+        self.gps_satellites = Heard(m.satellites_visible if m.satellites_visible != UNKNOWN_U8 else None, now_ns)
+        self.gps_hdop = Heard(m.eph / 100.0 if m.eph not in (UNKNOWN_U16, 9999) else None, now_ns)
+        self.gps_accuracy_m = Heard(m.h_acc / 1000.0 if m.h_acc else None, now_ns)
+
+    def _wind(self, m: Any, now_ns: int) -> None:
+        self.wind = Heard((float(m.speed), float(m.direction) % 360.0), now_ns)
+
+    def _attitude(self, m: Any, now_ns: int) -> None:
+        roll, pitch, yaw = (math.degrees(a) for a in (m.roll, m.pitch, m.yaw))
+        self.attitude_deg = Heard((roll, pitch, yaw % 360.0), now_ns)
 
     def _ekf(self, m: Any, now_ns: int) -> None:
         self.ekf_flags = Heard(m.flags, now_ns)
@@ -142,7 +181,7 @@ class Drone:
         return bool(self.heartbeat and self.heartbeat.value.base_mode & mavlink.MAV_MODE_FLAG_SAFETY_ARMED)
 
     def mode(self) -> str:
-        return mode_name(self.heartbeat.value.custom_mode) if self.heartbeat else ""
+        return self.quirks.mode_name(self.heartbeat.value.custom_mode) if self.heartbeat else ""
 
     def airborne(self) -> bool:
         """As it last said itself; an armed drone that does not say is judged by its height."""
@@ -158,6 +197,20 @@ class Drone:
     def prearm_ok(self) -> bool:
         healthy = self.fresh(self.sensors_healthy)
         return healthy is not None and bool(healthy & PREARM_BIT)
+
+    def arming_reasons(self) -> tuple[str, ...]:
+        """Why it would not arm, in its own words, newest last; none when its checks pass or it has not said."""
+        if self.prearm_ok():
+            return ()
+        since_ns = self._clock.monotonic_ns() - round(REASONS_FOR_S * NS_PER_S)
+        said = [word + t.partition(word)[2] for t in self.texts_since(since_ns) for word in REASON_WORDS[:1] if word in t]
+        said += [t for t in self.texts_since(since_ns) if t.startswith(REASON_WORDS[1])]
+        return tuple(dict.fromkeys(said))
+
+    def ages_s(self) -> dict[str, float]:
+        """How old each value is that was ever heard."""
+        values = {name: getattr(self, name) for name in AGED}
+        return {name: round(self.age_s(heard), 2) for name, heard in values.items() if heard is not None}
 
     def texts_since(self, at_ns: int) -> tuple[str, ...]:
         return tuple(t.value for t in self._texts if t.at_ns >= at_ns)
@@ -188,7 +241,25 @@ class Drone:
             mission_item=self.mission_item.value if self.mission_item else None,
             mission_total=self.mission_total.value if self.mission_total else None,
             texts=self.texts_since(now_ns - round(TEXTS_FOR_S * NS_PER_S))[-TEXTS_SHOWN:],
+            ages_s=self.ages_s(),
+            arming_reasons=self.arming_reasons(),
+            gps_satellites=self.gps_satellites.value if self.gps_satellites else None,
+            gps_hdop=self.gps_hdop.value if self.gps_hdop else None,
+            gps_accuracy_m=self.gps_accuracy_m.value if self.gps_accuracy_m else None,
+            wind_m_s=self.wind.value[0] if self.wind else None,
+            wind_from_deg=self.wind.value[1] if self.wind else None,
+            autopilot=f"{self.quirks.name} {identity.version}" if identity else "",
+            links=self.links,
         )
+
+
+def _leap_m(before: Heard[Position], now: Heard[Position]) -> float:
+    """By how much a place is further from the last than a flight explains; 0 for one that is not."""
+    north = (now.value.lat_deg - before.value.lat_deg) * METRES_A_DEGREE
+    east = (now.value.lon_deg - before.value.lon_deg) * METRES_A_DEGREE * math.cos(math.radians(now.value.lat_deg))
+    moved_m = math.hypot(east, north)
+    allowed_m = JUMP_M + JUMP_SPEED_M_S * (now.at_ns - before.at_ns) / NS_PER_S
+    return moved_m if moved_m > allowed_m else 0.0
 
 
 def _is_another_boot(before: Heard[int], now: Heard[int]) -> bool:
@@ -213,4 +284,6 @@ _HANDLERS: dict[str, Any] = {
     "MISSION_CURRENT": Drone._mission_current,
     "MISSION_ITEM_REACHED": Drone._item_reached,
     "STATUSTEXT": Drone._statustext,
+    "WIND": Drone._wind,
+    "ATTITUDE": Drone._attitude,
 }

@@ -1,14 +1,16 @@
-"""A plan as mission items, and whether what an autopilot gives back is what it was given."""
+"""A plan as the items of its mission, fence and rally points, and whether what an autopilot gives back is what it got."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
-from wire.messages import Plan, WaypointKind
+from wire.messages import Plan, RallyPoint, WaypointKind
+from wire.units import GroundPosition
 
 PLACE_TOLERANCE_E7 = 2          # of 1e-7 degrees: 2 cm
 PLACE_TOLERANCE_FLOAT_E7 = 100  # of a place that came back as a float: 7.6e-6 degrees is one step near 107 degrees
@@ -21,6 +23,12 @@ FRAME_ABOVE_HOME = int(mavlink.MAV_FRAME_GLOBAL_RELATIVE_ALT)
 FRAMES_ALIKE = {5: 0, 6: 3, 11: 10}     # the _INT twins of MAV_FRAME
 PLACELESS = 100                 # DO and CONDITION commands stand above this; their place and frame mean nothing
 RETURN_COMMAND = int(mavlink.MAV_CMD_NAV_RETURN_TO_LAUNCH)
+FENCE_VERTEX = int(mavlink.MAV_CMD_NAV_FENCE_POLYGON_VERTEX_INCLUSION)
+RALLY_COMMAND = int(mavlink.MAV_CMD_NAV_RALLY_POINT)
+MISSION, FENCE, RALLY = (int(mavlink.MAV_MISSION_TYPE_MISSION), int(mavlink.MAV_MISSION_TYPE_FENCE),
+                         int(mavlink.MAV_MISSION_TYPE_RALLY))
+KIND_NAMES = {MISSION: "mission", FENCE: "fence", RALLY: "rally points"}
+ORBIT_RADIUS_MOST_M = 2550      # ArduPilot keeps one byte: metres up to 255, above that tens of metres
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +71,59 @@ def mission_items(plan: Plan, home_msl_m: float) -> tuple[MissionItem, ...]:
             continue
         command, p = {
             WaypointKind.TAKEOFF: (mavlink.MAV_CMD_NAV_TAKEOFF, (0.0,)),
-            WaypointKind.WAYPOINT: (mavlink.MAV_CMD_NAV_WAYPOINT, (w.hold_s,)),
+            # ArduPilot keeps whole seconds and cuts the rest off: never shorter than planned.
+            WaypointKind.WAYPOINT: (mavlink.MAV_CMD_NAV_WAYPOINT, (math.ceil(w.hold_s),)),
             # The third is the direction of the circle: a copter hovers, and ArduPilot gives back 1 or -1, never 0.
-            WaypointKind.LOITER_TIME: (mavlink.MAV_CMD_NAV_LOITER_TIME, (w.hold_s, 0.0, 1.0)),
+            WaypointKind.LOITER_TIME: (mavlink.MAV_CMD_NAV_LOITER_TIME, (math.ceil(w.hold_s), 0.0, 1.0)),
+            WaypointKind.ORBIT: (
+                mavlink.MAV_CMD_NAV_LOITER_TURNS, (kept_turns(w.turns), 0.0, kept_radius_m(w.radius_m)),
+            ),
         }[w.kind]
         add(
             FRAME_ABOVE_HOME, command, *p,
             lat_deg=w.position.lat_deg, lon_deg=w.position.lon_deg, height_m=w.height_above_home_m,
         )
     return tuple(items)
+
+
+def kept_turns(turns: float) -> float:
+    """Turns as ArduPilot keeps them: whole ones in a byte, and fractions of one in 256ths."""
+    return max(1.0, round(turns * 256.0)) / 256.0 if turns < 1.0 else float(min(255, math.ceil(turns)))
+
+
+def kept_radius_m(radius_m: float) -> float:
+    """The radius of an orbit as ArduPilot keeps it: a byte of metres, or of tens of metres; never less than was asked."""
+    if radius_m <= 255.0:
+        return float(math.ceil(radius_m))
+    return float(min(ORBIT_RADIUS_MOST_M, 10 * math.ceil(radius_m / 10.0)))
+
+
+def fence_items(ring: Sequence[GroundPosition]) -> tuple[MissionItem, ...]:
+    """The polygon that the autopilot itself keeps to; none of it for an empty ring. Three corners or more, not closed."""
+    count = float(len(ring))
+    return tuple(
+        MissionItem(i, FRAME_ABSOLUTE, FENCE_VERTEX, count, lat_e7=round(p.lat_deg * 1e7), lon_e7=round(p.lon_deg * 1e7))
+        for i, p in enumerate(ring)
+    )
+
+
+def rally_items(points: Sequence[RallyPoint]) -> tuple[MissionItem, ...]:
+    """Places to return to instead of home. ArduPilot keeps whole metres and cuts the rest off: rounded up here."""
+    return tuple(
+        MissionItem(
+            i, FRAME_ABOVE_HOME, RALLY_COMMAND, lat_e7=round(p.position.lat_deg * 1e7),
+            lon_e7=round(p.position.lon_deg * 1e7), height_m=float(math.ceil(p.height_above_home_m)),
+        )
+        for i, p in enumerate(points)
+    )
+
+
+def plan_items(plan: Plan, home_msl_m: float) -> dict[int, tuple[MissionItem, ...]]:
+    """All that a plan puts into its drone, by MAV_MISSION_TYPE, the mission last: with it the plan is complete.
+
+    A plan without a fence or without rally points has an empty one of each, for a drone may still hold another plan's.
+    """
+    return {FENCE: fence_items(plan.fence), RALLY: rally_items(plan.rally), MISSION: mission_items(plan, home_msl_m)}
 
 
 def item_message(item: MissionItem, system_id: int, component_id: int, kind: int) -> Any:
@@ -95,8 +147,10 @@ def item_of(message: Any) -> MissionItem:
     )
 
 
-def differences(sent: tuple[MissionItem, ...], back: tuple[MissionItem, ...]) -> tuple[str, ...]:
-    """What differs between a mission sent and the mission read back, as sentences; none when they are the same flight.
+def differences(
+    sent: tuple[MissionItem, ...], back: tuple[MissionItem, ...], kind: int = MISSION, *, item_0_is_home: bool = True
+) -> tuple[str, ...]:
+    """What differs between items sent and items read back, as sentences; none when they are the same flight.
 
     Allowed: rounding of single-precision floats, of heights to centimetres, frames and places of DO items, and a home that
     the autopilot has set itself near the planned one, or not set yet.
@@ -105,7 +159,8 @@ def differences(sent: tuple[MissionItem, ...], back: tuple[MissionItem, ...]) ->
     if len(sent) != len(back):
         found.append(f"{len(sent)} items were sent and {len(back)} are in the drone")
     for a, b in zip(sent, back, strict=False):
-        found += [f"item {a.seq}: {what}" for what in (_home_differences(a, b) if a.seq == 0 else _differences(a, b))]
+        home = kind == MISSION and item_0_is_home and a.seq == 0
+        found += [f"item {a.seq}: {what}" for what in (_home_differences(a, b) if home else _differences(a, b, kind))]
     return tuple(found)
 
 
@@ -117,22 +172,22 @@ def _home_differences(a: MissionItem, b: MissionItem) -> list[str]:
     return []
 
 
-def _differences(a: MissionItem, b: MissionItem) -> list[str]:
+def _differences(a: MissionItem, b: MissionItem, kind: int) -> list[str]:
     found = []
     if a.command != b.command or a.seq != b.seq:
         return [f"command {b.command} where {a.command} was sent"]
     for name, left, right in (("1", a.p1, b.p1), ("2", a.p2, b.p2), ("3", a.p3, b.p3), ("4", a.p4, b.p4)):
         if not abs(left - right) <= PARAMETER_TOLERANCE * max(1.0, abs(left)):
             found.append(f"parameter {name} is {right:g} where {left:g} was sent")
-    if a.command >= PLACELESS or a.command == RETURN_COMMAND:
+    if kind == MISSION and (a.command >= PLACELESS or a.command == RETURN_COMMAND):
         return found
-    if FRAMES_ALIKE.get(a.frame, a.frame) != FRAMES_ALIKE.get(b.frame, b.frame):
+    if kind != FENCE and FRAMES_ALIKE.get(a.frame, a.frame) != FRAMES_ALIKE.get(b.frame, b.frame):
         found.append(f"height frame {b.frame} where {a.frame} was sent")
     allowed = PLACE_TOLERANCE_E7 if b.exact else PLACE_TOLERANCE_FLOAT_E7
     if abs(a.lat_e7 - b.lat_e7) > allowed or abs(a.lon_e7 - b.lon_e7) > allowed:
         found.append(
             f"place {b.lat_e7 / 1e7:.7f}, {b.lon_e7 / 1e7:.7f} where {a.lat_e7 / 1e7:.7f}, {a.lon_e7 / 1e7:.7f} was sent"
         )
-    if not abs(a.height_m - b.height_m) <= HEIGHT_TOLERANCE_M + 1e-6 * abs(a.height_m):
+    if kind != FENCE and not abs(a.height_m - b.height_m) <= HEIGHT_TOLERANCE_M + 1e-6 * abs(a.height_m):
         found.append(f"height {b.height_m:g} m where {a.height_m:g} m was sent")
     return found

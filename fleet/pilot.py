@@ -18,12 +18,14 @@ from fleet.preflight import realm_refusal
 from fleet.settings import DroneSettings, PatrolSettings
 from fleet.sortie import Report, Sortie, SortieTerms
 from geofences.sector import Sector
-from mavlink.link import Link
+from mavlink.link import MessageLink
+from mavlink.roads import Roads
 from wire.clock import Clock
 from wire.messages import LinkState, TaskPhase
 from wire.units import GroundPosition, Realm
 
 TELEMETRY_S = 0.5
+HEARD_LIMIT = 2000              # messages of one drone that wait: 40 s of 50 a second
 LOOK_S = 0.5
 SILENT_REPORTS_S = 4.0          # heartbeats come and positions do not: it forgot what was asked of it, as after a reboot
 AGAIN_S = 15.0                  # after a sortie that failed before take-off
@@ -47,9 +49,10 @@ class PilotTerms:
 class Pilot:
     """Runs one drone. `run` ends only by being cancelled, after `leave`."""
 
-    def __init__(self, settings: DroneSettings, patrols: list[PatrolSettings], terms: PilotTerms) -> None:
+    def __init__(self, settings: DroneSettings, patrols: list[PatrolSettings], terms: PilotTerms, roads: Roads) -> None:
         self.drone = Drone(settings.id, terms.clock)
-        self.link = Link(settings.connection, terms.clock, heartbeat_s=terms.heartbeat_s)
+        self.link: MessageLink = roads
+        self._roads = roads
         self.sortie: Sortie | None = None
         self._settings = settings
         self._patrols = patrols
@@ -62,7 +65,6 @@ class Pilot:
     async def run(self) -> None:
         self._known_for = None
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.link.run())
             tasks.create_task(self._listen())
             tasks.create_task(self._tell())
             tasks.create_task(self._keep_known())
@@ -95,14 +97,16 @@ class Pilot:
 
     async def _listen(self) -> None:
         """Every message of this drone's system into its state. 0 takes the first autopilot heard."""
-        with self.link.subscribe(limit=2000) as heard:
+        with self.link.subscribe(("HEARTBEAT",)) as heard:
+            while self._system_id == 0:
+                m = await heard.get(1.0)
+                if m is not None and m.autopilot != mavlink.MAV_AUTOPILOT_INVALID:
+                    self._system_id = m.get_srcSystem()
+        self._roads.system_id = self._system_id
+        with self.link.subscribe(system_id=self._system_id, limit=HEARD_LIMIT) as heard:
             while True:
                 m = await heard.get(1.0)
-                if m is None:
-                    continue
-                if self._system_id == 0 and m.get_type() == "HEARTBEAT" and m.autopilot != mavlink.MAV_AUTOPILOT_INVALID:
-                    self._system_id = m.get_srcSystem()
-                if m.get_srcSystem() == self._system_id:
+                if m is not None:
                     self.drone.take(m)
 
     async def _tell(self) -> None:
@@ -114,7 +118,7 @@ class Pilot:
         """Identify it, and again after a reconnect, after a reboot, and when it has stopped reporting."""
         while True:
             await asyncio.sleep(0.1 if self._known_for is None else LOOK_S)
-            now = (self.link.counts.connections, self.drone.boots)
+            now = (self.link.connections, self.drone.boots)
             if self.drone.link() is LinkState.LOST or self._system_id == 0:
                 if not self.link.connected:
                     self._complain(self.link.problem)
@@ -125,7 +129,7 @@ class Pilot:
             await self._identify()
 
     async def _identify(self) -> None:
-        now = (self.link.counts.connections, self.drone.boots)
+        now = (self.link.connections, self.drone.boots)
         identity = await identify(self.link, self.drone, self._system_id)
         if identity is None:
             if not self.link.connected or self.drone.link() is not LinkState.CONNECTED:
@@ -170,7 +174,7 @@ class Pilot:
         """Until the drone is known, allowed to be commanded, and on the ground."""
         while True:
             identity = self.drone.identity
-            if identity is not None and self._known_for == (self.link.counts.connections, self.drone.boots):
+            if identity is not None and self._known_for == (self.link.connections, self.drone.boots):
                 refusal = self._refusal()
                 if refusal is not None:
                     self._complain(refusal)

@@ -7,6 +7,7 @@ import logging
 import signal
 from pathlib import Path
 
+from fleet.links import FleetLinks
 from fleet.pilot import Pilot, PilotTerms
 from fleet.settings import Fleet, load
 from wire.clock import Clock, WallClock
@@ -59,11 +60,14 @@ async def serve(fleet: Fleet, outbox: Outbox, clock: Clock) -> None:
     terms = PilotTerms(
         fleet.key.realm, fleet.sector, clock, lambda body: _keep(outbox, body), name_task, fleet.settings.heartbeat_s
     )
+    links = FleetLinks(fleet, clock)
     pilots = [
-        Pilot(d, [p for p in fleet.settings.patrols if p.drone == d.id], terms) for d in fleet.settings.drones
+        Pilot(d, [p for p in fleet.settings.patrols if p.drone == d.id], terms, links.roads[d.id])
+        for d in fleet.settings.drones
     ]
     _log.info("fleet service %s (%s): %d drones", fleet.key.node, fleet.key.realm.value, len(pilots))
     flying = [asyncio.create_task(_keep_running(p)) for p in pilots]
+    flying += [asyncio.create_task(link.run()) for link in links.links]
     await stop.wait()
     await asyncio.gather(*(p.leave() for p in pilots))
     for task in flying:

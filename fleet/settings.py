@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from geofences.sector import Sector, load_sector
-from mavlink.link import ConnectionTextError, parse_connection
+from mavlink.signing import SigningKeyError, read_key
+from mavlink.transports import ConnectionTextError, parse_connection
 from wire.keys import NodeKey, NodeKind, load_node_key
 from wire.settings import load_settings, refuse
 from wire.units import GroundPosition, Realm
@@ -26,7 +27,9 @@ class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One drone.
 
-    connection: "tcp:HOST:PORT", "udpin:HOST:PORT" or "udpout:HOST:PORT". system_id: which system on it, 0: the first heard.
+    connection: "tcp:HOST:PORT", "udpin:HOST:PORT", "udpout:HOST:PORT" or "serial:DEVICE:BAUD"; several drones may be on one.
+    system_id: which system on it, 0: the first heard. more_connections: further links to it, in the order of preference.
+    signing_key: file with its MAVLink 2 signing key; empty: what it says is believed without a signature.
     hardware_id: the autopilot's own number; when given, another aircraft on this connection is refused.
     home: where it takes off and lands. endurance_s: how long its battery flies it. battery_least_percent: to take off with.
     battery_return_percent: it is called back from its patrol at this charge.
@@ -40,6 +43,8 @@ class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endurance_s: float = 1200.0
     battery_least_percent: float = 50.0
     battery_return_percent: float = 25.0
+    more_connections: list[str] = []
+    signing_key: str = ""
 
 
 class PatrolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +84,7 @@ class Fleet:
     key: NodeKey
     sector: Sector
     data_dir: Path
+    config_folder: Path = Path()
 
 
 def load(config: Path) -> Fleet:
@@ -95,15 +101,12 @@ def load(config: Path) -> Fleet:
     _check_patrols(config, s, sector, key.realm)
     if not 0.02 <= s.heartbeat_s <= 2.0:
         raise refuse(config, ["heartbeat_s"], f"{s.heartbeat_s}: give 1.0; up to 2.0 before a drone's own failsafe acts")
-    return Fleet(s, key, sector, config.parent / s.data_dir)
+    return Fleet(s, key, sector, config.parent / s.data_dir, config.parent)
 
 
 def _check_drones(config: Path, s: FleetSettings, sector: Sector) -> None:
     for i, drone in enumerate(s.drones):
-        try:
-            parse_connection(drone.connection)
-        except ConnectionTextError as error:
-            raise refuse(config, ["drones", i, "connection"], str(error)) from None
+        _check_links(config, i, drone, s.drones)
         if drone.id in {other.id for other in s.drones[:i]}:
             raise refuse(config, ["drones", i, "id"], f'"{drone.id}" is taken by an earlier drone')
         if not 0 <= drone.system_id <= 250:
@@ -123,6 +126,28 @@ def _check_drones(config: Path, s: FleetSettings, sector: Sector) -> None:
             )
         if drone.endurance_s <= 0:
             raise refuse(config, ["drones", i, "endurance_s"], f"{drone.endurance_s}: seconds in the air, above 0")
+
+
+def _check_links(config: Path, i: int, drone: DroneSettings, drones: list[DroneSettings]) -> None:
+    for j, connection in enumerate((drone.connection, *drone.more_connections)):
+        where: list[str | int] = ["drones", i, "connection"] if j == 0 else ["drones", i, "more_connections", j - 1]
+        try:
+            parse_connection(connection)
+        except ConnectionTextError as error:
+            raise refuse(config, where, str(error)) from None
+        others = [d for d in drones if d is not drone and connection in (d.connection, *d.more_connections)]
+        if others and drone.system_id in (0, *(d.system_id for d in others)):
+            raise refuse(
+                config, ["drones", i, "system_id"],
+                f'{drone.system_id}: "{others[0].id}" is on {connection} too: give each drone there its own system id',
+            )
+    if drone.signing_key:
+        if drone.system_id == 0:
+            raise refuse(config, ["drones", i, "system_id"], "0: a drone with a signing key needs its own system id here")
+        try:
+            read_key(config.parent / drone.signing_key)
+        except SigningKeyError as error:
+            raise refuse(config, ["drones", i, "signing_key"], str(error)) from None
 
 
 def _check_patrols(config: Path, s: FleetSettings, sector: Sector, realm: Realm) -> None:

@@ -6,18 +6,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NoReturn
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from fleet.checker import CheckLimits, check_plan
 from fleet.commands import Outcome, command, read_parameter, set_mode, until, write_parameter
 from fleet.drone import Drone
-from fleet.mission import MissionItem, differences, mission_items
+from fleet.mission import FENCE, MISSION, MissionItem, plan_items
+from fleet.plan_transfer import HEARD_OF_A_PLAN, Aircraft, PlanTransfer
 from fleet.preflight import LAUNCHABLE, PreflightNeeds, preflight
-from fleet.transfer import Target, clear, download, upload
+from fleet.transfer import run_machine
 from geofences.sector import Sector
-from mavlink.link import Link
+from mavlink.link import MessageLink
 from wire.clock import NS_PER_S, Clock
 from wire.messages import LinkState, Plan, Preflight, PreflightState, TaskPhase, TaskState, UpBody, WaypointKind
 from wire.units import Realm
@@ -31,6 +31,7 @@ OVERDUE_FACTOR, OVERDUE_S = 2.0, 120.0      # of the planned duration: against t
 LOOK_S = 0.2
 REPORTS_WITHIN_S = 15.0         # after a silence: found out, asked for anew, and the first of them come
 PREFLIGHT_EVERY_S = 2.0
+FENCE_POLYGONS, FENCE_ACTION_RETURN = 4.0, 1.0      # ArduPilot's FENCE_TYPE and FENCE_ACTION
 
 Report = Callable[[UpBody], None]
 
@@ -59,7 +60,7 @@ class Sortie:
     """Flies one plan. `launched` is True from the moment that the drone said it is in the air."""
 
     def __init__(
-        self, plan: Plan, task_id: str, link: Link, drone: Drone, sector: Sector, terms: SortieTerms, clock: Clock,
+        self, plan: Plan, task_id: str, link: MessageLink, drone: Drone, sector: Sector, terms: SortieTerms, clock: Clock,
         report: Report,
     ) -> None:
         self.plan = plan
@@ -70,7 +71,7 @@ class Sortie:
         self._link, self._drone, self._sector, self._terms = link, drone, sector, terms
         self._clock, self._report = clock, report
         self._items: tuple[MissionItem, ...] = ()
-        self._boots, self._connections = drone.boots, link.counts.connections
+        self._boots, self._connections = drone.boots, link.connections
         self._last_preflight: Preflight | None = None
         self._before_landing: list[str] = []        # what cut the patrol short, as far as is known here
 
@@ -109,25 +110,33 @@ class Sortie:
     async def _transfer(self) -> None:
         home = self._sector.frame.point(self.plan.home)
         home_msl_m = float(self._sector.terrain.height_msl_m(home)[0])
-        self._items = mission_items(self.plan, home_msl_m)
-        target = Target(self.plan.system_id)
-        self.say(TaskPhase.SENT, f"{len(self._items)} items are going up")
-        end = await upload(self._link, self._items, target)
+        parts = plan_items(self.plan, home_msl_m)
+        self._items = parts[MISSION]
+        self.say(TaskPhase.SENT, f"{sum(len(items) for items in parts.values())} items are going up")
+        aircraft = Aircraft(self.plan.system_id, self.plan.hardware_id)
+        machine = PlanTransfer(parts, aircraft, asyncio.get_running_loop().time(), self._drone.quirks)
+        end = await run_machine(self._link, machine, self.plan.system_id, HEARD_OF_A_PLAN)
         if not end.done:
-            await self._discard(target, end.sentence)
-        self.say(TaskPhase.RECEIVED, end.sentence)
-        back = await download(self._link, target)
-        if not back.done:
-            raise SortieError(back.sentence)
-        wrong = differences(self._items, back.items)
-        if wrong:
-            await self._discard(target, "the drone holds another mission than the plan: " + "; ".join(wrong[:5]))
-        self.say(TaskPhase.ACCEPTED, f"{back.sentence}, equal to the plan")
+            raise SortieError(end.sentence)
+        self.say(TaskPhase.RECEIVED, f"{len(self._items)} items accepted")
+        self.say(TaskPhase.ACCEPTED, f"{end.sentence}, equal to the plan")
+        await self._set_up(fenced=bool(parts[FENCE]))
 
-    async def _discard(self, target: Target, sentence: str) -> NoReturn:
-        """An upload that ends half-way leaves old and new items mixed in the drone: nobody must fly that."""
-        cleared = await clear(self._link, target)
-        raise SortieError(f"{sentence}; its mission {'was cleared' if cleared else 'could NOT be cleared: do not fly it'}")
+    async def _set_up(self, *, fenced: bool) -> None:
+        """The autopilot's own fence and return height, as planned. Polygons alone: its circle of 300 m is on as it ships."""
+        wanted: list[tuple[tuple[str, ...], float]] = [(("FENCE_ENABLE",), float(fenced))]
+        if fenced:
+            wanted = [(("FENCE_TYPE",), FENCE_POLYGONS), (("FENCE_ACTION",), FENCE_ACTION_RETURN), *wanted]
+        if self.plan.return_height_m > 0:
+            wanted.append((("RTL_ALT",), round(self.plan.return_height_m * 100.0)))
+        for names, value in wanted:
+            found = await read_parameter(self._link, self.plan.system_id, names)
+            if found is None:
+                if fenced or names[0] == "RTL_ALT":
+                    raise SortieError(f"{self.plan.drone} has no {names[0]}, and the plan asks for it")
+                continue
+            if found[1] != value:
+                await self._must(write_parameter(self._link, self._drone, self.plan.system_id, found[0], value))
 
     async def _make_ready(self) -> None:
         failsafe = await self._station_failsafe()
@@ -136,7 +145,7 @@ class Sortie:
         until_s = loop.time() + READY_WITHIN_S
         said_s = float("-inf")
         while True:
-            if (self._drone.boots, self._link.counts.connections) != (self._boots, self._connections):
+            if (self._drone.boots, self._link.connections) != (self._boots, self._connections):
                 raise SortieError("the drone or its link was interrupted before take-off: what it holds has to be read anew")
             now = preflight(self._drone, self.plan, needs, self._sector.frame, self._clock.utc_ns())
             before = self._last_preflight

@@ -35,6 +35,7 @@ MESSAGE_RATES_HZ: dict[int, float] = {
     mavlink.MAVLINK_MSG_ID_EXTENDED_SYS_STATE: 2.0,
     mavlink.MAVLINK_MSG_ID_BATTERY_STATUS: 1.0,
     mavlink.MAVLINK_MSG_ID_HOME_POSITION: 0.5,
+    mavlink.MAVLINK_MSG_ID_WIND: 0.5,
 }
 
 EKF_READY = (

@@ -3,6 +3,9 @@
 One asyncio task reads, writes and sends the station's heartbeat; everybody else subscribes to messages and hands messages
 over. The heartbeat comes from the event loop in which the drones are flown, so that a loop that hangs falls silent and the
 drones' own failsafe takes over; a thread would hide the hang.
+
+Several drones may be on one connection (each subscriber says of which system), and several connections may lead to one
+drone (mavlink/roads.py). What a drone with a signing key says counts only with its signature.
 """
 
 from __future__ import annotations
@@ -10,15 +13,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from mavlink.framing import messages_in
+from mavlink.signing import Signer, is_signed
+from mavlink.transports import ConnectionTextError, Origin, Transport, open_transport, parse_connection
 from wire.clock import NS_PER_S, Clock
 from wire.messages import LinkState
 
@@ -32,36 +36,17 @@ SILENT_S = 20.0                 # a stream on which nothing comes for so long is
 CONNECT_S = 5.0
 STALLED_BYTES = 64 * 1024       # waiting to be written: the other side does not read
 QUEUE_LIMIT = 256               # messages that wait for one subscriber
-READ_BYTES = 16 * 1024
+ORIGINS_KEPT = 256              # senders of datagrams on one listening connection, each with a parser of its own
 STATION_SYSTEM = 255            # the system id that autopilots take for their station unless told otherwise
 STATION_COMPONENT = 190         # MAV_COMP_ID_MISSIONPLANNER, as ground stations use it
 COMPANION_COMPONENT = 191       # MAV_COMP_ID_ONBOARD_COMPUTER
 
+UNSIGNED_ACCEPTED = frozenset({mavlink.MAVLINK_MSG_ID_RADIO_STATUS, mavlink.MAVLINK_MSG_ID_RADIO})     # as ArduPilot does
+
+Tap = Callable[[Message, bytes, bool], None]    # a message, its frame, and whether we sent it
+
+__all__ = ["ConnectionTextError", "Link", "MessageLink", "Subscription", "link_state", "parse_connection"]
 _log = logging.getLogger("trailwatch.link")
-
-
-class ConnectionTextError(ValueError):
-    """A connection text that names nothing which can be opened. Its text is fit to be shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """What a connection text says. kind: "tcp", "udpin" (listen) or "udpout" (speak first)."""
-
-    kind: str
-    host: str
-    port: int
-
-
-def parse_connection(text: str) -> Endpoint:
-    """A connection text as pymavlink writes them: "tcp:HOST:PORT", "udpin:HOST:PORT" or "udpout:HOST:PORT"."""
-    kind, _, rest = text.partition(":")
-    host, _, port = rest.rpartition(":")
-    if kind == "udp":
-        kind = "udpin"
-    if kind not in ("tcp", "udpin", "udpout") or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ConnectionTextError(f'"{text}": give tcp:HOST:PORT, udpin:HOST:PORT or udpout:HOST:PORT')
-    return Endpoint(kind, host, int(port))
 
 
 def link_state(age_s: float) -> LinkState:
@@ -71,82 +56,24 @@ def link_state(age_s: float) -> LinkState:
     return LinkState.LATE if age_s < LINK_LOST_S else LinkState.LOST
 
 
-class _Transport(Protocol):
-    async def read(self) -> bytes:
-        """Some bytes; empty when the connection has ended."""
+class MessageLink(Protocol):
+    """What hands messages over and brings them: one Link, or the Roads to one drone."""
+
+    def subscribe(self, types: Collection[str] = (), system_id: int | None = None, limit: int = QUEUE_LIMIT) -> Subscription:
         ...
 
-    def write(self, data: bytes) -> None: ...
+    def send(self, message: Message) -> bool: ...
 
-    def waiting_bytes(self) -> int: ...
+    @property
+    def connected(self) -> bool: ...
 
-    def close(self) -> None: ...
+    @property
+    def connections(self) -> int:
+        """How often it was connected anew; while it stays the same, nothing was interrupted."""
+        ...
 
-
-class _Tcp:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-
-    async def read(self) -> bytes:
-        return await self._reader.read(READ_BYTES)
-
-    def write(self, data: bytes) -> None:
-        self._writer.write(data)
-
-    def waiting_bytes(self) -> int:
-        return self._writer.transport.get_write_buffer_size()
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-class _Udp(asyncio.DatagramProtocol):
-    """Datagrams; one that listens answers whoever spoke last."""
-
-    def __init__(self, peer: tuple[str, int] | None) -> None:
-        self._peer = peer
-        self._arrived: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_LIMIT)
-        self._transport: asyncio.DatagramTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        self._peer = (addr[0], addr[1])
-        with contextlib.suppress(asyncio.QueueFull):
-            self._arrived.put_nowait(data)
-
-    def error_received(self, exc: Exception) -> None:
-        """Nobody listens at the peer (yet); the heartbeats go on."""
-
-    async def read(self) -> bytes:
-        return await self._arrived.get()
-
-    def write(self, data: bytes) -> None:
-        if self._transport is not None and self._peer is not None:
-            self._transport.sendto(data, self._peer)
-
-    def waiting_bytes(self) -> int:
-        return 0                    # the kernel drops a datagram that it has no room for
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-
-async def _open(endpoint: Endpoint) -> _Transport:
-    if endpoint.kind == "tcp":
-        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
-        sock = writer.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return _Tcp(reader, writer)
-    loop = asyncio.get_running_loop()
-    address = (endpoint.host, endpoint.port)
-    if endpoint.kind == "udpin":
-        _, listening = await loop.create_datagram_endpoint(lambda: _Udp(None), local_addr=address)
-        return listening
-    _, speaking = await loop.create_datagram_endpoint(lambda: _Udp(address), local_addr=("0.0.0.0", 0))
-    return speaking
+    @property
+    def problem(self) -> str: ...
 
 
 class Subscription:
@@ -155,8 +82,10 @@ class Subscription:
     Use it as a context manager, and open it before sending what it is to hear the answer of.
     """
 
-    def __init__(self, link: Link, types: Collection[str], system_id: int | None, limit: int) -> None:
-        self._link = link
+    def __init__(
+        self, links: Collection[Link], types: Collection[str], system_id: int | None, limit: int
+    ) -> None:
+        self._links = tuple(links)
         self._types = frozenset(types)
         self._system_id = system_id
         self._queue: deque[Message] = deque(maxlen=limit)
@@ -164,16 +93,17 @@ class Subscription:
         self.lost = 0
 
     def __enter__(self) -> Subscription:
-        self._link._subscriptions.add(self)
+        for link in self._links:
+            link._subscriptions.setdefault(self._system_id, set()).add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._link._subscriptions.discard(self)
+        for link in self._links:
+            link._subscriptions.get(self._system_id, set()).discard(self)
 
     def offer(self, message: Message) -> None:
+        """A message of its system."""
         if self._types and message.get_type() not in self._types:
-            return
-        if self._system_id is not None and message.get_srcSystem() != self._system_id:
             return
         self.lost += len(self._queue) == self._queue.maxlen
         self._queue.append(message)
@@ -211,13 +141,18 @@ def companion(system_id: int) -> Speaker:
 
 @dataclass(slots=True)
 class LinkCounts:
-    """Since the link was made. unreadable: bytes that were no MAVLink; stalled: writes given up on a full connection."""
+    """Since the link was made. unreadable: bytes that were no MAVLink; stalled: writes given up on a full connection.
+
+    lost: datagrams that came and could not be kept. rejected: messages of a drone with a key, without a good signature.
+    """
 
     received: int = 0
     sent: int = 0
     unreadable: int = 0
     stalled: int = 0
     connections: int = 0
+    lost: int = 0
+    rejected: int = 0
 
 
 class Link:
@@ -225,24 +160,31 @@ class Link:
 
     heartbeat_s: 1 Hz unless the vehicle's time runs faster than ours. silent_s: after so much silence a TCP connection is
     closed and opened again, because a peer that lost its power or its route never says that it is gone.
+    signers: by system id, of the drones that have a signing key. link_id: of this link in signatures; another one for each
+    link to the same drone. open_too: whether drones without a key are on it, who get what is for all unsigned as well.
     """
 
     def __init__(
         self, connection: str, clock: Clock, *, speaker: Speaker = STATION, heartbeat_s: float = HEARTBEAT_S,
-        silent_s: float = SILENT_S,
+        silent_s: float = SILENT_S, signers: Mapping[int, Signer] | None = None, link_id: int = 0, open_too: bool = False,
     ) -> None:
         self.connection = connection
         self.counts = LinkCounts()
-        self.problem = "not connected yet"
+        self._problem = "not connected yet"
+        self.taps: list[Tap] = []
+        self.signers = dict(signers or {})
+        self.link_id = link_id
+        self.open_too = open_too
+        self.on_connected: list[Callable[[], None]] = []
+        self._heard_of: dict[int, int] = {}
         self._endpoint = parse_connection(connection)
         self._clock = clock
         self._heartbeat_s = heartbeat_s
-        self._silent_s = silent_s if self._endpoint.kind == "tcp" else float("inf")
-        self._subscriptions: set[Subscription] = set()
-        self._transport: _Transport | None = None
+        self._silent_s = silent_s if self._endpoint.kind in ("tcp", "serial") else float("inf")
+        self._subscriptions: dict[int | None, set[Subscription]] = {}
+        self._transport: Transport | None = None
         self._heard_ns: int | None = None
-        self._mav = mavlink.MAVLink(self, srcSystem=speaker.system_id, srcComponent=speaker.component_id)
-        self._mav.robust_parsing = True
+        self._mav = mavlink.MAVLink(None, srcSystem=speaker.system_id, srcComponent=speaker.component_id)
         self._heartbeat = mavlink.MAVLink_heartbeat_message(
             speaker.vehicle_type, mavlink.MAV_AUTOPILOT_INVALID, 0, 0, mavlink.MAV_STATE_ACTIVE, 3
         )
@@ -253,15 +195,37 @@ class Link:
         self, types: Collection[str] = (), system_id: int | None = None, limit: int = QUEUE_LIMIT
     ) -> Subscription:
         """Messages of these types (none given: all) from that system (None: any)."""
-        return Subscription(self, types, system_id, limit)
+        return Subscription((self,), types, system_id, limit)
 
     def send(self, message: Message) -> bool:
-        """Hand a message to the connection; False when there is none, or the other side does not read."""
+        """Hand a message to the connection; False when there is none, or the other side does not read.
+
+        What has no target goes to all: once for each key, and unsigned where somebody has none.
+        """
         if self._transport is None:
             return False
-        self.counts.sent += 1
-        self._mav.send(message)
-        return True
+        to = int(getattr(message, "target_system", 0))
+        if to in self.signers:
+            return self._write(message, to, self.signers[to])
+        if to or not self.signers:
+            return self._write(message, to, None)
+        done = [self._write(message, system_id, signer) for system_id, signer in self.signers.items()]
+        if self.open_too:
+            done.append(self._write(message, 0, None))
+        return all(done)
+
+    @property
+    def connections(self) -> int:
+        return self.counts.connections
+
+    @property
+    def problem(self) -> str:
+        return self._problem
+
+    def heard_age_of_s(self, system_id: int) -> float:
+        """Since any message of one system came here; infinite before the first."""
+        heard_ns = self._heard_of.get(system_id)
+        return float("inf") if heard_ns is None else (self._clock.monotonic_ns() - heard_ns) / NS_PER_S
 
     @property
     def connected(self) -> bool:
@@ -282,69 +246,104 @@ class Link:
         while True:
             try:
                 async with asyncio.timeout(CONNECT_S):
-                    self._transport = await _open(self._endpoint)
+                    self._transport = await open_transport(self._endpoint)
             except (OSError, TimeoutError) as error:
-                self.problem = f"{self.connection}: no connection: {_reason(error)}"
+                self._problem = f"{self.connection}: no connection: {_reason(error)}"
             else:
                 self.counts.connections += 1
-                self.problem = ""
+                self._problem = ""
+                for tell in self.on_connected:
+                    tell()
                 served_ns = self._clock.monotonic_ns()
                 try:
                     await self._serve(self._transport)
                 finally:
                     self._transport.close()
                     self._transport = None
-                self.problem = self.problem or f"{self.connection}: the connection was closed"
+                self._problem = self._problem or f"{self.connection}: the connection was closed"
                 if self._clock.monotonic_ns() - served_ns > LINK_LOST_S * NS_PER_S:
                     attempt = 0     # it had held: a fresh start, and not a step further in a row of failures
             await asyncio.sleep(BACK_OFF_S[min(attempt, len(BACK_OFF_S) - 1)])
             attempt += 1
 
-    async def _serve(self, transport: _Transport) -> None:
-        parser = mavlink.MAVLink(None)      # a fresh one: half a message of the last connection must not spoil the first
-        parser.robust_parsing = True
-        parser.signing = self._mav.signing
+    async def _serve(self, transport: Transport) -> None:
+        parsers: dict[Origin, Any] = {}     # fresh ones: half a message of the last connection must not spoil the first
         loop = asyncio.get_running_loop()
         due_s = heard_s = loop.time()
+        lost_before = self.counts.lost
         while True:
             if loop.time() - heard_s > self._silent_s:
-                self.problem = f"{self.connection}: nothing came for {self._silent_s:g} s"
+                self._problem = f"{self.connection}: nothing came for {self._silent_s:g} s"
                 return
             if loop.time() >= due_s:
                 due_s = loop.time() + self._heartbeat_s
                 self.send(self._heartbeat)
             try:
                 async with asyncio.timeout_at(due_s):
-                    data = await transport.read()
+                    data, origin = await transport.read()
             except TimeoutError:
                 continue
             except OSError as error:
-                self.problem = f"{self.connection}: {_reason(error)}"
+                self._problem = f"{self.connection}: {_reason(error)}"
                 return
             if not data:
                 return
             heard_s = loop.time()
-            self._take(parser, data)
+            self.counts.lost = lost_before + transport.lost()
+            self._take(self._parser_of(parsers, origin), data, origin, transport)
 
-    def _take(self, parser: Any, data: bytes) -> None:
+    @staticmethod
+    def _parser_of(parsers: dict[Origin, Any], origin: Origin) -> Any:
+        parser = parsers.get(origin)
+        if parser is None:
+            if len(parsers) >= ORIGINS_KEPT:
+                parsers.clear()     # somebody sends from ever new ports; the true ones get theirs anew
+            parser = parsers[origin] = mavlink.MAVLink(None)
+            parser.robust_parsing = True
+        return parser
+
+    def _take(self, parser: Any, data: bytes, origin: Origin, transport: Transport) -> None:
         for message in messages_in(parser, data):
             if message.get_msgId() < 0:
                 self.counts.unreadable += 1
                 continue
+            system_id = message.get_srcSystem()
+            if system_id in self.signers and not self._verified(message, system_id):
+                self.counts.rejected += 1
+                continue
             self.counts.received += 1
-            self._heard_ns = self._clock.monotonic_ns()
-            for subscription in tuple(self._subscriptions):
-                subscription.offer(message)
+            self._heard_ns = self._heard_of[system_id] = self._clock.monotonic_ns()
+            transport.learn(system_id, origin)
+            for tap in self.taps:
+                tap(message, bytes(message.get_msgbuf()), False)
+            for of in (system_id, None):
+                for subscription in tuple(self._subscriptions.get(of, ())):
+                    subscription.offer(message)
 
-    def write(self, data: bytes) -> None:
-        """For the MAVLink packer alone."""
+    def _verified(self, message: Message, system_id: int) -> bool:
+        frame = bytes(message.get_msgbuf())
+        signer = self.signers[system_id]
+        if is_signed(frame):
+            return signer.verify(frame, system_id, message.get_srcComponent())
+        if message.get_msgId() in UNSIGNED_ACCEPTED:
+            return True
+        signer.counts.unsigned += 1
+        return False
+
+    def _write(self, message: Message, system_id: int, signer: Signer | None) -> bool:
         transport = self._transport
         if transport is None:
-            return
+            return False
+        self.counts.sent += 1
         if transport.waiting_bytes() > STALLED_BYTES:
             self.counts.stalled += 1
-            return
-        transport.write(bytes(data))
+            return False
+        frame = signer.pack(message, self._mav, self.link_id) if signer is not None else bytes(message.pack(self._mav))
+        self._mav.seq = (self._mav.seq + 1) % 256
+        transport.write(frame, system_id)
+        for tap in self.taps:
+            tap(message, frame, True)
+        return True
 
 
 def _reason(error: Exception) -> str:

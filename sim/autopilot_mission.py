@@ -11,6 +11,7 @@ connection for as long as any other silence, and its station may begin it anew a
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +25,8 @@ FENCE_VERTEX_LIMIT = 69         # and of these
 STORAGE_READY_S = 1.5           # after a boot; until then every count gets NO_SPACE
 HEIGHT_LIMIT_M = 83_000.0       # LOCATION_ALT_MAX_M
 
-POSITION_FRAMES = (0, 3, 5, 6, 10, 11)      # GLOBAL, GLOBAL_RELATIVE_ALT, their _INT twins, GLOBAL_TERRAIN_ALT
+# GLOBAL; MISSION, which is taken for the same; GLOBAL_RELATIVE_ALT; their _INT twins; GLOBAL_TERRAIN_ALT.
+POSITION_FRAMES = (0, 2, 3, 5, 6, 10, 11)
 NAV_COMMANDS = (16, 17, 18, 19, 20, 21, 22, 82, 92, 93, 94)
 DO_COMMANDS = (112, 114, 115, 177, 178, 179, 181, 183, 195, 197, 201, 203, 205, 206, 207, 211, 212, 1000, 2000)
 PLACED_COMMANDS = (16, 17, 18, 19, 21, 22, 82, 94, 195, 201, *range(5000, 5005), 5100)
@@ -65,11 +67,14 @@ def refuse_item(item: Item, kind: int) -> int | None:
         return None
     if item.frame not in POSITION_FRAMES:
         return int(mavlink.MAV_MISSION_UNSUPPORTED_FRAME)
+    if kind == FENCE and item.command in (5001, 5002) and item.p1 > 255:
+        return int(mavlink.MAV_MISSION_INVALID_PARAM1)
     if abs(item.x) > 900_000_000:
         return int(mavlink.MAV_MISSION_INVALID_PARAM5_X)
     if abs(item.y) > 1_800_000_000:
         return int(mavlink.MAV_MISSION_INVALID_PARAM6_Y)
-    if not math.isfinite(item.z) or abs(item.z) > HEIGHT_LIMIT_M:
+    limit_m = {MISSION: HEIGHT_LIMIT_M, FENCE: math.inf, RALLY: 32_767.0}[kind]     # a rally point's is 16 bits of metres
+    if kind != FENCE and not abs(item.z) <= limit_m:
         return int(mavlink.MAV_MISSION_INVALID_PARAM7)
     return None
 
@@ -85,6 +90,8 @@ def refuse_fence(items: list[Item]) -> int | None:
             if count < 3 or len(ring) < count or any(v.command != command or int(v.p1) != count for v in ring):
                 return int(mavlink.MAV_MISSION_ERROR)
             i += count
+        elif items[i].command in (5003, 5004) and not items[i].p1 > 0:
+            return int(mavlink.MAV_MISSION_ERROR)
         else:
             i += 1
     return None
@@ -191,6 +198,7 @@ class MissionStore:
     def _on_item(self, m: Any, channel: int, now_s: float) -> None:
         up = self._uploads.get(m.mission_type)
         if up is None:
+            self._ack(channel, m, mavlink.MAV_MISSION_ERROR, m.mission_type)
             return
         if m.seq != len(up.fresh):
             self._ack(up.channel, m, mavlink.MAV_MISSION_INVALID_SEQUENCE, m.mission_type)
@@ -204,7 +212,7 @@ class MissionStore:
             del self._uploads[up.kind]
             self._ack(up.channel, m, refusal, m.mission_type)
             return
-        up.fresh.append(_as_stored(item))
+        up.fresh.append(_as_stored(item, up.kind))
         up.heard_s = now_s
         if up.kind == MISSION:
             self.items[MISSION][item.seq : item.seq + 1] = up.fresh[-1:]
@@ -286,10 +294,46 @@ def _item_of(m: Any) -> Item:
     return Item(m.seq, m.frame, m.command, m.param1, m.param2, m.param3, m.param4, x, y, m.z)
 
 
-def _as_stored(item: Item) -> Item:
-    """What ArduPilot keeps: heights to the centimetre; items without a place lose frame, position and height."""
-    if item.command in PLACED_COMMANDS and math.isfinite(item.z):
-        if item.command == 19:
-            item = replace(item, p3=-1.0 if item.p3 < 0 else 1.0)
-        return replace(item, z=round(item.z * 100.0) / 100.0, frame={5: 0, 6: 3, 11: 10}.get(item.frame, item.frame))
-    return replace(item, frame=0, x=0, y=0, z=0.0)
+def _as_stored(item: Item, kind: int) -> Item:
+    """What ArduPilot keeps, and so what it gives back; everything is cut off, not rounded.
+
+    A mission: heights to the centimetre, waiting times to the second, the radius of a circle in a byte; items without a
+    place lose frame and position. A fence: its place and its count or radius. A rally point: its height to the metre.
+    """
+    if kind == FENCE:
+        count = float(int(item.p1)) if item.command in (5001, 5002) else item.p1
+        return Item(item.seq, 0, item.command, 0.0 if item.command == 5000 else count, x=item.x, y=item.y)
+    frame = {2: 0, 5: 0, 6: 3, 11: 10}.get(item.frame, item.frame)
+    if kind == RALLY:
+        return Item(item.seq, frame, item.command, x=item.x, y=item.y, z=float(int(item.z)))
+    if item.command not in PLACED_COMMANDS:
+        return replace(item, frame=0, x=0, y=0, z=0.0)
+    return _params_as_stored(replace(item, z=_centimetres(item.z), frame=frame))
+
+
+def _params_as_stored(item: Item) -> Item:
+    if item.command in (16, 82):
+        return replace(item, p1=_whole(item.p1), p2=0.0, p3=0.0, p4=0.0)
+    if item.command == 17:
+        return replace(item, p1=0.0, p2=0.0, p3=math.copysign(_whole(abs(item.p3)), item.p3), p4=0.0)
+    if item.command == 18:
+        turns = int(item.p1 * 256.0) / 256.0 if 0 < item.p1 < 1 else float(min(255, int(item.p1)))
+        size = abs(item.p3)
+        radius = float(int(size)) if size <= 255 else 10.0 * min(255, int(size * 0.1))
+        return replace(item, p1=turns, p2=0.0, p3=math.copysign(radius, item.p3), p4=float(item.p4 > 0))
+    if item.command == 19:
+        return replace(item, p1=_whole(item.p1), p2=0.0, p3=-1.0 if item.p3 < 0 else 1.0, p4=float(item.p4 > 0))
+    if item.command == 22:
+        return replace(item, p1=_whole(item.p1), p2=0.0, p3=0.0, p4=0.0)
+    return item
+
+
+def _whole(value: float) -> float:
+    """As an unsigned 16-bit number keeps it."""
+    return float(int(value) & 0xFFFF) if math.isfinite(value) else 0.0
+
+
+def _centimetres(height_m: float) -> float:
+    """height_m * 100 in single precision, cut off to an integer, and back."""
+    single = struct.unpack("<f", struct.pack("<f", struct.unpack("<f", struct.pack("<f", height_m))[0] * 100.0))[0]
+    return int(single) / 100.0

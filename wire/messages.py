@@ -346,6 +346,15 @@ class DroneTelemetry(msgspec.Struct, frozen=True, tag="telemetry"):
     mission_item: int | None
     mission_total: int | None
     texts: tuple[str, ...] = ()
+    ages_s: dict[str, float] = {}               # of the values here, by name, at at_ns; what was never heard is not in it
+    arming_reasons: tuple[str, ...] = ()        # why it would not arm, in its own words; none when its checks pass
+    gps_satellites: int | None = None
+    gps_hdop: float | None = None
+    gps_accuracy_m: float | None = None         # horizontal, as the receiver says
+    wind_m_s: float | None = None
+    wind_from_deg: float | None = None
+    autopilot: str = ""                         # kind and version
+    links: tuple[str, ...] = ()                 # a sentence for each link to it
 
 
 class WaypointKind(StrEnum):
