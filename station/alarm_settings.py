@@ -98,16 +98,24 @@ class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CoverageFaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Corridors of this priority or a more urgent one, in their alarm hours, that no sensor has seen for after_s."""
+    """Corridors of this priority or a more urgent one, in their alarm hours, that no sensor has seen for after_s.
+
+    corridors: by id, the seconds of those that have a time of their own, whatever their priority is.
+    """
 
     priority: int = 3
     after_s: float = 1800.0
     corridors_to_priority: int = 1
     enabled: bool = True
+    corridors: dict[str, float] = {}
+
+    def allows_s(self, corridor: str, priority: int) -> float | None:
+        """How long nobody may see it; None where that is no fault."""
+        return self.corridors.get(corridor, self.after_s if priority <= self.corridors_to_priority else None)
 
 
 class TechnicalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """team_overdue: after_s beyond the expected arrival."""
+    """team_overdue: after_s beyond the expected arrival. notifier_dead: told nobody for so long, though it was tried."""
 
     sensor_blind: FaultSettings = FaultSettings(3, 10.0)
     node_silent: FaultSettings = FaultSettings(2, 10.0)         # it may take several cameras with it
@@ -115,6 +123,7 @@ class TechnicalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     position_untrusted: FaultSettings = FaultSettings(3, 0.0)   # the node has waited before it says so
     team_overdue: FaultSettings = FaultSettings(2, 300.0)
     no_coverage: CoverageFaultSettings = CoverageFaultSettings()
+    notifier_dead: FaultSettings = FaultSettings(2, 60.0)
 
 
 class EscalationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,7 +168,7 @@ def load_alarm_settings(sector_file: Path, sector: Sector) -> AlarmSettings:
     for i, rule in enumerate(settings.rules):
         _check_rule(path, i, rule, corridors, taken)
         taken.add(rule.id)
-    _check_technical(path, settings.technical)
+    _check_technical(path, settings.technical, corridors)
     _check_escalation(path, settings.escalation)
     flood = settings.flood
     if flood.alarms < 2 or not 1 <= flood.over_below <= flood.alarms:
@@ -209,7 +218,7 @@ def _check_rule(path: Path, i: int, rule: RuleSettings, corridors: set[str], tak
         raise no(key, f'a rule of kind "{rule.kind.value}" needs it: give {example}')
 
 
-def _check_technical(path: Path, t: TechnicalSettings) -> None:
+def _check_technical(path: Path, t: TechnicalSettings, corridors: set[str]) -> None:
     for name in TechnicalSettings.__struct_fields__:
         fault = getattr(t, name)
         if fault.priority not in PRIORITIES:
@@ -221,6 +230,12 @@ def _check_technical(path: Path, t: TechnicalSettings) -> None:
             path, ["technical", "no_coverage", "corridors_to_priority"],
             f"{t.no_coverage.corridors_to_priority}: give 1 (only the first), 2 or 3 (all)",
         )
+    for corridor, seconds in t.no_coverage.corridors.items():
+        where: list[str | int] = ["technical", "no_coverage", "corridors", corridor]
+        if corridor not in corridors:
+            raise refuse(path, where, f"it is no corridor of this sector, which has {', '.join(sorted(corridors))}")
+        if seconds < 0:
+            raise refuse(path, where, f"{seconds}: give 0 or more seconds")
 
 
 def _check_escalation(path: Path, e: EscalationSettings) -> None:

@@ -30,6 +30,8 @@ from station.memory import Changes, Numbers, Remembered, load, read_raised, save
 from station.mind_duty import DutyDesk
 from station.mind_faults import FaultWatch
 from station.mind_requests import MindParts, MindRequests
+from station.notifier import NOTICES
+from station.notifier_health import NotifierWatch
 from station.picture import AlarmView, Answer, Counts, Delta, Picture, Request
 from station.questions import Questions
 from station.record import Record
@@ -119,6 +121,7 @@ class Mind:
         self._retention = MindRetention(self._db, settings.retention, clock)
         self._erased = ErasedNotes(self._db, self._record, settings, clock)
         self._faults = FaultWatch(self._desk, self._situation, sector, alarm_settings, self._is_training, now_ns)
+        self._notifiers = NotifierWatch(settings, NOTICES, clock)
         self._counts = Counts(0, 0, {})
         self._changes = Changes()
         self._news = News()
@@ -310,18 +313,18 @@ class Mind:
                 del self._ended[number]
                 self._news.contacts.discard(number)
                 self._news.gone.add(contact.id)
-        if now_ns - self._coasted_ns >= COASTING_SHOWN_EVERY_NS:
+        if _is_due(self._coasted_ns, COASTING_SHOWN_EVERY_NS, now_ns):
             self._coasted_ns = now_ns
             self._news.contacts.update(
                 c.number for c in self._fusion.contacts.values() if now_ns - c.last_seen_ns >= COASTING_SHOWN_EVERY_NS
             )
-            self._faults.look(now_ns, self._coverage, self._watch)
+            self._faults.look(now_ns, self._coverage, self._watch, self._notifiers.look(now_ns))
             self._duty.pass_time(self._parts, now_ns)
             self._desk.pass_time(now_ns)
             self._forget_closed(now_ns)
             self._retention.step(alarm for i in self._duty.incidents.open() for alarm in i.alarms)
             self._erased.step()
-        if now_ns - self._counted_ns >= COUNTS_EVERY_NS:
+        if _is_due(self._counted_ns, COUNTS_EVERY_NS, now_ns):
             self._counted_ns = now_ns
             self._count()
         self._coverage.pass_time(self.place)
@@ -369,7 +372,7 @@ class Mind:
         changes.states.update(self._questions.states(now_ns))
         changes.log = list(self._duty.fresh)
         durable = bool(changes.alarms or changes.matches or changes.log)
-        if not (durable or force) and now_ns - self._committed_ns < COMMIT_EVERY_NS:
+        if not (durable or force or _is_due(self._committed_ns, COMMIT_EVERY_NS, now_ns)):
             return
         self._collect_latest(now_ns, changes)
         numbers = Numbers(self._fusion.next_number, self._desk.next_number, self._questions.next_number)
@@ -394,7 +397,7 @@ class Mind:
         self._news.matches.update(changes.matches)
 
     def _collect_latest(self, now_ns: int, changes: Changes) -> None:
-        if now_ns - self._saved_ns < LATEST_SAVED_EVERY_NS:
+        if not _is_due(self._saved_ns, LATEST_SAVED_EVERY_NS, now_ns):
             return
         self._saved_ns = now_ns
         changes.sensors = dict(self._situation.sensors)
@@ -461,7 +464,13 @@ class Mind:
     def close(self) -> None:
         self._db.close()
         self._coverage.close()
+        self._notifiers.close()
         self._record.close()
         self._questions.close()
         if self._inbox is not None:
             self._inbox.close()
+
+
+def _is_due(last_ns: int, every_ns: int, now_ns: int) -> bool:
+    """Whether it is time again. A clock that was set back does not make it wait until that time has passed once more."""
+    return not 0 <= now_ns - last_ns < every_ns

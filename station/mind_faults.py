@@ -1,5 +1,5 @@
-"""What is broken, found out as time passes: silent nodes, blind sensors, corridors that nobody sees, teams that do not come,
-a station that nobody watches. Each becomes a technical alarm, and is over when it is over.
+"""What is broken, found out as time passes: silent nodes, blind sensors, corridors that nobody sees, notifiers that can tell
+nobody, a station that nobody watches. Each becomes a technical alarm, and is over when it is over.
 """
 
 from __future__ import annotations
@@ -39,12 +39,21 @@ class FaultWatch:
         self._is_training = is_training
         self._started_ns = started_ns
         self._began_ns: dict[str, int] = {}
+        self._looked_ns = started_ns
 
-    def look(self, now_ns: int, coverage: Coverage, watch: Watch) -> None:
-        """Raise and end the technical alarms of nodes, sensors and corridors, and that of a station nobody watches."""
+    def look(self, now_ns: int, coverage: Coverage, watch: Watch, notifiers: dict[str, tuple[bool, str]]) -> None:
+        """Raise and end the technical alarms of nodes, sensors, corridors, notifiers, and of a station nobody watches.
+
+        notifiers: by name, whether its process lives and why it can tell nobody.
+        """
+        if now_ns < self._looked_ns:
+            self._started_ns = min(self._started_ns, now_ns)
+            self._situation.count_from(now_ns)
+        self._looked_ns = now_ns
         self._nodes(now_ns)
         self._sensors(now_ns)
         self._corridors(coverage, now_ns)
+        self._notifiers(notifiers, now_ns)
         self._desk.watch_fault(watch.is_unwatched(now_ns), self._is_training, watch.settings.after_s, now_ns)
 
     def _lasts(self, name: str, is_wrong: bool, after_s: float, now_ns: int) -> bool:
@@ -93,9 +102,21 @@ class FaultWatch:
         if now_ns - self._started_ns < STARTING_NS:
             return              # its sensors have not had the time to speak
         for corridor in self._sector.corridor_set.corridors:
-            if corridor.priority > self._technical.no_coverage.corridors_to_priority:
-                continue
-            if not alarms_now(corridor, now_ns, self._sector.utc_offset_min):
+            allows_s = self._technical.no_coverage.allows_s(corridor.id, corridor.priority)
+            if allows_s is None:
                 continue
             unseen_s = coverage.unseen_s(corridor.id)
-            self._desk.coverage_fault(corridor.id, corridor.name, unseen_s, self._is_training, now_ns)
+            is_wrong = unseen_s >= allows_s
+            if is_wrong and not alarms_now(corridor, now_ns, self._sector.utc_offset_min):
+                continue        # and what began within them goes on until somebody sees it
+            self._desk.coverage_fault(corridor.id, corridor.name, unseen_s, is_wrong, self._is_training, now_ns)
+
+    def _notifiers(self, health: dict[str, tuple[bool, str]], now_ns: int) -> None:
+        if now_ns - self._started_ns < STARTING_NS:
+            return              # their process starts beside this one
+        for name, (lives, error) in health.items():
+            is_wrong = self._lasts(
+                f"notifier {name}", not lives or bool(error), self._technical.notifier_dead.after_s, now_ns
+            )
+            if is_wrong or (lives and not error):
+                self._desk.notifier_fault(name, is_wrong, lives, error, self._is_training, now_ns)

@@ -20,6 +20,14 @@ from typing import Protocol
 from sqlite_utils import Database
 
 from station.alarms import SYSTEM, UNANSWERED
+from station.notifier_health import (
+    ALIVE_EVERY_S,
+    CHECK_EVERY_S,
+    CHECK_FAILING_EVERY_S,
+    Health,
+    health_table,
+    note_health,
+)
 from station.notifier_settings import EmailSettings, NotifierSettings, Tells
 from station.picture import AlarmState
 from station.record import Record
@@ -61,6 +69,9 @@ class Notifier(Protocol):
     def tell(self, notice: Notice) -> None:
         """Tell it, and return when it is told. Raises NotifyError."""
 
+    def check(self) -> None:
+        """Whether somebody could be told now, without telling anybody. Raises NotifyError."""
+
 
 def _notices_1(db: Database) -> None:
     db["place"].create({"id": int, "event": int}, pk="id")
@@ -79,7 +90,7 @@ def _notices_1(db: Database) -> None:
         )
 
 
-NOTICES = Schema("notices", (_notices_1,))
+NOTICES = Schema("notices", (_notices_1, health_table))
 
 
 class Collector:
@@ -150,6 +161,33 @@ class Teller:
         self._record = record
         self._name = name
         self._notifier = notifier
+        self._error = ""
+        self._check_due_ns = self._alive_due_ns = clock.monotonic_ns()
+
+    def look_after(self) -> None:
+        """Try now and then whether anybody could be told, and note that we live."""
+        if self._clock.monotonic_ns() >= self._check_due_ns:
+            error = ""
+            try:
+                self._notifier.check()
+            except NotifyError as failed:
+                error = str(failed)
+            self._tried(error)
+        elif self._clock.monotonic_ns() >= self._alive_due_ns:
+            self._note()
+
+    def _tried(self, error: str) -> None:
+        """error: why nobody could be told, whatever was tried; empty where somebody could."""
+        if error and not self._error:
+            _log.warning("%s can tell nobody: %s", self._name, error)
+        self._error = error
+        pause_s = CHECK_FAILING_EVERY_S if error else CHECK_EVERY_S
+        self._check_due_ns = self._clock.monotonic_ns() + round(pause_s * NS_PER_S)
+        self._note()
+
+    def _note(self) -> None:
+        self._alive_due_ns = self._clock.monotonic_ns() + round(ALIVE_EVERY_S * NS_PER_S)
+        note_health(self._db, self._name, Health(self._clock.utc_ns(), self._error))
 
     def work(self) -> bool:
         """Tell what is due first. Returns whether anything was."""
@@ -182,6 +220,7 @@ class Teller:
                 "UPDATE notices SET tries = ?, due_ns = ? WHERE number = ?",
                 (tries + 1, after_ns + round(pause_s * NS_PER_S), number),
             )
+        self._tried(error)
         if not error:
             self._done(number, "told", what, alarm)
         elif after_ns - made_ns > GIVE_UP_NS:
@@ -266,6 +305,7 @@ def _tell_on(settings: StationSettings, wanted: NotifierSettings, clock: Clock, 
         while not stop.is_set():
             try:
                 busy = teller.work()
+                teller.look_after()
             except sqlite3.Error as error:
                 _log.error("%s: the disk refuses: %s. Trying again.", wanted.name, error)
                 busy = False

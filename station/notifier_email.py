@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
@@ -14,6 +16,8 @@ from station.notifier_settings import EmailSettings
 from station.settings import StationSettings
 from wire.clock import NS_PER_S
 from wire.units import Realm
+
+SMTP_OK = 250                   # RFC 5321, 4.2.3
 
 
 class EmailNotifier:
@@ -27,6 +31,21 @@ class EmailNotifier:
     def tell(self, notice: Notice) -> None:
         """Returns when the server has taken it for at least one address. Raises NotifyError."""
         message = self.message(notice)
+        with self._server() as server:
+            refused = server.send_message(message)
+        if refused:
+            raise NotifyError(f"{self._email.host}:{self._email.port}: refused {', '.join(sorted(refused))}")
+
+    def check(self) -> None:
+        """Whether the server is there, and lets us in. Raises NotifyError."""
+        with self._server() as server:
+            code, words = server.noop()
+            if code != SMTP_OK:
+                raise NotifyError(f"{self._email.host}:{self._email.port}: {code} {words.decode(errors='replace')}")
+
+    @contextmanager
+    def _server(self) -> Iterator[smtplib.SMTP]:
+        """A session in which mail may be sent. Raises NotifyError for whatever goes wrong in it."""
         e = self._email
         try:
             if e.tls == "tls":
@@ -40,11 +59,9 @@ class EmailNotifier:
                     server.starttls(context=ssl.create_default_context())
                 if e.user:
                     server.login(e.user, self._password())
-                refused = server.send_message(message)
+                yield server
         except (OSError, smtplib.SMTPException) as error:
             raise NotifyError(f"{e.host}:{e.port}: {error or type(error).__name__}") from None
-        if refused:
-            raise NotifyError(f"{e.host}:{e.port}: refused {', '.join(sorted(refused))}")
 
     def message(self, notice: Notice) -> EmailMessage:
         """What is sent: times, numbers and kinds, and nothing about a person."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import termios
+from collections.abc import Iterator
 
 from station.notifier import Notice, NotifyError
 from station.notifier_settings import SirenSettings
@@ -27,17 +28,29 @@ class Siren:
     def tell(self, notice: Notice) -> None:
         """Sound it. Raises NotifyError when the relay cannot be reached, or could not be switched off again."""
         s = self._settings
+        with self._port() as port:
+            _write(port, bytes.fromhex(s.on))
+            try:
+                self._clock.sleep(TEST_SECONDS if notice.what == "test" else s.seconds)
+            finally:
+                _write(port, bytes.fromhex(s.off))
+
+    def check(self) -> None:
+        """Whether the relay's port is there and takes "off", which changes nothing. Raises NotifyError."""
+        with self._port() as port:
+            _write(port, bytes.fromhex(self._settings.off))
+
+    @contextlib.contextmanager
+    def _port(self) -> Iterator[int]:
+        """The open port, set up. Raises NotifyError for whatever goes wrong with it."""
+        s = self._settings
         try:
             port = os.open(s.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         except OSError as error:
             raise NotifyError(f"{s.port}: {error.strerror}") from None
         try:
             _set_up(port, s.baud)
-            _write(port, bytes.fromhex(s.on))
-            try:
-                self._clock.sleep(TEST_SECONDS if notice.what == "test" else s.seconds)
-            finally:
-                _write(port, bytes.fromhex(s.off))
+            yield port
         except (OSError, termios.error) as error:
             raise NotifyError(f"{s.port}: {error}") from None
         finally:

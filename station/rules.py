@@ -191,12 +191,25 @@ class AlarmDesk:
         fault = self._settings.technical.position_untrusted
         self._fault("position_untrusted", fault, says, is_wrong, now_ns, simulated, node=node)
 
-    def coverage_fault(self, corridor: str, name: str, unseen_s: float, simulated: bool, now_ns: int) -> None:
+    def coverage_fault(
+        self, corridor: str, name: str, unseen_s: float, is_wrong: bool, simulated: bool, now_ns: int
+    ) -> None:
         """unseen_s: how long no sensor has seen this corridor."""
         coverage = self._settings.technical.no_coverage
         says = Sentence("alarm.no_coverage", {"corridor": name, "corridor_id": corridor, "minutes": int(unseen_s // 60)})
         fault = FaultSettings(coverage.priority, coverage.after_s, coverage.enabled)
-        self._fault("no_coverage", fault, says, unseen_s >= coverage.after_s, now_ns, simulated, about=corridor)
+        self._fault("no_coverage", fault, says, is_wrong, now_ns, simulated, about=corridor)
+
+    def notifier_fault(
+        self, notifier: str, is_wrong: bool, lives: bool, error: str, simulated: bool, now_ns: int
+    ) -> None:
+        """lives: whether its process does. error: why it told nobody, as that says."""
+        says = (
+            Sentence("alarm.notifier_failing", {"notifier": notifier, "detail": error}) if lives
+            else Sentence("alarm.notifier_silent", {"notifier": notifier})
+        )
+        fault = self._settings.technical.notifier_dead
+        self._fault("notifier_dead", fault, says, is_wrong, now_ns, simulated, about=notifier)
 
     def team_fault(self, team: str, who: str, alarm: str, is_overdue: bool, simulated: bool, now_ns: int) -> None:
         says = Sentence("alarm.team_overdue", {"team": team, "who": who, "alarm": alarm})

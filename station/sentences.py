@@ -42,6 +42,8 @@ SENTENCES: dict[str, str] = {
     "alarm.border_approach": "{object_class} nearing the border line, {distance_m} m left, {direction}",
     "alarm.border_crossing": "{object_class} crossed the border line {direction}, {corridor}",
     "alarm.no_coverage": "No sensor has seen corridor {corridor} for {minutes} min",
+    "alarm.notifier_failing": "Notifier {notifier} can tell nobody: {detail}",
+    "alarm.notifier_silent": "Notifier {notifier} does not run; outside of the screens nobody is told through it",
     "alarm.team_overdue": "Team {who} is not there yet and overdue ({alarm})",
     "alarm.nobody_watching": "Nobody has watched a screen with sound for {seconds} s",
     # Why an alarm was raised: what the rule saw

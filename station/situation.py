@@ -133,6 +133,17 @@ class Situation:
                 self.changed_nodes.add(name)
                 self.changed_sensors.update(s.id for s in self.sensors.values() if s.node == name)
 
+    def count_from(self, now_ns: int) -> None:
+        """The clock was set back: what was heard, or went blind, later than now did so now. Else a node that falls silent
+        within that time would not be noticed before it has passed once more.
+        """
+        for name, view in self.nodes.items():
+            if view.last_heard_ns > now_ns:
+                self.nodes[name] = msgspec.structs.replace(view, last_heard_ns=now_ns)
+                self.changed_nodes.add(name)
+        for name, since_ns in self.blind_since_ns.items():
+            self.blind_since_ns[name] = min(since_ns, now_ns)
+
     def sensor_view(self, name: str) -> SensorView:
         """As the screen shows it: a camera whose node is silent is blind, whatever it said last."""
         view = self.sensors[name]

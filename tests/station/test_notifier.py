@@ -7,7 +7,10 @@ import email.policy
 import os
 import pty
 import sqlite3
+import subprocess
+import sys
 import threading
+import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +21,24 @@ from aiosmtpd.controller import Controller
 from geofences.sector import load_sector
 from station.alarms import Decision, decide
 from station.mind import Mind
-from station.notifier import FIRST_PAUSE_S, NOTICES, Collector, Teller, make_notifier, try_notifiers, waiting_notices
-from station.picture import AlarmState, ChangeAlarm, Done
+from station.mind_faults import STARTING_NS
+from station.notifier import (
+    FIRST_PAUSE_S,
+    NOTICES,
+    Collector,
+    NotifyError,
+    Teller,
+    make_notifier,
+    try_notifiers,
+    waiting_notices,
+)
+from station.notifier_health import CHECK_EVERY_S, CHECK_FAILING_EVERY_S, NotifierWatch, patience_ns
+from station.picture import AlarmState, AlarmView, ChangeAlarm, Done
 from station.record import Record, public_key_file, verify
 from station.settings import StationSettings, load_station_settings
 from station.store import open_store
-from tests.station.conftest import SECTOR, free_port, write_station
-from wire.clock import NS_PER_S, SteppedClock
+from tests.station.conftest import ROOT, SECTOR, free_port, write_station
+from wire.clock import NS_PER_S, SteppedClock, WallClock
 from wire.settings import SettingsError
 
 
@@ -259,3 +273,101 @@ def test_an_alarm_that_a_person_escalates_is_told(stage: Stage, mailbox: Mailbox
     stage.tell()
     (message,) = mailbox.messages
     assert "một nút mất liên lạc" in message.get_content() or "nút mất liên lạc" in message.get_content()
+
+
+# ----------------------------------------------------------------------------------------- a notifier that tells nobody
+
+
+def dead(stage: Stage) -> list[AlarmView]:
+    return [a for a in stage.mind.picture().alarms if a.rule == "notifier_dead"]
+
+
+def live_on(stage: Stage, seconds: float) -> None:
+    """The notifiers' process and the mind, side by side."""
+    for _ in range(round(seconds / 10)):
+        stage.teller.look_after()
+        stage.pass_time(10)
+
+
+def test_a_mail_server_that_is_gone_is_an_alarm_before_anything_has_to_be_told_and_over_when_it_is_back(
+    stage: Stage, mailbox: Mailbox
+) -> None:
+    live_on(stage, 300)
+    assert dead(stage) == []
+    mailbox.controller.stop()
+    live_on(stage, CHECK_EVERY_S + 90)
+    (alarm,) = dead(stage)
+    assert (alarm.state, alarm.priority, alarm.says.key) == (AlarmState.ACTIVE, 2, "alarm.notifier_failing")
+    assert alarm.says.params["notifier"] == "duty officer" and str(mailbox.port) in alarm.says.params["detail"]
+    assert mailbox.messages == [], "trying is not telling"
+    mailbox.controller = Controller(mailbox, hostname="127.0.0.1", port=mailbox.port)
+    mailbox.controller.start()
+    live_on(stage, CHECK_FAILING_EVERY_S + 20)
+    (alarm,) = dead(stage)
+    assert alarm.events[-1].reason == "recovered"
+
+
+def test_a_notifiers_process_that_died_is_an_alarm_and_not_before_it_could_have_started(stage: Stage) -> None:
+    stage.pass_time(STARTING_NS / NS_PER_S + 30)
+    assert dead(stage) == []
+    stage.pass_time(60)
+    (alarm,) = dead(stage)
+    assert alarm.says.key == "alarm.notifier_silent"
+    live_on(stage, 30)
+    assert dead(stage)[0].events[-1].reason == "recovered"
+    stage.pass_time(patience_ns(stage.settings.notifiers[0]) / NS_PER_S + 120)
+    assert dead(stage)[0].events[-1].reason == "again"
+
+
+def test_a_notice_that_could_not_be_told_is_an_alarm_though_the_server_is_there(stage: Stage, mailbox: Mailbox) -> None:
+    live_on(stage, 130)
+    mailbox.refusing = "550 no such person"
+    stage.pass_time(61)
+    for _ in range(30):
+        stage.tell()
+        stage.pass_time(10)
+    (alarm,) = dead(stage)
+    assert "550" in alarm.says.params["detail"]
+
+
+def test_a_clock_that_is_set_back_makes_no_notifier_dead(stage: Stage) -> None:
+    live_on(stage, 200)
+    stage.clock.step_utc(-7200.0)
+    live_on(stage, 200)
+    assert dead(stage) == []
+
+
+def test_a_relay_that_was_unplugged_is_found_by_trying(station_folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    tty.setraw(ours)
+    port = os.ttyname(theirs)
+    settings = with_notifiers(station_folder, f'[[notifiers]]\nkind = "siren"\nname = "roof"\nport = "{port}"\n')
+    siren = make_notifier(settings, settings.notifiers[0], SteppedClock())
+    siren.check()
+    assert os.read(ours, 8) == bytes.fromhex("A00100A1"), "off, which changes nothing, and never on"
+    os.close(ours)
+    os.close(theirs)
+    with pytest.raises(NotifyError, match=port):
+        siren.check()
+
+
+def test_the_notifiers_process_that_is_killed_becomes_an_alarm_of_the_real_station(station_folder: Path, mailbox) -> None:
+    """The process itself: it notes by its own that it lives and that its server answers."""
+    settings = with_notifiers(station_folder, email_section(mailbox.port))
+    child = subprocess.Popen(
+        [sys.executable, str(ROOT / "ground_station.py"), "serve", "--only", "notify", "--config", str(settings.file)],
+        stderr=subprocess.DEVNULL,
+    )
+    watch = NotifierWatch(settings, NOTICES, WallClock())
+    try:
+        deadline = time.monotonic() + 60
+        while (found := watch._read()) == {} and time.monotonic() < deadline:
+            time.sleep(0.2)
+    finally:
+        child.kill()
+        child.wait()
+    health = found["duty officer"]
+    assert health.error == "" and watch.look(health.alive_ns)["duty officer"] == (True, "")
+    long_after_ns = health.alive_ns + patience_ns(settings.notifiers[0]) + NS_PER_S
+    assert watch.look(long_after_ns)["duty officer"] == (False, "")
+    watch.close()
