@@ -247,6 +247,15 @@ def test_a_real_camera_that_is_turned_says_so(cctv, tmp_path):
     assert told[-1].state is SensorState.MOVED and "(right)" in told[-1].reason
 
 
+def test_a_real_camera_whose_pictures_change_their_shape_in_mid_stream_says_so(cctv, tmp_path):
+    """The decoder stretches them to the first shape (test_sources), so nothing but the view tells."""
+    height, width = cctv[0].shape[:2]
+    cut = height // 8
+    watcher = Watcher(cctv, tmp_path / "view.npz")
+    told = watcher.show([cv2.resize(f[cut:-cut], (width, height)) for f in cctv], 90)
+    assert told[-1].state is SensorState.MOVED
+
+
 # -------------------------------------------------------------------------------------------------------- the reference
 
 

@@ -144,6 +144,25 @@ def test_pictures_of_other_sizes_come_as_they_are(tmp_path):
     assert [source.grab(1.0).image.shape[1::-1] for _ in sizes] == sizes
 
 
+def test_a_stream_whose_pictures_change_their_size_keeps_the_first_one_with_all_of_each_picture(tmp_path):
+    """FFmpeg, behind OpenCV, scales what comes later: the same shape stays true, another one is stretched (test_blindness)."""
+    ground = np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8)
+    ground = cv2.resize(ground, (640, 480), interpolation=cv2.INTER_CUBIC)
+    sizes = [(320, 240)] * 5 + [(640, 480)] * 5 + [(160, 120)] * 5 + [(320, 180)] * 5
+    path = tmp_path / "street.mjpeg"
+    path.write_bytes(b"".join(cv2.imencode(".jpg", cv2.resize(ground, size))[1].tobytes() for size in sizes))
+    clock = SteppedClock()
+    source = ReplaySource(path, clock, loop=False)
+    frames = []
+    while not source.ended:
+        frame = source.grab(1.0)
+        frames += [frame.image] if frame is not None else []
+    assert len(frames) == len(sizes)
+    assert {f.shape for f in frames} == {(240, 320, 3)}
+    whole = cv2.resize(ground, (320, 240)).astype(int)
+    assert max(np.abs(f.astype(int) - whole).mean() for f in frames) < 6.0
+
+
 class Camera:
     """A source that can fail; it stands for an RTSP camera, which step by step can."""
 
