@@ -145,7 +145,7 @@ def test_pictures_of_other_sizes_come_as_they_are(tmp_path):
 
 
 def test_a_stream_whose_pictures_change_their_size_keeps_the_first_one_with_all_of_each_picture(tmp_path):
-    """FFmpeg, behind OpenCV, scales what comes later: the same shape stays true, another one is stretched (test_blindness)."""
+    """FFmpeg, behind OpenCV, scales what comes later: the same shape stays true, another is stretched (test_blindness)."""
     ground = np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8)
     ground = cv2.resize(ground, (640, 480), interpolation=cv2.INTER_CUBIC)
     sizes = [(320, 240)] * 5 + [(640, 480)] * 5 + [(160, 120)] * 5 + [(320, 180)] * 5
