@@ -334,6 +334,27 @@ def _record_verify(a: argparse.Namespace) -> int:
     return 0 if verdict.broken is None else 1
 
 
+def _store(name: str) -> Call:
+    """A command of station.store_command, in the name of whoever is logged in to this machine."""
+
+    def call(a: argparse.Namespace) -> int:
+        import getpass
+
+        from station import store_command as words
+
+        print(getattr(words, name)(_station(a), f"{getpass.getuser()} (command line)", a))
+        return 0
+
+    return call
+
+
+def _export(a: argparse.Namespace) -> int:
+    from station.exports_command import export
+
+    print(export(_station(a), _person(a), a))
+    return 0
+
+
 def _models(words: Callable[[argparse.Namespace], str]) -> Call:
     def call(a: argparse.Namespace) -> int:
         print(words(a))
@@ -423,7 +444,7 @@ def _add_station(commands: Commands) -> None:
     new.add_argument("--out", required=True, type=Path, metavar="FILE", help="where the key is written")
     new.add_argument("--allow", type=Path, metavar="FILE", help="a station's nodes.toml, to which the node is added")
     people = _with_config(commands.add_parser("people", help="accounts of the ground station"))
-    actions = people.add_subparsers(required=True, metavar="ACTION")
+    actions = actions_of_people = people.add_subparsers(required=True, metavar="ACTION")
     add = _command(actions, "add", "make an account with a one-time password", _people_add)
     add.add_argument("name")
     roles = ["operator", "pilot", "trainer", "supervisor", "auditor", "administrator"]
@@ -438,8 +459,23 @@ def _add_station(commands: Commands) -> None:
     verify = _command(actions, "verify", "check the chain, offline", _record_verify)
     verify.add_argument("--record", type=Path, metavar="FILE", help="another record.db, for example from a backup")
     verify.add_argument("--key", type=Path, metavar="FILE", help="its public key, when it is another station's")
+    _add_store(commands, actions_of_people)
     _add_models(commands)
     _add_notify(commands)
+
+
+def _add_store(commands: Commands, people: Commands) -> None:
+    from station import exports_command, store_command
+
+    store_command.add_token(_command(people, "token", "what lets a machine read the API", _store("run_token")))
+    backup = _command(commands, "backup", "copy a station, running or not, into a new folder", _store("run_backup"))
+    store_command.add_backup(_with_config(backup))
+    restore = _command(commands, "restore", "put a station back from a backup", _store("run_restore"))
+    store_command.add_restore(_with_config(restore))
+    _with_config(_command(commands, "retention", "how long what is kept, and what was erased", _store("run_retention")))
+    out = _with_config(_command(commands, "export", "write what was seen to a file; it is recorded", _export))
+    out.add_argument("--as", dest="account", metavar="NAME", help="a station account; its password is asked for")
+    exports_command.add_arguments(out)
 
 
 def _add_models(commands: Commands) -> None:
