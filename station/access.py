@@ -209,6 +209,11 @@ class People:
                 self._touch("UPDATE sessions SET used_ns = ? WHERE digest = ?", [now, digest])
         return Session(Person(name, Role(role), bool(must), born), token, csrf_of(token), ends)
 
+    def lasts(self, session: Session) -> bool:
+        """Whether a session, of a person or of a token, still holds; asking counts as use."""
+        again = self.token_session if session.token.startswith(TOKEN_PREFIX) and not session.csrf else self.session
+        return again(session.token) is not None
+
     # --------------------------------------------------------------------------------------------------------- tokens
 
     def make_token(self, name: str, label: str, days: float) -> str:

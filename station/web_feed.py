@@ -59,6 +59,6 @@ class FeedRoutes:
             if clock.monotonic_ns() - checked_ns < SESSION_CHECK_S * NS_PER_S:
                 continue
             checked_ns = clock.monotonic_ns()
-            if await anyio.to_thread.run_sync(self._door.people.session, session.token) is None:
+            if not await anyio.to_thread.run_sync(self._door.people.lasts, session):
                 await websocket.close(code=4401)
                 raise WebSocketDisconnect(4401)

@@ -1,7 +1,7 @@
 """Replay for the page: under an address of its own, with a feed of its own, without the secret that a change would need.
 
 The page under /replay is the live page; a style sheet of its own frames and marks it before any script runs, and its scripts
-ask /replay/feed. /api/me?replay=1 gives it a person who decides nothing and no CSRF secret, so that no press can change
+ask /replay/feed. /api/me?replay=yes gives it a person who decides nothing and no CSRF secret, so that no press can change
 anything, whatever the page does. That somebody looks at the past is on the record.
 """
 
@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from station.access import Session
 from station.feed import Beat
 from station.guard import answer_json, is_own_origin
 from station.journal import Block, JournalReader, reading
@@ -30,10 +31,12 @@ from station.shelf import STATIC
 from station.store import StoreError
 from station.web_api import ApiRoute
 from station.web_door import Door
+from station.web_feed import SESSION_CHECK_S
 from wire.clock import NS_PER_S
 
 TICK_S = 0.1                        # as station.feed.BATCH_S
 BEAT_TICKS = 10
+BEFORE_NS = 300 * NS_PER_S          # what is replayed where nobody says what
 REPLAYS_LIMIT = 8                   # at the same moment
 INTO_HEAD = (
     b'<link rel="stylesheet" href="/static/replay.css"><script type="module" src="/static/replay.js"></script></head>'
@@ -49,7 +52,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Where(msgspec.Struct, frozen=True, tag="replay"):
-    """With each beat of a replay: the moment that is shown, and how it goes on. realm: of the station."""
+    """With each beat of a replay: the moment that is shown, and how it goes on. empty: nothing was kept of the interval."""
 
     at_ns: int
     from_ns: int
@@ -57,6 +60,7 @@ class Where(msgspec.Struct, frozen=True, tag="replay"):
     speed: float
     paused: bool
     ended: bool
+    empty: bool = False
 
 
 class Control(msgspec.Struct, frozen=True):
@@ -120,26 +124,25 @@ class ReplayRoutes:
             return
         self._running += 1
         try:
-            await self._replay(websocket, session.person.name, asked)
+            await self._replay(websocket, session, asked)
         except* (WebSocketDisconnect, RuntimeError, OSError):
             pass        # the page is gone; Starlette says so with any of these, depending on the moment
         finally:
             self._running -= 1
 
-    async def _replay(self, websocket: WebSocket, person: str, asked: Asked) -> None:
+    async def _replay(self, websocket: WebSocket, session: Session, asked: Asked) -> None:
         span = await anyio.to_thread.run_sync(self._read_span)
         await websocket.accept()
-        if span is None:
-            await websocket.send_bytes(b"")
-            await websocket.close(code=4404)
-            return
-        to_ns = min(asked.to_ns or span[1], span[1])
-        from_ns = min(asked.from_ns if asked.from_ns is not None else to_ns - 300 * NS_PER_S, to_ns)
-        await anyio.to_thread.run_sync(self._note, person, from_ns, to_ns)
-        replaying = _Replaying(self._door, max(from_ns, span[0]), to_ns, asked.speed)
+        now_ns = self._door.clock.utc_ns()
+        first_ns, last_ns = span or (now_ns, now_ns)
+        to_ns = min(asked.to_ns if asked.to_ns is not None else last_ns, last_ns)
+        from_ns = min(max(asked.from_ns if asked.from_ns is not None else to_ns - BEFORE_NS, first_ns), to_ns)
+        await anyio.to_thread.run_sync(self._note, session.person.name, from_ns, to_ns)
+        replaying = _Replaying(self._door, from_ns, to_ns, asked.speed)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(websocket, replaying))
+                tasks.create_task(self._while_it_lasts(websocket, session))
                 await replaying.run(websocket)
         finally:
             await anyio.to_thread.run_sync(replaying.close)
@@ -148,6 +151,12 @@ class ReplayRoutes:
         record = Record(self._door.settings, self._door.clock)
         with contextlib.closing(record):
             record.append(person, "replay.opened", {"from_ns": from_ns, "to_ns": to_ns})
+
+    async def _while_it_lasts(self, websocket: WebSocket, session: Session) -> None:
+        while await anyio.to_thread.run_sync(self._door.people.lasts, session):
+            await asyncio.sleep(SESSION_CHECK_S)
+        await websocket.close(code=4401)
+        raise WebSocketDisconnect(4401)
 
     async def _listen(self, websocket: WebSocket, replaying: _Replaying) -> None:
         while True:
@@ -203,7 +212,7 @@ class _Replaying:
         at_ns = player.at_ns if player else self._to_ns
         await websocket.send_text(msgspec.json.encode(Beat(at_ns, None, None, None)).decode())
         where = Where(
-            at_ns, self._from_ns, self._to_ns, self._speed, self._paused, player is None or player.ended
+            at_ns, self._from_ns, self._to_ns, self._speed, self._paused, player is None or player.ended, player is None
         )
         await websocket.send_text(msgspec.json.encode(where).decode())
 
@@ -213,7 +222,9 @@ class _Replaying:
             if self._reader is None:
                 self._reader = JournalReader(self._door.settings)
             found = self._reader.at(at_ns)
-            return Player(found[1], at_ns, self._to_ns, self._following) if found else None
+            if found is None or found[1].picture.at_ns > self._to_ns:
+                return None
+            return Player(found[1], at_ns, self._to_ns, self._following)
         except (FileNotFoundError, StoreError, sqlite3.Error):
             return None
 

@@ -64,7 +64,7 @@ class Stage:
         self.process = subprocess.Popen(
             [sys.executable, "-c", WEB_ALONE, str(self.settings.file)], cwd=ROOT, stderr=subprocess.PIPE, text=True
         )
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             if self.process.poll() is not None:
                 raise AssertionError(self.process.stderr.read())
@@ -73,7 +73,7 @@ class Stage:
                 if s.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.05)
-        raise AssertionError("the web server did not come up in 20 s")
+        raise AssertionError("the web server did not come up in 60 s")
 
     def stop(self):
         if self.process and self.process.poll() is None:

@@ -76,6 +76,7 @@ function alarmParts(id) {
     alarm.sensor && state.sensors.has(alarm.sensor) ? sensorFacts(state.sensors.get(alarm.sensor)) : null,
     contact ? reasons(contact) : null,
     history(alarm),
+    replayOf(alarm.id, contact?.first_seen_ns ?? alarm.raised_ns, Math.max(alarm.raised_ns, contact?.last_seen_ns ?? 0)),
     alarm.state === "closed" ? null : section("incident", incidentKey(alarm), () => incidentSection(alarm) ?? make("div", { hidden: true })),
     section("note", [alarm.id, isWaiting(alarm)], () => noteSection(alarm) ?? make("div", { hidden: true })),
   ];
@@ -103,6 +104,7 @@ function contactParts(id) {
     contactFacts(contact),
     reasons(contact),
     alarm ? history(alarm) : null,
+    replayOf(contact.id, contact.first_seen_ns, contact.last_seen_ns),
   ];
 }
 
@@ -186,6 +188,14 @@ function history(alarm) {
       ` · ${personText(event.person)}`, event.reason ? make("small", {}, reasonText(event)) : null))))));
 }
 
+/** The way to a replay of what it was about; the past has none. Nanoseconds. */
+function replayOf(id, fromNs, toNs) {
+  if (state.isReplay) return null;
+  const ms = (ns, plus) => `${Math.round(ns / 1e6) + plus}000000`;
+  return section("replay", [id, fromNs], () => make("p", { class: "replay-link" },
+    make("a", { href: `/replay?from=${ms(fromNs, -30_000)}&to=${ms(toNs, 60_000)}` }, t("replay.of_this"))));
+}
+
 function sensorFacts(sensor) {
   const at = now();
   const frame = (at - sensor.last_frame_ns / 1e6) / 1000;
@@ -211,7 +221,7 @@ function sensorParts(id) {
   return [head(t("drawer.sensor", { id: sensor.id }), t(`sensor.${sensor.state}`), null, sensor.simulated), sensorFacts(sensor),
     state.me?.decides && health?.profiles?.length
       ? section("choices", [sensor.id, health.profile, health.profiles, health.preset, health.presets, health.turning_to], () => choiceSection(sensor, health)) : null,
-    section("orders", [sensor.id, sensor.node], () => orderSection(sensor))];
+    state.isReplay ? null : section("orders", [sensor.id, sensor.node], () => orderSection(sensor))];
 }
 
 function droneParts(id) {

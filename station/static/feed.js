@@ -22,7 +22,14 @@ function open() {
   socket = mine;
   mine.onmessage = (event) => { if (mine === socket) take(JSON.parse(event.data)); };
   mine.onclose = (event) => lost(mine, event.code);
+  if (state.isReplay && state.replay) mine.onopen = goOn;
   setTimeout(() => { if (mine === socket && mine.readyState === WebSocket.CONNECTING) drop(mine); }, SILENT_MS);
+}
+
+/** A replay whose line was lost goes on where it was. */
+function goOn() {
+  const { at_ns, speed, paused } = state.replay;
+  tellStation({ seek_ns: Math.round(at_ns), speed, paused });
 }
 
 /** Tell the station something over the feed; nothing is kept while it is away. */

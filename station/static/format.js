@@ -8,6 +8,9 @@ let offsetMinutes = 0;
 
 export function setOffset(minutes) { offsetMinutes = minutes; }
 
+/** Of the station's own time from UTC, milliseconds. */
+export function offsetMs() { return offsetMinutes * 60_000; }
+
 const pad = (value) => String(value).padStart(2, "0");
 
 function parts(ms) {

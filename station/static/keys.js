@@ -25,6 +25,7 @@ const KEYS = [         // without a text of its own: another key for the same
   ["V", "keys.coverage", toggleCoverage],
   ["M", "keys.sound", toggleSound],
   ["H", "keys.handover", openHandover],
+  ["R", "keys.replay", () => location.assign("/replay")],
   ["L", "keys.language", otherLanguage],
   ["Esc", "keys.close", () => select(null)],
   ["?", "keys.this", showKeys],

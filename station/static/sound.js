@@ -20,6 +20,7 @@ export function soundState() {
 }
 
 export function startSound() {
+  if (state.isReplay) return;
   try {
     context = new AudioContext();
     context.onstatechange = () => tell("feed");
@@ -64,6 +65,7 @@ function watch() {
 }
 
 function tones(...hertz) {
+  if (state.isReplay) return;        // what was an alarm then is none now
   if (muted || context?.state !== "running" || !state.hasPicture) return;
   hertz.forEach((frequency, i) => {
     const start = context.currentTime + i * 0.19;

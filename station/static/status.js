@@ -38,6 +38,7 @@ function build() {
     parts.nodes,
     parts.rate, parts.feed, parts.clock, parts.sound,
     make("button", { class: "icon text", type: "button", title: t("action.language"), onclick: otherLanguage }, t("language.other")),
+    make("a", { class: "icon text replay", href: "/replay", title: t("keys.replay") }, t("replay.open")),
     make("a", { class: "icon text handover", href: `/handover?lang=${document.documentElement.lang}`, title: t("keys.handover") }, t("handover.title")),
     make("button", { class: "icon text", type: "button", title: t("keys.title"), "aria-label": t("keys.title"), onclick: showKeys }, "?"),
     make("div", { class: "person" }, make("span", { title: t(`role.${state.me.role}`) }, state.me.name),

@@ -1,0 +1,142 @@
+"""Replay on a whole station: what was on the screen is there again, marked as the past, and nothing can be done in it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from geofences.sector import load_sector
+from tests.browser.test_station import PASSWORD, a_picture, serving, station_folder  # noqa: F401 - fixtures
+from tests.station.conftest import SECTOR, Sender, allow, frame_of, point_detection
+from wire.messages import Box, SensorReport, SensorState, Snapshot
+from wire.units import HeightMsl, Position
+
+SHOTS = os.environ.get("TRAILWATCH_SCREENSHOTS")
+
+
+def shot(page, name: str) -> None:
+    if SHOTS:
+        page.screenshot(path=str(Path(SHOTS) / f"{name}.png"))
+
+
+def enter_first(page, settings, one_time: str) -> None:
+    for _ in range(600):
+        try:
+            page.goto(f"http://127.0.0.1:{settings.web.port}")
+            break
+        except Exception as error:  # noqa: BLE001 - Playwright's own; the web process is not up yet
+            assert "ERR_CONNECTION_REFUSED" in str(error)
+            time.sleep(0.1)
+    page.fill("#name", "admin")
+    page.fill("#password", one_time)
+    page.press("#password", "Enter")
+    page.fill("#old", one_time)
+    page.fill("#fresh", PASSWORD)
+    page.fill("#again", PASSWORD)
+    page.press("#again", "Enter")
+    page.wait_for_selector("body[data-map=ready]", timeout=120_000)
+
+
+def walk(settings) -> None:
+    sector = load_sector(SECTOR)
+    line = sector.corridors.ground("khe-da").centre_line
+    camera = Sender(settings, allow(settings, "cam-1"))
+    at = line.interpolate(120.0)
+    ground = sector.frame.position(at.x, at.y + 40)
+    now_ns = time.time_ns()
+    mast = Position(ground.lat_deg, ground.lon_deg, HeightMsl(171.0))
+    camera.send(SensorReport("gate-1", now_ns, mast, (), SensorState.SEEING, now_ns, False, ""))
+    for i in range(60):
+        p = line.interpolate(120.0 + 0.3 * i)
+        camera.send(frame_of("gate-1", time.time_ns(), point_detection(sector.frame.position(p.x, p.y), track=5)))
+        camera.listen(0.2)
+    camera.send(Snapshot("gate-1", 5, time.time_ns(), a_picture(), Box(0, 0, 90, 120)))
+    camera.listen(30)
+    camera.close()
+
+
+def test_what_the_screen_showed_is_shown_again_and_nothing_can_be_done_in_it(serving, watched) -> None:  # noqa: F811
+    settings, one_time = serving
+    enter_first(watched, settings, one_time)
+    walk(settings)
+    expect(watched.locator(".card.open")).to_be_visible()
+    watched.keyboard.press("a")
+    expect(watched.locator(".card.done")).to_contain_text("admin")
+    time.sleep(12)                      # the journal writes each ten seconds
+    watched.locator("a.replay").click()
+    watched.wait_for_selector("body[data-map=ready]", timeout=120_000)
+    assert watched.url.endswith("/replay")
+    bar = watched.locator(".replay-bar")
+    expect(bar).to_contain_text("PHÁT LẠI")
+    # Before the walker was seen there was no alarm; it comes up again as the past goes on.
+    (raised_ns,) = sqlite3.connect(settings.mind_db).execute("SELECT raised_ns FROM alarms").fetchone()
+    watched.goto(f"{watched.url}?from={raised_ns - 3_000_000_000}&speed=0.5")
+    watched.wait_for_selector("body[data-map=ready]", timeout=120_000)
+    watched.locator(".replay-bar input[type=range]").fill("0")
+    watched.locator(".replay-bar input[type=range]").dispatch_event("change")
+    expect(watched.locator(".card")).to_have_count(0)
+    card = watched.locator(".card.open", has_text="Người trong hành lang Đường mòn Khe Đá")
+    expect(card).to_be_visible()
+    watched.locator(".replay-pause").click()
+    expect(watched.locator(".replay-pause")).to_have_text("Phát tiếp")
+    held = watched.locator(".replay-clock").text_content()
+    card.click()
+    expect(watched.locator("#drawer")).to_be_visible()
+    shot(watched, "replay-paused-vi")
+    time.sleep(2)
+    assert watched.locator(".replay-clock").text_content() == held, "a replay that is paused stands still"
+    # The past decides nothing: no button, no key, no request.
+    expect(watched.locator("#drawer .decision")).to_have_count(0)
+    events = "SELECT count(*) FROM alarm_events"
+    before = sqlite3.connect(settings.mind_db).execute(events).fetchone()
+    watched.keyboard.press("a")
+    watched.keyboard.press("e")
+    told = watched.evaluate(
+        "async () => { const me = await (await fetch('/api/me?replay=yes')).json();"
+        " const alarm = document.querySelector('.card').dataset.id ?? 'A-000001';"
+        " const headers = { 'Content-Type': 'application/json', 'X-CSRF-Token': me.csrf };"
+        " const body = JSON.stringify({ to: 'escalated', reason: '' });"
+        " const answer = await fetch(`/api/alarms/${alarm}`, { method: 'POST', headers, body });"
+        " return [me.decides, me.csrf, answer.status]; }"
+    )
+    assert told == [False, "", 403]
+    assert sqlite3.connect(settings.mind_db).execute(events).fetchone() == before
+    # Nothing sounds: not one tone was made, and no AudioContext.
+    assert watched.evaluate("async () => (await import('/static/sound.js')).soundState()") != "on"
+    # To the end, and back to where the walker was not there yet.
+    watched.locator(".replay-pause").click()
+    watched.select_option(".replay-bar select", "60")
+    expect(watched.locator(".replay-said")).to_have_text("hết khoảng phát lại")
+    expect(watched.locator(".card.done")).to_contain_text("admin")
+    watched.locator(".replay-bar input[type=range]").fill("0")
+    watched.locator(".replay-bar input[type=range]").dispatch_event("change")
+    expect(watched.locator(".card")).to_have_count(0)
+    watched.keyboard.press("Escape")        # out of the slider
+    watched.keyboard.press("l")
+    expect(bar).to_contain_text("REPLAY")
+    watched.locator(".replay-bar summary").click()
+    expect(watched.locator(".replay-bar form")).to_be_visible()
+    shot(watched, "replay-interval-en")
+    # On the record, with the name of who looked.
+    looks = sqlite3.connect(settings.record_db).execute(
+        "SELECT person, details FROM entries WHERE action = 'replay.opened'"
+    ).fetchall()
+    assert [person for person, _ in looks] == ["admin", "admin"]
+    assert watched.seen["errors"] == []
+    assert [m for m in watched.seen["console"] if "Content Security Policy" in m] == []
+    watched.locator(".replay-live").click()
+    watched.wait_for_selector("body[data-map=ready]", timeout=120_000)
+    assert watched.locator("html[data-replay]").count() == 0
+
+
+def test_a_time_of_which_nothing_was_kept_is_said_and_not_invented(serving, watched) -> None:  # noqa: F811
+    settings, one_time = serving
+    enter_first(watched, settings, one_time)
+    watched.goto(f"http://127.0.0.1:{settings.web.port}/replay?from=1000000000000000000&to=1000000060000000000")
+    watched.wait_for_selector("body[data-map=ready]", timeout=120_000)
+    expect(watched.locator(".replay-said")).to_have_text("không lưu dữ liệu của khoảng này")
+    expect(watched.locator(".card")).to_have_count(0)
