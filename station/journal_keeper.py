@@ -57,17 +57,17 @@ class JournalKeeper:
             self._file.close()
 
     async def _look(self) -> None:
-        cut, self._cut = self._cut, []
-        for block in cut:
-            await anyio.to_thread.run_sync(self._file.write, block, True)
+        # All that is to be written is taken before anything is awaited: a whole picture may come in between.
+        due, self._cut = [(block, True) for block in self._cut], []
         now_ns, current = self._clock.monotonic_ns(), self._gatherer.block()
         is_full = now_ns - self._began_ns >= BLOCK_NS
-        if current is None or not self._heard or not (is_full or now_ns - self._written_ns >= WRITE_EVERY_NS):
-            return
-        self._written_ns = now_ns
-        if is_full:
-            self._begin(self._feed.picture())
-        await anyio.to_thread.run_sync(self._file.write, current, is_full)
+        if current is not None and self._heard and (is_full or now_ns - self._written_ns >= WRITE_EVERY_NS):
+            due.append((current, is_full))
+            self._written_ns = now_ns
+            if is_full:
+                self._begin(self._feed.picture())
+        for block, is_last in due:
+            await anyio.to_thread.run_sync(self._file.write, block, is_last)
 
     def _begin(self, picture: Picture) -> None:
         self._gatherer.begin(picture)

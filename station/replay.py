@@ -46,6 +46,7 @@ class Player:
             return None
         until_ns = min(self.at_ns + by_ns, self._to_ns)
         jumped = False
+        self._through(until_ns)
         while self._is_through(until_ns):
             block = self._following(self._block)
             if block is None:
@@ -61,7 +62,7 @@ class Player:
                 until_ns = begins_ns                # the station was off: nobody waits for an hour of nothing
             jumped = jumped or begins_ns - self._last_ns >= GAP_NS or self._differs(block)
             self._enter(block)
-        self._through(until_ns)
+            self._through(until_ns)
         self.at_ns = until_ns
         self.ended = self.ended or until_ns >= self._to_ns
         gathered, self._gathered = self._gathered, Gathered()
