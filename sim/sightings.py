@@ -36,7 +36,8 @@ from wire.units import ObjectClass
 
 TRAIL, MIDDLE_M = "khe-da", 330.0       # what is watched, along the demo's trail
 REACH_M = 55.0          # from there to where they turn: out of everybody's sight
-ASIDE_M = 0.6           # everybody keeps to his right: nobody walks through anybody
+# Everybody keeps to his right, and who dawdles farther so, to be overtaken: nobody walks through anybody.
+ASIDE_M, DAWDLES_ASIDE_M = 0.6, 1.5
 MAST_LENS = Lens(1280, 720, 1333.0, 1333.0, 639.5, 359.5)       # angles of view of configs/demo/world's cameras
 DRONE_LENS = Lens(1280, 720, 2133.0, 2133.0, 639.5, 359.5)
 PIXEL_SIGMA_PX = 2.0
@@ -87,25 +88,26 @@ def watched_scenario(scenario: Scenario) -> Scenario:
     low, high = MIDDLE_M - REACH_M, MIDDLE_M + REACH_M
 
     def walks(
-        name: str, count: int, spacing_m: float, first_m: float, enters_s: float, waits: Wait, at_m: float
+        name: str, count: int, spacing_m: float, first_m: float, enters_s: float, waits: Wait, at_m: float,
+        aside_m: float = ASIDE_M,
     ) -> ActorSettings:
         other = low if first_m > MIDDLE_M else high
         script = Repeat(
             script=[
-                FollowTrail(trail=TRAIL, to_m=at_m, aside_m=ASIDE_M), waits,
-                FollowTrail(trail=TRAIL, to_m=other, aside_m=ASIDE_M), Wait(seconds=3.0),
-                FollowTrail(trail=TRAIL, to_m=first_m, aside_m=ASIDE_M),
+                FollowTrail(trail=TRAIL, to_m=at_m, aside_m=aside_m), waits,
+                FollowTrail(trail=TRAIL, to_m=other, aside_m=aside_m), Wait(seconds=3.0),
+                FollowTrail(trail=TRAIL, to_m=first_m, aside_m=aside_m),
             ]
         )
         return ActorSettings(
-            name=name, kind=Kind.PERSON, role=Role.CROSSER, at=Spot(on=TRAIL, at_m=first_m, aside_m=ASIDE_M), count=count,
+            name=name, kind=Kind.PERSON, role=Role.CROSSER, at=Spot(on=TRAIL, at_m=first_m, aside_m=aside_m), count=count,
             spacing_m=spacing_m, enters_s=enters_s, script=[script],
         )
 
     actors = [
         walks("together", 2, 2.0, low, 0.0, Wait(seconds=4.0, spread_s=4.0), MIDDLE_M + 6.0),
         walks("towards", 2, 3.0, high, 5.0, Wait(seconds=2.0, spread_s=2.0), MIDDLE_M - 9.0),
-        walks("dawdler", 1, 1.0, low, 12.0, Wait(seconds=15.0, spread_s=15.0), MIDDLE_M - 1.0),
+        walks("dawdler", 1, 1.0, low, 12.0, Wait(seconds=15.0, spread_s=15.0), MIDDLE_M - 1.0, DAWDLES_ASIDE_M),
     ]
     settings = msgspec.structs.replace(scenario.settings, actors=actors)
     return Scenario(scenario.file, settings, scenario.landscape, scenario.sector, scenario.plan, scenario.lines)

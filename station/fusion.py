@@ -31,6 +31,7 @@ from station.contacts import (
     contact_id,
     group_of,
 )
+from station.fusion_crossed import Crossed
 from station.fusion_filter import OFFSETS, WIDTH, mixture
 from station.fusion_joining import (
     MERGE_AFTER_NS,
@@ -39,9 +40,10 @@ from station.fusion_joining import (
     could_be_one,
     keep_apart,
     merged_by_itself,
+    newest_track,
     split_off,
 )
-from station.fusion_lag import LAG_NS, Step, anchor, give_slot, indices, take, then
+from station.fusion_lag import LAG_NS, Step, anchor, exchange, give_slot, indices, take, then
 from station.fusion_learning import learn_from
 from station.fusion_offsets import Offsets, OffsetsState
 from station.fusion_table import Near, Sights, Table, Where
@@ -61,6 +63,9 @@ HINT_BONUS = 10.0
 KEPT_COST = 1e5                         # of a pairing that a person has forbidden while there is a better one
 JOINED_WITHIN_M = 10.0                  # a track that a person joined to a contact, this far from it, is something else
 APART_SAID_M = 8.0                      # who is farther away needs no reason to be somebody else
+# Who has been out of sight for long may be anywhere, and whoever appears may be him, or anybody: from this deviation on, the
+# gate of a contact closes as the logarithm of its ellipse's area grows.
+LOST_M = 4.0
 NEAR_M = 15.0                           # contacts farther apart than this are never looked at as one
 SIGMA_LIMIT_M = 10_000.0                # as station.admission: a position that is worse says nothing
 SIGMA_LEAST_M = 0.02
@@ -116,6 +121,7 @@ class Fusion:
         self.offsets = Offsets(offsets)
         self.refused = 0                # detections that can be of nothing on this earth
         self._by_track = {track: c.number for c in self.contacts.values() for track in c.tracks}
+        self._crossed = Crossed()
         self._close_since: dict[tuple[int, int], int] = {}
         self._table = Table()
         for contact in self.contacts.values():
@@ -132,6 +138,7 @@ class Fusion:
         touched = list({c.number: c for c in touched}.values())
         self._table.settle(touched, self.offsets)
         self._tell_apart(frame, at_ns, touched)
+        self._uncross(frame, at_ns, touched)
         self._place(touched)
         ended += self._merge_close(frame, at_ns, touched)
         return [c for c in touched if c.merged_into is None], ended
@@ -253,9 +260,10 @@ class Fusion:
         costs = np.full((len(seen), len(set(near.numbers))), _NEVER)
         pair_at: dict[tuple[int, int], int] = {}
         squares, log_dets = near.square.tolist(), near.log_det.tolist()
+        lost = np.maximum(near.unsure - 4.0 * math.log(LOST_M), 0.0).tolist()
         for pair, (number, j) in enumerate(zip(near.numbers, near.sights.tolist(), strict=True)):
             same = self._by_track.get(seen[j].track) == number
-            if squares[pair] > (HINT_GATE if same else CHI2_99_2DOF):
+            if squares[pair] > (HINT_GATE if same else CHI2_99_2DOF - lost[pair]):
                 continue
             contact = self.contacts[number]
             sight = contact.sights.get(frame.sensor)
@@ -401,6 +409,23 @@ class Fusion:
                         )
                     )
 
+    def _uncross(self, frame: SensorFrame, at_ns: int, touched: list[Contact]) -> None:
+        """Give tracks back that were given to the wrong one of two. What a person decided about them stands."""
+        for a, b, sensor in self._crossed.look(frame.sensor, at_ns, touched):
+            self._crossed.settle(a, b)
+            mine, yours = newest_track(a, sensor), newest_track(b, sensor)
+            if mine is None or yours is None or sensor in a.kept_from or sensor in b.kept_from:
+                continue
+            if {mine, yours} & {*a.joined, *b.joined}:
+                continue
+            exchange(a, b, sensor, MOTIONS[a.group], self.offsets)
+            for contact, other, track in ((a, b, mine), (b, a, yours)):
+                other.tracks[track] = contact.tracks.pop(track)
+                self._by_track[track] = other.number
+            for contact, other in ((a, b), (b, a)):
+                contact.note_why(Sentence("contact.why.crossed", {"contact": other.id, "sensor": sensor}))
+            self._table.settle([a, b], self.offsets)
+
     def _merge_close(self, frame: SensorFrame, at_ns: int, touched: list[Contact]) -> list[Contact]:
         """Join contacts that were in one place for two seconds, unless one sensor has lately seen both in a single frame."""
         gone: list[Contact] = []
@@ -461,6 +486,7 @@ class Fusion:
             if number in self.contacts:
                 self.contacts[number].apart.pop(contact.number, None)
         self._close_since = {p: t for p, t in self._close_since.items() if contact.number not in p}
+        self._crossed.forget(contact.number)
 
 
 def newest_covariance(contact: Contact) -> Array:

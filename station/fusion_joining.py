@@ -147,3 +147,8 @@ def keep_apart(a: Contact, b: Contact, at_ns: int) -> None:
 def track_sensor(track: str) -> str:
     """The sensor of a track that is named node/boot/sensor/number; sensors may have a slash in their name."""
     return "/".join(track.split("/")[2:-1])
+
+
+def newest_track(contact: Contact, sensor: str) -> str | None:
+    """The track of a sensor that was seen last as this contact."""
+    return max((t for t in contact.tracks if track_sensor(t) == sensor), key=contact.tracks.__getitem__, default=None)

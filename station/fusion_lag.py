@@ -91,6 +91,27 @@ def take(pairs: Sequence[tuple[Contact, Step]], motions: Motions, offsets: Offse
         _forget_old(contact)
 
 
+def exchange(a: Contact, b: Contact, sensor: str, motions: Motions, offsets: Offsets) -> None:
+    """Give each of two contacts what a sensor saw of the other, as far as it is kept, and filter them again."""
+    mine, yours = (
+        [s for s in c.steps if s.sensor == sensor and s.slot >= 0] for c in (a, b)
+    )
+    for contact, gone, come in ((a, mine, yours), (b, yours, mine)):
+        slot = contact.slots.index(sensor)
+        left = [s for s in contact.steps if not any(s is g for g in gone)]
+        first = left[0] if left and left[0].slot < 0 else None
+        for s in come:
+            s.slot = slot
+        contact.steps = sorted(
+            [*left, *(s for s in come if first is None or s.key > first.key)], key=lambda s: s.key
+        )
+        if not contact.steps:
+            contact.steps = [anchor(gone[-1].row, gone[-1].at_ns)]
+    for contact in (a, b):
+        for k in range(1 if contact.steps[0].slot < 0 else 0, len(contact.steps)):
+            _filter_one_each([(contact, k)], motions, offsets)
+
+
 def _filter_one_each(waiting: list[tuple[Contact, int]], motions: Motions, offsets: Offsets) -> None:
     steps = [contact.steps[k] for contact, k in waiting]
     factors = np.array([_weighs(contact.steps, k) for contact, k in waiting])

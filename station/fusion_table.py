@@ -53,13 +53,15 @@ class Where:
 class Near:
     """Pairs that may belong together: numbers of contacts and indices of sights, with how far apart they are.
 
-    square: of the statistical distance. log_det: of its covariance. distance_m.
+    square: of the statistical distance. log_det: of its covariance. unsure: of where the contact itself is, the same without
+    the sight's share. distance_m.
     """
 
     numbers: list[int]
     sights: Ints
     square: Array
     log_det: Array
+    unsure: Array
     distance_m: Array
 
 
@@ -131,7 +133,7 @@ class Table:
         numbers = self._number[rows[i]].tolist()
         if not numbers:
             none = np.zeros(0)
-            return Near([], np.zeros(0, np.int64), none, none, none)
+            return Near([], np.zeros(0, np.int64), none, none, none, none)
         return self._compared(rows[i], j, numbers, late[i], dt_s[i], intensity, sights, past, offsets)
 
     def _compared(
@@ -160,7 +162,8 @@ class Table:
         inverse, det = inverse2(s)
         apart = sights.place_m[j] - place
         square = (apart[:, None, :] @ inverse @ apart[:, :, None])[:, 0, 0]
-        return Near(numbers, j, square, np.log(det), np.hypot(apart[:, 0], apart[:, 1]))
+        _, own = inverse2(covariance)
+        return Near(numbers, j, square, np.log(det), np.log(np.maximum(own, 1e-9)), np.hypot(apart[:, 0], apart[:, 1]))
 
     def neighbours(self, numbers: Sequence[int], within_m: float, seen_since_ns: int) -> list[tuple[int, int]]:
         """Pairs (one of `numbers`, another contact of its group) whose places are close, with both seen lately."""

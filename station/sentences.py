@@ -101,8 +101,12 @@ SENTENCES: dict[str, str] = {
     "alarm.refused.shelve_minutes": "Shelve for one of {allowed} minutes",
     "alarm.refused.shelve_one_shift": "It has been shelved for a whole shift already",
     # Why a contact is made of several sensors' detections
+    "contact.why.apart": "{contact} is somebody else: {sensor} saw both in one picture, {distance_m} m apart",
+    "contact.why.crossed": "{sensor} had taken it and {contact} for each other; its tracks were exchanged",
     "contact.why.joined": "{sensor} saw it {distance_m} m from where {others} had it: {sigmas} sigma, inside the 99 % gate",
     "contact.why.merged": "{contact} (seen by {sensors}) was at the same place, {distance_m} m, for {seconds} s",
+    "contact.why.merged_by": "{person} joined {contact} to it",
+    "contact.why.split": "{contact} is somebody else: {person} split it off, as seen by {sensor}",
     # Evidence for and against a match
     "match.evidence.plate_exact": "Plate {listed} read as {read}, {times} times ({equivalents} look-alikes)",
     "match.evidence.plate_similar": "Plate {listed} read as {read}, {times} times, with {equivalents} look-alikes",
