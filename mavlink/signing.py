@@ -93,12 +93,16 @@ class SigningTime:
 
     def next(self) -> int:
         """A time for one message. Later than every other that this key was ever used with."""
-        by_clock = self._clock.utc_ns() // NS_PER_UNIT - EPOCH_2015_S * UNITS_PER_S
-        by_run = self._base + (self._clock.monotonic_ns() - self._base_ns) // NS_PER_UNIT
-        self._last = max(self._last + 1, by_clock, by_run)
+        self._last = max(self._last + 1, self.now())
         if self._last >= self._reserved:
             self._reserve(self._last + RESERVED)
         return self._last
+
+    def now(self) -> int:
+        """The time by the clock, by what was used, and by how long ago that was: whichever is latest."""
+        by_clock = self._clock.utc_ns() // NS_PER_UNIT - EPOCH_2015_S * UNITS_PER_S
+        by_run = self._base + (self._clock.monotonic_ns() - self._base_ns) // NS_PER_UNIT
+        return max(self._last, by_clock, by_run)
 
     def heard(self, at: int) -> None:
         """A message with a good signature carried this time: ours are never behind it."""
@@ -173,7 +177,7 @@ class Signer:
         stream = (frame[-SIGNATURE_BYTES], system_id, component_id)
         at = int.from_bytes(frame[-12:-6], "little")
         before = self._streams.get(stream)
-        late = at <= before if before is not None else at + NEW_STREAM_BEHIND < self._time.last
+        late = at <= before if before is not None else at + NEW_STREAM_BEHIND < self._time.now()
         if late:
             self.counts.replayed += 1
             return False

@@ -17,6 +17,8 @@ from typing import Any
 import msgspec
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
+from mavlink.link import UNSIGNED_ACCEPTED
+from mavlink.signing import NEW_STREAM_BEHIND, Signer, SigningTime, is_signed
 from sim.autopilot_commands import Autopilot
 from sim.autopilot_flight import Flight, Place
 from sim.autopilot_parameters import Parameters
@@ -154,12 +156,13 @@ class _Port:
         self.pending.clear()
         return self.client
 
-    def write(self, messages: list[Any]) -> bool:
+    def write(self, messages: list[Any], signer: Signer | None, link_id: int) -> bool:
         """Send what is waiting; False when the client is gone or does not read."""
         if self.client is None:
             return True
         for message in messages:
-            self.pending += message.pack(self.parser)
+            packed = message.pack(self.parser) if signer is None else signer.pack(message, self.parser, link_id)
+            self.pending += packed
             self.parser.seq = (self.parser.seq + 1) % 256
         if not self.pending:
             return True
@@ -200,6 +203,8 @@ class AutopilotProcess:
         for number, port_ in enumerate(self._ports):
             self._autopilot.channels[number].open = port_.client is not None
         self._stopping = False
+        self._signing: tuple[bytes, int] | None = None
+        self._signer: Signer | None = None
 
     def stop(self) -> None:
         self._stopping = True
@@ -219,7 +224,7 @@ class AutopilotProcess:
                 self._autopilot.step(STEP_S)
             for number, channel in enumerate(self._autopilot.channels):
                 messages, channel.out = channel.out, []
-                if not self._ports[number].write(messages):
+                if not self._ports[number].write(messages, self._signer, number):
                     self._hang_up(number)
             if self._autopilot.rebooting:
                 self._reboot()
@@ -253,8 +258,27 @@ class AutopilotProcess:
                 self._hang_up(number)
             return
         for message in port.parser.parse_buffer(data) or []:
-            if message.get_msgId() >= 0:
+            if message.get_msgId() >= 0 and self._accepts(message, number):
                 self._autopilot.take(message, number)
+                self._set_up_signing()
+
+    def _accepts(self, message: Any, number: int) -> bool:
+        """As ArduPilot: once there is a key only what is signed with it, but on the first port, which is its USB, all."""
+        if self._signer is None:
+            return True
+        frame = bytes(message.get_msgbuf())
+        system_id, component_id = message.get_srcSystem(), message.get_srcComponent()
+        good = is_signed(frame) and self._signer.verify(frame, system_id, component_id)
+        return good or number == 0 or message.get_msgId() in UNSIGNED_ACCEPTED
+
+    def _set_up_signing(self) -> None:
+        if self._autopilot.signing != self._signing:
+            self._signing = self._autopilot.signing
+            self._signer = None
+            if self._signing is not None:
+                key, start = self._signing
+                # One minute on from what was stored, which is done at most each half minute.
+                self._signer = Signer(key, SigningTime(self._clock, None, start + NEW_STREAM_BEHIND))
 
     def _hang_up(self, number: int) -> None:
         port = self._ports[number]
@@ -275,6 +299,9 @@ class AutopilotProcess:
         self._clock.sleep(REBOOT_S / self._s.speedup)
         self._autopilot = make_autopilot(self._s, self._clock, len(self._ports), old.flight.p)
         self._autopilot.store.items = old.store.items
+        if self._signing is not None and self._signer is not None:
+            self._autopilot.signing = (self._signing[0], self._signer.time)
+            self._set_up_signing()
         body = self._autopilot.flight.body
         was = old.flight.body
         body.east_m, body.north_m, body.up_m, body.yaw_deg = was.east_m, was.north_m, was.up_m, was.yaw_deg

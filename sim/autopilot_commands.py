@@ -13,7 +13,7 @@ from typing import Any
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
-from sim.autopilot_flight import Flight, Place
+from sim.autopilot_flight import SEVERITY_WARNING, Flight, Place
 from sim.autopilot_mission import MissionStore
 from sim.autopilot_modes import Target
 from sim.autopilot_parameters import NAME_LIMIT
@@ -56,6 +56,7 @@ class Autopilot:
     ) -> None:
         self.channels = [Channel() for _ in range(channels)]
         self.rebooting = False
+        self.signing: tuple[bytes, int] | None = None       # key and time that SETUP_SIGNING stored; it survives a reboot
         self._spoken: list[tuple[int, str]] = []
         self._hardware_id = hardware_id.ljust(18, b"\0")[:18]
         self._utc_ns = utc_ns
@@ -96,6 +97,7 @@ class Autopilot:
             "SET_POSITION_TARGET_GLOBAL_INT": self._on_position_target,
             "TIMESYNC": self._on_timesync,
             "HEARTBEAT": self._on_heartbeat,
+            "SETUP_SIGNING": self._on_setup_signing,
         }
 
     # --------------------------------------------------------------------------------------------------------- in, out
@@ -285,6 +287,14 @@ class Autopilot:
     def _on_heartbeat(self, m: Any, _channel: int) -> None:
         if m.get_srcSystem() == int(self.flight.p["MAV_GCS_SYSID"]):
             self.flight.heard_station()
+
+    def _on_setup_signing(self, m: Any, _channel: int) -> None:
+        """A key of zeros and a time of zero switch signing off."""
+        if self.flight.armed:
+            self.announce(SEVERITY_WARNING, "ERROR: Won't setup signing when armed")
+            return
+        key = bytes(m.secret_key)
+        self.signing = (key, m.initial_timestamp) if any(key) or m.initial_timestamp else None
 
     def _on_timesync(self, m: Any, channel: int) -> None:
         if m.tc1 == 0:

@@ -480,5 +480,7 @@ def _in_ring(lat_deg: float, lon_deg: float, ring: list[Item]) -> bool:
 
 
 def _name(items: list[Item], seq: int) -> str:
-    names = {16: "WP", 17: "LoitUnlim", 19: "LoitTime", 20: "RTL", 21: "Land", 22: "Takeoff", 178: "ChangeSpeed"}
+    names = {
+        16: "WP", 17: "LoitUnlim", 18: "LoitTurns", 19: "LoitTime", 20: "RTL", 21: "Land", 22: "Takeoff", 178: "ChangeSpeed",
+    }
     return names.get(items[seq].command, str(items[seq].command)) if seq < len(items) else ""

@@ -21,6 +21,10 @@ TAKEN_OFF_M = 0.1               # of a take-off item's height
 STOPPED_M = 0.5                 # where it is to stop, being within WPNAV_RADIUS is not yet being there
 TAKEOFF_SPEED_M_S = 2.5
 CORNER_LEAST_M_S = 1.0
+CIRCLE_RADIUS_M = 10.0          # CIRCLE_RADIUS, where an item gives none
+CIRCLE_RATE_DEG_S = 20.0        # CIRCLE_RATE
+CIRCLE_M_S2 = 2.5               # WPNAV_ACCEL bounds the speed on a small circle
+ON_CIRCLE_M = 2.0
 
 
 class Mode(IntEnum):
@@ -81,6 +85,11 @@ def towards(
     heading = math.degrees(math.atan2(de, dn)) % 360.0 if yaw and distance > 3.0 else None
     scale = speed / distance if distance > 1e-6 else 0.0
     return Wish(de * scale, dn * scale, up, heading)
+
+
+def _at(middle: Target, radius_m: float, bearing_deg: float) -> Target:
+    angle = math.radians(bearing_deg)
+    return Target(middle.east + radius_m * math.sin(angle), middle.north + radius_m * math.cos(angle), middle.up)
 
 
 def _approach(distance_m: float, end_speed_m_s: float) -> float:
@@ -156,6 +165,8 @@ class MissionFlight:
         self._return: ReturnHome | None = None
         self._land_at: Target | None = None
         self._hold: Target | None = None
+        self._bearing_deg: float | None = None      # from the middle of a circle, once it is flown
+        self._turned_deg = 0.0
 
     def landing(self) -> bool:
         return self._land_at is not None or (self._return is not None and self._return.landing())
@@ -204,6 +215,7 @@ class MissionFlight:
         self._waiting_s = 0.0
         self._hold = Target(*body.reported(), body.up_m)
         self._return = ReturnHome(body, self._home, p) if item.command == 20 else None
+        self._bearing_deg, self._turned_deg = None, 0.0
         self._land_at = None
 
     def _do(self, item: Item) -> bool:
@@ -234,6 +246,8 @@ class MissionFlight:
             return towards(body, Target(hold.east, hold.north, up), 2.0, p, yaw=False), body.up_m >= up - TAKEN_OFF_M
         if item.command == 21:
             return self._land(target, body, p, speed), False
+        if item.command == 18:
+            return self._circle(item, target, body, p, dt_s)
         waits_s = item.p1 if item.command in (16, 19, 93) else 0.0
         radius = STOPPED_M if waits_s > 0 else p["WPNAV_RADIUS"] / 100.0
         east, north = body.reported()
@@ -245,6 +259,31 @@ class MissionFlight:
             return towards(body, target, speed, p), False
         end = 0.0 if waits_s > 0 else self._corner_speed(item, target, body, speed)
         return towards(body, target, speed, p, end_speed_m_s=end), here and self._waiting_s >= waits_s
+
+    def _circle(
+        self, item: Item, middle: Target, body: Multirotor, p: Parameters, dt_s: float
+    ) -> tuple[Wish, bool]:
+        """LOITER_TURNS: to the nearest place on the circle, then round it, facing its middle."""
+        radius = abs(item.p3) or CIRCLE_RADIUS_M
+        east, north = body.reported()
+        de, dn = east - middle.east, north - middle.north
+        bearing = math.degrees(math.atan2(de, dn)) % 360.0
+        if self._bearing_deg is None:
+            edge = _at(middle, radius, bearing)
+            if math.hypot(edge.east - east, edge.north - north) > ON_CIRCLE_M or abs(middle.up - body.up_m) > 1.0:
+                return towards(body, edge, self.speed_m_s or p["WPNAV_SPEED"] / 100.0, p), False
+            self._bearing_deg = bearing
+        speed = min(math.radians(CIRCLE_RATE_DEG_S) * radius, math.sqrt(CIRCLE_M_S2 * radius))
+        step_deg = math.degrees(speed / radius) * dt_s * (-1.0 if item.p3 < 0 else 1.0)
+        self._bearing_deg += step_deg
+        self._turned_deg += abs(step_deg)
+        target = _at(middle, radius, self._bearing_deg)
+        ahead = math.radians(self._bearing_deg + math.copysign(90.0, step_deg))
+        wish = Wish(
+            speed * math.sin(ahead) + target.east - east, speed * math.cos(ahead) + target.north - north,
+            _vertical(middle.up - body.up_m, p), (bearing + 180.0) % 360.0,
+        )
+        return wish, self._turned_deg >= 360.0 * item.p1
 
     def _land(self, target: Target, body: Multirotor, p: Parameters, speed: float) -> Wish:
         east, north = body.reported()

@@ -123,7 +123,7 @@ FLOWN = [
 def test_a_whole_sortie_from_plan_to_landing(
     start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
 ) -> None:
-    autopilot = start_autopilot(speedup=10.0, settle_s=41.0)
+    autopilot = start_autopilot(speedup=10.0, settle_s=200.0)
     service = start_service(autopilot.connection())
     service.wait(lambda: TaskPhase.DONE in service.phases() or TaskPhase.FAILED in service.phases())
     assert service.phases() == FLOWN

@@ -22,6 +22,18 @@ from fleet.sortie import Sortie, SortieTerms
 from fleet.transfer import Target, clear, download, upload
 from geofences.sector import Sector
 from mavlink.link import Link, Speaker
+from tests.fleet.conformance.asking import (
+    ARM,
+    HOME_ITEM,
+    READY_WITHIN_S,
+    SET_MODE,
+    TAKE_OFF,
+    in_the_air,
+    long,
+    one_answer,
+    ready,
+    waypoint,
+)
 from wire.clock import WallClock
 from wire.messages import TaskPhase, TaskState
 from wire.units import GroundPosition, Realm
@@ -29,8 +41,6 @@ from wire.units import GroundPosition, Realm
 pytestmark = pytest.mark.slow
 
 HOME = GroundPosition(16.62225, 106.60230)
-READY_WITHIN_S = 30.0
-ARM, TAKE_OFF, SET_MODE = 400, 22, 176
 
 
 async def heard_types(link: Link, seconds: float) -> dict[str, int]:
@@ -42,50 +52,6 @@ async def heard_types(link: Link, seconds: float) -> dict[str, int]:
             if m is not None:
                 counts[m.get_type()] = counts.get(m.get_type(), 0) + 1
     return counts
-
-
-async def ready(link: Link, drone: Drone) -> int:
-    """Identified, reports asked for, estimate settled; its system id."""
-    assert drone.heartbeat is not None
-    system_id = int(drone.heartbeat.value.get_srcSystem())
-    drone.identity = await identify(link, drone, system_id)
-    assert (await ask_for_messages(link, drone, system_id)).done
-    assert await until(lambda: drone.ready() and drone.prearm_ok(), READY_WITHIN_S), "its estimate never settled"
-    return system_id
-
-
-async def in_the_air(link: Link, drone: Drone, height_m: float = 20.0) -> int:
-    system_id = await ready(link, drone)
-    deadline = time.monotonic() + READY_WITHIN_S
-    while not (outcome := await set_mode(link, drone, system_id, "GUIDED")).done:
-        assert time.monotonic() < deadline, outcome
-    while not (outcome := await command(link, drone, system_id, ARM, (1.0,), "arm")).done:
-        assert time.monotonic() < deadline, outcome
-    outcome = await command(link, drone, system_id, TAKE_OFF, (0, 0, 0, 0, 0, 0, height_m), "take off")
-    assert outcome.done, outcome
-    assert await until(lambda: (drone.height_m.value if drone.height_m else 0.0) > height_m * 0.9, 20.0)
-    return system_id
-
-
-async def one_answer(link: Link, message: Any, types: tuple[str, ...], seconds: float = 2.0) -> Any:
-    with link.subscribe(types) as heard:
-        link.send(message)
-        return await heard.get(seconds)
-
-
-def long(system_id: int, number: int, *parameters: float) -> Any:
-    return mavlink.MAVLink_command_long_message(system_id, 1, number, 0, *(*parameters, *[0.0] * 7)[:7])
-
-
-def waypoint(seq: int, **changes: Any) -> MissionItem:
-    fields: dict[str, Any] = {
-        "frame": 3, "command": 16, "height_m": 25.0,
-        "lat_e7": 166_222_500 - 1000 * seq, "lon_e7": 1_066_023_000 - 2000 * seq,
-    }
-    return MissionItem(seq, **{**fields, **changes})
-
-
-HOME_ITEM = MissionItem(0, 0, 16, lat_e7=166_222_500, lon_e7=1_066_023_000, height_m=165.0)
 
 
 def test_a_new_link_streams_almost_nothing_until_asked(vehicle: Any, listening: Callable[..., Any]) -> None:
