@@ -13,6 +13,7 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 from fleet.checker import CheckLimits
 from fleet.commands import ask_for_messages, command, identify, set_mode, until
 from fleet.drone import Drone
+from fleet.flight_book import FlightRecorder
 from fleet.planner import PatrolWish, PlanError, plan_patrol
 from fleet.preflight import realm_refusal
 from fleet.settings import DroneSettings, PatrolSettings
@@ -53,6 +54,7 @@ class Pilot:
         self.drone = Drone(settings.id, terms.clock)
         self.link: MessageLink = roads
         self._roads = roads
+        self.recorder: FlightRecorder | None = None
         self.sortie: Sortie | None = None
         self._settings = settings
         self._patrols = patrols
@@ -103,6 +105,8 @@ class Pilot:
                 if m is not None and m.autopilot != mavlink.MAV_AUTOPILOT_INVALID:
                     self._system_id = m.get_srcSystem()
         self._roads.system_id = self._system_id
+        if self.recorder is not None:
+            self.recorder.system_id = self._system_id
         with self.link.subscribe(system_id=self._system_id, limit=HEARD_LIMIT) as heard:
             while True:
                 m = await heard.get(1.0)
@@ -216,6 +220,8 @@ class Pilot:
         self.sortie = Sortie(
             plan, task_id, self.link, self.drone, self._terms.sector, terms, self._terms.clock, self._terms.report
         )
+        if self.recorder is not None:
+            self.recorder.task_id, self.recorder.plan_id = task_id, plan.plan_id
         done = await self.sortie.fly()
         launched = self.sortie.launched
         if launched and not done:

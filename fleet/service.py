@@ -7,6 +7,7 @@ import logging
 import signal
 from pathlib import Path
 
+from fleet.flight_book import FlightBook, FlightRecorder
 from fleet.links import FleetLinks
 from fleet.pilot import Pilot, PilotTerms
 from fleet.settings import Fleet, load
@@ -66,6 +67,11 @@ async def serve(fleet: Fleet, outbox: Outbox, clock: Clock) -> None:
         for d in fleet.settings.drones
     ]
     _log.info("fleet service %s (%s): %d drones", fleet.key.node, fleet.key.realm.value, len(pilots))
+    book = FlightBook(fleet.data_dir / "flights")
+    for pilot in pilots:
+        pilot.recorder = FlightRecorder(book, pilot.drone, clock)
+        for link in links.roads[pilot.drone.name].links:
+            link.taps.append(pilot.recorder.tap)
     flying = [asyncio.create_task(_keep_running(p)) for p in pilots]
     flying += [asyncio.create_task(link.run()) for link in links.links]
     await stop.wait()
@@ -73,6 +79,10 @@ async def serve(fleet: Fleet, outbox: Outbox, clock: Clock) -> None:
     for task in flying:
         task.cancel()
     await asyncio.gather(*flying, return_exceptions=True)
+    for pilot in pilots:
+        if pilot.recorder is not None:
+            pilot.recorder.close("not known: the fleet service stopped before it")
+    book.close()
     until_s = loop.time() + LAST_WORDS_S
     while outbox.depth and loop.time() < until_s:
         await asyncio.sleep(0.05)
