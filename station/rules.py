@@ -4,7 +4,8 @@ The rules about contacts are the sector's (station.alarm_rules). A contact of th
 **one alarm**, however many rules hold for it: the first raises it, further ones are noted on it, the gravest leads, and the
 priority only rises. A watchlist question about the same contact stays an alarm of its own, because its answers close it, and
 is linked. Two more things keep a walker from becoming many alarms, both noted on the alarm they join:
-- a contact lost and found again (same kind, same corridor, where the lost one could have walked to within two minutes);
+- a contact lost and found again (same kind, same corridor, where the lost one could have walked to within two minutes; of
+  a shelved alarm only what is found where that was raised, so that putting a bush aside puts no walker aside);
 - a flood (10 alarms of contacts in 10 minutes, EEMUA 191): a further contact joins an alarm of its corridor that nobody has
   answered yet and that is not older than 10 minutes. An alarm that was answered never swallows a new contact this way.
 
@@ -299,8 +300,12 @@ class AlarmDesk:
             if not LOST_AFTER_NS < lost_ns <= FOUND_WITHIN_NS:
                 continue
             walked_s = (contact.last_seen_ns - alarm.last_seen_ns) / 1e9
-            distance_m = math.hypot(east - alarm.last_m[0], north - alarm.last_m[1])
-            reach_m = FOUND_WITHIN_M + FOUND_SPEED_M_S[contact.group] * walked_s
+            last_m, reach_m = alarm.last_m, FOUND_WITHIN_M + FOUND_SPEED_M_S[contact.group] * walked_s
+            if alarm.state is AlarmState.SHELVED and alarm.position is not None:
+                # What is put aside stays where it was: a bush does, and who walks by is not it.
+                here = self._sector.frame.point(alarm.position)
+                last_m, reach_m = (float(here[0]), float(here[1])), FOUND_WITHIN_M
+            distance_m = math.hypot(east - last_m[0], north - last_m[1])
             if distance_m <= reach_m and (best is None or distance_m < best[0]):
                 best = (distance_m, alarm)
         return best[1] if best else None
