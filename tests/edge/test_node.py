@@ -190,7 +190,7 @@ def test_sightings_of_known_tracks_share_a_commit_and_news_does_not_wait(setting
 
 
 def last_line(process):
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=240)
     assert "Traceback" not in stderr
     return stderr.strip().splitlines()[-1]
 
