@@ -42,7 +42,7 @@ def course_of(route: Route, plan: Plan, wind: Wind, airspeed_m_s: float) -> Cour
         a, b = route.path[i], route.path[i + 1]
         rise = float(route.heights_m[i + 1] - route.heights_m[i])
         if w.kind is WaypointKind.RETURN:
-            back = _way_home(route, i, wind, airspeed_m_s)
+            back = way_home(route.path[i], float(route.heights_m[i]), route, wind, airspeed_m_s)
             seconds.append(back.seconds)
             work.append(back)
             home.append(Work())
@@ -56,7 +56,7 @@ def course_of(route: Route, plan: Plan, wind: Wind, airspeed_m_s: float) -> Cour
         leg += level(still_s, wind.speed_m_s) + Work(climb_m=max(0.0, rise))
         seconds.append(leg.seconds)
         work.append(leg)
-        home.append(_way_home(route, i + 1, wind, airspeed_m_s))
+        home.append(way_home(b, float(route.heights_m[i + 1]), route, wind, airspeed_m_s))
     return Course(tuple(seconds), tuple(work), tuple(home))
 
 
@@ -78,13 +78,12 @@ def _stretch(a: Array, b: Array, speed_m_s: float, wind: Wind, airspeed_m_s: flo
     return level(length / over_ground, through)
 
 
-def _way_home(route: Route, k: int, wind: Wind, airspeed_m_s: float) -> Work:
-    """From place k of the path straight home and down, in a strong stretch of the wind."""
-    height = float(route.heights_m[k])
+def way_home(here: Array, height: float, route: Route, wind: Wind, airspeed_m_s: float) -> Work:
+    """From a place and a height above home straight home and down, in a strong stretch of the wind."""
     top = max(height, route.return_m)
     down = level(HOVER_HOME_S + descent_s(top) + GROUND_S / 2.0 + (top - height) / SPEED_UP_M_S, wind.speed_m_s)
     climb = Work(climb_m=top - height)
-    return _stretch(route.path[k], route.home, RETURN_M_S, wind, airspeed_m_s, PROGRESS_SIGMAS) + down + climb
+    return _stretch(here, route.home, RETURN_M_S, wind, airspeed_m_s, PROGRESS_SIGMAS) + down + climb
 
 
 def energy_findings(

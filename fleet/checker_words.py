@@ -49,6 +49,8 @@ WORDS: dict[str, str] = {
     "most, and would not come home against it",
     "check.energy": "from the end of leg {leg} it would land with {left_percent} % of its battery, to be sure; "
     "{reserve_percent} % stay in reserve",
+    "check.energy.now": "it would land with {left_percent} % of its battery, to be sure; {reserve_percent} % are kept",
+    "check.permit.ends": "the permit ends at {until_ns|time}",
     "check.permit.none": "there is no permit for this flight; a live launch needs one",
     "check.permit.drone": "permit {permit} does not name {drone}",
     "check.permit.window": "permit {permit} holds from {from_ns|time} to {until_ns|time}; the flight would not lie within",

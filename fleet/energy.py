@@ -137,9 +137,15 @@ class EnergyLearner:
 
     def __init__(self, model: EnergyModel) -> None:
         self.model = model
+        self._lessons_before = model.lessons
         self._work = Work()
         self._since_percent: float | None = None
         self._last_s = self._height_m = math.nan
+
+    @property
+    def taught(self) -> bool:
+        """Whether it has learned anything beyond what it began with."""
+        return self.model.lessons > self._lessons_before
 
     def see(self, at_s: float, charge_percent: float, height_m: float, airspeed_m_s: float) -> None:
         """One look in the air. After a silence of more than two seconds the stretch begins anew."""

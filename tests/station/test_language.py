@@ -6,6 +6,7 @@ import re
 import pytest
 
 from edge.settings import PROFILES
+from fleet.checker_words import PARTS, WORDS
 from station import alarms, guard, teams
 from station.access import Role
 from station.alarm_settings import Direction
@@ -43,8 +44,10 @@ BUILT = {
     "rule": [*alarms.CONTACT_RULES, "watchlist_match", *alarms.TECHNICAL_RULES],
     "close_group": ["border", "welfare", "nothing"],
     "notify": [*Tells, "test"],
+    "person": ["system"],
     "weekday": [str(day) for day in range(7)],
     "said": ["acknowledged", "escalated", "shelved", "closed"],
+    "check": [w.removeprefix("check.") for w in WORDS], "part": PARTS,     # the fleet's refusals
 }
 
 
