@@ -145,7 +145,7 @@ def test_the_way_as_kml_and_as_gpx(stage: Stage, tmp_path: Path) -> None:
 def test_a_log_on_a_full_disk_costs_the_log_and_not_the_flight(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.second(armed=True, mode=4, landed=2, height_m=5.0)
     assert stage.recorder._log is not None
-    monkeypatch.setattr(stage.recorder._log, "_file", Path("/dev/full").open("wb"))
+    monkeypatch.setattr(stage.recorder._log, "_file", Path("/dev/full").open("wb"))  # noqa: SIM115
     for _ in range(40):
         stage.second(armed=True, mode=3, landed=2, height_m=30.0)
     for _ in range(8):
