@@ -6,18 +6,24 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
+from fleet.airspace_lookout import TrafficPicture
 from fleet.checker import CheckLimits
 from fleet.commands import ask_for_messages, command, identify, set_mode, until
 from fleet.drone import Drone
+from fleet.energy import EnergyLearner, EnergyModel
 from fleet.flight_book import FlightRecorder
+from fleet.permit import Permit
 from fleet.planner import PatrolWish, PlanError, plan_patrol
 from fleet.preflight import realm_refusal
+from fleet.routes_camera import CameraView
 from fleet.settings import DroneSettings, PatrolSettings
 from fleet.sortie import Report, Sortie, SortieTerms
+from fleet.wind import ASSUMED, Wind
 from geofences.sector import Sector
 from mavlink.link import MessageLink
 from mavlink.roads import Roads
@@ -45,6 +51,10 @@ class PilotTerms:
     report: Report
     name_task: Callable[[str], str]
     heartbeat_s: float
+    wind: Wind = ASSUMED
+    permits: tuple[Permit, ...] = ()
+    views: dict[str, CameraView] = field(default_factory=dict)
+    energy_folder: Path | None = None
 
 
 class Pilot:
@@ -63,6 +73,7 @@ class Pilot:
         self._known_for: tuple[int, int] | None = None      # connection and boot in which it was identified
         self._flying: asyncio.Task[None] | None = None
         self._complaint = ""
+        self._traffic = TrafficPicture(terms.sector.frame, terms.clock)
 
     async def run(self) -> None:
         self._known_for = None
@@ -70,6 +81,7 @@ class Pilot:
             tasks.create_task(self._listen())
             tasks.create_task(self._tell())
             tasks.create_task(self._keep_known())
+            tasks.create_task(self._traffic.listen(self.link, self.drone))
             self._flying = tasks.create_task(self._fly_patrols())
 
     async def leave(self) -> None:
@@ -206,16 +218,19 @@ class Pilot:
         task_id = self._terms.name_task(self.drone.name)
         wish = PatrolWish(
             self.drone.name, patrol.corridor, GroundPosition(*self._settings.home), patrol.height_m, patrol.speed_m_s,
-            patrol.reach_m,
+            patrol.reach_m, patrol.from_m, patrol.rounds, patrol.follow_ground,
+            self._terms.views.get(self.drone.name) if patrol.by_camera else None, patrol.overlap,
         )
+        learner = EnergyLearner(self._energy(identity.hardware_id))
+        limits = self._limits(learner.model)
         try:
-            plan = plan_patrol(wish, self._terms.sector, identity, f"plan-{task_id}", self._terms.clock.utc_ns())
+            plan = plan_patrol(wish, self._terms.sector, identity, f"plan-{task_id}", self._terms.clock.utc_ns(), limits)
         except PlanError as error:
             self._complain(f"{self.drone.name}: {error}")
             return False, False
         terms = SortieTerms(
-            self._terms.realm, CheckLimits(self._settings.endurance_s), self._settings.battery_least_percent,
-            self._settings.battery_return_percent,
+            self._terms.realm, limits, self._settings.battery_least_percent, self._settings.battery_return_percent, learner,
+            self._traffic,
         )
         self.sortie = Sortie(
             plan, task_id, self.link, self.drone, self._terms.sector, terms, self._terms.clock, self._terms.report
@@ -227,7 +242,38 @@ class Pilot:
         if launched and not done:
             await until(lambda: not self.drone.armed(), 600.0)
         self.sortie = None
+        self._keep_energy(identity.hardware_id, learner)
         return launched, done
+
+    def _limits(self, energy: EnergyModel) -> CheckLimits:
+        """By which a plan for now is checked: this wind, this battery, these permits, this traffic."""
+        percent = self.drone.fresh(self.drone.battery_percent)
+        clock = self._terms.clock
+        return CheckLimits(
+            self._settings.endurance_s, wind=self._terms.wind, airspeed_m_s=self._settings.airspeed_m_s, energy=energy,
+            charge_percent=100.0 if percent is None else percent, at_ns=clock.utc_ns(), permits=self._terms.permits,
+            traffic=self._traffic.now(), now_ns=clock.monotonic_ns(),
+        )
+
+    def _energy_file(self, hardware_id: str) -> Path | None:
+        folder = self._terms.energy_folder
+        return folder / f"{self.drone.name}-{hardware_id}.json" if folder is not None else None
+
+    def _energy(self, hardware_id: str) -> EnergyModel:
+        """What earlier flights of this aircraft have taught, or what its settings claim."""
+        file = self._energy_file(hardware_id)
+        known = EnergyModel.load(file) if file is not None else None
+        return known.aged() if known is not None else EnergyModel.of_endurance(self._settings.endurance_s)
+
+    def _keep_energy(self, hardware_id: str, learner: EnergyLearner) -> None:
+        file = self._energy_file(hardware_id)
+        if file is None or not learner.taught:
+            return
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            learner.model.save(file)
+        except OSError as error:
+            _log.warning("%s: what this flight taught of its battery cannot be kept: %s", self.drone.name, error)
 
     def _complain(self, sentence: str) -> None:
         """Say it once, not every half second."""

@@ -59,7 +59,8 @@ async def serve(fleet: Fleet, outbox: Outbox, clock: Clock) -> None:
         return f"{drone}-{outbox.boot}-{counted}"
 
     terms = PilotTerms(
-        fleet.key.realm, fleet.sector, clock, lambda body: _keep(outbox, body), name_task, fleet.settings.heartbeat_s
+        fleet.key.realm, fleet.sector, clock, lambda body: _keep(outbox, body), name_task, fleet.settings.heartbeat_s,
+        fleet.wind, fleet.permits, fleet.views, fleet.data_dir / "energy",
     )
     links = FleetLinks(fleet, clock)
     pilots = [

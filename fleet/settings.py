@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from fleet.permit import Permit
+from fleet.permit_settings import PermitSettings, ViewSettings, WeatherSettings, permits_of, view_of, wind_of
+from fleet.routes_camera import CameraView
+from fleet.wind import ASSUMED, Wind
 from geofences.sector import Sector, load_sector
 from mavlink.signing import SigningKeyError, read_key
 from mavlink.transports import ConnectionTextError, parse_connection
@@ -33,6 +37,7 @@ class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hardware_id: the autopilot's own number; when given, another aircraft on this connection is refused.
     home: where it takes off and lands. endurance_s: how long its battery flies it. battery_least_percent: to take off with.
     battery_return_percent: it is called back from its patrol at this charge.
+    airspeed_m_s: the most that it makes through the air. camera: what it looks with, where patrols are to fit it.
     """
 
     id: str
@@ -45,12 +50,16 @@ class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     battery_return_percent: float = 25.0
     more_connections: list[str] = []
     signing_key: str = ""
+    airspeed_m_s: float = 10.0
+    camera: ViewSettings | None = None
 
 
 class PatrolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One patrol: out along a corridor and back.
 
-    height_m: above home. reach_m: how far along the corridor, 0 for as far as the border's buffer lets.
+    height_m: above home, or above the ground where follow_ground. reach_m: how far along the corridor, 0 for as far as the
+    border's buffer lets; from_m: where it begins. rounds: how often it is flown in one sortie. by_camera: passes beside each
+    other and a speed that fit the drone's camera, each overlapping the next by the share `overlap`.
     launch: "manual", or "auto" for a simulated drone in the training realm. repeat: again, pause_s after each landing.
     """
 
@@ -62,6 +71,11 @@ class PatrolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     launch: str = "manual"
     repeat: bool = False
     pause_s: float = 20.0
+    from_m: float = 0.0
+    rounds: int = 1
+    follow_ground: bool = False
+    by_camera: bool = False
+    overlap: float = 0.2
 
 
 class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,17 +88,22 @@ class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drones: list[DroneSettings]
     patrols: list[PatrolSettings] = []
     heartbeat_s: float = 1.0
+    weather: WeatherSettings | None = None
+    permits: list[PermitSettings] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Settings with what they point to loaded."""
+    """Settings with what they point to loaded. views: by drone."""
 
     settings: FleetSettings
     key: NodeKey
     sector: Sector
     data_dir: Path
     config_folder: Path = Path()
+    wind: Wind = ASSUMED
+    permits: tuple[Permit, ...] = ()
+    views: dict[str, CameraView] = field(default_factory=dict)
 
 
 def load(config: Path) -> Fleet:
@@ -101,7 +120,10 @@ def load(config: Path) -> Fleet:
     _check_patrols(config, s, sector, key.realm)
     if not 0.02 <= s.heartbeat_s <= 2.0:
         raise refuse(config, ["heartbeat_s"], f"{s.heartbeat_s}: give 1.0; up to 2.0 before a drone's own failsafe acts")
-    return Fleet(s, key, sector, config.parent / s.data_dir, config.parent)
+    permits = permits_of(config, s.permits, sector, {d.id for d in s.drones})
+    views = {d.id: view for i, d in enumerate(s.drones) if (view := view_of(config, i, d.camera)) is not None}
+    wind = wind_of(config, s.weather)
+    return Fleet(s, key, sector, config.parent / s.data_dir, config.parent, wind, permits, views)
 
 
 def _check_drones(config: Path, s: FleetSettings, sector: Sector) -> None:
@@ -126,6 +148,8 @@ def _check_drones(config: Path, s: FleetSettings, sector: Sector) -> None:
             )
         if drone.endurance_s <= 0:
             raise refuse(config, ["drones", i, "endurance_s"], f"{drone.endurance_s}: seconds in the air, above 0")
+        if not 3.0 <= drone.airspeed_m_s <= 60.0:
+            raise refuse(config, ["drones", i, "airspeed_m_s"], f"{drone.airspeed_m_s}: give 3 to 60 m/s")
 
 
 def _check_links(config: Path, i: int, drone: DroneSettings, drones: list[DroneSettings]) -> None:
@@ -173,3 +197,7 @@ def _check_patrols(config: Path, s: FleetSettings, sector: Sector, realm: Realm)
             raise refuse(config, ["patrols", i, "speed_m_s"], f"{patrol.speed_m_s}: give 1 to 20 m/s")
         if patrol.reach_m < 0 or patrol.pause_s < 0:
             raise refuse(config, ["patrols", i], "reach_m and pause_s are 0 or more")
+        if patrol.from_m < 0 or not 1 <= patrol.rounds <= 50 or not 0.0 <= patrol.overlap <= 0.9:
+            raise refuse(config, ["patrols", i], "from_m is 0 or more, rounds 1 to 50, overlap 0 to 0.9")
+        if patrol.by_camera and next(d for d in s.drones if d.id == patrol.drone).camera is None:
+            raise refuse(config, ["patrols", i, "by_camera"], f'true, and "{patrol.drone}" has no [drones.camera] here')

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
+from fleet.airspace_lookout import Lookout, TrafficPicture
+from fleet.airspace_watch import Level, Verdict
 from fleet.checker import CheckLimits, check_plan
 from fleet.commands import Outcome, command, read_parameter, set_mode, until, write_parameter
 from fleet.drone import Drone
+from fleet.energy import EnergyLearner
 from fleet.mission import FENCE, MISSION, MissionItem, plan_items
 from fleet.plan_transfer import HEARD_OF_A_PLAN, Aircraft, PlanTransfer
 from fleet.preflight import LAUNCHABLE, PreflightNeeds, preflight
@@ -19,11 +22,22 @@ from fleet.transfer import run_machine
 from geofences.sector import Sector
 from mavlink.link import MessageLink
 from wire.clock import NS_PER_S, Clock
-from wire.messages import LinkState, Plan, Preflight, PreflightState, TaskPhase, TaskState, UpBody, WaypointKind
+from wire.messages import (
+    CheckFinding,
+    LinkState,
+    Plan,
+    Preflight,
+    PreflightState,
+    TaskPhase,
+    TaskState,
+    UpBody,
+    WaypointKind,
+)
 from wire.units import Realm
 
 READY_WITHIN_S = 90.0           # ArduCopter's estimate settles in 42 s
 AIRBORNE_WITHIN_S = 20.0
+ARM_TRIES, ARM_AGAIN_S = 3, 2.0
 BATTERY_AGAIN_S = 5.0           # between two orders to come home for its battery
 CLIMBED_SHARE = 0.8             # of the take-off height, before the mission takes over
 CLIMB_M_S = 1.0                 # slower than any copter climbs, for the time that is allowed
@@ -54,6 +68,8 @@ class SortieTerms:
     limits: CheckLimits
     battery_least_percent: float
     battery_return_percent: float = 25.0
+    learner: EnergyLearner | None = None
+    traffic: TrafficPicture | None = None
 
 
 class Sortie:
@@ -74,6 +90,8 @@ class Sortie:
         self._boots, self._connections = drone.boots, link.connections
         self._last_preflight: Preflight | None = None
         self._before_landing: list[str] = []        # what cut the patrol short, as far as is known here
+        self._lookout: Lookout | None = None
+        self._warned: frozenset[str] = frozenset()
 
     async def fly(self) -> bool:
         """All of it; True when the patrol was flown to its end. Never raises SortieError: a failure is reported."""
@@ -90,11 +108,11 @@ class Sortie:
         self.say(TaskPhase.DONE, sentence)
         return True
 
-    def say(self, phase: TaskPhase, sentence: str) -> None:
+    def say(self, phase: TaskPhase, sentence: str, findings: tuple[CheckFinding, ...] = ()) -> None:
         self.over = self.over or phase in (TaskPhase.DONE, TaskPhase.FAILED, TaskPhase.CANCELLED)
         _log.info("%s: %s: %s", self.task_id, phase.value, sentence)
         self._report(
-            TaskState(self.task_id, self.plan.drone, self.plan.plan_id, phase, self._clock.utc_ns(), sentence)
+            TaskState(self.task_id, self.plan.drone, self.plan.plan_id, phase, self._clock.utc_ns(), sentence, findings)
         )
 
     # --------------------------------------------------------------------------------------------------- on the ground
@@ -106,6 +124,9 @@ class Sortie:
         self.duration_s = result.duration_s
         if not result.passed:
             raise SortieError("the plan did not pass its checks: " + "; ".join(f.sentence for f in result.findings))
+        self._lookout = Lookout(
+            self.plan, self._sector, self._terms.limits, self._drone, self._clock, self._terms.learner, self._terms.traffic
+        )
 
     async def _transfer(self) -> None:
         home = self._sector.frame.point(self.plan.home)
@@ -177,7 +198,7 @@ class Sortie:
         drone.forget_progress()
         await self._must(self._set_first_item())
         await self._must(set_mode(self._link, drone, system_id, "GUIDED"))
-        await self._must(self._command(mavlink.MAV_CMD_COMPONENT_ARM_DISARM, (1.0,), "arm"))
+        await self._arm()
         if not await until(drone.armed, AIRBORNE_WITHIN_S):
             raise SortieError(f"{drone.name} accepted arming and does not say that it is armed")
         seven = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, height_m)
@@ -195,6 +216,16 @@ class Sortie:
         if not outcome.done:
             back = await set_mode(self._link, drone, system_id, "RTL")
             raise SortieError(f"{outcome.sentence}; called back: {back.sentence}")
+
+    async def _arm(self) -> None:
+        """Again after a while when it refuses: for some seconds after a new fence it does so, and says "requires position"."""
+        for left in reversed(range(ARM_TRIES)):
+            outcome = await self._command(mavlink.MAV_CMD_COMPONENT_ARM_DISARM, (1.0,), "arm")
+            if outcome.done:
+                return
+            if left == 0:
+                raise SortieError(outcome.sentence)
+            await asyncio.sleep(ARM_AGAIN_S)
 
     async def _follow(self) -> str:
         """Until it has landed and disarmed; the sentence of a full patrol. Raises SortieError for any other end."""
@@ -220,6 +251,9 @@ class Sortie:
             if percent is not None and loop.time() - called_s >= BATTERY_AGAIN_S:
                 called_s = loop.time()
                 await self._call_back(percent)
+            verdict = self._lookout.look() if self._lookout is not None else None
+            if verdict is not None:
+                await self._heed(verdict)
             await asyncio.sleep(LOOK_S)
         await self._still_the_same()
         last = max(i.seq for i in self._items)
@@ -241,6 +275,19 @@ class Sortie:
         if percent is None or percent > self._terms.battery_return_percent or self._drone.mode() != "AUTO":
             return None
         return percent if self._drone.highest_item < self._items[-1].seq else None
+
+    async def _heed(self, verdict: Verdict) -> None:
+        """What the watch in the air says: told once as long as it stays the same; called back while it flies the patrol."""
+        rules = frozenset(f.rule for f in verdict.findings)
+        said = "; ".join(f.sentence for f in verdict.findings)
+        if verdict.level is Level.RETURN and self._drone.mode() in ("AUTO", "GUIDED"):
+            outcome = await set_mode(self._link, self._drone, self.plan.system_id, "RTL")
+            self.say(TaskPhase.EXECUTING, f"{self.plan.drone} is called back: {said}; {outcome.sentence}", verdict.findings)
+            if outcome.done:
+                self._before_landing.append(f"it was called back, because {said}")
+        elif rules - self._warned:
+            self.say(TaskPhase.EXECUTING, f"{self.plan.drone}: warning: {said}", verdict.findings)
+        self._warned = rules
 
     async def _call_back(self, percent: float) -> None:
         outcome = await set_mode(self._link, self._drone, self.plan.system_id, "RTL")

@@ -493,6 +493,7 @@ class TaskState(msgspec.Struct, frozen=True, tag="task"):
     phase: TaskPhase
     at_ns: int
     sentence: str
+    findings: tuple[CheckFinding, ...] = ()     # of the watch in the air: why it is warned of, or called back
 
 
 # ------------------------------------------------------------------------------------------------------ the envelope
