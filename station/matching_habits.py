@@ -66,17 +66,23 @@ class Background:
 
 def habit_hours(subject: Subject, sighted: tuple[Sighted, ...]) -> Array | None:
     """(168,) density of a subject's hours; None where nothing is known of them."""
-    weights = np.zeros(HOURS_OF_WEEK)
-    if subject.hours is not None or subject.days:
-        declared = _declared(subject.hours or (0, 1440), subject.days)
-        weights += DECLARED_AS_SIGHTINGS * declared / declared.sum()
-    for one in sighted:
-        weights[one.minute // 60 % HOURS_OF_WEEK] += 1.0
-    if weights.sum() == 0.0:
+    if subject.hours is None and not subject.days and not sighted:
         return None
+    return _habit_hours(subject.hours, subject.days, tuple(one.minute // 60 % HOURS_OF_WEEK for one in sighted))
+
+
+@lru_cache(maxsize=2048)
+def _habit_hours(declared_hours: tuple[int, int] | None, days: tuple[int, ...], sighted: tuple[int, ...]) -> Array:
+    weights = np.zeros(HOURS_OF_WEEK)
+    if declared_hours is not None or days:
+        declared = _declared(declared_hours or (0, 1440), days)
+        weights += DECLARED_AS_SIGHTINGS * declared / declared.sum()
+    for hour in sighted:
+        weights[hour] += 1.0
     # What is declared has sharp edges in the record and none in life: it goes through the kernel as well.
     density: Array = _kernel_matrix(any_day=ANY_DAY_SHARE if sighted else 0.0) @ weights
     density /= density.sum()
+    density.flags.writeable = False     # the same array for all whose habit it is
     return density
 
 

@@ -36,6 +36,7 @@ REWEIGHED_EVERY_NS = 2 * NS_PER_S
 REWEIGHED_BITS = 0.5            # a change that an officer may want to know of; less is not worth a write
 TRAFFIC_SAVED_NS = 600 * NS_PER_S
 FORGOTTEN_EVERY_NS = 60 * NS_PER_S
+WEIGHED_AGAIN_NS = 60 * NS_PER_S    # what was too little to ask and has not changed: only the hour moves on
 CALIBRATION_LIMIT = 0.05        # of the weights' expected calibration error; above it no officer sees a probability
 
 _log = logging.getLogger("trailwatch.mind")
@@ -90,6 +91,8 @@ class Questions:
         self._kept_changed = False
         self._traffic_saved_ns = self._forgotten_ns = 0
         self._reweighed_ns: dict[int, int] = {}
+        self._too_little: dict[int, dict[int, tuple[Sighting, int]]] = {}   # by contact, by record: what, and when weighed
+        self._fresh: list[tuple[Subject, Contact, Sighting, Score]] = []    # to be asked at the end of `ask`
         self._waiting: dict[int, Contact] = {}
         self._trouble_told = ""
         self._scale = self._make_scale()
@@ -109,6 +112,7 @@ class Questions:
         if self._list.look(now_ns):
             self._scale = self._make_scale()
             self._waiting.update(fusion.contacts)
+            self._too_little.clear()
         if self._list.trouble != self._trouble_told:
             self._trouble_told = self._list.trouble
             desk.watchlist_fault(bool(self._list.trouble), self._simulated, self._list.trouble, now_ns)
@@ -116,9 +120,12 @@ class Questions:
             self._forgotten_ns = now_ns
             self._companions.forget(now_ns)
         waiting, self._waiting = self._waiting, {}
+        self._fresh = []
         for contact in waiting.values():
             if contact.merged_into is None:
                 self._look_at(contact, fusion, desk, now_ns)
+        if self._fresh:
+            self._ask(self._fresh, desk, now_ns)
 
     def _look_at(self, contact: Contact, fusion: Fusion, desk: AlarmDesk, now_ns: int) -> None:
         if contact.absorbed:
@@ -139,11 +146,9 @@ class Questions:
         if travel is not None:
             seen = msgspec.structs.replace(seen, travel=travel)
         for number in sorted(numbers):
-            self._weigh(number, contact, seen, tuple(fits.get(subject_id(number), ())), desk, now_ns)
+            self._weigh(number, contact, seen, tuple(fits.get(subject_id(number), ())), now_ns)
 
-    def _weigh(
-        self, number: int, contact: Contact, seen: Sighting, fits: tuple[Fit, ...], desk: AlarmDesk, now_ns: int
-    ) -> None:
+    def _weigh(self, number: int, contact: Contact, seen: Sighting, fits: tuple[Fit, ...], now_ns: int) -> None:
         name = subject_id(number)
         asked = next((m for i in contact.ids if (m := self._asked.get((name, i))) is not None), None)
         if asked is not None and (asked.state is not MatchState.QUESTION or asked.decisions):
@@ -152,44 +157,54 @@ class Questions:
             return
         if asked is not None and now_ns - self._reweighed_ns.get(asked.number, 0) < REWEIGHED_EVERY_NS:
             return
+        seen = msgspec.structs.replace(seen, reports=fits)
+        known_of_it = msgspec.structs.replace(seen, at_ns=0, minute=0)
+        too_little = self._too_little.setdefault(contact.number, {})
+        before, weighed_ns = too_little.get(number, (None, 0))
+        if asked is None and before == known_of_it and 0 <= now_ns - weighed_ns < WEIGHED_AGAIN_NS:
+            return
         subject = self._list.find(number)
         if subject is None or not subject.matches_at(now_ns):
             return
-        seen = msgspec.structs.replace(seen, reports=fits)
         found = score(subject, seen, self._scale, self._known.get(name, NOTHING_KNOWN))
         if asked is not None:
             self._reweigh(asked, seen, found, now_ns)
         elif found.identifier is not None and self._is_worth_asking(found):
-            self._ask(subject, contact, seen, found, desk, now_ns)
+            self._fresh.append((subject, contact, seen, found))
+        else:
+            too_little[number] = (known_of_it, now_ns)
 
     def _is_worth_asking(self, found: Score) -> bool:
         return found.bits >= self._matching.threshold_bits and found.probability >= self._matching.ask_from_probability
 
-    def _ask(
-        self, subject: Subject, contact: Contact, seen: Sighting, found: Score, desk: AlarmDesk, now_ns: int
-    ) -> None:
+    def _ask(self, fresh: list[tuple[Subject, Contact, Sighting, Score]], desk: AlarmDesk, now_ns: int) -> None:
         weights = self._scale.weights
-        match = Match(
-            self.next_number, contact.id, subject.id, subject.lane.value,
-            YES_NEEDED_GRAVE if subject.is_grave else YES_NEEDED, now_ns, found.bits, found.identifier or "", found.evidence,
-            [], contact.snapshot, seen, weights.version, self._scale.listed, found.probability,
-            weights.calibration_error is not None and weights.calibration_error <= CALIBRATION_LIMIT,
-        )
+        matches = [
+            Match(
+                number, contact.id, subject.id, subject.lane.value, YES_NEEDED_GRAVE if subject.is_grave else YES_NEEDED,
+                now_ns, found.bits, found.identifier or "", found.evidence, [], contact.snapshot, seen, weights.version,
+                self._scale.listed, found.probability,
+                weights.calibration_error is not None and weights.calibration_error <= CALIBRATION_LIMIT,
+            )
+            for number, (subject, contact, seen, found) in enumerate(fresh, self.next_number)
+        ]
         # Recorded first: a crash between here and the commit leaves a line too many, never one too few.
-        self._record.append(
+        self._record.append_all(
             SYSTEM, "match.asked",
-            {
-                "match": match.id, "subject": subject.id, "contact": contact.id, "bits": found.bits,
-                "identifier": match.identifier, "approved_by": subject.approved_by or "", "weights": weights.version,
-                "listed": self._scale.listed,
-            },
+            [
+                {
+                    "match": m.id, "subject": m.subject, "contact": m.contact, "bits": m.bits, "identifier": m.identifier,
+                    "approved_by": subject.approved_by or "", "weights": m.weights, "listed": m.listed,
+                }
+                for m, (subject, *_) in zip(matches, fresh, strict=True)
+            ],
         )
-        self.next_number += 1
-        self.matches[match.number] = match
-        self.changed[match.number] = match
-        self._asked[(subject.id, contact.id)] = match
-        self._file(match)
-        desk.match_question(match.id, subject.id, contact, match.lane, PRIORITY[subject.category], now_ns)
+        self.next_number += len(matches)
+        for match, (subject, contact, *_) in zip(matches, fresh, strict=True):
+            self.matches[match.number] = self.changed[match.number] = match
+            self._asked[(subject.id, contact.id)] = match
+            self._file(match)
+            desk.match_question(match.id, subject.id, contact, match.lane, PRIORITY[subject.category], now_ns)
 
     def _reweigh(self, match: Match, seen: Sighting, found: Score, now_ns: int) -> None:
         """An open question that nobody has answered yet shows what is known by now, in whatever order it came."""
@@ -312,6 +327,7 @@ class Questions:
     def note_ended(self, contacts: Iterable[Contact]) -> None:
         """Contacts that have ended: the traffic's counts grow by those that were not merged into another."""
         for contact in contacts:
+            self._too_little.pop(contact.number, None)
             if contact.merged_into is None:
                 self._traffic.count(contact)
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import sqlite3
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,15 +94,23 @@ class Record:
 
     def append(self, person: str, action: str, details: dict[str, str | int | float] | None = None) -> Entry:
         """Add one entry; on the disk when this returns. details: no content of a watchlist record, ids alone."""
-        text = json.dumps(details or {}, sort_keys=True, ensure_ascii=False)
+        return self.append_all(person, action, [details or {}])[0]
+
+    def append_all(self, person: str, action: str, lines: Sequence[Mapping[str, str | int | float]]) -> list[Entry]:
+        """Add an entry for each of these details, all or none; on the disk, with one commit, when this returns."""
+        entries: list[Entry] = []
         with transaction(self._db):
             last = self._db.execute("SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1").fetchone()
             number, previous = (int(last[0]) + 1, str(last[1])) if last else (1, FIRST_PREVIOUS)
             at_ns = self._clock.utc_ns()
-            digest = _digest(number, at_ns, person, action, text, previous)
-            entry = Entry(number, at_ns, person, action, text, previous, digest.hex(), self._key.sign(digest))
-            self._db.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(entry))
-        return entry
+            for details in lines:
+                text = json.dumps(details, sort_keys=True, ensure_ascii=False)
+                digest = _digest(number, at_ns, person, action, text, previous)
+                entries.append(Entry(number, at_ns, person, action, text, previous, digest.hex(), self._key.sign(digest)))
+                number, previous = number + 1, entries[-1].hash
+            rows = [msgspec.structs.astuple(e) for e in entries]
+            self._db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        return entries
 
     def close(self) -> None:
         self._db.close()
