@@ -59,9 +59,12 @@ class FlightRow:
 
 
 class FlightBook:
-    """The table, in one file of the fleet service's data folder."""
+    """The table, in one file of the fleet service's data folder.
 
-    def __init__(self, folder: Path) -> None:
+    keep: it is the service that opens it, which ends what an earlier one has left open. Others only read.
+    """
+
+    def __init__(self, folder: Path, *, keep: bool = True) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._db = sqlite3.connect(folder / "flight-book.db")
@@ -69,7 +72,9 @@ class FlightBook:
         self._db.execute("pragma synchronous = full")
         self._db.execute(_TABLE)
         with self._db:
-            self._db.execute("update flights set ending = 'not known: the fleet service ended before it' where ending = ''")
+            if keep:
+                lost = "not known: the fleet service ended before it"
+                self._db.execute("update flights set ending = ? where ending = ''", (lost,))
 
     def begin(self, drone: Drone, armed_ns: int, task_id: str, plan_id: str, tlog: str, percent: float | None) -> int:
         identity = drone.identity

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from fleet.settings import DroneSettings, Fleet
+from fleet.signing_files import SIGNING_FOLDER
 from mavlink.link import Link
 from mavlink.roads import Roads
 from mavlink.signing import Signer, SigningTime, read_key
 from wire.clock import Clock
-
-SIGNING_FOLDER = "signing"      # in the data folder: how far each key's time has gone
 
 
 class FleetLinks:

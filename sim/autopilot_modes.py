@@ -247,7 +247,7 @@ class MissionFlight:
         if item.command == 21:
             return self._land(target, body, p, speed), False
         if item.command == 18:
-            return self._circle(item, target, body, p, dt_s)
+            return self._circle(item, target, body, p)
         waits_s = item.p1 if item.command in (16, 19, 93) else 0.0
         radius = STOPPED_M if waits_s > 0 else p["WPNAV_RADIUS"] / 100.0
         east, north = body.reported()
@@ -261,7 +261,7 @@ class MissionFlight:
         return towards(body, target, speed, p, end_speed_m_s=end), here and self._waiting_s >= waits_s
 
     def _circle(
-        self, item: Item, middle: Target, body: Multirotor, p: Parameters, dt_s: float
+        self, item: Item, middle: Target, body: Multirotor, p: Parameters
     ) -> tuple[Wish, bool]:
         """LOITER_TURNS: to the nearest place on the circle, then round it, facing its middle."""
         radius = abs(item.p3) or CIRCLE_RADIUS_M
@@ -274,13 +274,16 @@ class MissionFlight:
                 return towards(body, edge, self.speed_m_s or p["WPNAV_SPEED"] / 100.0, p), False
             self._bearing_deg = bearing
         speed = min(math.radians(CIRCLE_RATE_DEG_S) * radius, math.sqrt(CIRCLE_M_S2 * radius))
-        step_deg = math.degrees(speed / radius) * dt_s * (-1.0 if item.p3 < 0 else 1.0)
-        self._bearing_deg += step_deg
-        self._turned_deg += abs(step_deg)
-        target = _at(middle, radius, self._bearing_deg)
-        ahead = math.radians(self._bearing_deg + math.copysign(90.0, step_deg))
+        way = -1.0 if item.p3 < 0 else 1.0
+        moved_deg = (bearing - self._bearing_deg + 180.0) % 360.0 - 180.0
+        self._turned_deg += way * moved_deg
+        self._bearing_deg = bearing
+        # Ahead by what the velocity loop lags, or the circle would be a spiral outwards.
+        ahead = math.radians(bearing) + way * (math.pi / 2.0 + speed / radius / VELOCITY_LOOP_1_S)
+        out = math.radians(bearing)
+        mend = radius - math.hypot(de, dn)
         wish = Wish(
-            speed * math.sin(ahead) + target.east - east, speed * math.cos(ahead) + target.north - north,
+            speed * math.sin(ahead) + mend * math.sin(out), speed * math.cos(ahead) + mend * math.cos(out),
             _vertical(middle.up - body.up_m, p), (bearing + 180.0) % 360.0,
         )
         return wish, self._turned_deg >= 360.0 * item.p1

@@ -20,7 +20,7 @@ import pytest
 
 from fleet.drone import Drone
 from geofences.sector import Sector, load_sector
-from mavlink.link import Link
+from mavlink.link import STATION, Link, Speaker
 from wire.clock import WallClock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,8 +112,10 @@ class Listening:
 
 
 @contextlib.asynccontextmanager
-async def _listening(connection: str, *, heartbeat_s: float = 0.05) -> AsyncIterator[Listening]:
-    link = Link(connection, WallClock(), heartbeat_s=heartbeat_s)
+async def _listening(
+    connection: str, *, heartbeat_s: float = 0.05, speaker: Speaker = STATION
+) -> AsyncIterator[Listening]:
+    link = Link(connection, WallClock(), heartbeat_s=heartbeat_s, speaker=speaker)
     drone = Drone("drone-1", WallClock())
 
     async def listen() -> None:

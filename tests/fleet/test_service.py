@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mavlink.link import Speaker
 from wire.codec import decode_envelope
 from wire.keys import NodeKind, make_node_key, make_station_key, write_private
 from wire.messages import CheckResult, DroneTelemetry, LinkState, Plan, Preflight, PreflightState, TaskPhase, TaskState
@@ -319,3 +320,81 @@ def test_bad_settings_are_one_line_with_file_line_and_key(
     assert service.process.wait(timeout=20) == 2
     lines = service.log().strip().splitlines()
     assert len(lines) == 1 and words in lines[0] and "fleet.toml:" in lines[0], lines
+
+
+@pytest.mark.slow
+def test_a_service_that_hangs_in_flight_leaves_a_drone_that_comes_home_by_itself(
+    start_autopilot: Callable[..., Any], start_service: Callable[..., Service], listening: Callable[..., Any]
+) -> None:
+    """Stopped and not dead: its sockets stay open, and nothing but its silence tells."""
+    import asyncio
+
+    autopilot = start_autopilot(speedup=4.0)
+    service = start_service(autopilot.connection())
+    service.wait(lambda: any(t.mode == "AUTO" and t.armed for t in service.said(DroneTelemetry)), 120.0)
+    service.process.send_signal(signal.SIGSTOP)
+
+    async def returns() -> None:
+        # A stranger who listens is no station: 255 speaks for ours, so the listener has another number.
+        async with listening(autopilot.connection(1), speaker=Speaker(200, 190, 6)) as both:
+            deadline = time.monotonic() + 60
+            while both.drone.mode() != "RTL":
+                assert time.monotonic() < deadline and both.drone.armed()
+                await asyncio.sleep(0.05)
+
+    asyncio.run(returns())
+    service.process.send_signal(signal.SIGCONT)
+    service.wait(lambda: TaskPhase.FAILED in service.phases(), 120.0)
+    assert "landed before the end of its patrol" in service.said(TaskState)[-1].sentence
+    assert service.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_drone_with_a_key_is_given_it_flies_signed_and_is_written_into_the_book(
+    start_autopilot: Callable[..., Any], start_service: Callable[..., Service], environment: dict[str, str]
+) -> None:
+    from fleet.flight_book import FlightBook
+    from fleet.tlog import read_tlog
+    from mavlink.signing import is_signed, make_key
+
+    autopilot = start_autopilot(speedup=10.0)
+    started = start_service("tcp:127.0.0.1:9", launch="manual")     # writes the settings
+    folder = started.folder
+    started.process.kill()
+    started.process.wait()
+    make_key(folder / "drone-1.signing")
+    signed = 'system_id = 1\nsigning_key = "drone-1.signing"'
+    settings = (folder / "fleet.toml").read_text().replace("home = [", f"{signed}\nhome = [")
+    (folder / "fleet.toml").write_text(settings)
+    give = [sys.executable, "ground_station.py", "signing", "give", "--config", str(folder / "fleet.toml")]
+    given = subprocess.run(
+        [*give, "--drone", "drone-1", "--connect", autopilot.connection(0)], cwd=ROOT, env=environment, capture_output=True,
+        text=True, check=False,
+    )
+    assert (given.returncode, given.stdout) == (0, "system 1 signs with its key now\n"), given.stderr
+
+    # The second port believes nothing without a signature.
+    unsigned = start_service(autopilot.connection(1))
+    time.sleep(8.0)
+    assert unsigned.said(Plan) == [] and not any(t.hardware_id for t in unsigned.said(DroneTelemetry))
+    unsigned.process.kill()
+    unsigned.process.wait()
+
+    service = start_service(autopilot.connection(1), drone=signed)
+    service.wait(lambda: TaskPhase.DONE in service.phases() or TaskPhase.FAILED in service.phases(), 150.0)
+    assert service.phases()[-1] is TaskPhase.DONE, service.log()
+    time.sleep(8.0)
+    assert service.stop() == 0
+    book = FlightBook(folder / "data/flights", keep=False)
+    (row,) = book.flights()
+    assert row.hardware_id == "a1b2c3" and row.plan_id and row.modes.startswith("GUIDED AUTO"), row
+    assert row.ending.startswith("disarmed in") and row.distance_m > 200.0
+    frames = list(read_tlog(folder / "data/flights" / row.tlog))
+    assert len(frames) > 300 and all(is_signed(bytes(m.get_msgbuf())) for _, m in frames)
+    assert (folder / "data/signing/drone-1.time").exists()
+    out = folder / "flight.kml"
+    wrote = subprocess.run(
+        [sys.executable, "ground_station.py", "flights", "--config", str(folder / "fleet.toml"), "--flight", "1", "--out",
+         str(out)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )
+    assert wrote.returncode == 0 and "gx:coord" in out.read_text(), wrote.stderr

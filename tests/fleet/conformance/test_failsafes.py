@@ -174,6 +174,7 @@ def test_items_said_unasked_are_taken_in_turn_and_others_answered_without_an_end
     async def scenario() -> None:
         async with listening(vehicle.connection) as both:
             link, mine = both.link, both.drone.heartbeat.value.get_srcSystem()
+            assert (await upload(link, (HOME_ITEM,), Target(mine))).done     # its storage is up
             with link.subscribe(("MISSION_REQUEST", "MISSION_REQUEST_INT", "MISSION_ACK"), mine) as heard:
                 link.send(mavlink.MAVLink_mission_count_message(mine, 1, 4, 0))
                 assert (await heard.get(3.0)).seq == 0
