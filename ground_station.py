@@ -60,6 +60,24 @@ def _fleet(a: argparse.Namespace) -> int:
     return run(a.config)
 
 
+def _signing_new(a: argparse.Namespace) -> int:
+    from fleet.signing_setup import run_new
+
+    return run_new(a)
+
+
+def _signing_give(a: argparse.Namespace) -> int:
+    from fleet.signing_setup import run_give
+
+    return run_give(a)
+
+
+def _flights(a: argparse.Namespace) -> int:
+    from fleet.flight_command import run
+
+    return run(a)
+
+
 def _autopilot(a: argparse.Namespace) -> int:
     from sim.autopilot import run
 
@@ -430,9 +448,23 @@ def _add_processes(commands: Commands) -> None:
     serve = _with_config(_command(commands, "serve", "run a ground station: inbox, mind and web server", _serve))
     serve.add_argument("--only", choices=["inbox", "mind", "web", "notify"], help="start one of its processes alone")
     _with_config(_command(commands, "fleet", "run the fleet service, which commands the drones", _fleet))
+    _add_fleet(commands)
     _with_config(_command(commands, "autopilot", "run a simulated drone behind real MAVLink", _autopilot))
     _with_config(_command(commands, "world", "run a simulated world for cameras to watch", _world))
     _with_config(_command(commands, "camera", "run a camera of the simulated world for its node", _camera))
+
+
+def _add_fleet(commands: Commands) -> None:
+    flights = _with_config(_command(commands, "flights", "the flight book of a fleet service, and a flight's way", _flights))
+    flights.add_argument("--flight", type=int, metavar="N", help="one flight: its way is written instead of the list")
+    flights.add_argument("--out", type=Path, metavar="FILE", help="where to: .kml or .gpx")
+    signing = commands.add_parser("signing", help="MAVLink 2 signing keys of drones")
+    actions = signing.add_subparsers(required=True, metavar="ACTION")
+    new = _command(actions, "new", "make a drone's signing key", _signing_new)
+    new.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the key is written; never overwritten")
+    give = _with_config(_command(actions, "give", "give a drone its key over a cable, and see that it signs", _signing_give))
+    give.add_argument("--drone", required=True, help="its name in the fleet's settings")
+    give.add_argument("--connect", metavar="CONNECTION", help="the cable, instead of its connection in the settings")
 
 
 def _add_station(commands: Commands) -> None:
