@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -59,6 +59,13 @@ class SkyScript:
             wind_mps=now.wind_mps * gust,
             wind_from_deg=now.wind_from_deg,
         )
+
+    def turning(self, t_s: float, weather: Weather, over_s: float) -> SkyScript:
+        """The same until t_s; from there evenly to another weather, which then stays."""
+        now = _between(self.weather, t_s)
+        before = tuple(w for w in self.weather if w.at_s < t_s)
+        then = msgspec.structs.replace(weather, at_s=t_s + max(over_s, 0.001))
+        return replace(self, weather=(*before, msgspec.structs.replace(now, at_s=t_s), then))
 
 
 def sun_position(when: datetime, lat_deg: float, lon_deg: float) -> tuple[float, float]:

@@ -5,10 +5,10 @@ is another one. It counts when a sensor could have seen it: some member inside t
 sensor that said it sees, and in its line of sight (sim.truth_sight), for SEEN_FOR_NS in all. The others are
 `crossings_never_in_sight`.
 
-It is *alarmed* when a corridor_entry alarm of that corridor stands for a contact that is one of them. Whose contact it
-is, the truth decides at each point of the contact's trail: the nearest detectable actor of its group within GATE_M; the
-most frequent answer holds. *Time to alarm* runs from the first instant in sight to the first such alarm's entry at the
-station, or to the contact's joining an alarm that stood already.
+It is *alarmed* when an alarm about contacts, of that corridor or of the border, stands for a contact that is one of them.
+Whose contact it is, the truth decides at each point of the contact's trail: the nearest detectable actor of its group
+within GATE_M; the most frequent answer holds. *Time to alarm* runs from the first instant in sight to the first such
+alarm's entry at the station, or to the contact's joining an alarm that stood already.
 
 A *false alarm* stands for contacts where nobody detectable was: a shadow, a bush, an animal. An alarm about a farmer on
 the trail is right by the rules and still a nuisance: counted apart.
@@ -37,7 +37,7 @@ from geofences.sector import Sector
 from sim.truth_log import POSTURES, Course, read_courses
 from sim.truth_sight import Sensors, Sight, middle_of, read_sensors
 from sim.world_state import DETECTED_AS, Kind, Landscape, Role
-from station.alarms import JOINED, Alarm
+from station.alarms import CONTACT_RULES, JOINED, Alarm
 from station.contacts import group_of
 from wire.clock import NS_PER_S
 from wire.units import ObjectClass
@@ -95,7 +95,7 @@ class Crossing:
 
 @dataclass(frozen=True, slots=True)
 class StationAlarm:
-    """A corridor alarm of the station. contacts: id and when the alarm stood for it, in order."""
+    """An alarm about contacts. corridor: empty for one of the border. contacts: id and when it stood for each, in order."""
 
     id: str
     corridor: str
@@ -129,6 +129,13 @@ def score(truth_db: Path, inbox_db: Path, mind_db: Path, sector: Sector, landsca
     finally:
         inbox.close()
         mind.close()
+    return score_of(crossings, alarms, owners, positions)
+
+
+def score_of(
+    crossings: list[Crossing], alarms: list[StationAlarm], owners: dict[str, Course | None], positions: Positions
+) -> TruthScore:
+    """The same, of what was read already."""
     alarmed = {c: alarm_time_ns(c, alarms, owners) for c in crossings if c.in_sight_ns is not None}
     waits = [(at - (c.in_sight_ns or 0)) / NS_PER_S for c, at in alarmed.items() if at is not None]
     judged = [_judge(a, owners) for a in alarms]
@@ -170,7 +177,7 @@ def find_crossings(courses: list[Course], sector: Sector, sensors: Sensors, sigh
         if course.role is Role.CROSSER and course.kind is Kind.PERSON:
             for i, at_ns in enumerate(course.at_ns.tolist()):
                 for corridor in sector.corridors.containing(course.place_m[i, :2]):
-                    inside[_who(course), corridor].append((at_ns, course, i))
+                    inside[who_crosses(course), corridor].append((at_ns, course, i))
     found = []
     for (who, corridor), samples in inside.items():
         samples.sort(key=lambda s: s[0])
@@ -209,7 +216,7 @@ def _in_sight(course: Course, i: int, at_ns: int, sensors: Sensors, sight: Sight
     )
 
 
-def _who(course: Course) -> tuple[int, int]:
+def who_crosses(course: Course) -> tuple[int, int]:
     """Who crosses together: (0, party), or (run, actor) of one alone."""
     return (0, course.party) if course.party else (course.run, course.actor)
 
@@ -218,9 +225,11 @@ def _who(course: Course) -> tuple[int, int]:
 
 
 def read_alarms(mind: sqlite3.Connection) -> list[StationAlarm]:
-    """All corridor alarms, in order."""
+    """All alarms about contacts, in order: a contact is one alarm, whichever of its rules leads."""
     found = []
-    for alarm_id, state in mind.execute("SELECT id, state FROM alarms WHERE rule = 'corridor_entry' ORDER BY id"):
+    for alarm_id, rule, state in mind.execute("SELECT id, rule, state FROM alarms ORDER BY id"):
+        if rule not in CONTACT_RULES:
+            continue
         alarm = msgspec.msgpack.decode(state, type=Alarm)
         events = mind.execute(
             "SELECT at_ns, reason FROM alarm_events WHERE alarm = ? ORDER BY number", (alarm_id,)
@@ -252,9 +261,9 @@ def alarm_time_ns(crossing: Crossing, alarms: list[StationAlarm], owners: dict[s
     """When the first alarm stood for somebody of a crossing; None when none did while it went on."""
     times = [
         at_ns
-        for alarm in alarms if alarm.corridor == crossing.corridor
+        for alarm in alarms if alarm.corridor in (crossing.corridor, "")
         for contact, at_ns in alarm.contacts
-        if (owner := owners.get(contact)) is not None and _who(owner) == crossing.who
+        if (owner := owners.get(contact)) is not None and who_crosses(owner) == crossing.who
         and crossing.first_ns - 5 * NS_PER_S <= at_ns <= crossing.last_ns + 60 * NS_PER_S
     ]
     return min(times, default=None)

@@ -16,9 +16,10 @@ import numpy as np
 from sim import behaviours_wheels as wheels
 from sim.actors import Body
 from sim.behaviours import Script, perform
+from sim.sky import Weather
 from sim.world_paths import Path
 from sim.world_scenario import Scenario
-from sim.world_settings import ActorSettings, Fly
+from sim.world_settings import ActorSettings, AnyAct, Fly
 from sim.world_state import Actor, ActorState, Kind, Landscape, Looks, Moment, Posture, Sky
 from wire.clock import NS_PER_S
 
@@ -119,6 +120,22 @@ class World:
     def tell_drone(self, name: str, east_m: float, north_m: float, height_msl_m: float) -> None:
         """Where a drone in the air is now; who avoids drones hears it."""
         self._drones[name] = DronePlace(east_m, north_m, height_msl_m, self.t_s)
+
+    def change_weather(self, weather: Weather, over_s: float) -> None:
+        """From now on the sky turns to this within over_s seconds, and what the scenario had in mind for later is off."""
+        self._sky_script = self._sky_script.turning(self.t_s, weather, over_s)
+
+    def split(self, name: str, count: int, script: list[AnyAct]) -> list[int]:
+        """The last `count` of those of this name who are there go their own way, as a party of their own; their ids."""
+        leaving = [b for b in self.named(name) if not b.aboard][-count:] if count > 0 else []
+        for body in leaving:
+            if body in body.party:
+                body.party.remove(body)
+        party = list(leaving)
+        for order, body in enumerate(leaving):
+            body.party, body.order, body.path = party, order, None
+            self._scripts[body.actor.id] = perform(script, body, self, self.scenario)
+        return [body.actor.id for body in leaving]
 
     def advance_to(self, t_s: float) -> None:
         """Run on to t_s seconds after the start, or just past it. Going back is not possible, and does nothing."""
@@ -279,6 +296,15 @@ def _entrances(scenario: Scenario) -> list[_Entrance]:
             next_party += 1
             next_id += a.count * (2 if a.kind in (Kind.MOTORCYCLE, Kind.BICYCLE) else 1)
     return sorted(entrances, key=lambda e: (e.at_s, e.first_id), reverse=True)
+
+
+def ids_by_name(scenario: Scenario) -> dict[str, list[int]]:
+    """The ids of everybody who will ever enter, by the name in the file; a rider goes by the name of what he rides."""
+    found: dict[str, list[int]] = {}
+    for e in _entrances(scenario):
+        count = e.settings.count * (2 if e.settings.kind in (Kind.MOTORCYCLE, Kind.BICYCLE) else 1)
+        found.setdefault(e.settings.name, []).extend(range(e.first_id, e.first_id + count))
+    return found
 
 
 def _looks(a: ActorSettings, seed: str, is_rider: bool = False) -> Looks:

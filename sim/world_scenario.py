@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import shapely
 from geofences.geodesy import Array
 from geofences.sector import Sector
 from sim import world_settings as do
+from sim.exercise_settings import ExerciseSettings
 from sim.landscape import Clearing, LandscapePlan, make_landscape
 from sim.landscape_lines import lengths_along, make_lines
 from sim.sky import SkyScript
@@ -72,8 +74,8 @@ class Scenario:
 
 
 def load_scenario(file: Path, sector: Sector) -> Scenario:
-    """Read and check a scenario. Raises SettingsError with file, line and key."""
-    s = load_settings(file, WorldSettings)
+    """Read and check a scenario, or the world of an exercise. Raises SettingsError with file, line and key."""
+    s: WorldSettings = load_settings(file, ExerciseSettings if is_exercise(file) else WorldSettings)
     ground_file = file.parent / s.landscape
     if not ground_file.is_file():
         raise refuse(file, ["landscape"], f"{ground_file}: there is no such file. Name a landscape file beside this one.")
@@ -92,6 +94,24 @@ def load_scenario(file: Path, sector: Sector) -> Scenario:
     for i, actor in enumerate(s.actors):
         _check_actor(scenario, i, actor, names)
     return scenario
+
+
+def is_exercise(file: Path) -> bool:
+    """Whether a scenario is the world of an exercise: it has a table of that name."""
+    try:
+        return "exercise" in tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False        # whoever reads it says what is wrong
+
+
+def wrong_script(scenario: Scenario, actor: ActorSettings, script: list[do.AnyAct]) -> str:
+    """What is wrong with a script that an actor is to perform, in words; empty when nothing is."""
+    names = {a.name: a for a in scenario.settings.actors}
+    for j, act in enumerate(_flat(script)):
+        wrong = _wrong_with(scenario, actor, act, names)
+        if wrong:
+            return f"act {j + 1}, {_word(act)}: {wrong}"
+    return ""
 
 
 def _plan(file: Path, s: LandscapeSettings, sector: Sector) -> LandscapePlan:
