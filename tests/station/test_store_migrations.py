@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from station.access import open_people
+from station.backup import FILES
 from station.memory import load
-from station.store import INBOX, MIND, Schema, StoreError, open_reader, open_store, transaction
+from station.picture import AlarmState, GetPicture
+from station.store import INBOX, MIND, Schema, StoreError, open_or_read, open_reader, open_store, transaction
 from wire.clock import SteppedClock
 from wire.units import Realm
 
@@ -116,7 +122,7 @@ def test_a_file_of_a_newer_program_is_refused_in_words_and_left_alone(tmp_path: 
     assert path.read_bytes() == before
 
 
-@settings(deadline=None)     # it makes files, and the disk takes its time
+@hypothesis_settings(deadline=None)     # it makes files, and the disk takes its time
 @given(st.integers(0, len(MIND.migrations)), st.integers(0, len(MIND.migrations)))
 def test_the_road_to_the_newest_schema_may_be_gone_in_steps(tmp_path_factory, first: int, second: int) -> None:
     """Whatever versions a file stops at, its schema comes out the same as that of a new file."""
@@ -131,3 +137,75 @@ def test_the_road_to_the_newest_schema_may_be_gone_in_steps(tmp_path_factory, fi
 
     newest = len(MIND.migrations)
     assert schema_of(*sorted((first, second)), newest) == schema_of(newest)
+
+
+# ------------------------------------------------------------------------------- files that the first program wrote itself
+
+OLD = Path(__file__).parent / "old_files"
+
+
+def an_old_file(name: str, to: Path) -> Path:
+    """A file of commit 1188028 (25 November 2026): its own inbox and mind, running, saw a walker and a car with a plate."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_bytes(gzip.decompress((OLD / f"{name}-1.db.gz").read_bytes()))
+    return to
+
+
+def test_a_whole_station_of_the_first_program_goes_on_under_this_one(settings, process, ask) -> None:
+    """Nothing is asked again, nobody is alarmed twice, and what was new since then finds what is old."""
+    an_old_file("inbox", settings.inbox_db)
+    an_old_file("mind", settings.mind_db)
+    process("inbox")
+    process("mind")
+    until = time.monotonic() + 30
+    while True:
+        picture = ask(GetPicture())
+        if any(a.state is AlarmState.ESCALATED for a in picture.alarms):
+            break
+        assert time.monotonic() < until, "an alarm that was unanswered goes to the supervisor"
+        time.sleep(0.2)
+    entries = {a.id: a for a in picture.alarms if a.rule == "corridor_entry"}
+    assert set(entries) == {"A-000001", "A-000002"}
+    assert entries["A-000001"].state is AlarmState.ACKNOWLEDGED
+    assert entries["A-000002"].state is AlarmState.ESCALATED, "it was unanswered for all that time"
+    with sqlite3.connect(settings.mind_db) as mind:
+        assert mind.execute("SELECT id, plate FROM contacts ORDER BY id").fetchall() == [
+            ("C-000001", None), ("C-000002", "74C-123.45")
+        ]
+        assert mind.execute("SELECT count(*) FROM contact_place").fetchone() == (2,)
+        assert {c for (c,) in mind.execute("SELECT contact FROM alarm_contacts")} == {"C-000001", "C-000002"}
+        events = mind.execute("SELECT alarm, state, person FROM alarm_events").fetchall()
+        assert ("A-000001", "acknowledged", "lan") in events
+    with sqlite3.connect(settings.inbox_db) as inbox:
+        assert inbox.execute("SELECT count(*) FROM detections WHERE plate = '74C-123.45'").fetchone() == (20,)
+        (jpeg,) = inbox.execute("SELECT jpeg FROM snapshots").fetchone()
+        assert jpeg.startswith(b"\xff\xd8\xffold")
+
+
+def test_people_of_the_first_program_log_in_and_may_have_tokens(settings) -> None:
+    an_old_file("people", settings.people_db)
+    people = open_people(settings)
+    assert people.log_in("lan", "mot cau de nho", "here").person.name == "lan"
+    token = people.make_token("lan", "wall", 1.0)
+    session = people.token_session(token)
+    assert session is not None and session.csrf == ""
+    people.close()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f[0])
+def test_every_file_opens_at_every_older_version_and_refuses_a_newer_one(tmp_path: Path, file) -> None:
+    name, schema = file
+    for version in range(len(schema.migrations)):
+        path = tmp_path / f"{version}-{name}"
+        open_store(path, at_version(schema, version), T, SteppedClock()).close()
+        conn = open_store(path, schema, T, SteppedClock())
+        assert conn.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == (str(len(schema.migrations)),)
+        conn.close()
+    newer = Schema(schema.purpose, (*schema.migrations, lambda db: db["news"].create({"id": int}, pk="id")))
+    path = tmp_path / name
+    open_store(path, newer, T, SteppedClock()).close()
+    before = path.read_bytes()
+    for opening in (open_store, open_or_read):
+        with pytest.raises(StoreError, match="is newer than this program, which knows"):
+            opening(path, schema, T, SteppedClock())
+    assert path.read_bytes() == before
