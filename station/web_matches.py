@@ -8,13 +8,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from station.access import WHO_DECIDES
+from station.access import WHO_DECIDES, Role, Session
 from station.guard import RefusedRequest, answer_json, check_reason, read_body
 from station.picture import DecideMatch, MatchState, MatchView, Sentence
-from station.subjects import Category
+from station.subjects import Category, Lane
 from station.watchlist import WatchlistError, look_at_subject
 from station.web_api import ApiRoute, Who
 from station.web_door import Door
+
+# Who may need help is told to those who can help, and to nobody for an exercise or a flight.
+WHO_HELPS = frozenset({Role.OPERATOR, Role.SUPERVISOR})
 
 
 class MatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,6 +51,7 @@ class MatchRoutes:
         session = await self._door.changing(request, decides=True)
         wanted = await read_body(request, MatchRequest)
         check_reason(wanted.reason)
+        _check_lane(self._door.feed.match(request.path_params["id"]), session)
         return await self._door.ask_mind(
             DecideMatch(request.path_params["id"], wanted.to, session.person.name, wanted.reason.strip())
         )
@@ -57,6 +61,7 @@ class MatchRoutes:
         match = self._door.feed.match(request.path_params["id"])
         if match is None:
             raise RefusedRequest(404, Sentence("refused.no_such_match"))
+        _check_lane(match, session)
         try:
             subject = await anyio.to_thread.run_sync(
                 look_at_subject, self._door.settings, session.person.name, match.subject, f"match {match.id}",
@@ -65,3 +70,8 @@ class MatchRoutes:
         except WatchlistError:
             raise RefusedRequest(404, Sentence("refused.no_such_subject")) from None
         return answer_json(OpenedMatch(match, subject.category, subject.label, subject.reason, subject.what_to_do))
+
+
+def _check_lane(match: MatchView | None, session: Session) -> None:
+    if match is not None and match.lane == Lane.WELFARE and session.person.role not in WHO_HELPS:
+        raise RefusedRequest(403, Sentence("refused.role"))
