@@ -243,7 +243,8 @@ class Download:
             self._items[message.seq] = item_of(message)
             return self._next(now_s)
         # CANCELLED and DENIED are about an upload that the drone still waits for: asked again, it answers when that is over.
-        if kind == "MISSION_ACK" and message.type not in (ACCEPTED, INVALID_SEQUENCE, DENIED, CANCELLED):
+        # ERROR is about an item that came after the upload was complete.
+        if kind == "MISSION_ACK" and message.type not in (ACCEPTED, INVALID_SEQUENCE, DENIED, CANCELLED, ERROR):
             self.end = TransferEnd(
                 False, f"the drone does not give its {self._target.what}: result {message.type}", refused=True
             )

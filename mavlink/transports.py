@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 READ_BYTES = 16 * 1024
 DATAGRAMS_KEPT = 4096           # that came and were not read yet: 1.6 s of 50 drones at 50 messages/s
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024      # asked of the kernel, which may give less
+SO_RCVBUFFORCE = 33             # Linux; Python has no name for it
 SERIAL_KEPT_BYTES = 256 * 1024
 STREAM = ("", 0)                # the origin of all that a stream brings
 
@@ -115,7 +116,10 @@ class _Udp(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
         sock = transport.get_extra_info("socket")
         if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+            except OSError:         # only an administrator of the network gets past net.core.rmem_max
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
         if len(self._arrived) >= DATAGRAMS_KEPT:
