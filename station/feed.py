@@ -33,6 +33,7 @@ from station.picture import (
     Picture,
     Request,
     SensorView,
+    TrailPoint,
 )
 from station.settings import StationSettings
 from wire.clock import Clock
@@ -182,6 +183,7 @@ class Gathered:
         self.coverage_whole: CoverageWhole | None = None
         self.captured_ns: list[int] = []
         self.any = False
+        self._pages_have: dict[str, tuple[TrailPoint, ...]] = {}    # of a contact, the trail of before this batch
 
     def add(self, delta: Delta, known: dict[str, ContactView]) -> None:
         self.any = True
@@ -189,10 +191,13 @@ class Gathered:
             self.contacts[contact.id] = contact
             self.gone.pop(contact.id, None)
             before = known.get(contact.id)
+            if before is not None:
+                self._pages_have.setdefault(contact.id, before.trail)
             if contact.state is ContactState.LIVE and (before is None or contact.last_seen_ns > before.last_seen_ns):
                 self.captured_ns.append(contact.last_seen_ns)
         for gone in delta.contacts_gone:
             self.contacts.pop(gone, None)
+            self._pages_have.pop(gone, None)
             self.gone[gone] = None
         self.alarms.update((a.id, a) for a in delta.alarms)
         self.matches.update((m.id, m) for m in delta.matches)
@@ -220,16 +225,37 @@ class Gathered:
         )
 
 
+    def for_pages(self, delta: Delta) -> Delta:
+        """The same with only the points by which a trail has grown: most of a delta would be trails that pages have."""
+        return msgspec.structs.replace(delta, contacts=tuple(
+            c if (had := self._pages_have.get(c.id)) is None else _grown_only(c, had) for c in delta.contacts
+        ))
+
+
+def _grown_only(contact: ContactView, had: tuple[TrailPoint, ...]) -> ContactView:
+    """Whole where the trail did not simply grow: after a merge it is another one."""
+    trail = contact.trail
+    if not had or not trail:
+        return contact
+    new = 0
+    while new < len(trail) and trail[-1 - new].at_ns > had[-1].at_ns:
+        new += 1
+    same = len(trail) - new
+    if not 0 < same <= len(had) or trail[same - 1] != had[-1] or trail[0] != had[-same]:
+        return contact
+    return msgspec.structs.replace(contact, trail=trail[same:])
+
+
 class Page:
     """One open page: what waits for it, at most QUEUE_LIMIT messages."""
 
     def __init__(self) -> None:
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[str] = deque()
         self._something = asyncio.Event()
         self.needs_picture = True
         self._something.set()
 
-    def put(self, message: bytes) -> bool:
+    def put(self, message: str) -> bool:
         """Queue a message; False when the page lags so far that it will get a whole picture instead."""
         if self.needs_picture:
             return True
@@ -245,7 +271,7 @@ class Page:
         self.needs_picture = True
         self._something.set()
 
-    async def next(self, feed: Feed) -> bytes:
+    async def next(self, feed: Feed) -> str:
         """The next message for this page; waits until there is one."""
         while True:
             if self.needs_picture:
@@ -295,12 +321,12 @@ class Feed:
     def match(self, match_id: str) -> MatchView | None:
         return self._kept.matches.get(match_id)
 
-    def picture_message(self) -> bytes:
-        return self._encoder.encode(self._kept.picture())
+    def picture_message(self) -> str:
+        return self._encoder.encode(self._kept.picture()).decode()
 
-    def beat_message(self) -> bytes:
+    def beat_message(self) -> str:
         p50, p99 = self._latency.quantile_ms(0.50), self._latency.quantile_ms(0.99)
-        return self._encoder.encode(Beat(self._clock.utc_ns(), self._silent_since_ns, p50, p99))
+        return self._encoder.encode(Beat(self._clock.utc_ns(), self._silent_since_ns, p50, p99)).decode()
 
     def figures(self) -> FeedFigures:
         return FeedFigures(
@@ -411,7 +437,7 @@ class Feed:
             if gathered.any:
                 now = self._clock.utc_ns()
                 delta = gathered.delta(self._kept.turn, self._kept.at_ns)
-                self._send(self._encoder.encode(delta))
+                self._send(self._encoder.encode(gathered.for_pages(delta)).decode())
                 for listener in self.listeners:
                     listener(delta)
                 for captured in gathered.captured_ns:
@@ -426,7 +452,7 @@ class Feed:
     def _send_beat(self) -> None:
         self._send(self.beat_message())
 
-    def _send(self, message: bytes) -> None:
+    def _send(self, message: str) -> None:
         for page in self._pages:
             if page.put(message):
                 self._sent += 1

@@ -227,7 +227,7 @@ class Picture(msgspec.Struct, frozen=True, tag="picture"):
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
-    """What changed since turn - 1. Values replace the ones of the same id."""
+    """What changed since turn - 1. Values replace the ones of the same id; to pages, a trail tells only how it has grown."""
 
     turn: int
     at_ns: int

@@ -118,6 +118,7 @@ def run_web(settings: StationSettings) -> int:
             lifespan="on",
             ws="websockets-sansio",
             ws_max_size=4096,
+            ws_per_message_deflate=False,       # for each page anew: fifty pages would cost a core (bench feed)
             ws_ping_interval=10.0,
             ws_ping_timeout=10.0,
             timeout_keep_alive=30,

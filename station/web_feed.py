@@ -37,7 +37,7 @@ class FeedRoutes:
                 tasks.create_task(self._watch(websocket, session, id(page)))
                 while True:
                     message = await page.next(feed)
-                    await websocket.send_text(message.decode())
+                    await websocket.send_text(message)
         except* (WebSocketDisconnect, RuntimeError, OSError):
             pass        # the page is gone; Starlette says so with any of these, depending on the moment
         finally:

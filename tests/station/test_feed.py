@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from station.feed import QUEUE_LIMIT, Beat, Feed, FeedMessage, LatencyHistogram, MindSilentError, following
-from station.picture import AlarmState, ChangeAlarm, ContactState, Delta, Done, Picture, Refused
+from station.picture import AlarmState, ChangeAlarm, ContactState, Delta, Done, Picture, Refused, TrailPoint
 from tests.scene import KHE_DA, alarm, contact, corridor_entry, scene
 from tests.scripted_mind import ScriptedMind
 from wire.clock import WallClock
@@ -200,3 +200,27 @@ def test_a_quantile_is_never_too_small_and_two_percent_too_large_at_most(values,
         histogram.add(v)
     exact = sorted(values)[max(0, -(-len(values) * round(q * 100) // 100) - 1)]
     assert exact - 0.1 <= histogram.quantile_ms(q) <= exact * 1.021 + 0.1
+
+
+def test_a_page_is_told_by_how_much_a_trail_has_grown_and_a_trail_that_was_joined_as_a_whole(settings, mind):
+    def trail(*seconds):
+        return tuple(TrailPoint(16.62, 106.59, 1_800_000_000_000_000_000 + s * 1_000_000_000) for s in seconds)
+
+    def told(*seconds):
+        return msgspec.structs.replace(contact("K-77", KHE_DA, 0.5, time.time_ns()), trail=trail(*seconds))
+
+    async def story(feed):
+        reader = Reader(feed)
+        heard = []
+        feed.listeners.append(heard.append)
+        await reader.until(is_picture(0))
+        got = []
+        for seconds in ((1, 2, 3), (1, 2, 3, 5), (2, 3, 5), (0, 1, 2, 3, 5, 7)):
+            mind.say(contacts=(told(*seconds),))
+            delta = (await reader.until(lambda m: isinstance(m, Delta) and m.contacts))[-1]
+            got.append(delta.contacts[0].trail)
+        assert got == [trail(1, 2, 3), trail(5), (), trail(0, 1, 2, 3, 5, 7)]
+        assert heard[-1].contacts[0].trail == trail(0, 1, 2, 3, 5, 7), "the journal hears it whole"
+        assert feed.picture().contacts[-1].trail == trail(0, 1, 2, 3, 5, 7)
+
+    run(settings, story)
