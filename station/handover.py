@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from station.alarms import Alarm
+from station.alarms import CANDIDATE_NO, CANDIDATE_YES, SYSTEM, TEAM_SENT, Alarm
 from station.duty import HandoverView, NoteView, Sheet, SheetItem
 from station.incidents import TEXT_LIMIT, Incidents
 from station.memory import DroneMemory
@@ -29,6 +29,8 @@ from station.shift_log import (
 )
 from station.teams import Teams
 
+# What the system put beside a person's step; the sheet says it where it belongs.
+SAID_ELSEWHERE = (TEAM_SENT, CANDIDATE_NO, CANDIDATE_YES, "match_confirmed")
 NOTES_LIMIT = 100               # on one sheet, the newest
 
 
@@ -137,8 +139,14 @@ def _alarm_item(alarm: Alarm) -> SheetItem:
     first = next(e for e in reversed(alarm.events) if e.state is alarm.state)
     detail = [] if alarm.state is AlarmState.ACTIVE else [Sentence("sheet.state", {
         "state": alarm.state.value, "person": first.person, "at_ns": first.at_ns})]
+    words = first.reason
     if alarm.state is AlarmState.SHELVED:
         detail.append(Sentence("sheet.shelved_until", {"at_ns": alarm.shelved_until_ns}))
+        words = words.partition(" ")[2]         # after the minutes
+    if first.person != SYSTEM and words and not words.startswith(SAID_ELSEWHERE):
+        detail.append(Sentence("log.note", {"text": words}))
+    if alarm.fault_over:
+        detail.append(Sentence("sheet.fault_over", {}))
     return SheetItem(alarm.id, alarm.raised_ns, alarm.says, alarm.priority, tuple(detail))
 
 

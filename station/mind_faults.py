@@ -4,18 +4,23 @@ nobody, a station that nobody watches. Each becomes a technical alarm, and is ov
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 from geofences.corridors import alarms_now
 from geofences.sector import Sector
 from station.alarm_settings import AlarmSettings
 from station.alarm_watch import Watch
+from station.picture import SensorView
 from station.rules import AlarmDesk
 from station.situation import Situation
 from wire.clock import NS_PER_S
+from wire.keys import NodeKind
 from wire.messages import SensorState
 
 STARTING_NS = 120 * NS_PER_S
+FIRST_PICTURE_S = 60.0          # a camera that is new here opens its stream, and loads its weights
+PARKED_WITHIN_M = 30.0          # of a drone that is not armed: both places are of cheap receivers
 
 
 class Coverage(Protocol):
@@ -90,12 +95,30 @@ class FaultWatch:
             since_ns = s.blind_since_ns.get(name)
             if view.state.is_blind and since_ns is None:
                 since_ns = s.blind_since_ns[name] = now_ns      # known from before a restart
-            is_blind = since_ns is not None
-            if not is_blind or now_ns - (since_ns or 0) >= self._technical.sensor_blind.after_s * NS_PER_S:
+            is_blind = since_ns is not None and not self._is_parked(view)
+            after_s = self._technical.sensor_blind.after_s
+            if view.last_frame_ns == 0:
+                after_s = max(after_s, FIRST_PICTURE_S)
+            if not is_blind or now_ns - (since_ns or 0) >= after_s * NS_PER_S:
                 self._desk.sensor_fault(
                     name, view.node, is_blind, self._is_training or view.simulated, view.detail, now_ns,
                     view.state if is_blind else SensorState.BLIND,
                 )
+
+    def _is_parked(self, sensor: SensorView) -> bool:
+        """A drone's camera sees nothing while it stands on the ground, and nobody expects it to: that is no fault."""
+        node = self._situation.nodes.get(sensor.node)
+        if node is None or node.kind != NodeKind.DRONE:
+            return False
+        here = self._sector.frame.to_enu(sensor.position.lat_deg, sensor.position.lon_deg)[0]
+        for drone in self._situation.drones.values():
+            t = drone.telemetry
+            if t is None or t.armed or t.position is None:
+                continue
+            there = self._sector.frame.to_enu(t.position.lat_deg, t.position.lon_deg)[0]
+            if math.hypot(*(here - there)) <= PARKED_WITHIN_M:
+                return True
+        return False
 
     def _corridors(self, coverage: Coverage, now_ns: int) -> None:
         """Only in the hours in which a corridor raises alarms is it a fault that nobody sees it."""

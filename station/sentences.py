@@ -89,6 +89,7 @@ SENTENCES: dict[str, str] = {
     "sheet.incident": "{title}: {alarms} alarms, opened by {person}",
     "sheet.state": "{state}, {person}, {at_ns}",
     "sheet.shelved_until": "until {at_ns}",
+    "sheet.fault_over": "the fault is over",
     "sheet.node_silent": "Node {node}: silent",
     "sheet.sensor": "Camera {sensor}: {state}. {detail}",
     "sheet.drone": "Drone {drone}: {mode}, {height_m} m up, battery {battery} %",

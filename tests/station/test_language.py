@@ -45,6 +45,7 @@ BUILT = {
     "close_group": ["border", "welfare", "nothing"],
     "notify": [*Tells, "test"],
     "person": ["system"],
+    "layers": ["contour", "cover", "relief", "way"],
     "weekday": [str(day) for day in range(7)],
     "said": ["acknowledged", "escalated", "shelved", "closed"],
     "check": [w.removeprefix("check.") for w in WORDS], "part": PARTS,     # the fleet's refusals

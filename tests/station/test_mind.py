@@ -16,6 +16,7 @@ from geofences.sector import Sector, load_sector
 from station.mind import Mind
 from station.picture import (
     AlarmState,
+    AlarmView,
     ChangeAlarm,
     ContactState,
     Delta,
@@ -248,6 +249,9 @@ def report(bench: Bench, state: SensorState) -> SensorReport:
 
 def test_a_blind_camera_is_an_alarm_after_ten_seconds_that_closes_once_seen_and_acknowledged(bench, sender) -> None:
     node = sender()
+    node.send(report(bench, SensorState.SEEING))
+    bench.deliver(node)
+    bench.think()
     node.send(report(bench, SensorState.BLIND))
     bench.deliver(node)
     bench.think()
@@ -275,6 +279,7 @@ def test_a_blind_camera_is_an_alarm_after_ten_seconds_that_closes_once_seen_and_
 @pytest.mark.parametrize("state", [s for s in SensorState if s.is_blind])
 def test_a_camera_that_sends_pictures_and_does_not_see_is_an_alarm_that_says_what_is_wrong(bench, sender, state) -> None:
     node = sender()
+    node.send(report(bench, SensorState.SEEING))
     node.send(report(bench, state))
     bench.deliver(node)
     bench.think()
@@ -287,6 +292,45 @@ def test_a_camera_that_sends_pictures_and_does_not_see_is_an_alarm_that_says_wha
         bench.later(1.1)
         (alarm,) = [a for a in bench.mind.picture().alarms if a.rule == "sensor_blind"]
         assert alarm.says.key == f"alarm.sensor_{expected.value}" and alarm.says.params["detail"] == "no frames"
+
+
+def blind_alarms(bench: Bench) -> list[AlarmView]:
+    return [a for a in bench.mind.picture().alarms if a.rule == "sensor_blind"]
+
+
+def test_a_camera_that_is_new_here_has_a_minute_for_its_first_picture(bench, sender) -> None:
+    node = sender()
+    for _ in range(12):
+        node.send(report(bench, SensorState.BLIND))
+        bench.deliver(node)
+        assert blind_alarms(bench) == []
+        bench.later(4.9)
+    bench.later(2)
+    assert len(blind_alarms(bench)) == 1
+
+
+@pytest.mark.parametrize(("armed", "away_m", "expected"), [(False, 3.0, 0), (True, 3.0, 1), (False, 400.0, 1)])
+def test_a_drones_camera_that_sees_nothing_on_the_ground_is_no_fault_and_in_the_air_it_is(
+    bench, sender, armed, away_m, expected
+) -> None:
+    eye, fleet = sender("drone-1-eye", NodeKind.DRONE), sender("fleet", NodeKind.FLEET)
+    eye.send(report(bench, SensorState.SEEING))
+    now_ns = bench.clock.utc_ns()
+    place = Position(16.62 + away_m / 111_000.0, 106.59, HeightMsl(170.0))
+    fleet.send(DroneTelemetry(
+        "drone-1", now_ns, LinkState.CONNECTED, 0.1, 1, "hw", True, armed, "LOITER", place, 0.0, 0.0, 0.0, 90.0, 16.0, 3, 1,
+        5,
+    ))
+    eye.send(report(bench, SensorState.COVERED))
+    for node in (eye, fleet):
+        bench.deliver(node)
+    bench.think()
+    bench.clock.shift_ns += 9 * NS_PER_S
+    eye.send(report(bench, SensorState.COVERED))
+    bench.deliver(eye)
+    bench.later(3)
+    assert bench.mind.picture().sensors[0].state is SensorState.COVERED, "the map says it in any case"
+    assert len(blind_alarms(bench)) == expected
 
 
 def test_a_position_that_is_not_trusted_is_an_alarm_until_it_is_again(bench, sender) -> None:
