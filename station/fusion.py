@@ -66,6 +66,7 @@ APART_SAID_M = 8.0                      # who is farther away needs no reason to
 # Who has been out of sight for long may be anywhere, and whoever appears may be him, or anybody: from this deviation on, the
 # gate of a contact closes as the logarithm of its ellipse's area grows.
 LOST_M = 4.0
+MERGE_EVERY_NS = 2 * NS_PER_S // 5      # the frames between say nothing new about who is one
 NEAR_M = 15.0                           # contacts farther apart than this are never looked at as one
 SIGMA_LIMIT_M = 10_000.0                # as station.admission: a position that is worse says nothing
 SIGMA_LEAST_M = 0.02
@@ -122,6 +123,7 @@ class Fusion:
         self.refused = 0                # detections that can be of nothing on this earth
         self._by_track = {track: c.number for c in self.contacts.values() for track in c.tracks}
         self._crossed = Crossed()
+        self._looked_ns: dict[str, int] = {}            # when the merging was last thought about, by sensor
         self._close_since: dict[tuple[int, int], int] = {}
         self._table = Table()
         for contact in self.contacts.values():
@@ -211,8 +213,12 @@ class Fusion:
         contact = self.of_track(seen.track)
         if contact is None:
             return False
-        return contact.tracks.get(seen.track) == at_ns or any(
-            s.at_ns == at_ns and s.sensor == frame.sensor and s.raw_m[0] == seen.position_m[0] for s in contact.steps
+        last_ns = contact.tracks.get(seen.track, 0)
+        return last_ns == at_ns or (
+            last_ns > at_ns
+            and any(
+                s.at_ns == at_ns and s.sensor == frame.sensor and s.raw_m[0] == seen.position_m[0] for s in contact.steps
+            )
         )
 
     def _assign(self, frame: SensorFrame, at_ns: int, group: str, seen: list[Seen]) -> list[Contact]:
@@ -429,8 +435,9 @@ class Fusion:
     def _merge_close(self, frame: SensorFrame, at_ns: int, touched: list[Contact]) -> list[Contact]:
         """Join contacts that were in one place for two seconds, unless one sensor has lately seen both in a single frame."""
         gone: list[Contact] = []
-        if not touched:
+        if not touched or 0 <= at_ns - self._looked_ns.get(frame.sensor, -MERGE_EVERY_NS) < MERGE_EVERY_NS:
             return gone
+        self._looked_ns[frame.sensor] = at_ns
         pairs = self._table.neighbours([c.number for c in touched], NEAR_M, at_ns - MERGE_AFTER_NS)
         met = set()
         for a, b in pairs:
@@ -466,8 +473,8 @@ class Fusion:
     def _end_unseen_by(self, frame: SensorFrame, at_ns: int) -> list[Contact]:
         """End contacts of this sensor that it has looked for in vain. Their backlog, if one is arriving, is waited for."""
         gone = [
-            c for c in self.contacts.values()
-            if at_ns - c.last_seen_ns > (GUESS_ENDED_AFTER_NS if c.detections < GUESS_BELOW else ENDED_AFTER_NS)
+            c for n in self._table.unseen_since(at_ns - GUESS_ENDED_AFTER_NS) if (c := self.contacts[n])
+            and at_ns - c.last_seen_ns > (GUESS_ENDED_AFTER_NS if c.detections < GUESS_BELOW else ENDED_AFTER_NS)
             and frame.sensor in c.sights
             and frame.received_ns - c.last_received_ns > QUIET_NS
         ]

@@ -8,14 +8,12 @@ tracks of one of them are crossed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
-
 from station.contacts import Contact
-from station.fusion_filter import inverse2
 from station.fusion_lag import Step
 from station.fusion_offsets import PLACES_DIFFER
 from wire.clock import NS_PER_S
@@ -44,8 +42,9 @@ class Crossed:
     def look(self, sensor: str, at_ns: int, touched: Iterable[Contact]) -> list[tuple[Contact, Contact, str]]:
         """After a frame: pairs of its contacts, and the sensor whose tracks of them are to be exchanged."""
         found = []
-        for a, b in combinations(sorted(touched, key=lambda c: c.number), 2):
-            if a.group != b.group or np.abs(a.estimate.mean[:2] - b.estimate.mean[:2]).max() > NEAR_M:
+        there = [(c, *c.estimate.mean[:2].tolist()) for c in sorted(touched, key=lambda c: c.number)]
+        for (a, east, north), (b, there_east, there_north) in combinations(there, 2):
+            if abs(east - there_east) > NEAR_M or abs(north - there_north) > NEAR_M or a.group != b.group:
                 continue
             mine = _pair(a, b, sensor, at_ns)
             if mine is None or mine[0].at_ns != at_ns:
@@ -111,13 +110,21 @@ def _newest(contact: Contact, sensor: str, at_ns: int) -> Step | None:
 
 def _mirrored(mine: tuple[Step, Step], theirs: tuple[Step, Step]) -> float:
     """By how much better one sensor's view fits the other's turned round than as it is; squares of 2 degrees of freedom."""
-    here, there = mine[1].raw_m - mine[0].raw_m, theirs[1].raw_m - theirs[0].raw_m
-    noise = np.eye(2) * (4.0 * FLOOR_M2)
-    for first, second in (mine, theirs):
+    (he, hn), (te, tn) = ((p[1].raw_m - p[0].raw_m).tolist() for p in (mine, theirs))
+    ee = nn = 4.0 * FLOOR_M2
+    en = 0.0
+    for first, second, east, north in ((*mine, he, hn), (*theirs, te, tn)):
         # Two places side by side have nearly the same offset: what differs is the part that does from place to place.
-        share = min(1.0, float(np.hypot(*(second.raw_m - first.raw_m))) / 10.0)
+        differs = (PLACES_DIFFER * min(1.0, math.hypot(east, north) / 10.0)) ** 2
         for step in (first, second):
-            noise += step.noise_m2 + step.lever_m @ step.lever_m.T * (PLACES_DIFFER * share) ** 2
-    inverse, _ = inverse2(noise)
-    straight, turned = here - there, here + there
-    return float(straight @ inverse @ straight - turned @ inverse @ turned)
+            (a, b), (_, d) = step.noise_m2.tolist()
+            (p, q), (r, s) = step.lever_m.tolist()
+            ee += a + (p * p + q * q) * differs
+            en += b + (p * r + q * s) * differs
+            nn += d + (r * r + s * s) * differs
+    det = ee * nn - en * en
+
+    def square(e: float, n: float) -> float:
+        return (e * e * nn - 2.0 * e * n * en + n * n * ee) / det
+
+    return square(he - te, hn - tn) - square(he + te, hn + tn)

@@ -103,6 +103,11 @@ class Table:
                 column[row] = column[last]
             self._row[int(self._number[row])] = row
 
+    def unseen_since(self, at_ns: int) -> list[int]:
+        """Numbers of the contacts that were last seen before a time, in their order."""
+        found: list[int] = self._number[np.flatnonzero(self._last_ns[: len(self._row)] < at_ns)].tolist()
+        return sorted(found)
+
     def near(
         self, group: str, sights: Sights, seen_since_ns: int, begun_until_ns: int, past: Callable[[int], Where],
         offsets: Offsets,
@@ -116,13 +121,19 @@ class Table:
         fits = (self._group[:n] == _GROUP_AT[group]) & (self._last_ns[:n] >= seen_since_ns)
         fits &= self._first_ns[:n] <= begun_until_ns
         intensity = MOTIONS[group].mean_intensity
+        # Coarser still: near the frame's middle, so that the rest is worked out for few.
+        middle = (sights.place_m.max(axis=0) + sights.place_m.min(axis=0)) / 2.0
+        half = float(np.abs(sights.place_m - middle).max())
+        ahead = self._mean[:n, :2] + self._mean[:n, 2:] * dt_s[:, None] - middle
+        size = self._spread_m2[:n] + dt_s**2 * 2.0 + np.abs(dt_s) ** 3 * intensity + 1.0
+        reach = np.sqrt(NEAR_SQUARE * (size + sights.spread_m2.max()))
+        fits &= (np.abs(ahead).max(axis=1) <= reach + half) | (sights.at_ns < self._at_ns[:n] - PAST_NS)
         rows = np.flatnonzero(fits)
         dt_s = dt_s[rows]
         late = sights.at_ns < self._at_ns[rows] - PAST_NS
         place = self._mean[rows, :2] + self._mean[rows, 2:] * dt_s[:, None]
         apart = sights.place_m[None] - place[:, None]
-        size = self._spread_m2[rows] + dt_s**2 * 2.0 + np.abs(dt_s) ** 3 * intensity + 1.0
-        limit = NEAR_SQUARE * (size[:, None] + sights.spread_m2[None])
+        limit = NEAR_SQUARE * (size[rows, None] + sights.spread_m2[None])
         limit[late] = np.inf
         close = (apart**2).sum(axis=2) <= limit
         if late.any():
@@ -169,12 +180,17 @@ class Table:
         """Pairs (one of `numbers`, another contact of its group) whose places are close, with both seen lately."""
         rows = np.array([self._row[n] for n in numbers], np.int64)
         count = len(self._row)
-        apart = np.abs(self._mean[rows, None, :2] - self._mean[None, :count, :2]).max(axis=2)
-        close = (apart <= within_m) & (self._group[rows, None] == self._group[None, :count])
-        close &= (self._last_ns[rows, None] >= seen_since_ns) & (self._last_ns[None, :count] >= seen_since_ns)
-        close[np.arange(len(rows)), rows] = False
+        mine = self._mean[rows, :2]
+        others = np.flatnonzero(
+            (self._last_ns[:count] >= seen_since_ns)
+            & (self._mean[:count, :2] >= mine.min(axis=0) - within_m).all(axis=1)
+            & (self._mean[:count, :2] <= mine.max(axis=0) + within_m).all(axis=1)
+        )
+        apart = np.abs(mine[:, None] - self._mean[None, others, :2]).max(axis=2)
+        close = (apart <= within_m) & (self._group[rows, None] == self._group[None, others])
+        close &= (self._last_ns[rows, None] >= seen_since_ns) & (rows[:, None] != others[None])
         i, j = np.nonzero(close)
-        return list(zip(self._number[rows[i]].tolist(), self._number[j].tolist(), strict=True))
+        return list(zip(self._number[rows[i]].tolist(), self._number[others[j]].tolist(), strict=True))
 
     def _row_of(self, contact: Contact) -> int:
         row = self._row.get(contact.number)
