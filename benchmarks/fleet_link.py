@@ -199,9 +199,10 @@ def _mixed() -> dict[str, Figure]:
                     gone[i] = machines.pop(i)
                 cut = set()
         for i, machine in machines.items():
-            told += not machine.end.done
-            done += machine.end.done
-            wrong += machine.end.done and (not _holds(vehicles[i], parts[i]) or vehicles[i].hardware[1] == 0xFF)
+            good = machine.end is not None and machine.end.done
+            told += not good
+            done += good
+            wrong += good and (not _holds(vehicles[i], parts[i]) or vehicles[i].hardware[1] == 0xFF)
     how = f"{MIXED_UPLOADS} plans (mission, fence, rally) to {MIXED_DRONES} drones on one channel; lost, late, disordered"
     rest = f"of the same; {told} reported as not done, the rest cut off on purpose"
     return {

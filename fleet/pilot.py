@@ -80,6 +80,7 @@ class Pilot:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen())
             tasks.create_task(self._tell())
+            tasks.create_task(self._tell_links())
             tasks.create_task(self._keep_known())
             tasks.create_task(self._traffic.listen(self.link, self.drone))
             self._flying = tasks.create_task(self._fly_patrols())
@@ -124,6 +125,18 @@ class Pilot:
                 m = await heard.get(1.0)
                 if m is not None:
                     self.drone.take(m)
+
+    async def _tell_links(self) -> None:
+        """A sentence a link into the drone's state: only of several is there anything to say."""
+        while len(self._roads.links) > 1:
+            best = self._roads.best()
+            self.drone.links = tuple(
+                f"{link.connection}: "
+                + (f"heard {age:.1f} s ago" if (age := link.heard_age_of_s(self._system_id)) < 1e6 else "never heard")
+                + (", in use" if link is best else "")
+                for link in self._roads.links
+            )
+            await asyncio.sleep(TELEMETRY_S)
 
     async def _tell(self) -> None:
         while True:
@@ -208,6 +221,11 @@ class Pilot:
             return (
                 f"{self.drone.name}: the aircraft on {self._settings.connection} has hardware {identity.hardware_id}, and "
                 f"the settings name {wanted}: it is not commanded"
+            )
+        if not self.drone.quirks.flown:
+            return (
+                f"{self.drone.name}: its autopilot is a {self.drone.quirks.name}, which has not passed the conformance "
+                "suite: it is shown, and not commanded"
             )
         return realm_refusal(self.drone.name, self._terms.realm, simulated=identity.simulated)
 

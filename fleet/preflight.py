@@ -12,10 +12,13 @@ from wire.messages import LinkState, Plan, Preflight, PreflightItem, PreflightSt
 from wire.units import GroundPosition, Realm
 
 GPS_FIX_3D = 3                  # GPS_FIX_TYPE
+SATELLITES_LEAST, HDOP_MOST = 6, 1.4    # ArduPilot's GPS_HDOP_GOOD, and its own least number for arming
+ACCURACY_MOST_M = 5.0
+JUMPED_FOR_S = 30.0             # a place that leapt is not trusted for so long
 HOME_WITHIN_M = 20.0            # of the planned take-off place
 SEVERITY = (
-    PreflightState.PASS,
     PreflightState.OFF,
+    PreflightState.PASS,
     PreflightState.WARNING,
     PreflightState.RUNNING,
     PreflightState.SOFT_FAILURE,
@@ -50,6 +53,7 @@ def preflight(drone: Drone, plan: Plan, needs: PreflightNeeds, frame: LocalFrame
         _home(drone, plan, frame),
         _mission(needs),
         _failsafe(needs),
+        _fence(drone, plan),
         _ground(drone),
     )
     worst = max((item.state for item in items), key=SEVERITY.index)
@@ -101,7 +105,20 @@ def _gps(drone: Drone) -> PreflightItem:
         return PreflightItem("position fix", PreflightState.RUNNING, "not reported yet")
     if fix < GPS_FIX_3D:
         return PreflightItem("position fix", PreflightState.RUNNING, "no 3D fix yet")
-    return PreflightItem("position fix", PreflightState.PASS, "3D fix")
+    jump_s = drone.age_s(drone.jump_m)
+    if drone.jump_m is not None and jump_s < JUMPED_FOR_S:
+        return PreflightItem(
+            "position fix", PreflightState.SOFT_FAILURE, f"its place leapt by {drone.jump_m.value:.0f} m {jump_s:.0f} s ago"
+        )
+    satellites, hdop = drone.fresh(drone.gps_satellites), drone.fresh(drone.gps_hdop)
+    accuracy_m = drone.fresh(drone.gps_accuracy_m)
+    sentence = "3D fix"
+    for value, words in ((satellites, "{:.0f} satellites"), (hdop, "HDOP {:.1f}"), (accuracy_m, "{:.1f} m")):
+        sentence += f", {words.format(value)}" if value is not None else ""
+    poor = (satellites is not None and satellites < SATELLITES_LEAST) or (hdop is not None and hdop > HDOP_MOST)
+    if poor or (accuracy_m is not None and accuracy_m > ACCURACY_MOST_M):
+        return PreflightItem("position fix", PreflightState.SOFT_FAILURE, f"poor: {sentence}")
+    return PreflightItem("position fix", PreflightState.PASS, sentence)
 
 
 def _estimate(drone: Drone) -> PreflightItem:
@@ -109,7 +126,9 @@ def _estimate(drone: Drone) -> PreflightItem:
     if not drone.ready():
         return PreflightItem("position estimate", PreflightState.RUNNING, "the estimate is settling")
     if not drone.prearm_ok():
-        return PreflightItem("position estimate", PreflightState.SOFT_FAILURE, "the autopilot's own pre-arm checks fail")
+        why = "; ".join(drone.arming_reasons())
+        sentence = f"the autopilot's own pre-arm checks fail{f': {why}' if why else ''}"
+        return PreflightItem("position estimate", PreflightState.SOFT_FAILURE, sentence)
     return PreflightItem("position estimate", PreflightState.PASS, "good enough for GUIDED, pre-arm checks pass")
 
 
@@ -148,6 +167,17 @@ def _failsafe(needs: PreflightNeeds) -> PreflightItem:
     if needs.station_failsafe == 0:
         return PreflightItem("station failsafe", PreflightState.FAILURE, "off: it would fly on without a link")
     return PreflightItem("station failsafe", PreflightState.PASS, "it comes home by itself when the link is lost")
+
+
+def _fence(drone: Drone, plan: Plan) -> PreflightItem:
+    on = drone.fresh(drone.fence_on)
+    if not plan.fence:
+        return PreflightItem("fence", PreflightState.OFF, "the plan asks for none")
+    if on is None:
+        return PreflightItem("fence", PreflightState.RUNNING, "not reported yet")
+    if not on:
+        return PreflightItem("fence", PreflightState.SOFT_FAILURE, "uploaded, and the autopilot does not keep to it")
+    return PreflightItem("fence", PreflightState.PASS, f"the autopilot keeps to {len(plan.fence)} corners")
 
 
 def _ground(drone: Drone) -> PreflightItem:

@@ -77,3 +77,72 @@ def test_values_too_old_are_not_acted_on_and_are_still_shown() -> None:
     clock.advance(4.0)
     assert drone.fresh(drone.gps_fix) is None
     assert drone.telemetry().gps_fix == 3
+
+
+def test_reasons_not_to_arm_are_kept_in_its_own_words_and_go_when_the_checks_pass() -> None:
+    clock = SteppedClock()
+    drone = Drone("drone-1", clock)
+    unhealthy = mavlink.MAVLink_sys_status_message(0, 0, 0, 0, 12000, 0, 80, 0, 0, 0, 0, 0, 0)
+    drone.take(heard(unhealthy))
+    drone.take(heard(mavlink.MAVLink_statustext_message(2, b"PreArm: GPS 1: Bad fix")))
+    drone.take(heard(mavlink.MAVLink_statustext_message(2, b"Arm: Need Position Estimate")))
+    drone.take(heard(mavlink.MAVLink_statustext_message(2, b"PreArm: GPS 1: Bad fix")))
+    drone.take(heard(mavlink.MAVLink_statustext_message(6, b"EKF3 IMU0 initialised")))
+    assert drone.arming_reasons() == ("PreArm: GPS 1: Bad fix", "Arm: Need Position Estimate")
+    assert drone.telemetry().arming_reasons == drone.arming_reasons()
+    drone.take(heard(mavlink.MAVLink_sys_status_message(0, 0, 1 << 28, 0, 12000, 0, 80, 0, 0, 0, 0, 0, 0)))
+    assert drone.arming_reasons() == ()
+    drone.take(heard(unhealthy))
+    clock.advance(40.0)
+    assert drone.arming_reasons() == (), "said again each 30 s while they hold"
+
+
+def test_satellites_and_wind_come_with_their_age_and_unknown_stays_unknown() -> None:
+    clock = SteppedClock()
+    drone = Drone("drone-1", clock)
+    drone.take(heard(mavlink.MAVLink_gps_raw_int_message(0, 3, 0, 0, 0, 121, 9999, 0, 0, 11, h_acc=800)))
+    drone.take(heard(mavlink.MAVLink_wind_message(-90.0, 6.5, 0.0)))
+    clock.advance(2.5)
+    t = drone.telemetry()
+    assert (t.gps_satellites, t.gps_hdop, t.gps_accuracy_m) == (11, pytest.approx(1.21), pytest.approx(0.8))
+    assert (t.wind_m_s, t.wind_from_deg) == (6.5, 270.0)
+    assert t.ages_s == {"gps_fix": 2.5, "wind": 2.5}
+    drone.take(heard(mavlink.MAVLink_gps_raw_int_message(0, 1, 0, 0, 0, 65535, 65535, 0, 0, 255)))
+    t = drone.telemetry()
+    assert (t.gps_satellites, t.gps_hdop, t.gps_accuracy_m) == (None, None, None)
+
+
+def test_a_place_that_leaps_is_told_and_one_that_flies_is_not() -> None:
+    clock = SteppedClock()
+    drone = Drone("drone-1", clock)
+
+    def at(north_m: float) -> None:
+        lat = 166_222_500 + round(north_m / 111_195.0 * 1e7)
+        there = mavlink.MAVLink_global_position_int_message(1000, lat, 1_066_023_000, 165_000, 20, 0, 0, 0, 9000)
+        drone.take(heard(there))
+        clock.advance(0.2)
+
+    for north_m in range(0, 60, 3):     # 15 m/s
+        at(float(north_m))
+    assert drone.jump_m is None
+    at(400.0)
+    assert drone.jump_m is not None and drone.jump_m.value == pytest.approx(343.0, abs=2.0)
+
+
+@pytest.mark.parametrize(
+    ("autopilot", "custom_mode", "mode"),
+    [
+        (3, 3, "AUTO"), (3, 6, "RTL"), (12, 4 << 16 | 4 << 24, "AUTO"), (12, 4 << 16 | 5 << 24, "RTL"),
+        (12, 3 << 16, "POSCTL"),
+    ],
+)
+def test_a_mode_has_the_name_that_its_kind_of_autopilot_gives_it(autopilot: int, custom_mode: int, mode: str) -> None:
+    drone = Drone("drone-1", SteppedClock())
+    drone.take(heard(mavlink.MAVLink_heartbeat_message(2, autopilot, 1, custom_mode, 4, 3)))
+    assert drone.mode() == mode
+    parameters = drone.quirks.mode_parameters(mode)
+    assert parameters is not None
+    of_px4 = (1.0, float(custom_mode >> 16 & 255), float(custom_mode >> 24))
+    assert parameters == ((1.0, float(custom_mode)) if autopilot == 3 else of_px4)
+    assert drone.quirks.mode_parameters("NO SUCH MODE") is None
+    assert drone.quirks.flown is (autopilot == 3)

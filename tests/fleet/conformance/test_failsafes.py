@@ -15,8 +15,10 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 from fleet.commands import command, read_parameter, set_mode, until, write_parameter
 from fleet.drone import Drone
 from fleet.mission import FENCE, RALLY, fence_items, rally_items
+from fleet.signing_setup import give_key
 from fleet.transfer import Target, download, upload
 from mavlink.link import Link, Speaker
+from mavlink.signing import Signer, SigningTime
 from tests.fleet.conformance.asking import (
     ARM,
     HOME_ITEM,
@@ -351,5 +353,34 @@ def test_a_circle_is_flown_at_its_radius_and_ends_after_its_turns(vehicle: Any, 
             late = distances[len(distances) // 2 :]
             assert min(late) == pytest.approx(20.0, abs=4.0) and max(late) == pytest.approx(20.0, abs=4.0)
             assert height_of(drone) == pytest.approx(20.0, abs=2.0)
+
+    asyncio.run(scenario())
+
+
+def test_a_drone_with_a_key_believes_on_its_second_port_what_is_signed_and_nothing_else(
+    vehicle: Any, listening: Callable[..., Any]
+) -> None:
+    async def scenario() -> None:
+        clock, key = WallClock(), bytes(range(32))
+        time = SigningTime(clock, None)
+        async with listening(vehicle.connection) as both:
+            mine = both.drone.heartbeat.value.get_srcSystem()
+        given = await give_key(vehicle.connection, mine, key, time, clock)
+        assert given.done, given
+        second = f"tcp:127.0.0.1:{vehicle.second_port}"
+        for signers, heard in (({}, False), ({mine: Signer(bytes(32 * [3]), SigningTime(clock, None))}, False)):
+            link = Link(second, clock, signers=signers)
+            owner = asyncio.create_task(link.run())
+            assert await until(lambda link=link: link.connected, 10.0)
+            found = await one_answer(link, long(mine, 512, 148.0), ("AUTOPILOT_VERSION",))
+            assert (found is not None) is heard
+            owner.cancel()
+            await asyncio.gather(owner, return_exceptions=True)
+        link = Link(second, clock, signers={mine: Signer(key, time)}, link_id=1)
+        owner = asyncio.create_task(link.run())
+        assert await until(lambda: link.heard_age_of_s(mine) < 1.0, 20.0)
+        assert await one_answer(link, long(mine, 512, 148.0), ("AUTOPILOT_VERSION",)) is not None
+        owner.cancel()
+        await asyncio.gather(owner, return_exceptions=True)
 
     asyncio.run(scenario())
