@@ -1,0 +1,97 @@
+"""The fleet's settings become links: one owner each, shared by drones, several to one, each with its key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fleet.links import FleetLinks
+from fleet.settings import Fleet, load
+from mavlink.signing import make_key
+from wire.clock import WallClock
+from wire.keys import NodeKind, make_node_key, make_station_key, write_private
+from wire.settings import SettingsError
+from wire.units import Realm
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAD = """
+key = "node.key"
+sector = "{sector}"
+data_dir = "data"
+[station]
+endpoint = "tcp://127.0.0.1:5000"
+public_key = '{station_key}'
+"""
+DRONE = """
+[[drones]]
+id = "{id}"
+connection = "{connection}"
+home = [16.62225, 106.60230]
+{more}
+"""
+
+
+@pytest.fixture
+def fleet_of(tmp_path: Path) -> Callable[..., Fleet]:
+    write_private(tmp_path / "node.key", make_node_key("fleet", NodeKind.FLEET, Realm.TRAINING))
+
+    def make(*drones: tuple[str, str, str]) -> Fleet:
+        text = HEAD.format(
+            sector=ROOT / "configs/sectors/laobao/sector.toml", station_key=make_station_key(Realm.TRAINING).public
+        )
+        text += "".join(DRONE.format(id=name, connection=c, more=more) for name, c, more in drones)
+        (tmp_path / "fleet.toml").write_text(text)
+        return load(tmp_path / "fleet.toml")
+
+    return make
+
+
+def test_two_drones_on_one_connection_share_its_owner_and_keep_their_keys_apart(
+    fleet_of: Callable[..., Fleet], tmp_path: Path
+) -> None:
+    make_key(tmp_path / "a.signing")
+    shared = "udpin:127.0.0.1:14550"
+    links = FleetLinks(
+        fleet_of(("a", shared, 'system_id = 1\nsigning_key = "a.signing"'), ("b", shared, "system_id = 2")), WallClock()
+    )
+    (link,) = links.links
+    assert set(link.signers) == {1} and link.open_too
+    assert links.roads["a"].links == links.roads["b"].links == (link,)
+
+
+def test_a_drone_with_two_connections_has_one_key_and_another_number_on_each(
+    fleet_of: Callable[..., Fleet], tmp_path: Path
+) -> None:
+    make_key(tmp_path / "a.signing")
+    more = 'system_id = 1\nsigning_key = "a.signing"\nmore_connections = ["serial:/dev/ttyUSB7:57600"]'
+    links = FleetLinks(fleet_of(("a", "udpin:127.0.0.1:14550", more)), WallClock())
+    one, two = links.roads["a"].links
+    assert one.signers[1] is two.signers[1] and one.link_id != two.link_id
+    assert not one.open_too
+
+
+@pytest.mark.parametrize(
+    ("drones", "words"),
+    [
+        ([("a", "udpin:127.0.0.1:1", ""), ("b", "udpin:127.0.0.1:1", "system_id = 2")], "give each drone there its own"),
+        ([("a", "udpin:127.0.0.1:1", "system_id = 2"), ("b", "udpin:127.0.0.1:1", "system_id = 2")], "its own system id"),
+        ([("a", "tcp:127.0.0.1:1", 'signing_key = "none.signing"')], "needs its own system id"),
+        ([("a", "tcp:127.0.0.1:1", 'system_id = 1\nsigning_key = "none.signing"')], "cannot be read"),
+        ([("a", "tcp:127.0.0.1:1", 'more_connections = ["serial:/dev/ttyUSB0:5"]')], "no rate of a serial line"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_place(
+    fleet_of: Callable[..., Fleet], drones: list[tuple[str, str, str]], words: str
+) -> None:
+    with pytest.raises(SettingsError, match=words) as caught:
+        fleet_of(*drones)
+    assert "fleet.toml:" in str(caught.value)
+
+
+def test_a_key_that_others_may_read_is_refused(fleet_of: Callable[..., Fleet], tmp_path: Path) -> None:
+    make_key(tmp_path / "a.signing")
+    (tmp_path / "a.signing").chmod(0o644)
+    with pytest.raises(SettingsError, match="others may read this key"):
+        fleet_of(("a", "tcp:127.0.0.1:1", 'system_id = 1\nsigning_key = "a.signing"'))
