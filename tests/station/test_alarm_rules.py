@@ -379,3 +379,12 @@ def test_the_demo_sectors_rules_are_good_and_hold_both_directions() -> None:
     assert {r.kind for r in rules} == set(RuleKind)
     out, back = ([r for r in rules if r.direction is d] for d in Direction)
     assert [(r.priority, r.hours, r.classes) for r in out] == [(r.priority, r.hours, r.classes) for r in back]
+
+
+def test_the_guides_examples_are_good_and_there_is_one_of_each_kind(tmp_path) -> None:
+    guide = (SECTOR_FILE.parents[3] / "docs" / "administrator.md").read_text(encoding="utf-8")
+    section = guide.split("## Alarm rules")[1].split("\n## ")[0]
+    (tmp_path / "alarms.toml").write_text(section.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    settings = load_alarm_settings(tmp_path / "sector.toml", SECTOR)
+    assert {r.kind for r in settings.rules} == set(RuleKind)
+    assert settings.technical.no_coverage.allows_s("ben-song", 2) == 3600.0
