@@ -50,7 +50,7 @@ def _sampled(path: Array, above_m: float, terrain: Terrain) -> tuple[Array, Arra
     places, corner = [path[:1]], [True]
     for a, b in itertools.pairwise(path):
         count = max(1, math.ceil(float(np.linalg.norm(b - a)) / SAMPLE_M))
-        places.append(a + (np.arange(1, count + 1) / count)[:, None] * (b - a))
+        places += [a + (np.arange(1, count) / count)[:, None] * (b - a), b[None]]
         corner += [False] * (count - 1) + [True]
     at = np.vstack(places)
     return at, terrain.height_msl_m(at) + above_m, np.array(corner)

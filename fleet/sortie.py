@@ -218,7 +218,7 @@ class Sortie:
             raise SortieError(f"{outcome.sentence}; called back: {back.sentence}")
 
     async def _arm(self) -> None:
-        """Again after a while when it refuses: for some seconds after a new fence it does so, and says "requires position"."""
+        """Again when it refuses: for two seconds after a new fence it does, and says that the fence requires a position."""
         for left in reversed(range(ARM_TRIES)):
             outcome = await self._command(mavlink.MAV_CMD_COMPONENT_ARM_DISARM, (1.0,), "arm")
             if outcome.done:

@@ -93,7 +93,8 @@ def test_what_was_learned_outlives_the_process_and_nonsense_does_not(tmp_path: P
     model.save(file)
     again = EnergyModel.load(file)
     assert again is not None and again.lessons == 1 and np.allclose(again.mean, model.mean)
-    for text in ("", "{}", '{"mean": [0, 0, 0], "covariance": [], "lessons": 1}', '{"mean":[1],"covariance":[[1]],"lessons":0}'):
+    broken = ("", "{}", '{"mean": [0, 0, 0], "covariance": [], "lessons": 1}', '{"mean":[1],"covariance":[[1]],"lessons":0}')
+    for text in broken:
         file.write_text(text)
         assert EnergyModel.load(file) is None
     assert EnergyModel.load(tmp_path / "nothing.json") is None
