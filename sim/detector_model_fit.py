@@ -22,6 +22,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from edge.tracker import HISTORY, HITS_LEAST
 from geofences.geodesy import Array
 from sim.detector_model import (
     FEATURES,
@@ -29,6 +30,7 @@ from sim.detector_model import (
     DetectorModel,
     FalseFind,
     GroupModel,
+    Luck,
     Sights,
     Stand,
     chances,
@@ -38,9 +40,11 @@ from sim.world_state import DETECTED_AS, Kind
 from station.contacts import group_of
 
 RIDGE = 0.15
+THRESHOLD = 0.4                 # of the demo's nodes (configs/demo/world)
 FOR_VEHICLES = ("one", "log_height", "log_height_squared", "hidden", "haze")
 RUN_S = 3.0
 SLOPE_RIDGE = 0.25              # of the scores' slope: few finds of much the same chance tell none
+CONFIRMABLE = 6                 # pictures of somebody, at the least, to be asked about
 BANDS_PX = (6, 12, 16, 24, 32, 48, 64, 96, 400)
 PICTURE_PX = (960.0, 540.0)
 ANIMALS = ("buffalo", "dog")
@@ -194,7 +198,49 @@ def fit(folder: Path, weights: str, measured: str) -> tuple[DetectorModel, str]:
         weights, 768, measured, sum(s.pictures for s in stands), FPS, models, round(standing, 4), round(lasting, 4),
         round(lasting_s, 3), round(min(max(moves, 0.0), 0.95), 3), 0.6, animal_of(folder, every), stands,
     )
-    return model, table(groups, models) + f"\ncorrelations {near:.3f} {run:.3f} {far:.3f}; foot {moves:.3f}"
+    checked = "\n".join(
+        f"confirmed, {light:6} pixels {hits} of {of}, model {expected:.1f}"
+        for light, (hits, of, expected) in sorted(confirmations(groups["person"], model, THRESHOLD).items())
+    )
+    return model, table(groups, models) + f"\n{checked}\ncorrelations {near:.3f} {run:.3f} {far:.3f}; foot {moves:.3f}"
+
+
+def confirmations(
+    rows: list[Row], model: DetectorModel, threshold: float, tries: int = 200
+) -> dict[str, tuple[int, int, float]]:
+    """By light: people whose track would be confirmed (three finds, median of the scores), of how many, and how many of them
+    the model confirms on the very same pictures, in the mean of `tries` runs. The check of the model against pixels.
+    """
+    people: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for r in rows:
+        people[r["world"], r["camera"], r["lens"], r["actor"]].append(r)
+    chance = np.random.default_rng(5)
+    group = model.groups["person"]
+    out: dict[str, tuple[int, int, float]] = {}
+    for seen in people.values():
+        if len(seen) < CONFIRMABLE:
+            continue
+        first = seen[0]
+        light = "night" if first["grey"] == "1" else "fog" if float(first["visibility_m"]) < 1500 else (
+            "rain" if float(first["rain_mm_h"]) > 0.5 else "day")
+        p = chances(group, sights_of(seen))
+        times = [float(r["t_s"]) for r in seen]
+        by_model = 0
+        for _ in range(tries):
+            luck = Luck(model, chance)
+            by_model += _confirmed(
+                [luck.score(group, float(q)) for q, t in zip(p, times, strict=True) if luck.draw(float(q), t)], threshold
+            )
+        hits, of, expected = out.get(light, (0, 0, 0.0))
+        by_pixels = _confirmed([float(r["score"]) for r in seen if r["found"] == "1"], threshold)
+        out[light] = (hits + by_pixels, of + 1, expected + by_model / tries)
+    return out
+
+
+def _confirmed(scores: list[float], threshold: float) -> bool:
+    return any(
+        k >= HITS_LEAST and float(np.median(scores[max(0, k - HISTORY):k])) >= threshold for k in range(1, len(scores) + 1)
+    )
 
 
 def table(groups: dict[str, list[Row]], models: dict[str, GroupModel]) -> str:
