@@ -124,7 +124,8 @@ class Watchlist:
         settings.make_folders()
         key = _ensure_key(settings)
         self._cipher = AESGCM(key)
-        self._plate_secret = hashlib.blake2b(b"trailwatch plates", key=key).digest()[:32]
+        secret = hashlib.blake2b(b"trailwatch plates", key=key).digest()[:32]
+        self._plate_hash = hashlib.blake2b(digest_size=PLATE_KEY_BYTES, key=secret)
         self._clock = clock
         self._path = settings.watchlist_db
         opened = open_or_read if as_far_as_it_goes else open_store
@@ -191,7 +192,8 @@ class Watchlist:
 
     def plate_key(self, text: str) -> int:
         """Where a plate (as it is to be compared) is found: 64 bits, worth nothing without the station's key."""
-        digest = hashlib.blake2b(text.encode("ascii", "replace"), digest_size=PLATE_KEY_BYTES, key=self._plate_secret)
+        digest = self._plate_hash.copy()        # keyed once: hundreds are asked for each plate that is new
+        digest.update(text.encode("ascii", "replace"))
         return int.from_bytes(digest.digest(), "little")
 
     # -------------------------------------------------------------------------------------------------------- writing
