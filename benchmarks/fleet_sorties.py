@@ -77,8 +77,8 @@ def figures_of(outcomes: list[Outcome]) -> dict[str, Figure]:
     faults = ", ".join(f"{f.value} {sum(o.fault is f for o in flown)}" for f in Fault)
     how = (
         f"{len(flown)} sorties flown of {len(outcomes)} asked for in wind up to {WIND_MOST_M_S:g} m/s, {faults}; "
-        f"{len(outcomes) - len(flown)} were refused before take-off; autopilot model at {STEP_S:g} s a step, drift without a "
-        f"position at {FREE_DRIFT:.0%} of the wind"
+        f"{len(outcomes) - len(flown)} were refused before take-off; autopilot model at {STEP_S:g} s a step, drifting with "
+        f"{FREE_DRIFT:.0%} of the wind where it has no position"
     )
     nearest = "least distance of the true place from the line, of all sorties"
     return {

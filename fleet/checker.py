@@ -92,7 +92,7 @@ def check_plan(plan: Plan, sector: Sector, realm: Realm, limits: CheckLimits) ->
         length_m=float(np.linalg.norm(np.diff(route.path, axis=0), axis=1).sum()),
         duration_s=course.total_s if math.isfinite(course.total_s) else 0.0,
         smallest_border_distance_m=_smallest_m(route, sector),
-        buffer=max(buffers, key=lambda b: b.total_m),
+        buffer=max(buffers, key=lambda b: (b.total_m, b.drift_m)),
         energy_percent=need.percent,
         energy_sigma_percent=need.sigma_percent,
     )
