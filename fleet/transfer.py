@@ -89,6 +89,7 @@ class Upload:
         self._round_trip_s = ROUND_TRIP_FIRST_S
         self._sent: dict[int, float] = {}
         self._nudge_from_s = float("inf")
+        self._twice = False         # an item was said twice, and may be answered when nothing is waited for any more
         self._items = tuple(items)
         self._target = target
         self._deadline_s = now_s + budget_s(len(items))
@@ -151,6 +152,7 @@ class Upload:
         before_s = self._sent.pop(seq - 1, None)
         if before_s is not None and seq not in self.asked:
             self._round_trip_s = 0.7 * self._round_trip_s + 0.3 * (now_s - before_s)
+        self._twice = self._twice or seq in self.asked
         self.asked.add(seq)
         self._completed_s = now_s if seq == len(self._items) - 1 else self._completed_s
         self._sent = {seq: now_s}
@@ -189,12 +191,13 @@ class Upload:
         if not self.asked:
             return True             # about something older
         last = len(self._items) - 1
+        twice = self.nudged > 0 or self._twice
         if last in self.asked or (self.nudged and last - 1 in self.asked):
-            if self._target.kind == MISSION or self.nudged:
+            if self._target.kind == MISSION or twice:
                 self.end = TransferEnd(True, "all items went up, and the acknowledgement was lost", confirmed=False)
                 return True
             return False            # a fence that is none: told once, at its end
-        if self.nudged:             # it has given the upload up, and what it said of that was lost
+        if twice:             # it has given the upload up, and what it said of that was lost
             self.asked.clear()
             return True
         return False

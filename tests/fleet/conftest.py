@@ -35,6 +35,7 @@ home_msl_m = 165.0
 settle_s = {settle_s}
 speedup = {speedup}
 seed = 3
+udp_to = "{udp_to}"
 
 [parameters]
 {parameters}
@@ -64,13 +65,13 @@ class AutopilotUnderTest:
 
 def _start(
     folder: Path, *, settle_s: float = 3.0, speedup: float = 10.0, system_id: int = 1, hardware_id: str = "a1b2c3",
-    parameters: str = "", ports: list[int] | None = None,
+    parameters: str = "", ports: list[int] | None = None, udp_to: str = "",
 ) -> AutopilotUnderTest:
     config = folder / f"drone-{system_id}-{random.randrange(10**9)}.toml"
     config.write_text(
         AUTOPILOT.format(
             system_id=system_id, hardware_id=hardware_id, home=HOME, settle_s=settle_s, speedup=speedup,
-            parameters=parameters, ports=ports or [0, 0],
+            parameters=parameters, ports=ports or [0, 0], udp_to=udp_to,
         )
     )
     log = config.with_suffix(".log")
@@ -145,14 +146,15 @@ def listening() -> Callable[..., contextlib.AbstractAsyncContextManager[Listenin
 
 
 class LossyProxy:
-    """Datagrams between a client and a server, of which a share is lost each way. One MAVLink message a datagram.
+    """A line between a client and a TCP autopilot on which whole MAVLink messages are lost, late and out of order.
 
-    The server side is a TCP autopilot: its stream is cut into MAVLink frames, so that whole messages are lost.
+    delay_s: each way; wander_s: more, at random for each message, so that they overtake each other.
     """
 
-    def __init__(self, target_port: int, loss: float, seed: int) -> None:
+    def __init__(self, target_port: int, loss: float, seed: int, delay_s: float = 0.0, wander_s: float = 0.0) -> None:
         self._target_port = target_port
         self._loss = loss
+        self._delay_s, self._wander_s = delay_s, wander_s
         self._chance = random.Random(seed)
         self.passed = self.lost = 0
 
@@ -166,9 +168,14 @@ class LossyProxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        self._writers = [writer, up_writer]
         self._tasks = [
             asyncio.create_task(self._pump(reader, up_writer)), asyncio.create_task(self._pump(up_reader, writer))
         ]
@@ -184,7 +191,11 @@ class LossyProxy:
                     self.lost += 1
                     continue
                 self.passed += 1
-                writer.write(frame)
+                late_s = self._delay_s + self._wander_s * self._chance.random()
+                if late_s > 0:
+                    asyncio.get_running_loop().call_later(late_s, writer.write, frame)
+                else:
+                    writer.write(frame)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 

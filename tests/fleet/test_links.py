@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fleet.commands import until
 from fleet.links import FleetLinks
+from fleet.mission import MISSION, differences, plan_items
+from fleet.plan_transfer import HEARD_OF_A_PLAN, Aircraft, PlanTransfer
 from fleet.settings import Fleet, load
+from fleet.transfer import Target, download, run_machine
 from mavlink.signing import make_key
+from tests.fleet.conformance.test_lines import a_plan
 from wire.clock import WallClock
 from wire.keys import NodeKind, make_node_key, make_station_key, write_private
 from wire.settings import SettingsError
@@ -95,3 +103,42 @@ def test_a_key_that_others_may_read_is_refused(fleet_of: Callable[..., Fleet], t
     (tmp_path / "a.signing").chmod(0o644)
     with pytest.raises(SettingsError, match="others may read this key"):
         fleet_of(("a", "tcp:127.0.0.1:1", 'system_id = 1\nsigning_key = "a.signing"'))
+
+
+@pytest.mark.slow
+def test_two_drones_on_one_udp_port_get_each_their_own_plan_at_the_same_time(
+    start_autopilot: Callable[..., Any], fleet_of: Callable[..., Fleet]
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    hardware = {1: "a1b2c3", 2: "d4e5f6"}
+
+    async def scenario() -> None:
+        for system_id, number in hardware.items():
+            start_autopilot(system_id=system_id, hardware_id=number, udp_to=f"127.0.0.1:{port}", speedup=1.0)
+        shared = f"udpin:127.0.0.1:{port}"
+        links = FleetLinks(fleet_of(("a", shared, "system_id = 1"), ("b", shared, "system_id = 2")), WallClock())
+        (link,) = links.links
+        owner = asyncio.create_task(link.run())
+        assert await until(lambda: all(link.heard_age_of_s(i) < 2.0 for i in hardware), 30.0)
+        await asyncio.sleep(2.0)        # their storage is up
+        now_s = asyncio.get_running_loop().time()
+        parts = {i: plan_items(a_plan(number, i, shift=50.0 * i), 165.0) for i, number in hardware.items()}
+        ends = await asyncio.gather(
+            *(
+                run_machine(
+                    links.roads[name], PlanTransfer(parts[i], Aircraft(i, hardware[i]), now_s), i, HEARD_OF_A_PLAN
+                )
+                for name, i in (("a", 1), ("b", 2))
+            )
+        )
+        assert all(end.done for end in ends), ends
+        for i in hardware:
+            back = await download(link, Target(i))
+            assert differences(parts[i][MISSION], back.items) == ()
+            assert differences(parts[3 - i][MISSION], back.items) != ()
+        owner.cancel()
+        await asyncio.gather(owner, return_exceptions=True)
+
+    asyncio.run(scenario())

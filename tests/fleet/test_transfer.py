@@ -244,3 +244,24 @@ def test_a_mission_gets_through_a_real_link_that_loses_a_fifth(
         return took_s
 
     assert asyncio.run(scenario()) < budget_s(12)
+
+
+def test_an_item_that_came_twice_on_a_disordered_line_is_no_refusal_of_a_rally_point() -> None:
+    """Asked twice, answered twice: the second answer finds it done, and its ERROR overtakes the acceptance."""
+    point = (MissionItem(0, 3, 5100, lat_e7=166_222_500, lon_e7=1_066_023_000, height_m=30.0),)
+    machine = Upload(point, Target(1, 1, 2), 0.0)
+    machine.poll(0.0)
+    for _ in range(2):
+        machine.take(mavlink.MAVLink_mission_request_message(255, 190, 0, 2), 0.1)
+    machine.take(mavlink.MAVLink_mission_ack_message(255, 190, mavlink.MAV_MISSION_ERROR, 2), 0.2)
+    assert machine.end is not None and machine.end.done and not machine.end.confirmed
+
+
+def test_an_error_about_a_fence_that_was_said_once_is_a_refusal() -> None:
+    fence = tuple(MissionItem(i, 0, 5001, 3.0, lat_e7=166_222_500, lon_e7=1_066_023_000) for i in range(2))
+    machine = Upload(fence, Target(1, 1, 1), 0.0)
+    machine.poll(0.0)
+    for seq in range(2):
+        machine.take(mavlink.MAVLink_mission_request_message(255, 190, seq, 1), 0.1)
+    machine.take(mavlink.MAVLink_mission_ack_message(255, 190, mavlink.MAV_MISSION_ERROR, 1), 0.2)
+    assert machine.end is not None and machine.end.refused and "fence at item 1" in machine.end.sentence
