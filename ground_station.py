@@ -102,6 +102,13 @@ def _demo(a: argparse.Namespace) -> int:
     return run(DemoRequest(a.video, a.weights, a.headless, a.seconds, a.json, a.keep))
 
 
+def _exercise(a: argparse.Namespace) -> int:
+    text, status = a.words(a)
+    if text:
+        print(text)
+    return int(status)
+
+
 def _bench(a: argparse.Namespace) -> int:
     import msgspec
 
@@ -403,6 +410,7 @@ def parser() -> argparse.ArgumentParser:
     _add_processes(commands)
     _add_station(commands)
     _add_watchlist(commands)
+    _add_exercises(commands)
     bench = _command(commands, "bench", "measure one of the claims in benchmarks/", _bench)
     bench.add_argument("name", metavar="NAME", help="for example: world")
     bench.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
@@ -574,6 +582,15 @@ def _add_watchlist(commands: Commands) -> None:
     report.add_argument("--by", required=True, help="who says so, by name")
     report.add_argument("--hours", type=_positive, default=2.0, help="from now on")
     report.add_argument("--says", default="", help="in their words")
+
+
+def _add_exercises(commands: Commands) -> None:
+    from sim.exercise_command import add_exercise, add_walktest
+
+    exercise = commands.add_parser("exercise", help="a simulated crossing with its truth: run, score, debrief")
+    exercise.set_defaults(call=_exercise)
+    add_exercise(exercise)
+    add_walktest(_command(commands, "walktest", "how often a real walk through a corridor raised its alarm", _exercise))
 
 
 def _add_notify(commands: Commands) -> None:

@@ -20,6 +20,7 @@ from cameras.lens import Lens
 from cameras.pose import NoPose, Pose
 from cameras.turn import Turn
 from sim.camera_drone import TrueDronePose
+from sim.camera_faults import CameraFaults
 from sim.camera_head import CameraHead
 from sim.camera_settings import CameraPlan, load_camera_plan, preset_views, standing_pose
 from sim.landscape_cache import cached_landscape
@@ -62,6 +63,7 @@ class CameraServer:
         self._socket = self._context.socket(zmq.PUB)
         self._socket.setsockopt(zmq.SNDHWM, 2)
         self._socket.setsockopt(zmq.LINGER, 0)
+        self._faults = CameraFaults(plan.file.parent / plan.settings.fault if plan.settings.fault else None, clock)
         self._sequence = 0
         self._dark = False
         self.problem = ""
@@ -110,10 +112,12 @@ class CameraServer:
 
     def _publish(self, moment: Moment, pose: Pose, captured_ns: int) -> None:
         lens = self._lens_at(captured_ns)
+        pose = self._faults.pose(pose)
         picture = self._renderer.render(moment, pose, lens, self._palette(moment.sky))
-        frame = RenderedFrame(
-            self._plan.camera.id, self._sequence, captured_ns, lens.width_px, lens.height_px, True, picture.jpeg,
-        )
+        jpeg = self._faults.jpeg(picture.image, picture.jpeg)
+        if jpeg is None:
+            return
+        frame = RenderedFrame(self._plan.camera.id, self._sequence, captured_ns, lens.width_px, lens.height_px, True, jpeg)
         self._sequence += 1
         with contextlib.suppress(zmq.Again):
             self._socket.send(encode_frame(frame), zmq.NOBLOCK)

@@ -32,7 +32,8 @@ class SimulatedCameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields
 
     palette: "day", "low_light" (grey, with an infra-red lamp), "thermal", or "auto": day, and low_light in the dark.
     fps: pictures a second, if the machine manages. seed: of noise, and of the survey's mistakes.
-    mistaken: whether camera and survey differ by a draw from the survey's own sigmas, as they do outside.
+    mistaken: whether camera and survey differ by a draw from the survey's own sigmas, as they do outside. fault: a file in
+    which an exercise's direction says what is wrong with it (sim.camera_faults), empty for none.
     """
 
     node: str
@@ -45,6 +46,7 @@ class SimulatedCameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields
     fps: float = 5.0
     seed: int = 1
     mistaken: bool = True
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,13 @@ class Crew:
     def restarts(self) -> int:
         return sum(m.restarts for m in self._members.values())
 
+    @property
+    def names(self) -> list[str]:
+        return list(self._members)
+
+    def has(self, name: str) -> bool:
+        return name in self._members
+
     def start(self, name: str, *arguments: str) -> None:
         member = Member(name, list(arguments))
         self._members[name] = member

@@ -108,6 +108,7 @@ class LockstepRun:
         self._begin_ns = starts_ns
         settings = set_the_station(folder, exercise, self._landscape)
         shutil.copyfile(exercise.file, self.files.exercise)
+        (folder / "source.txt").write_text(f"{exercise.file}\n", encoding="utf-8")
         self.subjects = write_watchlist(settings, exercise, self._clock)
         self._station = LockstepStation(settings, self._clock)
         surveyed = surveyed_sector(settings, exercise)

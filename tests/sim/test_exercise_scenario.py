@@ -29,8 +29,7 @@ def test_every_exercise_of_the_library_is_sound(path):
 WRONG = [
     ("single-walker", r"at_m = 280\.0", "at_m = 28000.0", "at", '"khe-da" goes from 0 to'),
     ("single-walker", r"position = \[16\.620240, 106\.593880\]", "position = [16.9, 106.5]", "at", "outside the box"),
-    ("single-walker", r'like = "\.\./demo/world/camera-2\.toml"', 'like = "../demo/world/camera-2.toml"\nheight_agl_m = -3.0',
-     "height_agl_m", "under the ground"),
+    ("single-walker", r'^id = "camera-2"', 'id = "camera-2"\nheight_agl_m = -3.0', "height_agl_m", "under the ground"),
     ("sabotage", r"at_s = 100\.0", "at_s = 1000.0", "at_s", "the exercise ends at 900 s"),
     ("sabotage", r'camera = "camera-1"', 'camera = "camera-9"', "camera", 'there is no camera "camera-9"'),
     ("sabotage", r'after = "bag-over-camera-1"', 'after = "farmer-calls"', "when", "no other inject"),
@@ -48,13 +47,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("name", "old", "new", "key", "says"), WRONG, ids=[f"{w[0]}-{w[3]}-{i}" for i, w in enumerate(WRONG)])
+@pytest.mark.parametrize(("name", "old", "new", "key", "says"), WRONG, ids=[f"{w[0]}-{w[3]}" for w in WRONG])
 def test_what_cannot_be_is_refused_with_file_line_and_key(tmp_path, name, old, new, key, says):
     text = (LIBRARY / f"{name}.toml").read_text(encoding="utf-8")
     for folder in ("sectors", "worlds", "demo"):
         text = text.replace(f'"../{folder}/', f'"{LIBRARY.parent}/{folder}/')
-        new = new.replace(f'"../{folder}/', f'"{LIBRARY.parent}/{folder}/')
-        old = old.replace(rf'"\.\./{folder}/', f'"{re.escape(str(LIBRARY.parent))}/{folder}/')
     text, changed = re.subn(old, new, text, count=1, flags=re.MULTILINE)
     assert changed == 1
     file = tmp_path / f"{name}.toml"

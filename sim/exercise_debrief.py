@@ -1,0 +1,268 @@
+"""The debrief of an exercise: truth and alarms on one line of time, the moments that mattered, and how it went before.
+
+Moments are found by rule, each from the score: what was missed, late or closed with a wrong reason, what nobody answered, a
+question in the wrong lane or about the wrong one, alarms about nobody; and the best catch, so that there is one to show.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from geofences.sector import load_sector
+from sim.exercise_scenario import Exercise, load_exercise
+from sim.landscape_cache import cached_landscape
+from sim.score import CrossingScore, Evidence, ExerciseScore, gather, judge, measures
+from station.alarms import SYSTEM
+from wire.clock import NS_PER_S
+from wire.settings import SettingsError
+
+LATE_S = 10.0                   # an alarm after this is late: i-LIDS' window
+ANSWER_S = 60.0                 # and an answer after this: priority 1 has gone to the supervisor by then
+COMPARED = (
+    "pd", "time_to_alarm_p50_s", "false_alarms", "nuisance_alarms", "f1", "acknowledged_p50_s", "right_reason_share",
+    "lane_share", "position_error_p50_m", "alarms_most_10_min", "gospa_mean_m",
+)
+
+
+class TimelineEntry(msgspec.Struct, frozen=True):
+    """track: "truth", "alarm", "person" or "direction"."""
+
+    at_s: float
+    track: str
+    says: str
+
+
+class MomentThatMattered(msgspec.Struct, frozen=True):
+    """kind: missed, late, unanswered, wrong_reason, false_alarm, wrong_lane, not_asked, best_catch, crash."""
+
+    at_s: float
+    kind: str
+    says: str
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """One measure now, and in each earlier run."""
+
+    measure: str
+    now: float | None
+    before: tuple[float | None, ...]
+
+
+class Debrief(msgspec.Struct, frozen=True):
+    title: str
+    teaches: str
+    score: ExerciseScore
+    timeline: tuple[TimelineEntry, ...]
+    moments: tuple[MomentThatMattered, ...]
+    earlier: tuple[str, ...]
+    compared: tuple[Compared, ...]
+
+
+class Earlier(msgspec.Struct, frozen=True):
+    """A run that this one is compared with."""
+
+    name: str
+    score: ExerciseScore
+
+
+def debrief(run: Path, earlier: Sequence[Earlier] = ()) -> Debrief:
+    """Read a run's folder and work it out. Raises SettingsError for a folder that is no run."""
+    exercise, evidence = read_run(run)
+    score = judge(evidence, exercise)
+    now = measures(score)
+    before = [measures(e.score) for e in earlier]
+    about = exercise.settings.exercise
+    return Debrief(
+        about.title, about.teaches, score, timeline(score, evidence), moments(score, evidence),
+        tuple(e.name for e in earlier), tuple(Compared(m, now[m], tuple(b[m] for b in before)) for m in COMPARED),
+    )
+
+
+def read_run(run: Path) -> tuple[Exercise, Evidence]:
+    """The exercise as it was run, and all that it left."""
+    if not (run / "exercise.jsonl").is_file():
+        raise SettingsError(f"{run}: holds no run of an exercise. Give the folder that `exercise run --keep` was given.")
+    source = run / "source.txt"
+    try:
+        file = Path(source.read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise SettingsError(f"{source}: {error.strerror}; the run does not say which exercise it was of") from None
+    kept = run / "exercise.toml"
+    if not file.is_file() or file.read_bytes() != kept.read_bytes():
+        raise SettingsError(
+            f"{file}: is not the exercise that was run any more; the run's own copy is {kept}. Put that back to its place."
+        )
+    exercise = load_exercise(file)
+    surveyed = load_sector(run / "sector" / exercise.sector_file.name)
+    assert surveyed.id == exercise.sector.id
+    return exercise, gather(run, exercise.sector, cached_landscape(exercise.scenario))
+
+
+def read_earlier(run: Path) -> Earlier:
+    exercise, evidence = read_run(run)
+    return Earlier(run.name, judge(evidence, exercise))
+
+
+# --------------------------------------------------------------------------------------------------------- what happened
+
+
+def timeline(score: ExerciseScore, e: Evidence) -> tuple[TimelineEntry, ...]:
+    """Everything in order of time."""
+    out: list[TimelineEntry] = []
+    for c in score.crossings:
+        people = f"{c.people} {'person' if c.people == 1 else 'people'}"
+        out.append(TimelineEntry(c.began_s, "truth", f"{people} come into {c.corridor}"))
+        if c.in_sight_s is not None:
+            out.append(TimelineEntry(c.in_sight_s, "truth", f"they are in sight for the first time ({c.corridor})"))
+    for alarm in e.all_alarms:
+        for event in alarm.events:
+            at_s = round((event.at_ns - e.began_ns) / NS_PER_S, 1)
+            what = f"{alarm.id} {alarm.rule}, priority {alarm.priority}: {event.state.value}"
+            who = "" if event.person == SYSTEM else f", {event.person}"
+            why = f" ({event.reason})" if event.reason else ""
+            out.append(TimelineEntry(at_s, "alarm" if event.person == SYSTEM else "person", f"{what}{who}{why}"))
+    for m in e.matches:
+        out.append(TimelineEntry(round((m.asked_ns - e.began_ns) / NS_PER_S, 1), "alarm",
+                                 f"{m.id}: is {m.contact} the subject {m.subject}? ({m.lane}, {m.bits:.1f} bits)"))
+        for d in m.decisions:
+            at_s = round((d.at_ns - e.began_ns) / NS_PER_S, 1)
+            out.append(TimelineEntry(at_s, "person", f"{m.id}: {d.answer.value}, {d.person}"))
+    for entry in e.log:
+        if entry["what"] in ("inject", "inject_over", "paused", "resumed", "frozen", "pace", "crashed", "ended"):
+            more = " ".join(str(entry[k]) for k in ("id", "by", "detail", "pace") if entry.get(k))
+            out.append(TimelineEntry(float(str(entry["at_s"])), "direction", f"{entry['what']} {more}".strip()))
+    return tuple(sorted(out, key=lambda t: (t.at_s, t.track)))
+
+
+def moments(score: ExerciseScore, e: Evidence) -> tuple[MomentThatMattered, ...]:
+    """The ones to talk about, in order of time."""
+    out: list[MomentThatMattered] = []
+    for c in score.crossings:
+        out += _of_crossing(c)
+    caught = [c for c in score.crossings if c.wait_s is not None and c.alarmed_s is not None]
+    if caught:
+        best = min(caught, key=lambda c: (c.wait_s or 0.0) + (c.answered_s if c.answered_s is not None else 600.0))
+        answer = f", answered {best.answered_s:.0f} s later" if best.answered_s is not None else ""
+        says = f"{best.alarm} {best.wait_s:.1f} s after they came into sight in {best.corridor}{answer}"
+        out.append(MomentThatMattered(best.alarmed_s or 0.0, "best_catch", says))
+    for alarm in e.alarms:
+        if all(e.owners.get(contact) is None for contact, _ in alarm.contacts):
+            at_s = round((alarm.contacts[0][1] - e.began_ns) / NS_PER_S, 1) if alarm.contacts else 0.0
+            says = f"{alarm.id} in {alarm.corridor or 'no corridor'} is about nobody"
+            out.append(MomentThatMattered(at_s, "false_alarm", says))
+    for s in score.subjects:
+        if s.was_there and not s.asked:
+            says = f"{s.subject} ({s.actor}) was there, and no question named them"
+            out.append(MomentThatMattered(0.0, "not_asked", says))
+        elif s.lane_is_right is False:
+            says = f"{s.subject} ({s.actor}) was asked about as {s.lane}"
+            out.append(MomentThatMattered(s.asked_s or 0.0, "wrong_lane", says))
+    if score.crashed:
+        out.append(MomentThatMattered(score.seconds, "crash", f"the exercise ended early: {score.crashed}"))
+    return tuple(sorted(out, key=lambda m: m.at_s))
+
+
+def _of_crossing(c: CrossingScore) -> list[MomentThatMattered]:
+    who = f"{c.people} {'person' if c.people == 1 else 'people'} in {c.corridor}"
+    if c.in_sight_s is None:
+        return []
+    if c.alarmed_s is None:
+        return [MomentThatMattered(c.in_sight_s, "missed", f"{who} were in sight and raised no alarm")]
+    out = []
+    if (c.wait_s or 0.0) > LATE_S:
+        out.append(MomentThatMattered(c.alarmed_s, "late", f"{c.alarm}: {who}, {c.wait_s:.0f} s after they came into sight"))
+    if c.answered_s is None or c.answered_s > ANSWER_S:
+        said = "nobody answered" if c.answered_s is None else f"answered after {c.answered_s:.0f} s"
+        out.append(MomentThatMattered(c.alarmed_s, "unanswered", f"{c.alarm}: {who}, {said}"))
+    if c.reason_is_right is False:
+        out.append(MomentThatMattered(c.alarmed_s, "wrong_reason", f'{c.alarm}: {who} was closed as "{c.closed_as}"'))
+    return out
+
+
+# -------------------------------------------------------------------------------------------------------------- in words
+
+
+def summary(d: Debrief) -> str:
+    """The score in a dozen lines."""
+    s = d.score
+    share = "nobody crossed in sight"
+    if s.pd.share is not None:
+        interval = f"(95 %: {s.pd.low:.2f} to {s.pd.high:.2f})"
+        share = f"{s.pd.hits} of {s.pd.of} crossings in sight raised an alarm: {s.pd.share:.2f} {interval}"
+    t = s.truth
+    lines = [
+        f"{d.title} (seed {s.seed}, {s.mode}, {s.seconds:.0f} s)" + (f"  ENDED EARLY: {s.crashed}" if s.crashed else ""),
+        f"  {share}",
+        f"  time to alarm {_n(t.time_to_alarm_p50_s)} s in the middle; F1 {_n(s.f1)} (alarm within 10 s)",
+        f"  {t.false_alarms} false alarms, {t.nuisance_alarms} about the innocent, in {s.camera_hours:.2f} camera-hours",
+        f"  position error {_n(t.position_error_p50_m)} m in the middle, {_n(t.ellipse90_share)} in the 90 % ellipse",
+        f"  GOSPA of the map {_n(s.gospa_mean_m)} m",
+        f"  {s.load.alarms} alarms, {s.load.most_10_min} at most in ten minutes, {s.load.escalated_unanswered} unanswered",
+    ]
+    for x in s.subjects:
+        asked = f"asked about after {x.asked_s:.0f} s, {x.lane}" if x.asked_s is not None else "never asked about"
+        lines.append(f"  {x.subject} ({x.actor}): {asked}")
+    lines += [
+        f"  {p.name}: {p.answered} alarms answered after {_n(p.answer_p50_s)} s, {p.closed} closed "
+        f"({p.right_reasons} right, {p.wrong_reasons} wrong), {p.teams_sent} teams sent"
+        for p in s.people
+    ]
+    for g in s.goals:
+        word = "not measured" if g.met is None else "met" if g.met else "NOT met"
+        lines.append(f"  goal {g.measure} {g.goal}: {_n(g.value)}, {word}")
+    return "\n".join(lines)
+
+
+def report(d: Debrief) -> str:
+    """All of it, for a terminal."""
+    lines = [summary(d), "", "What mattered"]
+    lines += [f"  {clock(m.at_s)}  {m.kind:13} {m.says}" for m in d.moments] or ["  nothing stands out"]
+    if d.earlier:
+        lines += ["", f"Compared with {', '.join(d.earlier)}"]
+        lines += [f"  {c.measure:22} {_n(c.now):>8}  before: {', '.join(_n(b) for b in c.before)}" for c in d.compared]
+    lines += ["", "What happened"]
+    lines += [f"  {clock(t.at_s)}  {t.track:9} {t.says}" for t in d.timeline]
+    return "\n".join(lines)
+
+
+def clock(at_s: float) -> str:
+    return f"{int(at_s) // 60:3}:{int(at_s) % 60:02}"
+
+
+def _n(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+def write_csv(d: Debrief, folder: Path) -> list[Path]:
+    """crossings.csv, timeline.csv, moments.csv, people.csv. Raises SettingsError where the folder cannot be written."""
+    tables: dict[str, tuple[list[str], list[list[object]]]] = {
+        "crossings": (list(CrossingScore.__struct_fields__), [list(msgspec.structs.astuple(c)) for c in d.score.crossings]),
+        "timeline": (["at_s", "track", "says"], [list(msgspec.structs.astuple(t)) for t in d.timeline]),
+        "moments": (["at_s", "kind", "says"], [list(msgspec.structs.astuple(m)) for m in d.moments]),
+        "people": (
+            list(d.score.people[0].__struct_fields__) if d.score.people else ["name"],
+            [list(msgspec.structs.astuple(p)) for p in d.score.people],
+        ),
+    }
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, (columns, rows) in tables.items():
+            path = folder / f"{name}.csv"
+            with path.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                writer.writerow(columns)
+                writer.writerows([["" if v is None else _safe(v) for v in row] for row in rows])
+            written.append(path)
+    except OSError as error:
+        raise SettingsError(f"--csv {folder}: cannot be written: {error.strerror}") from None
+    return written
+
+
+def _safe(value: object) -> object:
+    """No text that a spreadsheet takes for a formula: names and reasons are what people typed."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value[:1] else value
