@@ -48,6 +48,7 @@ from station.fusion_learning import learn_from
 from station.fusion_offsets import Offsets, OffsetsState
 from station.fusion_table import Near, Sights, Table, Where
 from station.kalman import Array, Estimate
+from station.parties import Parties
 from station.picture import Sentence, TrailPoint
 from wire.clock import NS_PER_S
 from wire.units import Colour, ObjectClass, VehicleKind
@@ -123,6 +124,7 @@ class Fusion:
         self.refused = 0                # detections that can be of nothing on this earth
         self._by_track = {track: c.number for c in self.contacts.values() for track in c.tracks}
         self._crossed = Crossed()
+        self._parties = Parties(self.contacts.values())
         self._looked_ns: dict[str, int] = {}            # when the merging was last thought about, by sensor
         self._close_since: dict[tuple[int, int], int] = {}
         self._table = Table()
@@ -141,6 +143,7 @@ class Fusion:
         self._table.settle(touched, self.offsets)
         self._tell_apart(frame, at_ns, touched)
         self._uncross(frame, at_ns, touched)
+        self._parties.look(self.contacts, at_ns)
         self._place(touched)
         ended += self._merge_close(frame, at_ns, touched)
         return [c for c in touched if c.merged_into is None], ended

@@ -94,6 +94,11 @@ class Offsets:
             self.covariance[mine, mine] += np.eye(2) * (1.0 - fades**2)
         return k
 
+    @property
+    def count(self) -> int:
+        """How many sensors it knows."""
+        return len(self._of)
+
     def knows(self, sensor: str) -> int:
         return self._of.get(sensor, NOBODY)
 

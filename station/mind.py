@@ -21,17 +21,22 @@ from station.admission import captured_ns
 from station.alarm_rate import RateKeeper
 from station.alarm_settings import load_alarm_settings
 from station.alarm_watch import Watch
+from station.contact_requests import MergeContacts, NotePatrol, SplitContact
 from station.contacts import Contact
 from station.coverage import Coverage
 from station.doubts import ELSEWHERE, STALE
 from station.duty import DutyRequest
 from station.fusion import Fusion, Seen, SensorFrame
+from station.fusion_bearings import Bearing, Bearings
+from station.fusion_offsets import OffsetsState
 from station.memory import Changes, Numbers, Remembered, load, read_raised, save
+from station.mind_contacts import ContactRequests
 from station.mind_duty import DutyDesk
 from station.mind_faults import FaultWatch
 from station.mind_requests import MindParts, MindRequests
 from station.notifier import NOTICES
 from station.notifier_health import NotifierWatch
+from station.patrols import Patrols
 from station.picture import AlarmView, Answer, Counts, Delta, Picture, Request
 from station.questions import Questions
 from station.record import Record
@@ -64,6 +69,8 @@ KEPT_ENDED_NS = 120 * NS_PER_S      # an ended contact stays in the picture so l
 KEPT_CLOSED_NS = 600 * NS_PER_S     # and a closed alarm
 COUNTS_EVERY_NS = NS_PER_S
 LATEST_SAVED_EVERY_NS = 5 * NS_PER_S
+OFFSETS_SAVED_EVERY_NS = 30 * NS_PER_S
+OFFSETS = "fusion.offsets"          # what the sensors' errors are, in the mind's memory
 
 _log = logging.getLogger("trailwatch.mind")
 
@@ -93,8 +100,11 @@ class Mind:
         self._numbers = memory.numbers
         self.place = memory.place
         self._fusion = Fusion(
-            sector.corridors, [c for c in memory.contacts if c.ended_ns is None], memory.numbers.contact
+            sector.corridors, [c for c in memory.contacts if c.ended_ns is None], memory.numbers.contact,
+            _offsets(memory.states.get(OFFSETS)),
         )
+        self._bearings = Bearings(sector.corridors)
+        self._contact_requests = ContactRequests(Patrols(sector.frame))
         self._ended = {c.number: c for c in memory.contacts if c.ended_ns is not None}
         alarm_settings = load_alarm_settings(settings.sector, sector)
         self._desk = AlarmDesk(sector, memory.alarms, memory.numbers.alarm, alarm_settings)
@@ -125,6 +135,7 @@ class Mind:
         self._counts = Counts(0, 0, {})
         self._changes = Changes()
         self._news = News()
+        self._offsets_saved = self._fusion.offsets.count, now_ns
         self._committed_ns = self._counted_ns = self._coasted_ns = self._saved_ns = 0
         self.turn = now_ns // 1_000_000     # a restart jumps ahead, so that nobody takes the next delta for the missing one
 
@@ -250,22 +261,40 @@ class Mind:
     def _take_detections(self, node: str, boot: int, batch: DetectionBatch, received_ns: int) -> None:
         sensor = self._situation.sensor_name(node, batch.sensor)
         self._situation.saw_frame(sensor, batch.captured_ns)
-        seen = []
+        seen: list[Seen] = []
+        bearings: list[Bearing] = []
         for d in batch.detections:
-            if not d.confirmed or not isinstance(d.placement, PlacementPoint):
-                continue        # a bearing alone makes no contact; crossing bearings comes later
+            if not d.confirmed:
+                continue
+            track = f"{node}/{boot}/{sensor}/{d.track}"
+            if not isinstance(d.placement, PlacementPoint):
+                b = d.placement
+                bearings.append(
+                    Bearing(
+                        track, d.object_class, d.score, self._sector.frame.point(b.from_position), b.bearing_deg,
+                        b.sigma_deg, d.plate, d.plate_confidence, d.kind, d.colour,
+                    )
+                )
+                continue
             place, c = d.placement.position, d.placement.covariance
             seen.append(
                 Seen(
-                    f"{node}/{boot}/{sensor}/{d.track}", d.object_class, d.score, self._sector.frame.point(place),
+                    track, d.object_class, d.score, self._sector.frame.point(place),
                     np.array([[c.ee_m2, c.en_m2], [c.en_m2, c.nn_m2]]), d.plate,
                     d.plate_confidence, d.kind, d.colour,
                 )
             )
         simulated = self._is_training or self._situation.is_simulated(sensor)
-        touched, ended = self._fusion.observe(
-            SensorFrame(sensor, batch.captured_ns, received_ns, simulated, tuple(seen))
-        )
+        view = self._situation.sensors.get(sensor)
+        from_m = None if view is None else self._sector.frame.to_enu(view.position.lat_deg, view.position.lon_deg)[0]
+        flying = self._situation.nodes[node].kind == "drone"
+        stands = None if from_m is None else (float(from_m[0]), float(from_m[1]))
+        self._fuse(SensorFrame(sensor, batch.captured_ns, received_ns, simulated, tuple(seen), stands, flying))
+        for frame in self._bearings.frames(sensor, batch.captured_ns, received_ns, simulated, bearings):
+            self._fuse(frame)
+
+    def _fuse(self, frame: SensorFrame) -> None:
+        touched, ended = self._fusion.observe(frame)
         now_ns = self._clock.utc_ns()
         for contact in touched:
             self._desk.judge(contact, now_ns)
@@ -359,6 +388,8 @@ class Mind:
         """Do what a person asks, on the disk before this returns; see mind_requests and mind_duty."""
         if isinstance(request, DutyRequest):
             return self._duty.answer(request, self._parts)
+        if isinstance(request, MergeContacts | SplitContact | NotePatrol):
+            return self._contact_requests.answer(request, self._parts)
         return self._requests.answer(request)
 
     # -------------------------------------------------------------------------------------------------- disk and picture
@@ -397,6 +428,11 @@ class Mind:
         self._news.matches.update(changes.matches)
 
     def _collect_latest(self, now_ns: int, changes: Changes) -> None:
+        # Many numbers that change slowly; a contact remembers by a sensor's name, so a new name is written with it.
+        sensors = self._fusion.offsets.count
+        if sensors != self._offsets_saved[0] or now_ns - self._offsets_saved[1] >= OFFSETS_SAVED_EVERY_NS:
+            self._offsets_saved = sensors, now_ns
+            changes.states[OFFSETS] = msgspec.msgpack.encode(self._fusion.offsets.to_state())
         if not _is_due(self._saved_ns, LATEST_SAVED_EVERY_NS, now_ns):
             return
         self._saved_ns = now_ns
@@ -474,3 +510,7 @@ class Mind:
 def _is_due(last_ns: int, every_ns: int, now_ns: int) -> bool:
     """Whether it is time again. A clock that was set back does not make it wait until that time has passed once more."""
     return not 0 <= now_ns - last_ns < every_ns
+
+
+def _offsets(state: bytes | None) -> OffsetsState | None:
+    return None if state is None else msgspec.msgpack.decode(state, type=OffsetsState)

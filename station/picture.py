@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
+from station.contact_requests import ContactRequest
 from station.coverage_picture import CoverageView, CoverageWhole, SetWeather
 from station.duty import Duty, DutyRequest, Made, TeamView
 from station.sentences import Sentence as Sentence
@@ -53,6 +54,9 @@ class ContactView(msgspec.Struct, frozen=True):
     snapshot: str | None        # id for /api/snapshots/{id}
     kind: VehicleKind | None = None
     colour: Colour | None = None
+    why_apart: tuple[Sentence, ...] = ()
+    own_patrol: str | None = None       # the patrol of ours that it seems to be; `why_merged` says why
+    party: tuple[str, ...] = ()         # ids of those that it travels with
 
 
 class AlarmState(StrEnum):
@@ -227,7 +231,9 @@ class Picture(msgspec.Struct, frozen=True, tag="picture"):
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
-    """What changed since turn - 1. Values replace the ones of the same id; to pages, a trail tells only how it has grown."""
+    """What changed since turn - 1. Values replace the ones of the same id. grown: contacts whose trail is only what it has
+    grown by (station.trails).
+    """
 
     turn: int
     at_ns: int
@@ -241,6 +247,7 @@ class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
     counts: Counts | None = None
     coverage: tuple[CoverageView, ...] = ()
     coverage_whole: CoverageWhole | None = None
+    grown: tuple[str, ...] = ()
 
 
 # ------------------------------------------------------------------------------- what the web server asks of the mind
@@ -266,7 +273,7 @@ class DecideMatch(msgspec.Struct, frozen=True, tag="decide_match"):
     reason: str = ""
 
 
-Request = GetPicture | ChangeAlarm | DecideMatch | DutyRequest | SetWeather
+Request = GetPicture | ChangeAlarm | DecideMatch | DutyRequest | SetWeather | ContactRequest
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):

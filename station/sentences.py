@@ -107,6 +107,9 @@ SENTENCES: dict[str, str] = {
     "contact.why.joined": "{sensor} saw it {distance_m} m from where {others} had it: {sigmas} sigma, inside the 99 % gate",
     "contact.why.merged": "{contact} (seen by {sensors}) was at the same place, {distance_m} m, for {seconds} s",
     "contact.why.merged_by": "{person} joined {contact} to it",
+    "contact.why.no_patrol": "no longer taken for our patrol {patrol}: that is {distance_m} m away",
+    "contact.why.own_patrol": "our patrol {patrol} reported itself {distance_m} m from here, {seconds} s apart; alarms "
+    "are raised all the same",
     "contact.why.split": "{contact} is somebody else: {person} split it off, as seen by {sensor}",
     # Evidence for and against a match
     "match.evidence.plate_exact": "Plate {listed} read as {read}, {times} times ({equivalents} look-alikes)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from geofences.sector import Sector
-from station.contacts import Contact
+from station.contacts import Contact, contact_id
 from station.kalman import predict
 from station.picture import ContactState, ContactView
 from wire.clock import NS_PER_S
@@ -43,4 +43,7 @@ def contact_view(contact: Contact, sector: Sector, now_ns: int) -> ContactView:
         snapshot=contact.snapshot,
         kind=contact.kind,
         colour=contact.colour,
+        why_apart=tuple(contact.why_apart),
+        own_patrol=contact.own_patrol,
+        party=tuple(contact_id(n) for n in contact.party),
     )

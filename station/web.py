@@ -29,6 +29,7 @@ from station.settings import StationSettings
 from station.store import StoreError
 from station.web_alarms import AlarmRoutes
 from station.web_basemap import BaseMapRoutes
+from station.web_contacts import ContactRoutes
 from station.web_coverage import CoverageRoutes
 from station.web_door import Door
 from station.web_duty import DutyRoutes
@@ -58,6 +59,7 @@ class Web:
             *LoginRoutes(door).routes(),
             *AlarmRoutes(door).routes(),
             *MatchRoutes(door).routes(),
+            *ContactRoutes(door).routes(),
             *DutyRoutes(door).routes(),
             *OrderRoutes(door).routes(),
             *HistoryRoutes(door).routes(),

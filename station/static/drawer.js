@@ -1,6 +1,7 @@
 // The details of what is selected: an alarm with its contact, a contact, a sensor or a drone.
 
 import { sensorCoverage, sensorCoverageFact } from "./coverage.js";
+import { apartSection, contactWork, neighbours } from "./contact.js";
 import { cap, fact, make, priorityShape } from "./dom.js";
 import { ageText, borderText, degrees, metres, mgrs, timeElement } from "./format.js";
 import { axes } from "./ground.js";
@@ -103,6 +104,8 @@ function contactParts(id) {
     ...matchesOf(id),
     contactFacts(contact),
     reasons(contact),
+    contact.why_apart?.length ? section("apart", contact.why_apart, () => apartSection(contact)) : null,
+    work(contact),
     alarm ? history(alarm) : null,
     replayOf(contact.id, contact.first_seen_ns, contact.last_seen_ns),
   ];
@@ -143,6 +146,8 @@ function contactFacts(contact) {
   const course = (Math.atan2(east, north) * 180 / Math.PI + 360) % 360;
   return section("facts", [contact, Math.round(age)], () => make("dl", { class: "facts" },
     fact(t("fact.class"), `${t(`class.${contact.object_class}`)} ${short(contact.id)}`, make("span", { class: "aside" }, t("fact.score", { score: number(contact.score, 2) }))),
+    contact.own_patrol ? fact(t("fact.own_patrol"), contact.own_patrol, make("span", { class: "aside" }, t("fact.own_patrol_aside"))) : null,
+    contact.party?.length ? fact(t("fact.party"), t("fact.party_value", { n: contact.party.length + 1 }), make("span", { class: "aside" }, contact.party.map(short).join(", "))) : null,
     contact.kind || contact.colour ? fact(t("fact.vehicle"),
       [contact.kind && t(`kind.${contact.kind}`), contact.colour && t(`colour.${contact.colour}`)].filter(Boolean).join(", ")) : null,
     contact.plate ? fact(t("fact.plate"), make("span", { class: "plate" }, contact.plate)) : null,
@@ -168,6 +173,13 @@ function reasons(contact) {
   if (!contact.why_merged.length) return null;
   return section("reasons", contact.why_merged, () => make("section", { class: "reasons" }, make("h3", {}, t("drawer.why_merged")),
     make("ul", {}, contact.why_merged.map((why) => make("li", {}, say(why))))));
+}
+
+function work(contact) {
+  if (!state.me?.decides || state.isReplay || contact.state === "ended") return null;
+  const others = neighbours(contact);
+  if (!others.length && contact.sensors.length < 2) return null;
+  return section("work", [contact.id, contact.sensors, others], () => contactWork(contact, others));
 }
 
 /** Contacts that joined one after the other are one line. */
