@@ -33,9 +33,9 @@ from station.picture import (
     Picture,
     Request,
     SensorView,
-    TrailPoint,
 )
 from station.settings import StationSettings
+from station.trails import TrailTeller, whole
 from wire.clock import Clock
 
 BATCH_S = 0.1               # changes are gathered this long at most
@@ -183,7 +183,6 @@ class Gathered:
         self.coverage_whole: CoverageWhole | None = None
         self.captured_ns: list[int] = []
         self.any = False
-        self._pages_have: dict[str, tuple[TrailPoint, ...]] = {}    # of a contact, the trail of before this batch
 
     def add(self, delta: Delta, known: dict[str, ContactView]) -> None:
         self.any = True
@@ -191,13 +190,10 @@ class Gathered:
             self.contacts[contact.id] = contact
             self.gone.pop(contact.id, None)
             before = known.get(contact.id)
-            if before is not None:
-                self._pages_have.setdefault(contact.id, before.trail)
             if contact.state is ContactState.LIVE and (before is None or contact.last_seen_ns > before.last_seen_ns):
                 self.captured_ns.append(contact.last_seen_ns)
         for gone in delta.contacts_gone:
             self.contacts.pop(gone, None)
-            self._pages_have.pop(gone, None)
             self.gone[gone] = None
         self.alarms.update((a.id, a) for a in delta.alarms)
         self.matches.update((m.id, m) for m in delta.matches)
@@ -223,27 +219,6 @@ class Gathered:
             coverage=tuple(self.coverage.values()),
             coverage_whole=self.coverage_whole,
         )
-
-
-    def for_pages(self, delta: Delta) -> Delta:
-        """The same with only the points by which a trail has grown: most of a delta would be trails that pages have."""
-        return msgspec.structs.replace(delta, contacts=tuple(
-            c if (had := self._pages_have.get(c.id)) is None else _grown_only(c, had) for c in delta.contacts
-        ))
-
-
-def _grown_only(contact: ContactView, had: tuple[TrailPoint, ...]) -> ContactView:
-    """Whole where the trail did not simply grow: after a merge it is another one."""
-    trail = contact.trail
-    if not had or not trail:
-        return contact
-    new = 0
-    while new < len(trail) and trail[-1 - new].at_ns > had[-1].at_ns:
-        new += 1
-    same = len(trail) - new
-    if not 0 < same <= len(had) or trail[same - 1] != had[-1] or trail[0] != had[-same]:
-        return contact
-    return msgspec.structs.replace(contact, trail=trail[same:])
 
 
 class Page:
@@ -391,6 +366,7 @@ class Feed:
             self._heard()
             self._deltas += 1
             if self._kept.follows(delta):
+                delta = whole(delta, self._kept.contacts)
                 self._gathered.add(delta, self._kept.contacts)
                 self._kept.lay(delta)
                 self._gathered_something.set()
@@ -430,6 +406,7 @@ class Feed:
             self._send_beat()
 
     async def _flush(self) -> None:
+        trails = TrailTeller()          # every page hears every delta, or gets a picture that is newer
         while True:
             await self._gathered_something.wait()
             self._gathered_something.clear()
@@ -437,7 +414,7 @@ class Feed:
             if gathered.any:
                 now = self._clock.utc_ns()
                 delta = gathered.delta(self._kept.turn, self._kept.at_ns)
-                self._send(self._encoder.encode(gathered.for_pages(delta)).decode())
+                self._send(self._encoder.encode(trails.told(delta)).decode())
                 for listener in self.listeners:
                     listener(delta)
                 for captured in gathered.captured_ns:

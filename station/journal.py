@@ -16,11 +16,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from station.contacts import TRAIL_LIMIT
 from station.journal_schema import JOURNAL
 from station.picture import ContactView, Delta, NodeView, Picture, SensorView, TrailPoint
 from station.settings import StationSettings
 from station.store import StoreError, Synchronous, open_or_read, open_reader, set_synchronous, transaction
+from station.trails import joined
 from wire.clock import NS_PER_S, Clock
 from wire.units import Covariance2, GroundPosition
 
@@ -169,18 +169,11 @@ def unpack(content: bytes) -> Block:
         raise ValueError(f"a block of the journal cannot be read: {error}") from None
 
 
-def grown(before: ContactView | None, trail: tuple[TrailPoint, ...]) -> tuple[TrailPoint, ...]:
-    """A trail that has grown by these points."""
-    known = before.trail if before is not None else ()
-    new = tuple(p for p in trail if not known or p.at_ns > known[-1].at_ns)
-    return (*known, *new)[-TRAIL_LIMIT:]
-
-
 def moved_view(before: ContactView, m: Moved) -> ContactView:
     return msgspec.structs.replace(
         before, position=m.position, covariance=m.covariance, velocity_m_s=m.velocity_m_s, last_seen_ns=m.last_seen_ns,
         detections=m.detections, score=m.score, border_m=m.border_m,
-        trail=grown(before, (m.point,)) if m.point is not None else before.trail,
+        trail=joined(before.trail, (m.point,)) if m.point is not None else before.trail,
     )
 
 

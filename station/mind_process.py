@@ -13,6 +13,7 @@ from station.mind import Mind
 from station.picture import Answer, Refused, Request, Sentence
 from station.settings import StationSettings
 from station.store import NOTICE_TROUBLE, OldSchemaError, UnusableError
+from station.trails import TrailTeller
 from wire.clock import Clock, WallClock
 from wire.process import log_to_stderr, stop_on_signals
 from wire.settings import SettingsError
@@ -46,6 +47,7 @@ class MindServer:
         self._poller.register(self._notice, zmq.POLLIN)
         self._poller.register(self._ask, zmq.POLLIN)
         self._decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+        self._trails = TrailTeller()
         self._told_ns = 0
         self._more = False
         self._failing = self._unread = ""
@@ -80,7 +82,7 @@ class MindServer:
             delta = self._mind.delta()
             if delta is not None:
                 self._told_ns = self._clock.monotonic_ns()
-                self._feed.send(msgspec.msgpack.encode(delta))
+                self._feed.send(msgspec.msgpack.encode(self._trails.told(delta)))
 
     def _read(self) -> None:
         """What the inbox has stored. A file that cannot be read is an alarm, and is tried again."""

@@ -12,8 +12,9 @@ from collections.abc import Callable
 import msgspec
 
 from station.feed import Gathered, PictureKeeper
-from station.journal import Block, Frame, grown, moved_view
-from station.picture import Delta, Picture
+from station.journal import Block, Frame, moved_view
+from station.picture import ContactView, Delta, Picture, TrailPoint
+from station.trails import joined
 
 SLOWEST, FASTEST = 0.5, 60.0
 GAP_NS = 20_000_000_000             # of nothing between two blocks: the station was off, and the clock jumps
@@ -102,7 +103,9 @@ class Player:
     def _whole(self, frame: Frame) -> Delta:
         """A frame as the feed told it."""
         k, d = self._keeper, frame.delta
-        contacts = {c.id: msgspec.structs.replace(c, trail=grown(k.contacts.get(c.id), c.trail)) for c in d.contacts}
+        contacts = {
+            c.id: msgspec.structs.replace(c, trail=joined(_trail(k.contacts.get(c.id)), c.trail)) for c in d.contacts
+        }
         for m in frame.moved:
             before = contacts.get(m.id) or k.contacts.get(m.id)
             if before is not None:
@@ -118,3 +121,7 @@ class Player:
         return msgspec.structs.replace(
             d, contacts=tuple(contacts.values()), sensors=tuple(sensors.values()), nodes=tuple(nodes.values())
         )
+
+
+def _trail(contact: ContactView | None) -> tuple[TrailPoint, ...]:
+    return contact.trail if contact else ()

@@ -50,19 +50,18 @@ export function takePicture(picture) {
 
 const TRAIL_LIMIT = 90;         // as station/contacts.py keeps it
 
-/** A delta tells by which points a trail has grown; one that begins as early as the known one replaces it. */
+/** Points that are known already change nothing. */
 function grownTrail(known, told) {
-  if (!known?.length || (told.length && told[0][2] <= known[0][2])) return told;
-  const last = known[known.length - 1][2];
+  const last = known.length ? known[known.length - 1][2] : 0;
   return [...known, ...told.filter((point) => point[2] > last)].slice(-TRAIL_LIMIT);
 }
 
 export function takeDelta(delta) {
-  const fresh = [];
+  const fresh = [], grown = new Set(delta.grown ?? []);
   for (const [name, key] of Object.entries(KEYS)) {
     for (const value of delta[name] ?? []) {
       if (name === "alarms" && !state.alarms.has(value.id)) fresh.push(value);
-      if (name === "contacts") value.trail = grownTrail(state.contacts.get(value.id)?.trail, value.trail);
+      if (name === "contacts" && grown.has(value.id)) value.trail = grownTrail(state.contacts.get(value.id)?.trail ?? [], value.trail);
       state[name].set(value[key], value);
     }
   }

@@ -218,8 +218,8 @@ def test_a_page_is_told_by_how_much_a_trail_has_grown_and_a_trail_that_was_joine
         for seconds in ((1, 2, 3), (1, 2, 3, 5), (2, 3, 5), (0, 1, 2, 3, 5, 7)):
             mind.say(contacts=(told(*seconds),))
             delta = (await reader.until(lambda m: isinstance(m, Delta) and m.contacts))[-1]
-            got.append(delta.contacts[0].trail)
-        assert got == [trail(1, 2, 3), trail(5), (), trail(0, 1, 2, 3, 5, 7)]
+            got.append((delta.contacts[0].trail, delta.grown))
+        assert got == [(trail(1, 2, 3), ()), (trail(5), ("K-77",)), ((), ("K-77",)), (trail(0, 1, 2, 3, 5, 7), ())]
         assert heard[-1].contacts[0].trail == trail(0, 1, 2, 3, 5, 7), "the journal hears it whole"
         assert feed.picture().contacts[-1].trail == trail(0, 1, 2, 3, 5, 7)
 
