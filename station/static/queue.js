@@ -45,22 +45,31 @@ function render() {
   }
 }
 
-/** Too many to read one by one: by corridor and stretch of time, as the station groups them; what is in no group comes first. */
+/** Too many to read one by one: by corridor and stretch of time, as the station groups them, the most urgent first. */
 function flood(open, list) {
   const byId = new Map(open.map((alarm) => [alarm.id, alarm]));
   const groups = (state.counts.alarms.groups ?? []).map((group) => ({ ...group, open: group.alarms.map((id) => byId.get(id)).filter(Boolean) }))
     .filter((group) => group.open.length > 1);
   const grouped = new Set(groups.flatMap((group) => group.open.map((alarm) => alarm.id)));
   const alone = open.filter((alarm) => !grouped.has(alarm.id));
-  return [make("p", { class: "flood" }, t("queue.flood")),
-    alone.length ? list(alone, t("queue.waiting")) : null,
-    ...groups.map((group) => make("details", { class: "flood-group", "data-group": `${group.corridor} ${group.begins_ns}`, open: unfolded.has(group.corridor),
-      ontoggle: (event) => { if (event.target.open) unfolded.add(group.corridor); else unfolded.delete(group.corridor); } },
-    make("summary", {}, priorityShape(group.priority, t("priority.name", { n: group.priority })),
-      make("b", {}, group.corridor ? state.geography.names[group.corridor] ?? group.corridor : t("queue.flood_none")),
-      make("span", {}, `${clockText(group.begins_ns / 1e6)} – ${clockText(group.ends_ns / 1e6)}`),
-      make("span", {}, t("queue.flood_group", { alarms: group.open.length, contacts: group.contacts }))),
-    list(group.open, t("queue.flood"))))];
+  const urgency = (group) => Math.min(...group.open.map((alarm) => alarm.priority));
+  return [make("p", { class: "flood" }, t("queue.flood")), ...[1, 2, 3].flatMap((priority) => {
+    const single = alone.filter((alarm) => alarm.priority === priority);
+    return [single.length ? list(single, t("queue.waiting")) : null,
+      ...groups.filter((group) => urgency(group) === priority).map((group) => floodGroup(group, priority, list))];
+  })];
+}
+
+/** Folded, unless a person has opened it or the chosen alarm is in it: what is chosen is never out of sight. */
+function floodGroup(group, priority, list) {
+  const holdsChosen = state.selection?.kind === "alarm" && group.open.some((alarm) => alarm.id === state.selection.id);
+  return make("details", { class: "flood-group", "data-group": `${group.corridor} ${group.begins_ns}`, open: holdsChosen || unfolded.has(group.corridor),
+    ontoggle: (event) => { if (event.target.open) unfolded.add(group.corridor); else unfolded.delete(group.corridor); } },
+  make("summary", {}, priorityShape(priority, t("priority.name", { n: priority })),
+    make("b", {}, group.corridor ? state.geography.names[group.corridor] ?? group.corridor : t("queue.flood_none")),
+    make("span", {}, `${clockText(group.begins_ns / 1e6)} – ${clockText(group.ends_ns / 1e6)}`),
+    make("span", {}, t("queue.flood_group", { alarms: group.open.length, contacts: group.contacts }))),
+  list(group.open, t("queue.flood")));
 }
 
 function counts(open) {

@@ -1,0 +1,58 @@
+"""In a flood the queue is still a queue: grouped, the most urgent first, and what is chosen is in sight."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+from playwright.sync_api import expect
+
+from station.picture import AlarmRate, Counts, FloodGroup, Sentence
+from tests.scene import alarm, corridor_entry, scene
+
+
+def a_flood(now_ns: int):
+    picture = scene(now_ns)
+    told = [
+        alarm(f"A-{900 + i:06d}", now_ns, priority=1 if i < 3 else 2, ago_s=20 + i, corridor="khe-da", says=corridor_entry())
+        for i in range(6)
+    ]
+    silent = Sentence("alarm.node_silent", {"node": "gate-9", "seconds": 10})
+    low = alarm("A-000990", now_ns, rule="node_silent", priority=3, corridor=None, ago_s=5, says=silent)
+    group = FloodGroup("khe-da", now_ns - 60 * 10**9, now_ns, 1, tuple(a.id for a in told), 6)
+    rate = AlarmRate(12, 12, 4.0, 12, 1.0, True, (group,))
+    return msgspec.structs.replace(picture, alarms=(*told, low), counts=Counts(0, 0, {}, alarms=rate))
+
+
+def test_a_flood_is_grouped_most_urgent_first_and_the_chosen_alarm_is_in_sight(logged_in, watched) -> None:
+    logged_in(a_flood(time.time_ns()))
+    queue = watched.locator("#queue")
+    group = queue.locator("details.flood-group")
+    expect(group).to_have_count(1)
+    expect(group).not_to_have_attribute("open", "")
+    assert "[object" not in queue.inner_text()
+    order = watched.evaluate(
+        "[...document.querySelectorAll('#queue .queue-body > *')].map((e) => e.className).filter((c) => c !== 'flood')"
+    )
+    assert order[0] == "flood-group", "three of priority 1 stand above one of priority 3"
+    group.locator("summary").click()
+    expect(group.locator(".card")).to_have_count(6)
+    group.locator("summary").click()
+    expect(group.locator(".card").first).not_to_be_visible()
+    watched.evaluate("document.activeElement.blur()")
+    watched.keyboard.press("j")
+    expect(queue.locator(".card.chosen")).to_be_visible()
+    assert watched.seen["errors"] == []
+
+
+def test_a_narrow_status_line_shows_all_of_itself_in_a_flood_and_at_least_one_node_by_name(logged_in, watched) -> None:
+    watched.set_viewport_size({"width": 1280, "height": 720})
+    logged_in(a_flood(time.time_ns()))
+    expect(watched.locator("#status .rate.flood")).to_be_visible()
+    right = watched.evaluate(
+        "Math.max(...[...document.querySelectorAll('#status > *')].map((e) => e.getBoundingClientRect().right))"
+    )
+    assert right <= 1280
+    name = watched.locator("#status .node span").first
+    expect(name).to_be_visible()
+    assert name.evaluate("(e) => e.scrollWidth <= e.clientWidth + 1 && e.clientWidth > 20"), "its name is whole"
