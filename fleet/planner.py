@@ -30,6 +30,7 @@ from wire.units import GroundPosition, Realm
 
 STAND_OFF_M = 10.0              # beyond what the checks ask for, so that wind and rounded corners do not use up the buffer
 SHORTEST_M = 30.0               # of a patrol worth flying
+STRETCH_LEAST_M = 5.0           # of a stretch that can be flown
 LOOK_S = 3.0                    # spent at the far end, and over a point
 RTL_LEAST_M = 15.0              # return height: RTL_ALT as ArduCopter ships it
 WIDEN_TRIES = 4
@@ -172,7 +173,12 @@ def plan_point(wish: PatrolWish, maker: Maker, plan_id: str, place: GroundPositi
 def plan_stretches(
     wish: PatrolWish, maker: Maker, plan_id: str, stretches: Sequence[tuple[str, float, float]]
 ) -> Plan:
-    """Over stretches of corridors, one after the other: corridor, from_m, to_m along its centre line. Raises PlanError."""
+    """Over stretches of corridors, one after the other: corridor, from_m, to_m along its centre line.
+
+    Of each as much as may be flown; raises PlanError for one of which that is nothing.
+    """
+    if not stretches:
+        raise PlanError("no stretch was asked for")
 
     def lay(room: Polygon, home: Array, seen: Strip | None) -> _Ground:
         del seen
@@ -180,14 +186,18 @@ def plan_stretches(
         here = home
         for corridor, from_m, to_m in stretches:
             line = routes.stretch(maker.sector.corridors.ground(corridor).centre_line, from_m, to_m)
-            for part in routes.inside(line, room):
+            parts = routes.inside(line, room)
+            if sum(p.length for p in parts) < STRETCH_LEAST_M:
+                raise PlanError(
+                    f"metres {from_m:.0f} to {to_m:.0f} of {corridor} cannot be flown from this home: too near to the "
+                    "border, in a keep-out, or without a straight way home"
+                )
+            for part in parts:
                 points = np.asarray(part.coords)
                 if np.linalg.norm(points[-1] - here) < np.linalg.norm(points[0] - here):
                     points = points[::-1]
                 passes.append(points)
                 here = points[-1]
-        if not passes:
-            raise PlanError("none of the stretches can be flown from this home: too near to the border or a keep-out")
         return _Ground(routes.joined(passes, room, home))
 
     return _make(wish, maker, plan_id, lay)

@@ -31,7 +31,10 @@ class _Candidate:
 
 
 def plan_debt(wish: PatrolWish, maker: Maker, plan_id: str, debt: CoverageDebt) -> tuple[Plan, tuple[DebtSegment, ...]]:
-    """The patrol and the segments that it pays. Raises PlanError, also where the debt counts along other corridors."""
+    """The patrol, and the segments of which it flies all that may be flown.
+
+    Raises PlanError, also where the debt counts along other corridors.
+    """
     sector = maker.sector
     if debt.corridors_version != sector.corridor_set.version:
         raise PlanError("the coverage debt was counted along another version of the corridors; ask for it anew")
