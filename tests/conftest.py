@@ -21,6 +21,13 @@ settings.register_profile("explore", derandomize=False, deadline=None)
 settings.load_profile("explore" if os.environ.get("TRAILWATCH_EXPLORE") else "same everywhere")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--connect", default="", metavar="tcp:HOST:PORT",
+        help="a simulated ArduCopter that runs, for tests/fleet/conformance: it is flown, and put back after each test",
+    )
+
+
 def pytest_collection_modifyitems(items):
     """Browser tests last: Playwright's synchronous driver keeps an event loop running in the main thread until the session
     ends, and nobody after it could call asyncio.run.

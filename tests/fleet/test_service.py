@@ -177,7 +177,7 @@ def test_a_service_that_is_killed_leaves_a_drone_that_comes_home_and_a_new_one_w
     start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
 ) -> None:
     # It waits long above its home, so that a busy machine has started the second service before it has landed.
-    autopilot = start_autopilot(speedup=6.0, parameters="RTL_LOIT_TIME = 240000.0")
+    autopilot = start_autopilot(speedup=6.0, parameters="RTL_LOIT_TIME = 240000.0\n[battery]\ncapacity_mah = 40000.0")
     service = start_service(autopilot.connection())
     service.wait(lambda: TaskPhase.EXECUTING in service.phases())
     service.process.kill()
@@ -399,3 +399,23 @@ def test_a_drone_with_a_key_is_given_it_flies_signed_and_is_written_into_the_boo
          str(out)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )
     assert wrote.returncode == 0 and "gx:coord" in out.read_text(), wrote.stderr
+
+
+@pytest.mark.slow
+def test_a_drone_with_two_links_flies_on_when_the_first_is_cut(
+    start_autopilot: Callable[..., Any], start_service: Callable[..., Service], relay: Callable[[int], Any]
+) -> None:
+    autopilot = start_autopilot(speedup=1.5, parameters="[battery]\ncapacity_mah = 40000.0")
+    between = relay(autopilot.ports[0])
+    first = f"tcp:127.0.0.1:{between.port}"
+    service = start_service(first, drone=f'more_connections = ["{autopilot.connection(1)}"]')
+    service.wait(lambda: any(t.mode == "AUTO" and t.armed for t in service.said(DroneTelemetry)), 150.0)
+    assert any("in use" in word and first in word for word in service.said(DroneTelemetry)[-1].links)
+    between.cut()
+    heard = len(service.said(DroneTelemetry))
+    service.wait(lambda: TaskPhase.DONE in service.phases() or TaskPhase.FAILED in service.phases(), 250.0)
+    assert service.phases()[-1] is TaskPhase.DONE, service.log()
+    after = service.said(DroneTelemetry)[heard:]
+    assert {t.link for t in after} == {LinkState.CONNECTED}
+    assert any("in use" in word and autopilot.connection(1) in word for t in after for word in t.links)
+    assert service.stop() == 0

@@ -1,10 +1,12 @@
-"""One vehicle a test: the autopilot model, and the real ArduCopter that TRAILWATCH_ARDUCOPTER names.
+"""One vehicle a test: the autopilot model; the real ArduCopter that TRAILWATCH_ARDUCOPTER names; one that runs already
+(`--connect tcp:HOST:PORT`, its second port two further on), which is put back and rebooted after each test.
 
 The model and the fleet are both held to what the real one does; nothing of ArduPilot is part of this repository.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -16,6 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymavlink.dialects.v20 import ardupilotmega as mavlink
+
+from fleet.commands import read_parameter, until, write_parameter
+from fleet.drone import Drone
+from mavlink.link import Link
+from mavlink.transports import parse_connection
+from wire.clock import WallClock
 
 SPEEDUP = 8.0
 HOME = (16.62225, 106.60230)
@@ -34,6 +43,14 @@ PARAMETERS = "\n".join(
         *[f"INS_ACC3SCAL_{a} 1" for a in "XYZ"],
     ]
 )
+
+
+# What the tests set, put back on a vehicle that outlives them.
+AS_IT_WAS = {
+    "FENCE_ENABLE": 0.0, "FS_GCS_ENABLE": 0.0, "SIM_GPS1_ENABLE": 1.0, "SIM_RC_FAIL": 0.0, "BATT_LOW_VOLT": 0.0,
+    "BATT_CRT_VOLT": 0.0, "BATT_FS_LOW_ACT": 0.0, "BATT_FS_CRT_ACT": 0.0,
+}
+FORCE = 21196.0
 
 
 @dataclass
@@ -85,11 +102,62 @@ def _arducopter(folder: Path) -> tuple[subprocess.Popen[bytes], Vehicle]:
     return process, Vehicle("arducopter", port, port + 2, SPEEDUP)
 
 
-@pytest.fixture(params=["model", pytest.param("arducopter", marks=pytest.mark.arducopter)])
+async def _found(connection: str) -> Vehicle:
+    """A vehicle that runs already: how fast its time goes, by its own word."""
+    endpoint = parse_connection(connection)
+    link = Link(connection, WallClock())
+    owner = asyncio.create_task(link.run())
+    with link.subscribe(("HEARTBEAT",)) as heard:
+        beat = await heard.get(20.0)
+    assert beat is not None, f"nothing is heard on {connection}: {link.problem}"
+    speedup = await read_parameter(link, beat.get_srcSystem(), ("SIM_SPEEDUP",))
+    owner.cancel()
+    await asyncio.gather(owner, return_exceptions=True)
+    assert speedup is not None, "no simulated vehicle: the tests fly it, and break its sensors"
+    return Vehicle("connected", endpoint.port, endpoint.port + 2, max(1.0, speedup[1]))
+
+
+async def _put_back(vehicle: Vehicle) -> None:
+    link = Link(vehicle.connection, WallClock())
+    owner = asyncio.create_task(link.run())
+    with link.subscribe(("HEARTBEAT",)) as heard:
+        beat = await heard.get(20.0)
+    assert beat is not None, "it is not heard any more"
+    mine = beat.get_srcSystem()
+    volts = await read_parameter(link, mine, ("SIM_BATT_VOLTAGE",))
+    wanted = {**AS_IT_WAS, "SIM_BATT_VOLTAGE": 12.6 if volts is not None and volts[1] > 0 else 0.0}
+    link.send(mavlink.MAVLink_command_long_message(mine, 1, 400, 0, 0, FORCE, 0, 0, 0, 0, 0))
+    for name, value in wanted.items():
+        now = await read_parameter(link, mine, (name,))
+        if now is not None and now[1] != value:
+            assert (await write_parameter(link, Drone("drone-1", WallClock()), mine, name, value)).done
+    link.send(mavlink.MAVLink_setup_signing_message(mine, 1, [0] * 32, 0))
+    for kind in range(3):
+        link.send(mavlink.MAVLink_mission_clear_all_message(mine, 1, kind))
+    await asyncio.sleep(2.0)        # what falls has come down
+    connections = link.counts.connections
+    link.send(mavlink.MAVLink_command_long_message(mine, 1, 246, 0, 1, FORCE, 0, 0, 0, 0, 0))
+    assert await until(lambda: link.counts.connections > connections, 30.0), "it does not reboot"
+    owner.cancel()
+    await asyncio.gather(owner, return_exceptions=True)
+
+
+@pytest.fixture(
+    params=["model", pytest.param("arducopter", marks=pytest.mark.arducopter),
+            pytest.param("connected", marks=pytest.mark.arducopter)]
+)
 def vehicle(request: pytest.FixtureRequest, tmp_path: Path, start_autopilot: Callable[..., Any]) -> Iterator[Vehicle]:
     if request.param == "model":
         autopilot = start_autopilot(settle_s=41.0, speedup=SPEEDUP)
         yield Vehicle("model", *autopilot.ports, SPEEDUP)
+        return
+    if request.param == "connected":
+        connection = request.config.getoption("--connect")
+        if not connection:
+            pytest.skip("give --connect tcp:HOST:PORT of a simulated ArduCopter that runs")
+        there = asyncio.run(_found(connection))
+        yield there
+        asyncio.run(_put_back(there))
         return
     process, found = _arducopter(tmp_path / "sitl")
     try:
