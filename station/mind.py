@@ -50,6 +50,7 @@ from station.views import contact_view
 from wire.clock import NS_PER_S, Clock
 from wire.codec import RefusedError, decode_envelope
 from wire.messages import (
+    CheckResult,
     DetectionBatch,
     DroneTelemetry,
     NodeHealth,
@@ -235,8 +236,10 @@ class Mind:
                 s.telemetry(body)
             case Plan() | Preflight() | TaskState():
                 s.drone_word(body)
+            case CheckResult():
+                s.plan_check(body)
             case _:
-                pass        # tracks, checks and order results change nothing on the map yet
+                pass        # tracks and order results change nothing on the map yet
 
     def _take_suspect(self, node: str, body: UpBody, suspect: str, received_ns: int) -> None:
         """What the inbox keeps and does not believe: nothing is made of it, but an alarm about who says it."""

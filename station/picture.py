@@ -15,7 +15,7 @@ from station.contact_requests import ContactRequest
 from station.coverage_picture import CoverageView, CoverageWhole, SetWeather
 from station.duty import Duty, DutyRequest, Made, TeamView
 from station.sentences import Sentence as Sentence
-from wire.messages import DroneTelemetry, NodeHealth, Plan, Preflight, SensorState, TaskState
+from wire.messages import CheckResult, DroneTelemetry, NodeHealth, Plan, Preflight, SensorState, TaskState
 from wire.units import Colour, Covariance2, GroundPosition, ObjectClass, Position, Realm, VehicleKind
 
 
@@ -174,6 +174,7 @@ class DroneView(msgspec.Struct, frozen=True):
     plan: Plan | None
     preflight: Preflight | None
     task: TaskState | None
+    check: CheckResult | None = None
 
 
 class FloodGroup(msgspec.Struct, frozen=True):

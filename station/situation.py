@@ -10,7 +10,7 @@ import msgspec
 from station.memory import DroneMemory
 from station.picture import DroneView, NodeView, SensorView, TrailPoint
 from wire.clock import NS_PER_S
-from wire.messages import DroneTelemetry, NodeHealth, Plan, Preflight, SensorReport, SensorState, TaskState
+from wire.messages import CheckResult, DroneTelemetry, NodeHealth, Plan, Preflight, SensorReport, SensorState, TaskState
 
 SILENT_AFTER_NS = 10 * NS_PER_S
 DRONE_TRAIL_LIMIT = 300
@@ -121,6 +121,13 @@ class Situation:
                 if drone.task is None or body.at_ns >= drone.task.at_ns:
                     drone.task = body
         self.changed_drones.add(body.drone)
+
+    def plan_check(self, body: CheckResult) -> None:
+        """What the checks say of a plan that has come before them."""
+        for name, drone in self.drones.items():
+            if drone.plan is not None and drone.plan.plan_id == body.plan_id:
+                drone.check = body
+                self.changed_drones.add(name)
 
     # ------------------------------------------------------------------------------------------------ what is not heard
 

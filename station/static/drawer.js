@@ -76,6 +76,8 @@ function alarmParts(id) {
     contact ? contactFacts(contact) : alarm.position ? placeFacts(alarm) : null,
     alarm.sensor && state.sensors.has(alarm.sensor) ? sensorFacts(state.sensors.get(alarm.sensor)) : null,
     contact ? reasons(contact) : null,
+    contact ? apart(contact) : null,
+    contact && !several ? work(contact) : null,
     history(alarm),
     replayOf(alarm.id, contact?.first_seen_ns ?? alarm.raised_ns, Math.max(alarm.raised_ns, contact?.last_seen_ns ?? 0)),
     alarm.state === "closed" ? null : section("incident", incidentKey(alarm), () => incidentSection(alarm) ?? make("div", { hidden: true })),
@@ -104,7 +106,7 @@ function contactParts(id) {
     ...matchesOf(id),
     contactFacts(contact),
     reasons(contact),
-    contact.why_apart?.length ? section("apart", contact.why_apart, () => apartSection(contact)) : null,
+    apart(contact),
     work(contact),
     alarm ? history(alarm) : null,
     replayOf(contact.id, contact.first_seen_ns, contact.last_seen_ns),
@@ -173,6 +175,10 @@ function reasons(contact) {
   if (!contact.why_merged.length) return null;
   return section("reasons", contact.why_merged, () => make("section", { class: "reasons" }, make("h3", {}, t("drawer.why_merged")),
     make("ul", {}, contact.why_merged.map((why) => make("li", {}, say(why))))));
+}
+
+function apart(contact) {
+  return contact.why_apart?.length ? section("apart", contact.why_apart, () => apartSection(contact)) : null;
 }
 
 function work(contact) {
@@ -254,5 +260,10 @@ function droneParts(id) {
     heard.position ? fact(t("fact.position"), make("span", { class: "mono" }, degrees(heard.position)), make("span", { class: "mono second" }, `MGRS ${mgrs(heard.position)}`)) : null));
   const checks = view.preflight ? section("preflight", view.preflight, () => make("section", { class: "reasons" }, make("h3", {}, t("drawer.preflight"), ` · ${t(`preflight.${view.preflight.state}`)}`),
     make("ul", {}, view.preflight.items.filter((i) => i.state !== "pass").map((i) => make("li", {}, `${i.name}: ${i.sentence}`))))) : null;
-  return [head(t("drawer.drone", { id: view.drone }), t(`link.${heard.link}`), null, heard.simulated), facts, checks];
+  const check = view.check && view.plan && view.check.plan_id === view.plan.plan_id ? view.check : null;
+  const buffer = check?.buffer;
+  const refusals = check ? section("plan-check", check, () => make("section", { class: "reasons" }, make("h3", {}, t("drawer.check"), ` · ${t(check.passed ? "drawer.check_passed" : "drawer.check_refused")}`),
+    buffer ? make("p", {}, t("drawer.buffer", { total_m: number(buffer.total_m, 0), drift_m: number(buffer.drift_m, 0), wind_m_s: number(buffer.wind_m_s, 1), seconds: number(buffer.detection_s + buffer.descent_s, 0), reaction_m: number(buffer.reaction_m, 0), margin_m: number(buffer.margin_m, 0), configured_m: number(buffer.configured_m, 0) })) : null,
+    make("ul", {}, check.findings.map((f) => make("li", {}, f.key ? t(f.key, { leg: "", ...f.params }) : f.sentence))))) : null;
+  return [head(t("drawer.drone", { id: view.drone }), t(`link.${heard.link}`), null, heard.simulated), facts, checks, refusals];
 }
