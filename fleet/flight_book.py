@@ -7,6 +7,7 @@ from before it on.
 
 from __future__ import annotations
 
+import logging
 import math
 import sqlite3
 from collections import deque
@@ -24,6 +25,8 @@ AFTER_S = 5.0                   # and after disarming
 KEPT_BYTES = 4 * 1024**3        # of all logs; the oldest go first, their rows stay
 GAP_M = 500.0                   # a leap further than this between two places is none that was flown
 METRES_A_DEGREE = 111_195.0
+
+_log = logging.getLogger("trailwatch.fleet")
 
 _TABLE = """
 create table if not exists flights (
@@ -116,17 +119,24 @@ class FlightRecorder:
         self._log: TlogWriter | None = None
         self._number = 0
         self._over_ns: int | None = None
+        self._complaint = ""
         self._begin_values()
 
     def tap(self, message: Any, frame: bytes, sent: bool) -> None:
-        """Every message of its links; those of other drones are passed over. Raises nothing that a full disk can cause."""
+        """Every message of its links; those of other drones are passed over. Raises nothing that a disk can cause."""
         whose = getattr(message, "target_system", 0) if sent else message.get_srcSystem()
         if self.system_id == 0 or whose not in ((0, self.system_id) if sent else (self.system_id,)):
             return
         utc_ns = self._clock.utc_ns()
         self._keep(utc_ns // 1000, frame)
-        if not sent:
+        if sent:
+            return
+        try:
             self._follow(message, utc_ns)
+        except (OSError, sqlite3.Error) as error:   # it is called by the link's owner, which must go on
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                _log.error("%s: its flight cannot be written down: %s", self._drone.name, error)
 
     def close(self, ending: str) -> None:
         """The service stops; what flies on is not recorded any more."""
@@ -214,8 +224,9 @@ class FlightRecorder:
         self._begin_values()
         self._over_ns = None
         name = f"{self._drone.name}-{utc_ns // NS_PER_S}.tlog"
+        log = TlogWriter(self._book.folder / name)
         self._number = self._book.begin(self._drone, utc_ns, self.task_id, self.plan_id, name, self._percent())
-        self._log = TlogWriter(self._book.folder / name)
+        self._log = log
         for at_us, frame in self._before:
             self._keep(at_us, frame)
         self._before.clear()

@@ -11,6 +11,7 @@ from fleet.flight_book import FlightBook, FlightRecorder
 from fleet.links import FleetLinks
 from fleet.pilot import Pilot, PilotTerms
 from fleet.settings import Fleet, load
+from mavlink.link import Link
 from wire.clock import Clock, WallClock
 from wire.messages import UpBody
 from wire.outbox import Outbox
@@ -19,6 +20,7 @@ from wire.settings import refuse
 from wire.uplink import Uplink
 
 PILOT_AGAIN_S = 5.0
+LINK_AGAIN_S = 0.5              # a drone in the air hears nothing meanwhile, and its patience is 5 s
 LAST_WORDS_S = 1.5              # for the uplink to hand over what was said on leaving; the rest waits in the outbox
 
 _log = logging.getLogger("trailwatch.fleet")
@@ -74,7 +76,7 @@ async def serve(fleet: Fleet, outbox: Outbox, clock: Clock) -> None:
         for link in links.roads[pilot.drone.name].links:
             link.taps.append(pilot.recorder.tap)
     flying = [asyncio.create_task(_keep_running(p)) for p in pilots]
-    flying += [asyncio.create_task(link.run()) for link in links.links]
+    flying += [asyncio.create_task(_keep_owned(link)) for link in links.links]
     await stop.wait()
     await asyncio.gather(*(p.leave() for p in pilots))
     for task in flying:
@@ -91,6 +93,16 @@ async def serve(fleet: Fleet, outbox: Outbox, clock: Clock) -> None:
 
 def _keep(outbox: Outbox, body: UpBody) -> None:
     outbox.put(body)
+
+
+async def _keep_owned(link: Link) -> None:
+    """A link without its owner would be silent for good."""
+    while True:
+        try:
+            await link.run()
+        except Exception:  # a fault in our own code: the others fly on, and this one is taken up anew  # noqa: BLE001
+            _log.exception("%s: the owner of this link failed and starts anew", link.connection)
+        await asyncio.sleep(LINK_AGAIN_S)
 
 
 async def _keep_running(pilot: Pilot) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ RESERVED = 60 * UNITS_PER_S     # how far ahead of what is used the file is kept
 SIGNATURE_BYTES = 13            # link, six bytes of time, six of signature
 MAVLINK_2 = 0xFD
 SIGNED_FLAG = 0x01              # MAVLINK_IFLAG_SIGNED
+
+_log = logging.getLogger("trailwatch.link")
 
 
 class SigningKeyError(ValueError):
@@ -127,15 +130,23 @@ class SigningTime:
         self._reserved = until
         if self._file is None:
             return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._file.with_suffix(".new")
+        try:
+            self._write(self._file, until)
+        except OSError as error:        # a full disk must not silence the station over a drone in the air
+            self._reserved = self._last + UNITS_PER_S
+            _log.error("%s: the time of signatures could not be kept, and will be tried again: %s", self._file, error)
+
+    @staticmethod
+    def _write(path: Path, until: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(f"{until}\n")
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(self._file)
-        folder = os.open(self._file.parent, os.O_RDONLY)
+        fresh.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

@@ -164,3 +164,9 @@ def test_the_oldest_logs_go_first_and_the_newest_stays(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.glob("*.tlog")) == ["3.tlog", "4.tlog"]
     drop_oldest(tmp_path, 10)
     assert [p.name for p in tmp_path.glob("*.tlog")] == ["4.tlog"]
+
+
+def test_a_book_that_cannot_be_written_does_not_end_the_link(stage: Stage, tmp_path: Path) -> None:
+    stage.book.close()
+    stage.fly()         # every write raises sqlite3.ProgrammingError; the link's owner hears nothing of it
+    assert stage.recorder._complaint

@@ -172,3 +172,18 @@ def test_a_spoilt_time_file_is_said_and_not_begun_again_from_nothing(tmp_path: P
     (tmp_path / "time").write_text("x")
     with pytest.raises(SigningKeyError, match="cannot be read"):
         a_signer(file=tmp_path / "time")
+
+
+def test_a_disk_that_takes_nothing_costs_the_file_and_not_the_signatures(tmp_path: Path) -> None:
+    blocked = tmp_path / "folder"
+    blocked.write_text("a file where the folder should be")
+    signer, clock = a_signer(file=blocked / "time")
+    last = 0
+    for _ in range(5):
+        at = time_of(signer.pack(TEXT, packer(), 0))
+        assert at > last
+        last = at
+        clock.advance(2.0)
+    blocked.unlink()
+    signer.pack(TEXT, packer(), 0)
+    assert int((tmp_path / "folder/time").read_text()) > last, "tried again, and kept"
