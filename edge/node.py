@@ -40,7 +40,7 @@ from edge.vehicle_looks import VehicleLooks
 from geofences.corridors import CorridorMap
 from models.registry import resolve_weights
 from wire.clock import NS_PER_S, Clock, WallClock
-from wire.messages import CorridorSet, DetectionBatch, Order, SensorReport, UpBody
+from wire.messages import CorridorSet, DetectionBatch, Order, SensorReport, SensorState, UpBody
 from wire.outbox import Outbox
 from wire.outbox_bounds import PictureBounds
 from wire.process import die_with_parent, log_to_stderr, stop_on_signals
@@ -233,7 +233,9 @@ class Node:
         if estimate is None:
             return []
         lat, lon = (float(v) for v in self._setup.sector.frame.from_enu(estimate.pose.position[None, :2])[0])
-        knows_where = self._head is None or bool(self._head.view)
+        # Between a head's arrival and the next picture the state is still that of the turn.
+        turned = self._sight.state is SensorState.CALIBRATING
+        knows_where = self._head is None or (bool(self._head.view) and not turned)
         outline = self._outline(estimate.pose) if knows_where else ()
         camera = self._camera or self._setup.camera
         return [SensorReport(
