@@ -45,11 +45,12 @@ from sim.world import ids_by_name
 from sim.world_feed import WorldFeed
 from sim.world_orders import Pace, Split, TurnWeather, WorldOrders
 from sim.world_paths import Path as WorldPath
+from sim.world_process import WorldProcessSettings
 from station.alarms import TECHNICAL_RULES
 from station.picture import Picture
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.process import log_to_stderr, stop_on_signals
-from wire.settings import SettingsError
+from wire.settings import SettingsError, load_settings
 
 UP_WITHIN_S = 60.0
 EYES_WITHIN_S = 300.0
@@ -69,7 +70,6 @@ class DirectorRequest:
     folder: Path
     weights: Path | None
     headless: bool
-    seed: int | None = None
     sitl: str = ""
 
 
@@ -146,19 +146,24 @@ class Director:
         self._wait_for_page(stop)
         for name, *arguments in (*s.views, *s.nodes):
             self._crew.start(name, *arguments)
-        self._welcome()
+        if not self._headless:
+            self._welcome()
         self._wait_for_eyes(stop)
-        began_ns = self._clock.utc_ns()
-        self._log.write(
-            "began", 0.0, exercise=self._exercise.name, seed=self._exercise.settings.seed, mode="processes",
-            starts_ns=began_ns,
-        )
         for name, *arguments in (s.world, *s.flight):
             self._crew.start(name, *arguments)
         self._world = WorldOrders(s.world_orders)
-        world = next(line for line in (s.folder / "world.toml").read_text(encoding="utf-8").splitlines()
-                     if line.startswith("endpoint"))
-        self._feed = WorldFeed(json.loads(world.partition("=")[2].partition("#")[0].strip()))
+        world = load_settings(s.folder / "world.toml", WorldProcessSettings)
+        self._feed = WorldFeed(world.endpoint)
+        until_ns = self._clock.monotonic_ns() + round(UP_WITHIN_S * NS_PER_S)
+        while not self._feed.wait(self._clock, 0.5) and not stop.is_set():
+            dead = self._dead()
+            if dead or self._clock.monotonic_ns() > until_ns:
+                raise SettingsError(f"exercise: {dead or f'the world said nothing in {UP_WITHIN_S:.0f} s'}")
+        # What is counted begins with the world, not with the machine's start.
+        self._log.write(
+            "began", 0.0, exercise=self._exercise.name, seed=self._exercise.settings.seed, mode="processes",
+            starts_ns=self._clock.utc_ns(),
+        )
         self._turned_ns = self._clock.monotonic_ns()
         self._log_in()
 

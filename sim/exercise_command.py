@@ -26,7 +26,7 @@ def add_exercise(parser: argparse.ArgumentParser) -> None:
     run.add_argument("file", metavar="FILE")
     run.add_argument("--keep", type=Path, metavar="DIR", help="put this run's files there; default: a new temporary folder")
     run.add_argument("--weights", type=Path, metavar="PATH", help="detector weights; looked up by name when not given")
-    run.add_argument("--headless", action="store_true", help="ask for no commands: from the start to the end")
+    run.add_argument("--headless", action="store_true", help="with nobody to lead it: prints no brief and no passwords")
     run.add_argument("--lockstep", action="store_true", help="one process, no pixels, as fast as it goes; headless")
     run.add_argument("--seed", type=int, help="instead of the file's")
     run.add_argument("--nobody", action="store_true", help="in lockstep: nobody answers alarms")
@@ -100,9 +100,11 @@ def _run(a: argparse.Namespace) -> tuple[str, int]:
             shutil.rmtree(folder, ignore_errors=True)
             return text, 0
         return f"{text}\n\neverything of this run is in {folder}", 0
+    if a.seed is not None or a.nobody:
+        raise SettingsError("--seed and --nobody belong to --lockstep; with processes the file's seed holds")
     from sim.director import DirectorRequest, direct
 
-    return "", direct(DirectorRequest(exercise, folder, a.weights, a.headless, a.seed, a.sitl))
+    return "", direct(DirectorRequest(exercise, folder, a.weights, a.headless, a.sitl))
 
 
 def _say(a: argparse.Namespace) -> tuple[str, int]:
