@@ -49,7 +49,7 @@ def stage() -> Iterator[Stage]:
 
 
 def logged_in(stage: Stage, name: str) -> httpx.Client:
-    client = httpx.Client(base_url=stage.address, headers={"Origin": stage.address})
+    client = httpx.Client(base_url=stage.address, headers={"Origin": stage.address}, timeout=15)
     client.headers["X-CSRF-Token"] = client.post("/api/login", json={"name": name, "password": PASSWORD}).json()["csrf"]
     return client
 

@@ -79,7 +79,7 @@ def test_what_the_routes_answer_is_what_the_description_says(stage) -> None:
     stage.mind(scene())
     stage.person("chi", Role.SUPERVISOR)
     stage.start()
-    with httpx.Client(base_url=stage.address) as client:
+    with httpx.Client(base_url=stage.address, timeout=15) as client:
         assert client.post("/api/login", json={"name": "chi", "password": PASSWORD}).status_code == 200
         time.sleep(1.5)                     # the feed has asked the mind for its picture
         document = client.get("/api/openapi.json").json()
