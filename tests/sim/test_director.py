@@ -1,0 +1,128 @@
+"""An exercise with its processes: led over its socket, and ended by the death of any of them, with what was recorded."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from models.registry import resolve_weights
+from sim.director_orders import OrderSocket, tell
+from sim.exercise_debrief import debrief
+from sim.exercise_log import read_log
+from sim.exercise_scenario import LIBRARY
+from wire.settings import SettingsError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_an_order_is_answered_and_a_wrong_one_is_refused_with_its_reason(tmp_path):
+    socket, stop = OrderSocket(tmp_path), threading.Event()
+
+    def do(order):
+        if order != "state":
+            raise SettingsError(f"{order}: cannot be")
+        return "it goes on"
+
+    def serve():
+        while not stop.is_set():
+            socket.turn(50, do)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        assert tell(tmp_path, "state") == "it goes on"
+        with pytest.raises(SettingsError, match="exercise say dance: dance: cannot be"):
+            tell(tmp_path, "dance")
+        assert (tmp_path / "director.sock").stat().st_mode & 0o077 == 0
+    finally:
+        stop.set()
+        thread.join()
+        socket.close()
+    with pytest.raises(SettingsError, match="no exercise is running there"):
+        tell(tmp_path, "state")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_exercise_is_led_and_the_death_of_a_process_ends_it_with_what_was_recorded(tmp_path):
+    text = (LIBRARY / "single-walker.toml").read_text(encoding="utf-8").replace('"../', f'"{LIBRARY.parent}/')
+    text = text[:text.rindex("[[cameras]]")]        # one camera is enough, and draws sooner; and no goals
+    text += '[[injects]]\nid = "bag"\ndo = "camera"\ncamera = "camera-1"\nfault = "covered"\n'
+    file, run = tmp_path / "one.toml", tmp_path / "run"
+    file.write_text(text, encoding="utf-8")
+    weights = resolve_weights("yolo11n", None, training=True)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "ground_station.py"), "exercise", "run", str(file), "--keep", str(run),
+         "--weights", str(weights), "--headless"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"YOLO_AUTOINSTALL": "false"},
+    )
+    try:
+        wait_for(lambda: began(run) or process.poll() is not None, 600)
+        assert process.poll() is None, process.stdout.read()
+        assert "goes on at 1 times" in tell(run, "state")
+        paused = tell(run, "pause")
+        assert "stands still" in paused
+        time.sleep(2.5)
+        assert tell(run, "state").split(" of ")[0] == paused.split(" of ")[0]       # its time stands as well
+        assert "goes on at 2 times" in tell(run, "faster") or "stands still" in tell(run, "state")
+        assert "goes on at 2 times" in tell(run, "resume")
+        with pytest.raises(SettingsError, match='there is no inject "flood"'):
+            tell(run, "inject flood")
+        assert "injects to come: none" in tell(run, "inject bag")
+        assert (run / "camera-1.fault").read_text(encoding="utf-8") == "covered"
+        world = next(p for p in children(process.pid) if "world.toml" in p[1])
+        os.kill(world[0], signal.SIGKILL)
+        output, _ = process.communicate(timeout=200)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 1, output
+    assert "ENDED EARLY: the process world ended" in output
+    what = [e["what"] for e in read_log(run / "exercise.jsonl")]
+    assert what[0] == "began" and {"paused", "pace", "resumed", "inject"} <= set(what) and what[-1] == "crashed"
+    found = debrief(run)
+    assert "crash" in {m.kind for m in found.moments} and found.score.mode == "processes"
+    # Nobody is left behind.
+    assert not [p for p in processes() if str(run) in command_of(p)]
+
+
+def began(run):
+    try:
+        return any(e["what"] == "began" for e in read_log(run / "exercise.jsonl"))
+    except SettingsError:
+        return False
+
+
+def wait_for(true, within_s):
+    until = time.monotonic() + within_s
+    while time.monotonic() < until and not true():
+        time.sleep(0.3)
+
+
+def command_of(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def processes():
+    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()]
+
+
+def children(pid):
+    """(pid, command line) of the processes that this one started."""
+    found = []
+    for other in processes():
+        try:
+            parent = int(Path(f"/proc/{other}/stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        if parent == pid:
+            found.append((other, command_of(other)))
+    return found
