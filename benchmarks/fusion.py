@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from scipy.stats import chi2
 
@@ -76,17 +77,17 @@ def _worth(scores: list[FusionScore]) -> dict[str, Figure]:
     one = [s.one / s.asked for s in scores]
     switches, walker_s = sum(s.switches for s in scores), sum(s.walker_s for s in scores)
     each = [s.switches / s.walker_s * 600.0 for s in scores]
-    rate = Figure(
-        float(f"{switches / walker_s * 600.0:.4g}"), "", (float(f"{min(each):.4g}"), float(f"{max(each):.4g}")),
-        f"identity switches for each 10 minutes of a walker in sight, all films together; {how}", "<= 1",
-        switches / walker_s * 600.0 <= 1.0,
-    )
+    share = sum(s.one for s in scores) / sum(s.asked for s in scores)
     low, high = nees_bounds(len(scores))
     return {
-        "one_contact_share": figure(
-            one, "share", f"of seconds and walkers in sight with exactly one contact; {how}", ">= 0.95"
+        # Of all films together, not the median: one bad film is part of the time too.
+        "one_contact_share": _spread(
+            figure([share], "share", f"of seconds and walkers in sight with exactly one contact; {how}", ">= 0.95"), one
         ),
-        "switches_per_10_min": rate,
+        "switches_per_10_min": _spread(
+            figure([switches / walker_s * 600.0], "", f"identity switches in 10 minutes of a walker in sight; {how}", "<= 1"),
+            each,
+        ),
         "nees_above_low": figure(
             [nees(scores)], "", f"mean NEES of 2 degrees of freedom, a walker a film; lower 95 % bound {low:.3g}",
             f">= {low:.3f}",
@@ -95,6 +96,11 @@ def _worth(scores: list[FusionScore]) -> dict[str, Figure]:
         "error_m": figure([statistics.fmean(s.errors_m) for s in scores], "m", "mean distance of contact and walker"),
         "gospa_m": figure([statistics.fmean(s.gospa_m) for s in scores], "m", "mean GOSPA, cut off at 5 m, alpha 2, p 2"),
     }
+
+
+def _spread(whole: Figure, each: list[float]) -> Figure:
+    """A figure of all films together, with the least and greatest of them."""
+    return msgspec.structs.replace(whole, spread=(float(f"{min(each):.4g}"), float(f"{max(each):.4g}")))
 
 
 def nees(scores: list[FusionScore]) -> float:
