@@ -85,7 +85,7 @@ def _worth(scores: list[FusionScore]) -> dict[str, Figure]:
             figure([share], "share", f"of seconds and walkers in sight with exactly one contact; {how}", ">= 0.95"), one
         ),
         "switches_per_10_min": _spread(
-            figure([switches / walker_s * 600.0], "", f"identity switches in 10 minutes of a walker in sight; {how}", "<= 1"),
+            figure([switches / walker_s * 600.0], "", f"identity switches in 10 min of a walker in sight; {how}", "<= 1"),
             each,
         ),
         "nees_above_low": figure(
