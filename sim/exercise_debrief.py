@@ -114,8 +114,8 @@ def timeline(score: ExerciseScore, e: Evidence) -> tuple[TimelineEntry, ...]:
     """Everything in order of time."""
     out: list[TimelineEntry] = []
     for c in score.crossings:
-        people = f"{c.people} {'person' if c.people == 1 else 'people'}"
-        out.append(TimelineEntry(c.began_s, "truth", f"{people} come into {c.corridor}"))
+        people = "1 person comes" if c.people == 1 else f"{c.people} people come"
+        out.append(TimelineEntry(c.began_s, "truth", f"{people} into {c.corridor}"))
         if c.in_sight_s is not None:
             out.append(TimelineEntry(c.in_sight_s, "truth", f"they are in sight for the first time ({c.corridor})"))
     for alarm in e.all_alarms:

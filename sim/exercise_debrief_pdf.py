@@ -59,6 +59,7 @@ def debrief_pdf(d: Debrief, language: str = "vi") -> bytes:
     pdf.set_font(FAMILY, "B", 10)
     pdf.set_fill_color(225, 210, 250)
     _line(pdf, 7, w["training"], fill=True)
+    pdf.set_fill_color(255)
     pdf.set_font(FAMILY, "B", 17)
     _line(pdf, 10, w["title"])
     pdf.set_font(FAMILY, "", 10)
