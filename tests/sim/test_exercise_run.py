@@ -22,7 +22,7 @@ from wire.units import Realm
 SECONDS = {
     "boat-by-night": 150.0, "brokers-pickup": 220.0, "cattle-and-farmers": 120.0, "decoy": 200.0, "drone-loss": 270.0,
     "flood": 180.0, "lost-child": 330.0, "motorbike-run": 200.0, "outbound-victims": 170.0, "party-night-rain": 180.0,
-    "river-fog": 230.0, "sabotage": 150.0, "single-walker": 120.0,
+    "river-fog": 230.0, "sabotage": 740.0, "single-walker": 120.0,
 }
 
 
@@ -57,6 +57,9 @@ def test_every_exercise_of_the_library_runs_and_is_scored(path, tmp_path, ground
     with sqlite3.connect(files.mind) as mind:
         assert mind.execute("select value from meta where key = 'realm'").fetchone()[0] == Realm.TRAINING.value
     assert score.truth.positions > 0        # somebody was seen, whoever it was
+    if path.stem == "sabotage":
+        assert score.load.technical >= 1    # a covered camera is an alarm
+        assert score.truth.crossings_never_in_sight >= 1
 
 
 @pytest.mark.slow
