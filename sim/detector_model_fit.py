@@ -41,7 +41,7 @@ from station.contacts import group_of
 
 RIDGE = 0.15
 THRESHOLD = 0.4                 # of the demo's nodes (configs/demo/world)
-FOR_VEHICLES = ("one", "log_height", "log_height_squared", "hidden", "haze")
+FOR_VEHICLES = ("one", "log_height", "log_height_squared", "hidden", "grey", "haze")
 RUN_S = 3.0
 SLOPE_RIDGE = 0.25              # of the scores' slope: few finds of much the same chance tell none
 CONFIRMABLE = 6                 # pictures of somebody, at the least, to be asked about
@@ -174,10 +174,12 @@ def animal_of(folder: Path, rows: list[Row]) -> tuple[float, float, float]:
     return round(len(scores) / max(seen, 1), 5), round(mean, 3), round(sigma, 3)
 
 
-def fit(folder: Path, weights: str, measured: str) -> tuple[DetectorModel, str]:
-    """The model, and a table of how it fits."""
+def fit(folder: Path, vehicles: Path | None, weights: str, measured: str) -> tuple[DetectorModel, str]:
+    """The model, and a table of how it fits. vehicles: more rows, of which the vehicles alone count."""
     every = read_rows(folder)
-    rows = [r for r in every if r["looked"] == "1" and float(r["visible"]) > 0.05]
+    more = [r for r in read_rows(vehicles) if DETECTED_AS[Kind(r["kind"])] is not None] if vehicles is not None else []
+    more = [r for r in more if r["kind"] != Kind.PERSON.value]
+    rows = [r for r in [*every, *more] if r["looked"] == "1" and float(r["visible"]) > 0.05]
     groups: dict[str, list[Row]] = defaultdict(list)
     for r in rows:
         what = DETECTED_AS[Kind(r["kind"])]
@@ -264,11 +266,12 @@ def table(groups: dict[str, list[Row]], models: dict[str, GroupModel]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=Path, required=True)
+    parser.add_argument("--vehicles", type=Path, help="a folder of more rows, of which the vehicles alone count")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--weights", default="yolo11n")
     parser.add_argument("--measured", default="", help="a line on when and on what it was measured")
     a = parser.parse_args()
-    model, words = fit(a.rows, a.weights, a.measured)
+    model, words = fit(a.rows, a.vehicles, a.weights, a.measured)
     a.out.write_bytes(msgspec.json.format(msgspec.json.encode(model), indent=1))
     print(words)        # noqa: T201
     return 0

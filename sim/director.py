@@ -173,6 +173,9 @@ class Director:
             words = self._crew.failed_at_start("station")
             if words is not None:
                 raise SettingsError(f"exercise: the station did not start: {words}")
+            dead = self._dead()
+            if dead:
+                raise SettingsError(f"exercise: {dead} before it began; see {self._crew.log_file('station')}")
             try:
                 if self._web.get("/login").status_code == 200:
                     return

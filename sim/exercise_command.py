@@ -141,7 +141,9 @@ def _debrief(a: argparse.Namespace) -> tuple[str, int]:
 
 def _suite(a: argparse.Namespace) -> tuple[str, int]:
     from sim.exercise_suite import SHORT_FILE, as_table, read_short, run_suite, worse_than
+    from wire.process import log_to_stderr
 
+    log_to_stderr()
     result = run_suite(a.short, a.only, a.crossings)
     text = msgspec.json.encode(result).decode("utf-8") if a.json else as_table(result)
     if a.short and a.record:

@@ -31,9 +31,9 @@ from wire.settings import SettingsError
 FOLDER = LIBRARY / "suite"
 SHORT_FILE = FOLDER / "short.json"
 CROSSINGS = 200                 # of each condition, at the least
-SEEDS_MOST = 40
+SEEDS_MOST = 40                 # a condition in which nobody is ever in sight must end
 SHORT_SEEDS = (1,)
-QUIET_RUNS = 6                  # of ten minutes with two cameras: two camera-hours
+QUIET_RUNS = 36                 # of ten minutes with two cameras: half a camera-day, by day and by night each
 SOURCE = "detector model"
 # Of a recorded result: how much worse a short suite may be before its test fails. The runs are the same bit for bit on one
 # machine; another processor's rounding may move a crossing or two.

@@ -229,7 +229,7 @@ def _crossing(c: Crossing, e: Evidence, sector: Sector) -> CrossingScore:
     members = [x for x in e.courses if who_crosses(x) == c.who]
     error = _place_error(at_ns, members, e, sector) if at_ns is not None else None
     return CrossingScore(
-        c.who, len(members), c.corridor, _s(c.first_ns, e), _s(c.last_ns, e),
+        c.who, sum(m.kind is Kind.PERSON for m in members), c.corridor, _s(c.first_ns, e), _s(c.last_ns, e),
         _s(c.in_sight_ns, e) if c.in_sight_ns is not None else None, _s(at_ns, e) if at_ns is not None else None,
         round((at_ns - c.in_sight_ns) / NS_PER_S, 3) if at_ns is not None and c.in_sight_ns is not None else None,
         alarm.id if alarm is not None else "", error,
