@@ -31,7 +31,7 @@ from wire.settings import SettingsError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 LOAD_RUNS = 3
-FILMS = range(101, 105)         # seeds; none of them was looked at while fusion was being made
+FILMS = range(121, 125)         # seeds; none of them was looked at while fusion was being made
 FILM_S = 300.0
 JPDA_FILMS, JPDA_S = range(201, 203), 45.0
 

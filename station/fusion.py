@@ -40,12 +40,15 @@ from station.fusion_joining import (
     could_be_one,
     keep_apart,
     merged_by_itself,
+    newest_covariance,
     newest_track,
     split_off,
+    why_joined,
 )
-from station.fusion_lag import LAG_NS, Step, anchor, exchange, give_slot, indices, take, then
+from station.fusion_lag import LAG_NS, Step, anchor, exchange, give_slot, indices, rebuild, take, then
 from station.fusion_learning import learn_from
 from station.fusion_offsets import Offsets, OffsetsState
+from station.fusion_recount import Counted, Recount
 from station.fusion_table import Near, Sights, Table, Where
 from station.kalman import Array, Estimate
 from station.parties import Parties
@@ -124,6 +127,7 @@ class Fusion:
         self.refused = 0                # detections that can be of nothing on this earth
         self._by_track = {track: c.number for c in self.contacts.values() for track in c.tracks}
         self._crossed = Crossed()
+        self._recount = Recount()
         self._parties = Parties(self.contacts.values())
         self._looked_ns: dict[str, int] = {}            # when the merging was last thought about, by sensor
         self._close_since: dict[tuple[int, int], int] = {}
@@ -240,7 +244,8 @@ class Fusion:
             if j in chosen:
                 contact, pair = self.contacts[near.numbers[chosen[j]]], chosen[j]
                 if frame.sensor not in contact.sights:
-                    contact.note_why(_joined(contact, frame, float(near.distance_m[pair]), float(near.square[pair])))
+                    distance_m, square = float(near.distance_m[pair]), float(near.square[pair])
+                    contact.note_why(why_joined(contact, frame.sensor, distance_m, square))
             else:
                 joined = self._joined_to(s, near, j)
                 if joined is not None:
@@ -442,7 +447,8 @@ class Fusion:
             return gone
         self._looked_ns[frame.sensor] = at_ns
         pairs = self._table.neighbours([c.number for c in touched], NEAR_M, at_ns - MERGE_AFTER_NS)
-        met = set()
+        met: set[tuple[int, int]] = set()
+        two: list[tuple[Contact, Contact]] = []
         for a, b in pairs:
             pair = (min(a, b), max(a, b))
             older, younger = self.contacts.get(pair[0]), self.contacts.get(pair[1])
@@ -451,11 +457,42 @@ class Fusion:
             met.add(pair)
             if not could_be_one(older, younger, at_ns, self.offsets):
                 self._close_since.pop(pair, None)
+                two.append((older, younger))
                 continue
             since_ns = self._close_since.setdefault(pair, at_ns)
             if at_ns - since_ns >= MERGE_AFTER_NS:
                 self._join(older, younger, merged_by_itself(younger, older), frame.received_ns)
                 gone.append(younger)
+        if not gone:
+            for people in self._recount.look(two, {c.number for c in touched}, at_ns, self.offsets):
+                gone += self._count_anew(people, frame, at_ns)
+        return gone
+
+    def _count_anew(self, people: tuple[Counted, ...], frame: SensorFrame, at_ns: int) -> list[Contact]:
+        """Give each of them what is seen of him. Returns the contacts that are gone by it."""
+        ids = ", ".join(c.id for p in people for c in (p.heir, *p.absorbed))
+        says = Sentence("contact.why.recounted", {"contacts": ids, "count": len(people)})
+        gone = [c for p in people for c in p.absorbed]
+        for person in people:
+            for other in person.absorbed:
+                self._join(person.heir, other, says, frame.received_ns)
+        for person in people:
+            person.heir.sights = {i.sensor: i.sight for i in person.items}
+            for track in (t for i in person.items for t in i.tracks):
+                owner = self.of_track(track)
+                if owner is not None and owner is not person.heir:
+                    person.heir.tracks[track] = owner.tracks.pop(track)
+                    self._by_track[track] = person.heir.number
+            rebuild(person.heir, [s for i in person.items for s in i.steps], MOTIONS[person.heir.group], self.offsets)
+            if not person.absorbed:
+                person.heir.note_why(says)
+        heirs = [p.heir for p in people]
+        for k, one in enumerate(heirs):
+            for other in heirs[k + 1 :]:
+                keep_apart(one, other, at_ns)
+                self._crossed.settle(one, other)
+        self._table.settle(heirs, self.offsets)
+        self._place(heirs)
         return gone
 
     def _join(self, older: Contact, younger: Contact, says: Sentence, now_ns: int) -> None:
@@ -497,19 +534,3 @@ class Fusion:
                 self.contacts[number].apart.pop(contact.number, None)
         self._close_since = {p: t for p, t in self._close_since.items() if contact.number not in p}
         self._crossed.forget(contact.number)
-
-
-def newest_covariance(contact: Contact) -> Array:
-    sight = max(contact.sights.values(), key=lambda s: s.last_ns)
-    ee, en, nn = sight.covariance
-    return np.array([[ee, en], [en, nn]])
-
-
-def _joined(contact: Contact, frame: SensorFrame, distance_m: float, square: float) -> Sentence:
-    return Sentence(
-        "contact.why.joined",
-        {
-            "sensor": frame.sensor, "others": ", ".join(sorted(contact.sights)), "distance_m": round(distance_m, 1),
-            "sigmas": round(math.sqrt(max(square, 0.0)), 1),
-        },
-    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from station.contacts import FOREVER, MOTIONS, Contact, Sight, contact_id
@@ -152,3 +154,21 @@ def track_sensor(track: str) -> str:
 def newest_track(contact: Contact, sensor: str) -> str | None:
     """The track of a sensor that was seen last as this contact."""
     return max((t for t in contact.tracks if track_sensor(t) == sensor), key=contact.tracks.__getitem__, default=None)
+
+
+def newest_covariance(contact: Contact) -> Array:
+    """(2, 2) of its newest detection."""
+    sight = max(contact.sights.values(), key=lambda s: s.last_ns)
+    ee, en, nn = sight.covariance
+    return np.array([[ee, en], [en, nn]])
+
+
+def why_joined(contact: Contact, sensor: str, distance_m: float, square: float) -> Sentence:
+    """Why a detection of a sensor that had not seen it yet is of this contact."""
+    return Sentence(
+        "contact.why.joined",
+        {
+            "sensor": sensor, "others": ", ".join(sorted(contact.sights)), "distance_m": round(distance_m, 1),
+            "sigmas": round(math.sqrt(max(square, 0.0)), 1),
+        },
+    )

@@ -112,6 +112,16 @@ def exchange(a: Contact, b: Contact, sensor: str, motions: Motions, offsets: Off
             _filter_one_each([(contact, k)], motions, offsets)
 
 
+def rebuild(contact: Contact, steps: Sequence[Step], motions: Motions, offsets: Offsets) -> None:
+    """Believe of a contact what these measurements alone say, of whomever they were taken before. At least one; of no more
+    than SLOTS sensors."""
+    contact.slots = sorted({s.sensor for s in steps})
+    contact.steps = sorted(steps, key=lambda s: s.key)
+    for k, step in enumerate(contact.steps):
+        step.slot = contact.slots.index(step.sensor)
+        _filter_one_each([(contact, k)], motions, offsets)
+
+
 def _filter_one_each(waiting: list[tuple[Contact, int]], motions: Motions, offsets: Offsets) -> None:
     steps = [contact.steps[k] for contact, k in waiting]
     factors = np.array([_weighs(contact.steps, k) for contact, k in waiting])

@@ -107,6 +107,7 @@ SENTENCES: dict[str, str] = {
     "contact.why.joined": "{sensor} saw it {distance_m} m from where {others} had it: {sigmas} sigma, inside the 99 % gate",
     "contact.why.merged": "{contact} (seen by {sensors}) was at the same place, {distance_m} m, for {seconds} s",
     "contact.why.merged_by": "{person} joined {contact} to it",
+    "contact.why.recounted": "no sensor sees more than {count} here: {contacts} were counted anew",
     "contact.why.no_patrol": "no longer taken for our patrol {patrol}: that is {distance_m} m away",
     "contact.why.own_patrol": "our patrol {patrol} reported itself {distance_m} m from here, {seconds} s apart; alarms "
     "are raised all the same",
