@@ -64,13 +64,12 @@ _log = logging.getLogger("trailwatch.exercise")
 
 @dataclass(frozen=True, slots=True)
 class DirectorRequest:
-    """What was asked for on the command line. sitl: "HOST:PORT" of an ArduPilot SITL; empty for the embedded drone."""
+    """What was asked for on the command line."""
 
     exercise: Exercise
     folder: Path
     weights: Path | None
     headless: bool
-    sitl: str = ""
 
 
 def direct(request: DirectorRequest) -> int:
@@ -80,7 +79,7 @@ def direct(request: DirectorRequest) -> int:
     clock = WallClock()
     stop = stop_on_signals()
     landscape = cached_landscape(request.exercise.scenario)
-    stage = set_the_exercise(request.folder, request.exercise, landscape, weights, clock, request.sitl)
+    stage = set_the_exercise(request.folder, request.exercise, landscape, weights, clock)
     lines = {n: WorldPath(n, line, landscape.terrain) for n, line in (landscape.trails | landscape.roads).items()}
     director = Director(stage, request.exercise, lines, clock, request.headless)
     crashed = director.run(stop)

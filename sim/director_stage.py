@@ -59,7 +59,7 @@ class ExerciseStage:
 
 
 def set_the_exercise(
-    folder: Path, exercise: Exercise, landscape: Landscape, weights: Path, clock: Clock, sitl: str = ""
+    folder: Path, exercise: Exercise, landscape: Landscape, weights: Path, clock: Clock
 ) -> ExerciseStage:
     """Fill the run's folder. Raises SettingsError where an earlier run lies there, or too many drones are wanted."""
     if folder.exists() and any(folder.iterdir()):
@@ -86,7 +86,7 @@ def set_the_exercise(
         _view(folder, exercise, eye, moments, drones, ports[2], n)
     flight: list[tuple[str, ...]] = []
     if exercise.has_drones:
-        flight = _flight(folder, exercise, exercise.settings.drones[0], common, settings, landscape, ports, sitl)
+        flight = _flight(folder, exercise, exercise.settings.drones[0], common, settings, landscape, ports)
     subjects = write_watchlist(settings, exercise, clock)
     passwords = {"admin": ensure_administrator(settings) or ""}
     for name, role in TRAINEES:
@@ -150,21 +150,19 @@ def _view(folder: Path, exercise: Exercise, eye: Eye, moments: str, drones: str,
 
 def _flight(
     folder: Path, exercise: Exercise, drone: DroneEntry, common: Values, settings: StationSettings, landscape: Landscape,
-    ports: list[int], sitl: str,
+    ports: list[int],
 ) -> list[tuple[str, ...]]:
-    """The fleet service, and the autopilot unless a real SITL stands in for it."""
+    """The autopilot, and the fleet service that commands it."""
     _allow(folder, settings, "fleet", NodeKind.FLEET)
     fleet: Values = common | {
         ("key",): "fleet.key", ("sector",): f"sector/{exercise.sector_file.name}", ("data_dir",): "fleet",
-        ("drones", 0, "id"): drone.id, ("drones", 0, "connection"): f"tcp:{sitl}" if sitl else f"tcp:127.0.0.1:{ports[0]}",
+        ("drones", 0, "id"): drone.id, ("drones", 0, "connection"): f"tcp:127.0.0.1:{ports[0]}",
         ("patrols", 0, "drone"): drone.id, ("patrols", 0, "corridor"): drone.corridor,
         ("patrols", 0, "height_m"): drone.height_m, ("patrols", 0, "speed_m_s"): drone.speed_m_s,
         ("patrols", 0, "reach_m"): drone.reach_m,
     }
     (folder / "fleet.toml").write_text(_at_home(filled(CONFIGS / "demo/fleet.toml", fleet), drone), encoding="utf-8")
     service = ("fleet", "fleet", "--config", str(folder / "fleet.toml"))
-    if sitl:
-        return [service]
     home = exercise.sector.frame.to_enu(*drone.home)
     autopilot: Values = {
         ("ports",): ports, ("home_msl_m",): round(float(landscape.terrain.height_msl_m(home)[0]), 2),

@@ -30,7 +30,6 @@ def add_exercise(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--lockstep", action="store_true", help="one process, no pixels, as fast as it goes; headless")
     run.add_argument("--seed", type=int, help="instead of the file's")
     run.add_argument("--nobody", action="store_true", help="in lockstep: nobody answers alarms")
-    run.add_argument("--sitl", metavar="HOST:PORT", default="", help="the drone is an ArduPilot SITL that listens there")
     orders = "pause, resume, faster, slower, freeze, inject ID, end, state"
     say = _action(actions, "say", f"tell a running exercise: {orders}", _say)
     say.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
@@ -104,7 +103,7 @@ def _run(a: argparse.Namespace) -> tuple[str, int]:
         raise SettingsError("--seed and --nobody belong to --lockstep; with processes the file's seed holds")
     from sim.director import DirectorRequest, direct
 
-    return "", direct(DirectorRequest(exercise, folder, a.weights, a.headless, a.sitl))
+    return "", direct(DirectorRequest(exercise, folder, a.weights, a.headless))
 
 
 def _say(a: argparse.Namespace) -> tuple[str, int]:
