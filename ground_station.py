@@ -179,11 +179,30 @@ def _people_password(a: argparse.Namespace) -> int:
     return 0
 
 
+def _people_change(a: argparse.Namespace) -> int:
+    from station.access import AccessError, Role, open_people
+
+    people = open_people(_station(a))
+    try:
+        if a.change == "role":
+            people.set_role(a.name, Role(a.role))
+        else:
+            people.set_disabled(a.name, a.change == "disable")
+    except AccessError as error:
+        raise SettingsError(str(error)) from None
+    finally:
+        people.close()
+    said = {"role": "has another role", "disable": "logs in no more", "enable": "may log in again"}
+    print(f"{a.name} {said[a.change]}.")
+    return 0
+
+
 def _people_list(a: argparse.Namespace) -> int:
     from station.access import list_people
 
     for person in list_people(_station(a)):
-        print(f"{person.name:32} {person.role.value:14} {'must choose a password' if person.must_change_password else ''}")
+        state = "disabled" if person.disabled else "must choose a password" if person.must_change_password else ""
+        print(f"{person.name:32} {person.role.value:14} {state}")
     return 0
 
 
@@ -491,6 +510,15 @@ def _add_station(commands: Commands) -> None:
     add.add_argument("--role", required=True, choices=roles)
     _command(actions, "list", "list the accounts", _people_list)
     _command(actions, "password", "give a one-time password to somebody", _people_password).add_argument("name")
+    for change, does in (
+        ("role", "give somebody another role"), ("disable", "let an account in no more; it is never deleted"),
+        ("enable", "let a disabled account in again"),
+    ):
+        p = _command(actions, change, does, _people_change)
+        p.set_defaults(change=change)
+        p.add_argument("name")
+        if change == "role":
+            p.add_argument("--role", required=True, choices=roles)
     coverage = _with_config(_command(commands, "coverage", "which trail is seen now, and since when it was not", _coverage))
     coverage.add_argument("--debt", action="store_true", help="what nobody sees, the heaviest first, for planners")
     coverage.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -68,6 +68,7 @@ class Person:
     role: Role
     must_change_password: bool
     created_ns: int
+    disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,12 @@ def _people_2(db: Database) -> None:
     )
 
 
-PEOPLE = Schema("people", (_people_1, _people_2))
+def _people_3(db: Database) -> None:
+    # An account is never deleted: the record names it. One that is disabled opens nothing.
+    db.execute("ALTER TABLE people ADD COLUMN disabled_ns INTEGER NOT NULL DEFAULT 0")
+
+
+PEOPLE = Schema("people", (_people_1, _people_2, _people_3))
 
 
 class People:
@@ -138,7 +144,7 @@ class People:
         try:
             with self._writing():
                 self._conn.execute(
-                    "INSERT INTO people VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO people(name, role, hash, must_change, created_ns) VALUES (?, ?, ?, ?, ?)",
                     [name, role.value, hashed, int(password is None), self._clock.utc_ns()],
                 )
         except sqlite3.IntegrityError:
@@ -159,13 +165,43 @@ class People:
             self._conn.execute("DELETE FROM tokens WHERE person = ?", [name])
             self._conn.execute("DELETE FROM failures WHERE person = ?", [_key(name)])
         if not changed:
-            raise AccessError(Sentence("refused.no_such_person", {"name": name}), f'"{name}" has no account here')
+            raise _no_account(name)
         return word
 
     def everyone(self) -> list[Person]:
         with self._lock:
-            rows = self._conn.execute("SELECT name, role, must_change, created_ns FROM people ORDER BY name").fetchall()
-        return [Person(name, Role(role), bool(must), created) for name, role, must, created in rows]
+            rows = self._conn.execute(
+                "SELECT name, role, must_change, created_ns, disabled_ns FROM people ORDER BY name"
+            ).fetchall()
+        return [Person(name, Role(role), bool(must), born, bool(off)) for name, role, must, born, off in rows]
+
+    def set_role(self, name: str, role: Role) -> None:
+        """Raises AccessError for a name that is none, and for the last administrator. Every session of that person ends."""
+        with self._writing():
+            self._check_account(name, stays=role is Role.ADMINISTRATOR)
+            self._conn.execute("UPDATE people SET role = ? WHERE name = ?", [role.value, name])
+            self._conn.execute("DELETE FROM sessions WHERE person = ?", [name])
+
+    def set_disabled(self, name: str, disabled: bool) -> None:
+        """A disabled account logs in nowhere; its sessions and tokens end. Raises AccessError as set_role does."""
+        with self._writing():
+            self._check_account(name, stays=not disabled)
+            off_ns = self._clock.utc_ns() if disabled else 0
+            self._conn.execute("UPDATE people SET disabled_ns = ? WHERE name = ?", [off_ns, name])
+            if disabled:
+                self._conn.execute("DELETE FROM sessions WHERE person = ?", [name])
+                self._conn.execute("DELETE FROM tokens WHERE person = ?", [name])
+
+    def _check_account(self, name: str, stays: bool) -> None:
+        """stays: an administrator who can log in, if it is one. Without any, nobody could let anybody in again."""
+        there = self._conn.execute("SELECT 1 FROM people WHERE name = ?", [name]).fetchone()
+        if there is None:
+            raise _no_account(name)
+        others = self._conn.execute(
+            "SELECT count(*) FROM people WHERE role = ? AND disabled_ns = 0 AND name <> ?", [Role.ADMINISTRATOR.value, name]
+        ).fetchone()[0]
+        if not stays and not others:
+            raise AccessError(Sentence("refused.last_administrator"), f'"{name}" is the last administrator')
 
     # ------------------------------------------------------------------------------------------------------- sessions
 
@@ -177,10 +213,12 @@ class People:
         now = self._clock.utc_ns()
         self._brake(name, address, now)
         with self._lock:
-            row = self._conn.execute("SELECT hash FROM people WHERE name = ?", [name]).fetchone()
+            row = self._conn.execute("SELECT hash, disabled_ns FROM people WHERE name = ?", [name]).fetchone()
         fits = self._fits(row[0] if row else self._nobody, password)
         if not (row and fits):
             raise AccessError(Sentence("refused.login"), "name or password is wrong")
+        if row[1]:
+            raise AccessError(Sentence("refused.disabled"), f'the account "{name}" is disabled')
         with self._writing():
             self._conn.execute("DELETE FROM failures WHERE person = ? AND address = ?", [_key(name), address])
             if self._hasher.check_needs_rehash(row[0]):
@@ -194,7 +232,7 @@ class People:
         with self._lock:
             row = self._conn.execute(
                 "SELECT p.name, p.role, p.must_change, p.created_ns, s.created_ns, s.used_ns FROM sessions s "
-                "JOIN people p ON p.name = s.person WHERE s.digest = ?",
+                "JOIN people p ON p.name = s.person WHERE s.digest = ? AND p.disabled_ns = 0",
                 [digest],
             ).fetchone()
             if row is None:
@@ -220,8 +258,11 @@ class People:
         """A machine's word for an account; it reads, and changes nothing. Raises AccessError for a name that is none."""
         now, token = self._clock.utc_ns(), TOKEN_PREFIX + secrets.token_urlsafe(SESSION_TOKEN_BYTES)
         with self._writing():
-            if self._conn.execute("SELECT 1 FROM people WHERE name = ?", [name]).fetchone() is None:
-                raise AccessError(Sentence("refused.login"), f'"{name}": there is no such account')
+            found = self._conn.execute("SELECT disabled_ns FROM people WHERE name = ?", [name]).fetchone()
+            if found is None:
+                raise AccessError(Sentence("refused.no_such_person", {"name": name}), f'"{name}": there is no such account')
+            if found[0]:
+                raise AccessError(Sentence("refused.disabled"), f'the account "{name}" is disabled')
             self._conn.execute(
                 "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, 0)",
                 [_digest(token), name, label, now, now + round(days * 86_400 * NS_PER_S)],
@@ -234,7 +275,7 @@ class People:
         with self._lock:
             row = self._conn.execute(
                 "SELECT p.name, p.role, p.must_change, p.created_ns, t.expires_ns, t.used_ns FROM tokens t "
-                "JOIN people p ON p.name = t.person WHERE t.digest = ?", [_digest(token)],
+                "JOIN people p ON p.name = t.person WHERE t.digest = ? AND p.disabled_ns = 0", [_digest(token)],
             ).fetchone()
             if row is None or now >= row[4]:
                 return None
@@ -328,6 +369,10 @@ class People:
             return self._hasher.verify(hashed, password)
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return False
+
+
+def _no_account(name: str) -> AccessError:
+    return AccessError(Sentence("refused.no_such_person", {"name": name}), f'"{name}" has no account here')
 
 
 def check_password(password: str) -> None:

@@ -96,18 +96,34 @@ async def show_store_trouble(_request: Request, error: Exception) -> Response:
     return Response(msgspec.json.encode(problem), status_code=503, media_type="application/json")
 
 
-async def read_body(request: Request, kind: type[T]) -> T:
+async def read_body(request: Request, kind: type[T], most_bytes: int = BODY_LIMIT_BYTES) -> T:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise RefusedRequest(415, Sentence("refused.http", {"status": 415}))
     data = b""
     async for chunk in request.stream():
         data += chunk
-        if len(data) > BODY_LIMIT_BYTES:
+        if len(data) > most_bytes:
             raise RefusedRequest(413, Sentence("refused.http", {"status": 413}))
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise RefusedRequest(400, Sentence("refused.http", {"status": 400})) from None
+
+
+async def read_file(request: Request, most_bytes: int) -> bytes:
+    """A file as the body, of no kind that a form of another page could send."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/octet-stream":
+        raise RefusedRequest(415, Sentence("refused.http", {"status": 415}))
+    too_large = RefusedRequest(413, Sentence("refused.file_too_large", {"most_mb": most_bytes // 1_000_000}))
+    told = request.headers.get("content-length", "")
+    if told.isdigit() and int(told) > most_bytes:
+        raise too_large
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > most_bytes:
+            raise too_large
+    return bytes(data)
 
 
 def check_reason(reason: str) -> None:

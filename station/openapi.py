@@ -25,6 +25,9 @@ _WHO = {
     Who.DECIDERS: "Every role but auditor.",
     Who.SUPERVISORS: "Supervisors and administrators.",
     Who.READERS_OF_RECORD: "Supervisors, auditors and administrators.",
+    Who.HELPERS: "Operators and supervisors.",
+    Who.ADMINISTRATORS: "Administrators.",
+    Who.AUDITORS: "Supervisors and auditors.",
 }
 
 

@@ -39,6 +39,7 @@ _KINDS: tuple[tuple[str, str, str | None, tuple[str, ...], str], ...] = (
     ("journal of the unmatched", "journal", "unmatched_days", ("unmatched",), "SELECT NULL"),
     ("orders", "orders", "orders_days", ("orders",), "SELECT min(given_ns) FROM orders"),
 )
+KINDS = (*(kind for kind, *_ in _KINDS), "record")      # in the order in which they are shown
 
 
 def read_retention(settings: StationSettings) -> tuple[ErasedView, ...]:

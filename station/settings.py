@@ -39,6 +39,14 @@ class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_key: str | None = None
 
 
+class BackupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """to: the folder that backups made from the administration page go to, relative to the settings file; put it on another
+    disk. Empty: a folder beside the data folder.
+    """
+
+    to: str = ""
+
+
 class MatchingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From when on a contact becomes a question about a subject: both must hold.
 
@@ -62,6 +70,7 @@ class StationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     watch: WatchSettings = WatchSettings()
     notifiers: tuple[NotifierSettings, ...] = ()
     retention: RetentionSettings = RetentionSettings()
+    backup: BackupSettings = BackupSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,7 @@ class StationSettings:
     watch: WatchSettings
     notifiers: tuple[NotifierSettings, ...]
     retention: RetentionSettings
+    backups_dir: Path | None = None
 
     @property
     def run_dir(self) -> Path:
@@ -216,6 +226,7 @@ def load_station_settings(path: Path) -> StationSettings:
         web=f.web,
         matching=f.matching,
         retention=f.retention,
+        backups_dir=(path.parent / f.backup.to).resolve() if f.backup.to else None,
         coverage=f.coverage,
         watch=f.watch,
         notifiers=f.notifiers,

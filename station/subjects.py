@@ -44,6 +44,15 @@ class KnownVehicle(msgspec.Struct, frozen=True):
     colour: str = ""
 
 
+class Extension(msgspec.Struct, frozen=True):
+    """Somebody asks that a record last until expires_ns; until a second person agrees, the old end holds."""
+
+    expires_ns: int
+    asked_by: str
+    asked_ns: int
+    reason: str
+
+
 class Subject(msgspec.Struct, frozen=True):
     """A watchlist record.
 
@@ -69,6 +78,7 @@ class Subject(msgspec.Struct, frozen=True):
     approved_by: str | None = None
     approved_ns: int | None = None
     days: tuple[int, ...] = ()
+    extension: Extension | None = None      # that waits for a second person
 
     @property
     def all_plates(self) -> tuple[str, ...]:

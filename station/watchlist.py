@@ -14,8 +14,9 @@ import msgspec
 
 from geofences.sector import Sector, load_sector
 from station.record import Record
+from station.sentences import Sentence
 from station.settings import StationSettings
-from station.subjects import Report, Subject
+from station.subjects import Extension, Report, Subject
 from station.watchlist_file import WATCHLIST, Draft, Watchlist, WatchlistError, subject_id
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.units import GroundPosition
@@ -118,12 +119,25 @@ def approve_subjects(
 
 def _may_be_approved(subject: Subject, person: str, now_ns: int) -> Subject:
     if subject.nominated_by == person:
-        raise WatchlistError(f"{subject.id} was nominated by {person}; a second person has to approve it.")
+        raise WatchlistError(
+            f"{subject.id} was nominated by {person}; a second person has to approve it.",
+            Sentence("watchlist.refused.second_person", {"subject": subject.id, "person": person}),
+        )
     if subject.approved_by is not None:
-        raise WatchlistError(f"{subject.id} was approved by {subject.approved_by} already.")
+        raise WatchlistError(
+            f"{subject.id} was approved by {subject.approved_by} already.",
+            Sentence("watchlist.refused.approved", {"subject": subject.id, "person": subject.approved_by}),
+        )
     if subject.expires_ns <= now_ns:
-        raise WatchlistError(f"{subject.id} has expired; nominate it anew, with a reason that holds today.")
+        raise _expired(subject)
     return subject
+
+
+def _expired(subject: Subject) -> WatchlistError:
+    return WatchlistError(
+        f"{subject.id} has expired; nominate it anew, with a reason that holds today.",
+        Sentence("watchlist.refused.expired", {"subject": subject.id}),
+    )
 
 
 def expire_subject(
@@ -135,9 +149,62 @@ def expire_subject(
         now_ns = desk.clock.utc_ns()
         desk.note("expired", subject=subject, reason=reason)
         if found.expires_ns > now_ns:
-            found = msgspec.structs.replace(found, expires_ns=now_ns)
+            found = msgspec.structs.replace(found, expires_ns=now_ns, extension=None)
             desk.list.replace(found)
         return found
+
+
+def ask_extension(
+    settings: StationSettings, person: str, subject: str, expires_ns: int, reason: str, clock: Clock | None = None
+) -> Subject:
+    """Ask that an approved record last longer, with a reason. The old end holds until a second person has agreed.
+
+    Raises WatchlistError when it is not approved, has expired, would not last longer, or no reason is given.
+    """
+    with office(settings, person, clock) as desk:
+        found = desk.list.subject(subject)
+        now_ns = desk.clock.utc_ns()
+        if not reason.strip():
+            raise WatchlistError("Say why it is to last longer.", Sentence("watchlist.refused.reason_needed"))
+        if found.expires_ns <= now_ns:
+            raise _expired(found)
+        if found.approved_by is None:
+            raise WatchlistError(
+                f"{found.id} waits for approval; approve it first.",
+                Sentence("watchlist.refused.not_approved", {"subject": found.id}),
+            )
+        if expires_ns <= found.expires_ns:
+            raise WatchlistError(
+                f"{found.id} lasts as long already; to end it earlier, end it.",
+                Sentence("watchlist.refused.not_longer", {"subject": found.id}),
+            )
+        asked = msgspec.structs.replace(found, extension=Extension(expires_ns, person, now_ns, reason.strip()))
+        desk.note("extension_asked", subject=subject, until_ns=expires_ns, reason=reason.strip())
+        desk.list.replace(asked)
+        return asked
+
+
+def agree_extension(settings: StationSettings, person: str, subject: str, clock: Clock | None = None) -> Subject:
+    """Agree to what somebody else asked for. Raises WatchlistError for one's own, for none, or when it is over."""
+    with office(settings, person, clock) as desk:
+        found = desk.list.subject(subject)
+        wish = found.extension
+        if wish is None:
+            raise WatchlistError(
+                f"Nobody has asked that {found.id} last longer.",
+                Sentence("watchlist.refused.no_extension", {"subject": found.id}),
+            )
+        if wish.asked_by == person:
+            raise WatchlistError(
+                f"{person} asked for this; a second person has to agree.",
+                Sentence("watchlist.refused.second_person", {"subject": found.id, "person": person}),
+            )
+        if found.expires_ns <= desk.clock.utc_ns():
+            raise _expired(found)
+        extended = msgspec.structs.replace(found, expires_ns=wish.expires_ns, extension=None)
+        desk.note("extended", subject=subject, until_ns=wish.expires_ns, asked_by=wish.asked_by, reason=wish.reason)
+        desk.list.replace(extended)
+        return extended
 
 
 def delete_expired(settings: StationSettings, keep_ns: int, clock: Clock | None = None) -> tuple[int, int]:
@@ -195,19 +262,29 @@ def _check_report(
 ) -> None:
     known = [c.id for c in sector.corridor_set.corridors]
     if not reported_by.strip():
-        raise WatchlistError("A report needs the name of the person who gives it; an anonymous one names nobody.")
+        raise WatchlistError(
+            "A report needs the name of the person who gives it; an anonymous one names nobody.",
+            Sentence("watchlist.refused.reporter"),
+        )
     if (corridor is None) == (position is None):
-        raise WatchlistError("Give either a corridor or a position, with a radius in metres.")
+        raise WatchlistError(
+            "Give either a corridor or a position, with a radius in metres.", Sentence("watchlist.refused.place")
+        )
     if corridor is not None and corridor not in known:
-        raise WatchlistError(f'There is no corridor "{corridor}" in this sector. There are: {", ".join(known)}.')
+        raise WatchlistError(
+            f'There is no corridor "{corridor}" in this sector. There are: {", ".join(known)}.',
+            Sentence("nominate.no_corridor", {"given": corridor[:40], "known": ", ".join(known)}),
+        )
     if position is not None and not 1.0 <= radius_m <= 2000.0:
         raise WatchlistError(f"A radius of {radius_m} m; give 1 to 2000.")
     if not 0 < until_ns - from_ns <= REPORT_LONGEST_NS:
-        raise WatchlistError("The time window must end after it begins, and be no longer than 72 hours.")
+        raise WatchlistError(
+            "The time window must end after it begins, and be no longer than 72 hours.", Sentence("watchlist.refused.window")
+        )
 
 
 __all__ = [
-    "WATCHLIST", "Draft", "Office", "Watchlist", "WatchlistError", "add_subject", "approve_subject", "approve_subjects",
-    "delete_expired", "expire_subject", "export_subjects", "list_subjects", "look_at_subject", "office",
-    "report_subject",
+    "WATCHLIST", "Draft", "Office", "Watchlist", "WatchlistError", "add_subject", "agree_extension", "approve_subject",
+    "approve_subjects", "ask_extension", "delete_expired", "expire_subject", "export_subjects", "list_subjects",
+    "look_at_subject", "office", "report_subject",
 ]

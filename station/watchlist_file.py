@@ -22,6 +22,7 @@ from sqlite_utils import Database
 from station.matching_plates import canonical_plate
 from station.matching_weights import Weights
 from station.record import write_once
+from station.sentences import Sentence
 from station.settings import StationSettings
 from station.store import Schema, StoreError, Synchronous, open_or_read, open_store, transaction
 from station.subjects import Category, KnownVehicle, Report, Subject
@@ -37,7 +38,11 @@ T = TypeVar("T", Subject, Report, Weights)
 
 
 class WatchlistError(SettingsError):
-    """What a person asked of the watchlist cannot be; the text says why and what to do."""
+    """What a person asked of the watchlist cannot be; the text says why and what to do, `says` the same on a screen."""
+
+    def __init__(self, text: str, says: Sentence | None = None) -> None:
+        super().__init__(text)
+        self.says = says
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,21 @@ class Watchlist:
             for last, name, sealed in rows:     # noqa: B007 - the next query begins after it
                 yield self._open(name, sealed, Subject)
 
+    def newest(self, before: int, at_most: int) -> tuple[list[Subject], int, int]:
+        """Records below the number `before`, the newest first. Then how many of these rows did not open (somebody tampered
+        with them; that must not hide the others), and the number to go on before (0: there are no more).
+        """
+        rows = self._db.execute(
+            "SELECT number, id, sealed FROM subjects WHERE number < ? ORDER BY number DESC LIMIT ?", (before, at_most)
+        ).fetchall()
+        found, unopened = [], 0
+        for _, name, sealed in rows:
+            try:
+                found.append(self._open(name, sealed, Subject))
+            except StoreError:
+                unopened += 1
+        return found, unopened, int(rows[-1][0]) if len(rows) == at_most else 0
+
     def reports(self, after: int = 0) -> list[tuple[int, Report]]:
         """With their numbers, those above `after`."""
         rows = self._db.execute("SELECT number, id, sealed FROM reports WHERE number > ? ORDER BY number", (after,))
@@ -187,7 +207,10 @@ class Watchlist:
         number = subject_number(subject)
         found = None if number is None else self.find(number)
         if found is None:
-            raise WatchlistError(f'There is no subject "{subject}". `trailwatch watchlist list` shows those there are.')
+            raise WatchlistError(
+                f'There is no subject "{subject}". `trailwatch watchlist list` shows those there are.',
+                Sentence("refused.no_such_subject"),
+            )
         return found
 
     def plate_key(self, text: str) -> int:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from station.nomination import COLUMNS, REQUIRED, visible
+from station.sentences import Sentence
 from station.watchlist_file import WatchlistError
 
 DELIMITERS = (",", ";", "\t")       # spreadsheets write the one that their language is used to
@@ -32,7 +33,9 @@ def read_lines(name: str, content: bytes) -> Iterator[Line]:
     """The lines of a file by its ending. Raises WatchlistError, before or between lines, when it is of no use as a whole."""
     form = name.rpartition(".")[2].lower()
     if form not in FORMS:
-        raise WatchlistError(f"{name}: a file ends in .csv, .json or .jsonl; this one's form cannot be told.")
+        raise WatchlistError(
+            f"{name}: a file ends in .csv, .json or .jsonl; this one's form cannot be told.", Sentence("import.no_form")
+        )
     text, is_whole = decode(name, content)
     lines = FORMS[form](name, text)
     return lines if is_whole else _without_strange_bytes(lines)
@@ -119,10 +122,16 @@ def _check_columns(name: str, names: list[str]) -> None:
     missing = [c for c in REQUIRED if c not in names]
     unknown = [n for n in names if n not in COLUMNS]
     if missing:
-        raise WatchlistError(f"{name}:1: the column {', '.join(missing)} is missing. The columns are {', '.join(COLUMNS)}.")
+        raise WatchlistError(
+            f"{name}:1: the column {', '.join(missing)} is missing. The columns are {', '.join(COLUMNS)}.",
+            Sentence("import.no_column", {"column": ", ".join(missing), "known": ", ".join(COLUMNS)}),
+        )
     if unknown:
         name_of = visible(unknown[0][:40])
-        raise WatchlistError(f'{name}:1: the column "{name_of}" is unknown. The columns are {", ".join(COLUMNS)}.')
+        raise WatchlistError(
+            f'{name}:1: the column "{name_of}" is unknown. The columns are {", ".join(COLUMNS)}.',
+            Sentence("import.strange_column", {"column": name_of, "known": ", ".join(COLUMNS)}),
+        )
     if len(set(names)) != len(names):
         raise WatchlistError(f"{name}:1: a column stands there twice.")
 

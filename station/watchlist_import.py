@@ -17,6 +17,7 @@ import msgspec
 from geofences.sector import load_sector
 from station.matching_plates import canonical_plate, clean_plate
 from station.nomination import Problem, fields_of, make_draft
+from station.sentences import Sentence
 from station.settings import StationSettings
 from station.watchlist import Office, export_subjects, office
 from station.watchlist_file import Draft, WatchlistError, subject_id
@@ -72,6 +73,37 @@ class _Checked:
     problems: list[Problem] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)
     lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What `import_content` would do with a file: good lines by category, and what it would say of the others."""
+
+    good: dict[str, int]
+    problems: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
+    lines: int
+    sha256: str
+
+
+def preview_content(
+    settings: StationSettings, person: str, name: str, content: bytes, clock: Clock | None = None
+) -> Preview:
+    """Check a file and take nothing. Since it tells which plates are listed already, it is a look, and recorded as one.
+
+    Raises WatchlistError when the file as a whole cannot be used.
+    """
+    clock = clock or WallClock()
+    checked = _check(settings, name, content, clock.utc_ns())
+    digest = hashlib.sha256(content).hexdigest()
+    good: dict[str, int] = {}
+    for draft in _unpacked(checked.drafts):
+        good[draft.category.value] = good.get(draft.category.value, 0) + 1
+    with office(settings, person, clock) as desk:
+        desk.note("import_previewed", file=name, sha256=digest, subjects=len(checked.drafts), lines=checked.lines)
+        known = _listed_already(desk, checked)
+    notes = sorted([*checked.notes, *known], key=lambda p: p.line)
+    return Preview(good, tuple(checked.problems), tuple(notes), checked.lines, digest)
 
 
 def import_file(
@@ -134,12 +166,17 @@ def _check(settings: StationSettings, name: str, content: bytes, now_ns: int) ->
         packed = msgspec.msgpack.encode(draft)
         same = line_of_draft.setdefault(hashlib.blake2b(packed, digest_size=DIGEST_BYTES).digest(), line)
         if same != line:
-            checked.problems.append(Problem(line, "", f"says the same as line {same}; take one of them out"))
+            checked.problems.append(Problem(
+                line, "", f"says the same as line {same}; take one of them out", Sentence("import.same", {"line": same})
+            ))
             continue
         for plate in _plates(draft):
             before = line_of_plate.setdefault(clean_plate(plate), line)
             if before != line:
-                checked.notes.append(Problem(line, "plates", f"{plate} stands in line {before} as well"))
+                checked.notes.append(Problem(
+                    line, "plates", f"{plate} stands in line {before} as well",
+                    Sentence("import.plate_again", {"plate": plate, "line": before}),
+                ))
         checked.drafts.append(packed)
         checked.lines_of.append(line)
     return checked
@@ -160,7 +197,10 @@ def _listed_already(desk: Office, checked: _Checked) -> list[Problem]:
                 subject = desk.list.find(number)
                 listed = {clean_plate(p) for p in subject.all_plates} if subject and now_ns < subject.expires_ns else set()
                 if clean_plate(plate) in listed:
-                    found.append(Problem(line, "plates", f"{plate} is on the list already, with {subject_id(number)}"))
+                    found.append(Problem(
+                        line, "plates", f"{plate} is on the list already, with {subject_id(number)}",
+                        Sentence("import.plate_listed", {"plate": plate, "subject": subject_id(number)}),
+                    ))
     return found
 
 

@@ -1,5 +1,5 @@
-"""The web server: the families of routes put together, and the process that serves them. It writes nobody's database but
-people.db and orders.db.
+"""The web server: the families of routes put together, and the process that serves them. Of its own it
+writes people.db and orders.db; with persons' changes also the watchlist and the record.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from station.journal_keeper import keeping
 from station.openapi import OpenApiRoutes
 from station.settings import StationSettings
 from station.store import StoreError
+from station.web_admin import AdminRoutes
 from station.web_alarms import AlarmRoutes
 from station.web_basemap import BaseMapRoutes
 from station.web_contacts import ContactRoutes
@@ -42,6 +43,7 @@ from station.web_pages import PageRoutes
 from station.web_replay import ReplayRoutes
 from station.web_retention import RetentionRoutes
 from station.web_watch import telling_who_watches
+from station.web_watchlist import WatchlistRoutes
 from wire.clock import Clock, WallClock
 from wire.settings import refuse
 
@@ -59,6 +61,8 @@ class Web:
             *LoginRoutes(door).routes(),
             *AlarmRoutes(door).routes(),
             *MatchRoutes(door).routes(),
+            *WatchlistRoutes(door).routes(),
+            *AdminRoutes(door).routes(),
             *ContactRoutes(door).routes(),
             *DutyRoutes(door).routes(),
             *OrderRoutes(door).routes(),

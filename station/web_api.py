@@ -29,6 +29,9 @@ class Who(StrEnum):
     DECIDERS = "deciders"               # station.access.WHO_DECIDES
     SUPERVISORS = "supervisors"         # supervisor and administrator
     READERS_OF_RECORD = "readers of the record"     # supervisor, auditor, administrator
+    HELPERS = "helpers"                 # station.web_matches.WHO_HELPS
+    ADMINISTRATORS = "administrators"
+    AUDITORS = "auditors"               # supervisor, auditor
 
 
 @dataclass(frozen=True, slots=True)

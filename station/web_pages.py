@@ -37,6 +37,8 @@ class PageRoutes:
         return [
             Route("/", self.page),
             Route("/login", self.login_page),
+            Route("/watchlist", self.desk_page),
+            Route("/admin", self.desk_page),
             Route("/static/{name:path}", self.static),
             ApiRoute("/api/geography", self.geography, "The sector: border line, corridors, keep-outs, terrain.",
                      answer=dict[str, Any]),
@@ -51,6 +53,13 @@ class PageRoutes:
         if session is None or session.person.must_change_password:
             return RedirectResponse("/login", status_code=303, headers={"Cache-Control": "no-store"})
         return self._shelf.response(request, "index.html")
+
+    async def desk_page(self, request: Request) -> Response:
+        """A page of its own beside the map; what it may show is checked by the routes that it asks."""
+        session = await self._door.session(request)
+        if session is None or session.person.must_change_password:
+            return RedirectResponse("/login", status_code=303, headers={"Cache-Control": "no-store"})
+        return self._shelf.response(request, f"{request.url.path.removeprefix('/')}.html")
 
     async def login_page(self, request: Request) -> Response:
         return self._shelf.response(request, "login.html")

@@ -7,6 +7,8 @@ node, kind and realm of whoever speaks are looked up by the public key that CURV
 from __future__ import annotations
 
 import os
+import re
+import tomllib
 from enum import StrEnum
 from pathlib import Path
 
@@ -113,6 +115,34 @@ def append_allowed(path: Path, node: AllowedNode) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write("\n[[nodes]]\n" + _toml(node))
+
+
+def remove_allowed(path: Path, node: str) -> bool:
+    """Take one node out of the station's list, and leave every other line of the file as it is. False when it is not in it.
+
+    Raises SettingsError for a file that cannot be read. The list is exchanged whole: a reader sees the old or the new one.
+    """
+    nodes = load_settings(path, AllowList).nodes
+    if node not in {n.node for n in nodes}:
+        return False
+    head, *blocks = re.split(r"(?m)^(?=[ \t]*\[\[nodes\]\])", path.read_text(encoding="utf-8"))
+    kept = [head]
+    for block in blocks:
+        if tomllib.loads(block)["nodes"][0].get("node") != node:
+            kept.append(block)
+            continue
+        # What stands above the next node's line, a comment about it, is not this node's.
+        lines = block.splitlines(keepends=True)
+        last = max(i for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#"))
+        kept.append("".join(lines[last + 1 :]))
+    text = "".join(kept)
+    left = [n for n in nodes if n.node != node]
+    if msgspec.toml.decode(text, type=AllowList).nodes != left:         # written in another way, by hand
+        text = "".join("\n[[nodes]]\n" + _toml(n) for n in left)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+    return True
 
 
 def _toml(value: msgspec.Struct) -> str:

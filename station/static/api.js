@@ -21,6 +21,16 @@ export async function ask(path, body = undefined) {
     options.headers["Content-Type"] = "application/json";
     if (state.me) options.headers["X-CSRF-Token"] = state.me.csrf;
   }
+  return answerOf(path, options);
+}
+
+/** A file as it is, to be looked at or taken. */
+export async function sendFile(path, file) {
+  const headers = { "Content-Type": "application/octet-stream", "X-CSRF-Token": state.me?.csrf ?? "" };
+  return answerOf(path, { method: "POST", credentials: "same-origin", headers, body: file });
+}
+
+async function answerOf(path, options) {
   let answer;
   try {
     answer = await fetch(path, options);

@@ -26,6 +26,7 @@ const KEYS = [         // without a text of its own: another key for the same
   ["M", "keys.sound", toggleSound],
   ["H", "keys.handover", openHandover],
   ["R", "keys.replay", () => location.assign("/replay")],
+  ["W", "keys.watchlist", () => location.assign("/watchlist")],
   ["L", "keys.language", otherLanguage],
   ["Esc", "keys.close", () => select(null)],
   ["?", "keys.this", showKeys],

@@ -58,6 +58,9 @@ export function t(key, parameters = {}) {
   });
 }
 
+/** Whether there are words for it. */
+export function hasWords(key) { return texts[key] !== undefined; }
+
 /** Ids as people say them: "C-000017" is "C-17". The record keeps the long form. */
 export function short(text) { return text.replace(/\b([ACMTIH])-0+(?=\d)/g, "$1-"); }
 

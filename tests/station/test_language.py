@@ -10,15 +10,21 @@ from fleet.checker_words import PARTS, WORDS
 from station import alarms, guard, teams
 from station.access import Role
 from station.alarm_settings import Direction
+from station.backup import FILES
 from station.coverage_picture import Grade, SeesNothing
 from station.coverage_runs import NEVER
 from station.duty import TeamState
+from station.nomination import COLUMNS
 from station.notifier_settings import Tells
 from station.orders import OrderState
 from station.picture import AlarmState, ContactState, MatchState
+from station.record_read import ACTIONS
+from station.retention_show import KINDS as KEPT_KINDS
 from station.sentences import SENTENCES, SYSTEM_REASONS
 from station.subjects import Category, Lane
+from station.watchlist_pages import RowState, Shown
 from tests.web_stage import ROOT
+from wire.keys import NodeKind
 from wire.messages import LinkState, OrderAction, PreflightState, SensorState, TaskPhase
 from wire.optics import SensorKind
 from wire.units import Colour, ObjectClass, VehicleKind
@@ -26,6 +32,7 @@ from wire.units import Colour, ObjectClass, VehicleKind
 STATIC = ROOT / "station" / "static"
 LANGUAGES = {name: json.loads((STATIC / "language" / f"{name}.json").read_text(encoding="utf-8")) for name in ("vi", "en")}
 SCRIPTS = {p.name: p.read_text(encoding="utf-8") for p in STATIC.glob("*.js")}
+ADMIN_SECTIONS = ("people", "nodes", "tokens", "health", "backups", "retention", "record")
 # Keys that scripts put together from a word of the station.
 BUILT = {
     "class": ObjectClass, "contact_state": ContactState, "alarm_state": AlarmState, "sensor": SensorState, "link": LinkState,
@@ -48,6 +55,9 @@ BUILT = {
     "layers": ["contour", "cover", "relief", "way"],
     "weekday": [str(day) for day in range(7)],
     "said": ["acknowledged", "escalated", "shelved", "closed"],
+    "lane_name": Lane, "lane_who": Lane, "lane_how": Lane, "shown": Shown, "row_state": RowState, "column": COLUMNS,
+    "hint": [], "trace": ACTIONS, "file": [name.removesuffix(".db") for name, _ in FILES], "node_kind": NodeKind,
+    "kept": [kind.replace(" ", "_") for kind in KEPT_KINDS], "admin_tab": ADMIN_SECTIONS, "admin_about": ADMIN_SECTIONS,
     "check": [w.removeprefix("check.") for w in WORDS], "part": PARTS,     # the fleet's refusals
 }
 
