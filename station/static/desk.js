@@ -3,7 +3,7 @@
 import { ask, askLoggedIn } from "./api.js";
 import { make } from "./dom.js";
 import { dateText, setOffset, timeElement, utcText } from "./format.js";
-import { loadLanguage, onLanguage, otherLanguage, say, setNames, t } from "./language.js";
+import { hasWords, loadLanguage, onLanguage, otherLanguage, say, setNames, t } from "./language.js";
 import { state } from "./state.js";
 
 const SAID_MS = 6000;
@@ -184,10 +184,17 @@ export function megabytes(bytes) {
     : `${(bytes / 1e6).toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 })} MB`;
 }
 
-/** The details of an entry of the record, in one line: times as times, digests short. */
+const WORDS_OF = { lane: "lane_name", role: "role", shown: "shown", category: "category", kind: "node_kind" };
+
+/** The details of an entry of the record, in one line: times as times, digests short, words of ours in the person's language. */
 export function traceDetails(trace, leaveOut = []) {
-  return Object.entries(trace.details).filter(([name, value]) => value !== "" && !leaveOut.includes(name)).flatMap(([name, value], i) => {
-    const text = name.endsWith("_ns") ? timeElement(value, 0) : /^[0-9a-f]{64}$/.test(value) ? make("span", { title: value }, `${value.slice(0, 12)}…`) : String(value);
-    return [i ? " · " : "", make("span", { class: "detail-name" }, `${name.replace(/_ns$/, "").replaceAll("_", " ")} `), text];
-  });
+  const told = Object.entries(trace.details).filter(([name, value]) => value !== "" && !leaveOut.includes(name) && !(name === "searched" && value === 0) && !(name === "why" && value === "page"));
+  return told.flatMap(([name, value], i) => [i ? " · " : "", make("span", { class: "detail-name" }, `${hasWords(`detail.${name}`) ? t(`detail.${name}`) : name.replaceAll("_", " ")} `), detail(name, value)]);
+}
+
+function detail(name, value) {
+  if (name.endsWith("_ns")) return timeElement(value, 0);
+  if (/^[0-9a-f]{64}$/.test(value)) return make("span", { title: value }, `${value.slice(0, 12)}…`);
+  const key = `${WORDS_OF[name]}.${value}`;
+  return hasWords(key) ? t(key) : String(value);
 }

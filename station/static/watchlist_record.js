@@ -11,7 +11,7 @@ const LANE_GLYPH = { welfare: "help", enforcement: "shield" };
 const REASON_MOST = 500;
 
 export function stateChip(rowState, extension) {
-  return make("span", { class: `chip ${rowState === "in_force" ? "good" : rowState === "waiting" ? "warn" : ""}` }, extension ? t("watchlist.extension_waits") : t(`row_state.${rowState}`));
+  return make("span", { class: `chip ${extension || rowState === "waiting" ? "warn" : rowState === "in_force" ? "good" : ""}` }, extension ? t("watchlist.extension_waits") : t(`row_state.${rowState}`));
 }
 
 /** act: changed(id) after something was done (null: nothing of it to open again), close(). */
@@ -24,6 +24,7 @@ export function drawRecord(box, record, act) {
       make("h2", { tabindex: -1 }, s.label),
       make("p", { class: "record-kind" }, t(`category.${s.category}`), " ", stateChip(record.state, s.extension !== null && record.state === "in_force")),
       make("button", { type: "button", class: "quiet close", onclick: act.close }, t("action.close_drawer"))),
+    make("p", { class: "look-noted" }, glyph("eye"), t("watchlist.look_noted", { at_ns: record.traces[0]?.at_ns ?? Date.now() * 1e6, n: record.traces.filter((trace) => trace.action === "watchlist.looked").length })),
     make("div", { class: "todo" }, make("h3", {}, t("column.what_to_do")), make("p", {}, s.what_to_do)),
     waiting(record),
     buttons(record, act),
@@ -121,5 +122,5 @@ function traces(record) {
     make("ol", {}, record.traces.map((trace) => make("li", { class: trace.action === "watchlist.looked" ? "look" : null },
       moment(trace.at_ns), make("b", {}, trace.person === "system" ? t("person.system") : trace.person),
       make("span", {}, hasWords(`trace.${trace.action}`) ? t(`trace.${trace.action}`) : trace.action),
-      make("small", {}, traceDetails(trace, ["subject", "ids", "category", "weights", "listed", "sha256", ...(trace.details.why === "page" ? ["why"] : [])]))))));
+      make("small", {}, traceDetails(trace, ["subject", "ids", "category", "weights", "listed", "sha256"]))))));
 }

@@ -9,6 +9,7 @@ from edge.settings import PROFILES
 from fleet.checker_words import PARTS, WORDS
 from station import alarms, guard, teams
 from station.access import Role
+from station.admission import REASONS
 from station.alarm_settings import Direction
 from station.backup import FILES
 from station.coverage_picture import Grade, SeesNothing
@@ -56,7 +57,9 @@ BUILT = {
     "weekday": [str(day) for day in range(7)],
     "said": ["acknowledged", "escalated", "shelved", "closed"],
     "lane_name": Lane, "lane_who": Lane, "lane_how": Lane, "shown": Shown, "row_state": RowState, "column": COLUMNS,
-    "hint": [], "trace": ACTIONS, "file": [name.removesuffix(".db") for name, _ in FILES], "node_kind": NodeKind,
+    "trace": ACTIONS, "turned_away": REASONS,
+    "detail": [],       # names in the record's details; one that has no words is shown as it stands there
+    "file": [name.removesuffix(".db") for name, _ in FILES], "node_kind": NodeKind,
     "kept": [kind.replace(" ", "_") for kind in KEPT_KINDS], "admin_tab": ADMIN_SECTIONS, "admin_about": ADMIN_SECTIONS,
     "check": [w.removeprefix("check.") for w in WORDS], "part": PARTS,     # the fleet's refusals
 }
