@@ -24,7 +24,7 @@ export function drawHealth({ store, figures, troubles }) {
       fact(t("admin.disk"), make("meter", { min: 0, max: disk.total_bytes, value: used, high: disk.total_bytes * 0.9, "aria-label": t("admin.disk") }), " ", t("admin.disk_free", { free: megabytes(disk.free_bytes), total: megabytes(disk.total_bytes) }), " ", make("code", {}, disk.folder)),
       fact(t("admin.delays"), figures.latency_p50_ms === null ? t("admin.delays_none") : t("admin.delays_text", { p50: ms(figures.latency_p50_ms), p99: ms(figures.latency_p99_ms), most: ms(figures.latency_max_ms) })),
       fact(t("admin.stored"), t("admin.stored_text", { messages: figures.counts.messages_stored, detections: figures.counts.detections_stored })),
-      fact(t("admin.refused"), Object.keys(figures.counts.refused).length ? Object.entries(figures.counts.refused).map(([reason, n]) => make("span", { class: "chip" }, t(`turned_away.${reason}`), " ", number(n))) : t("admin.refused_none")),
+      fact(t("admin.refused"), Object.keys(figures.counts.refused).length ? Object.entries(figures.counts.refused).map(([reason, n]) => make("span", { class: "chip" }, hasWords(`turned_away.${reason}`) ? t(`turned_away.${reason}`) : reason, " ", number(n))) : t("admin.refused_none")),
       fact(t("admin.pages"), number(figures.pages)),
       store.processes.length ? fact(t("admin.processes"), store.processes.map((p) => make("span", { class: p.restarts ? "chip warn" : "chip good" }, p.name, p.restarts ? `: ${t("admin.restarts", { n: p.restarts })}` : ""))) : null),
     make("h3", {}, t("admin.files")),

@@ -82,6 +82,7 @@ export function openDialog(title, content, kind = "") {
     make("div", { class: "dialog-head" }, make("h2", { id: "dialog-title" }, title),
       make("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, t("action.close_drawer"))),
     ...[content].flat());
+  dialog.onclose = () => dialog.replaceChildren();       // what is shown once does not stay in the page
   if (!dialog.open) dialog.showModal();
   (dialog.querySelector("[autofocus]") ?? dialog.querySelector("input, select, textarea, button.primary"))?.focus();
   return dialog;

@@ -1,0 +1,30 @@
+"""axe-core on a page as it stands: what a person who cannot see it well, or uses no mouse, would run into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import axe_playwright_python
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+SERIOUS = ("serious", "critical")
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def faults(page) -> list[str]:
+    """Serious and critical ones, each with the elements that have it. Put in by the driver, past the page's own CSP.
+
+    The watermark is left out: it is meant to be faint, and says what the badge in the head says in full contrast.
+    """
+    page.evaluate(AXE)
+    # Colours fade in when something is hovered or opened: what is measured is what stays.
+    page.evaluate("""Promise.allSettled(document.getAnimations().filter(
+        a => Number.isFinite(a.effect.getComputedTiming().endTime)).map(a => a.finished))""")
+    found = page.evaluate(
+        """tags => axe.run({exclude: [".watermark"]}, {runOnly: {type: "tag", values: tags}, resultTypes: ["violations"]})""",
+        TAGS,
+    )
+    return [
+        f"{v['id']} ({v['impact']}): {'; '.join(n['target'][0] + ' ' + n['failureSummary'] for n in v['nodes'][:3])}"
+        for v in found["violations"] if v["impact"] in SERIOUS
+    ]

@@ -1,0 +1,172 @@
+"""Administration as an administrator and an auditor use it: a person, a node with its key, a token, a backup, the record."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from station.access import Role
+from station.inbox import ensure_station_key
+from station.record import Record
+from tests.browser.accessibility import faults
+from tests.scene import scene
+from tests.web_stage import PASSWORD
+from wire.clock import WallClock
+from wire.keys import NodeKind, load_allow_list, make_node_key
+
+
+@pytest.fixture
+def station(stages):
+    it = stages()
+    people = (("quan", Role.ADMINISTRATOR), ("lan", Role.OPERATOR), ("kiem", Role.AUDITOR), ("chi", Role.SUPERVISOR))
+    for name, role in people:
+        it.person(name, role)
+    ensure_station_key(it.settings)
+    it.start()
+    return it
+
+
+@pytest.fixture
+def enter(station, watched):
+    def go(name, section=""):
+        watched.goto(station.address + "/login")
+        watched.fill("#name", name)
+        watched.fill("#password", PASSWORD)
+        watched.press("#password", "Enter")
+        watched.wait_for_url(station.address + "/")
+        watched.goto(f"{station.address}/admin#{section}")
+        watched.wait_for_selector(".section h2")
+        return watched
+
+    return go
+
+
+def test_a_person_is_added_with_a_password_for_one_time_and_disabled(station, enter) -> None:
+    page = enter("quan", "people")
+    page.click(".section-tools .primary")
+    page.fill("#f-name", "lan")
+    page.click("#dialog .primary")
+    expect(page.locator("#dialog .problem[role=alert]").last).to_contain_text("lan")
+    page.fill("#f-name", "Trần Hoa")
+    page.select_option("#f-role", "supervisor")
+    page.click("#dialog .primary")
+    word = page.locator(".secret").inner_text()
+    login = {"name": "Trần Hoa", "password": word}
+    assert httpx.post(station.address + "/api/login", json=login).json()["must_change_password"]
+    page.keyboard.press("Escape")
+    expect(page.locator(".secret")).to_have_count(0)
+    row = page.locator("tr", has_text="Trần Hoa")
+    expect(row).to_contain_text("chờ đặt mật khẩu")
+    assert word not in page.content()
+    row.locator(".danger").click()
+    page.click("#dialog .primary.danger")
+    expect(row).to_contain_text("đã khóa")
+    assert httpx.post(station.address + "/api/login", json=login).json()["says"]["key"] == "refused.disabled"
+    row.locator("text=Mở lại").click()
+    expect(row).to_contain_text("chờ đặt mật khẩu")
+    own = page.locator("tr", has_text="quan")
+    assert own.locator("button").count() == 0, "nobody locks themselves out"
+
+
+def test_a_node_is_added_by_its_public_key_and_revoked(station, enter) -> None:
+    page = enter("quan", "nodes")
+    expect(page.locator(".empty")).to_contain_text("Chưa nút nào được phép")
+    key = make_node_key("gate-1", NodeKind.CAMERA, station.settings.realm)
+    page.click(".empty .primary")
+    page.fill("#f-node", "gate-1")
+    page.fill("#f-public", key.public[:-1])
+    page.click("#dialog .primary")
+    expect(page.locator("#dialog .problem[role=alert]").last).to_contain_text("cần đúng 40 ký tự, ở đây có 39")
+    page.fill("#f-public", key.public)
+    page.click("#dialog .primary")
+    row = page.locator("tr", has_text="gate-1")
+    expect(row).to_contain_text("chưa kết nối lần nào")
+    expect(row).to_contain_text(key.public)
+    assert set(load_allow_list(station.settings.nodes_file, station.settings.realm)) == {key.public}
+    row.locator(".danger").click()
+    page.click("#dialog .primary.danger")
+    expect(page.locator(".empty")).to_be_visible()
+    assert load_allow_list(station.settings.nodes_file, station.settings.realm) == {}
+
+
+def test_a_token_is_shown_once_and_revoked(station, enter) -> None:
+    page = enter("quan", "tokens")
+    page.click(".empty .primary")
+    page.select_option("#f-name", "lan")
+    page.fill("#f-label", "báo cáo ca")
+    page.click("#dialog .primary")
+    token = page.locator(".secret").inner_text()
+    asked = {"Authorization": f"Bearer {token}"}
+    assert httpx.get(station.address + "/api/me", headers=asked).json()["name"] == "lan"
+    page.keyboard.press("Escape")
+    expect(page.locator(".secret")).to_have_count(0)
+    row = page.locator("tr", has_text="báo cáo ca")
+    assert token not in page.content()
+    row.locator(".danger").click()
+    page.click("#dialog .primary.danger")
+    expect(page.locator(".empty")).to_be_visible()
+    assert httpx.get(station.address + "/api/picture", headers=asked).status_code == 401
+
+
+def test_a_backup_is_made_and_stands_in_the_list(station, enter) -> None:
+    with contextlib.closing(Record(station.settings, WallClock())) as record:
+        record.append("somebody", "history.searched")
+    page = enter("quan", "backups")
+    page.click(".empty .primary")
+    expect(page.locator("tbody tr")).to_have_count(1, timeout=60_000)
+    expect(page.locator("tbody tr")).to_contain_text(re.compile("trailwatch-training-"))
+    expect(page.locator(".section")).to_contain_text("Cùng ổ đĩa với dữ liệu")
+
+
+def test_an_auditor_verifies_the_record_and_sees_nothing_to_change(station, enter) -> None:
+    page = enter("kiem", "record")
+    page.click(".section-tools .primary")
+    expect(page.locator(".verdict")).to_contain_text("Sổ ghi nguyên vẹn")
+    expect(page.locator(".verdict code")).to_have_text(re.compile("^[0-9a-f]{64}$"))
+    expect(page.locator("tbody tr").first).to_contain_text("đọc sổ ghi")
+    assert page.locator(".sections a").all_inner_texts() == ["Tình trạng trạm", "Thời hạn lưu giữ", "Sổ ghi"]
+
+
+def test_an_operator_is_told_whose_page_this_is_and_the_map_offers_each_what_is_theirs(station, watched, enter) -> None:
+    station.mind(scene())
+    watched.goto(station.address + "/login")
+    watched.fill("#name", "lan")
+    watched.fill("#password", PASSWORD)
+    watched.press("#password", "Enter")
+    watched.wait_for_selector("body[data-map=ready]")
+    assert [a.get_attribute("href") for a in watched.locator(".desk-link").all()] == ["/watchlist"]
+    watched.goto(station.address + "/admin")
+    expect(watched.locator(".empty")).to_contain_text("dành cho người quản trị")
+    watched.context.clear_cookies()
+    page = enter("quan")
+    page.goto(station.address)
+    page.wait_for_selector("body[data-map=ready]")
+    assert [a.get_attribute("href") for a in page.locator(".desk-link").all()] == ["/watchlist", "/admin"]
+
+
+@pytest.mark.parametrize("name", ["quan", "chi"])
+def test_axe_finds_no_serious_fault_in_any_section_in_either_language(station, enter, name) -> None:
+    station.mind(scene())
+    page = enter(name)
+    for language in ("vi", "en"):
+        if language == "en":
+            page.click("text=English")
+            expect(page.locator("html")).to_have_attribute("lang", "en")
+        for link in range(page.locator(".sections a").count()):
+            page.locator(".sections a").nth(link).click()
+            expect(page.locator(".sections a").nth(link)).to_have_attribute("aria-current", "page")
+            expect(page.locator(".section h2")).to_have_text(page.locator(".sections a").nth(link).inner_text())
+            assert faults(page) == []
+            texts = page.locator(".section").inner_text()
+            assert not re.search(r"\[\w+\.\w+", texts), "a text that is missing stands in brackets"
+            opens = page.locator(".section-tools .primary, .empty .primary")
+            if name == "quan" and opens.count() and "backups" not in page.url:
+                opens.first.click()
+                page.wait_for_selector("#dialog[open]")
+                assert faults(page) == []
+                page.keyboard.press("Escape")
+    assert page.seen["errors"] == []
