@@ -52,10 +52,19 @@ let silenced = null;
 /** In words, to eyes and to screen readers. kind: done or warning. */
 export function tellPerson(text, kind = "done") {
   const line = element("said");
+  sayAt(openedDialog() ?? document.body);
   line.className = `desk-said ${kind}`;
   line.textContent = text;
   clearTimeout(silenced);
   silenced = setTimeout(() => { line.textContent = ""; line.className = "desk-said"; }, SAID_MS);
+}
+
+const openedDialog = () => element("dialog").open ? element("dialog") : null;
+
+/** While a dialog is open nothing outside of it is heard or seen well: what is said is said in it. */
+function sayAt(place) {
+  const line = element("said");
+  if (line.parentElement !== place) place.append(line);
 }
 
 /** Run what a press asks for, the button held meanwhile; a refusal is said. Returns undefined then. */
@@ -82,7 +91,8 @@ export function openDialog(title, content, kind = "") {
     make("div", { class: "dialog-head" }, make("h2", { id: "dialog-title" }, title),
       make("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, t("action.close_drawer"))),
     ...[content].flat());
-  dialog.onclose = () => dialog.replaceChildren();       // what is shown once does not stay in the page
+  dialog.onclose = () => { sayAt(document.body); dialog.replaceChildren(); };       // what is shown once does not stay in the page
+  sayAt(document.body);
   if (!dialog.open) dialog.showModal();
   (dialog.querySelector("[autofocus]") ?? dialog.querySelector("input, select, textarea, button.primary"))?.focus();
   return dialog;
@@ -194,6 +204,7 @@ export function traceDetails(trace, leaveOut = []) {
 }
 
 function detail(name, value) {
+  if (name === "until_ns") return lastDay(value);
   if (name.endsWith("_ns")) return timeElement(value, 0);
   if (/^[0-9a-f]{64}$/.test(value)) return make("span", { title: value }, `${value.slice(0, 12)}…`);
   const key = `${WORDS_OF[name]}.${value}`;

@@ -20,10 +20,8 @@ def faults(page) -> list[str]:
     # Colours fade in when something is hovered or opened: what is measured is what stays.
     page.evaluate("""Promise.allSettled(document.getAnimations().filter(
         a => Number.isFinite(a.effect.getComputedTiming().endTime)).map(a => a.finished))""")
-    found = page.evaluate(
-        """tags => axe.run({exclude: [".watermark"]}, {runOnly: {type: "tag", values: tags}, resultTypes: ["violations"]})""",
-        TAGS,
-    )
+    options = {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations"]}
+    found = page.evaluate("options => axe.run({exclude: ['.watermark']}, options)", options)
     return [
         f"{v['id']} ({v['impact']}): {'; '.join(n['target'][0] + ' ' + n['failureSummary'] for n in v['nodes'][:3])}"
         for v in found["violations"] if v["impact"] in SERIOUS
