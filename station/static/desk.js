@@ -87,12 +87,12 @@ export async function press(button, work) {
 export function openDialog(title, content, kind = "") {
   const dialog = element("dialog");
   dialog.className = `desk-dialog ${kind}`;
+  sayAt(document.body);
   dialog.replaceChildren(
     make("div", { class: "dialog-head" }, make("h2", { id: "dialog-title" }, title),
       make("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, t("action.close_drawer"))),
     ...[content].flat());
   dialog.onclose = () => { sayAt(document.body); dialog.replaceChildren(); };       // what is shown once does not stay in the page
-  sayAt(document.body);
   if (!dialog.open) dialog.showModal();
   (dialog.querySelector("[autofocus]") ?? dialog.querySelector("input, select, textarea, button.primary"))?.focus();
   return dialog;
