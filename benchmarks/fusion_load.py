@@ -7,7 +7,8 @@ import time
 import numpy as np
 
 from geofences.corridors import CorridorMap
-from station.fusion import Fusion, Seen, SensorFrame
+from station.fusion import Fusion
+from station.fusion_frames import Seen, SensorFrame
 from wire.clock import NS_PER_S
 from wire.units import ObjectClass
 

@@ -30,7 +30,7 @@ from sim.world import World
 from sim.world_scenario import Scenario
 from sim.world_settings import ActorSettings, FollowTrail, Repeat, Spot, Wait
 from sim.world_state import Kind, Landscape, Role
-from station.fusion import Seen, SensorFrame
+from station.fusion_frames import Seen, SensorFrame
 from wire.clock import NS_PER_S
 from wire.units import ObjectClass
 

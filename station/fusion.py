@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -33,6 +32,7 @@ from station.contacts import (
 )
 from station.fusion_crossed import Crossed
 from station.fusion_filter import OFFSETS, WIDTH, mixture
+from station.fusion_frames import Seen, SensorFrame
 from station.fusion_joining import (
     MERGE_AFTER_NS,
     absorb,
@@ -54,7 +54,6 @@ from station.kalman import Array, Estimate
 from station.parties import Parties
 from station.picture import Sentence, TrailPoint
 from wire.clock import NS_PER_S
-from wire.units import Colour, ObjectClass, VehicleKind
 
 ENDED_AFTER_NS = 30 * NS_PER_S          # unseen for so long
 GUESS_ENDED_AFTER_NS = 5 * NS_PER_S     # the same for what was seen fewer times than this: a bush in the wind
@@ -75,40 +74,6 @@ NEAR_M = 15.0                           # contacts farther apart than this are n
 SIGMA_LIMIT_M = 10_000.0                # as station.admission: a position that is worse says nothing
 SIGMA_LEAST_M = 0.02
 _NEVER = 1e9
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One confirmed point detection. position_m: (2,) east, north; covariance_m2: (2, 2). track: unique over all nodes.
-
-    plate, plate_confidence, kind, colour: as in wire.messages.Detection.
-    """
-
-    track: str
-    object_class: ObjectClass
-    score: float
-    position_m: Array
-    covariance_m2: Array
-    plate: str | None
-    plate_confidence: tuple[float, ...] = ()
-    kind: VehicleKind | None = None
-    colour: Colour | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SensorFrame:
-    """All confirmed point detections of one frame of one sensor. received_ns: when the station got it.
-
-    from_m: where the sensor stands, east and north, if that is known. flying: its errors change within seconds.
-    """
-
-    sensor: str
-    captured_ns: int
-    received_ns: int
-    simulated: bool
-    seen: tuple[Seen, ...]
-    from_m: tuple[float, float] | None = None
-    flying: bool = False
 
 
 class Fusion:

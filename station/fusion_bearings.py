@@ -17,7 +17,7 @@ import shapely
 from geofences.corridors import CorridorMap
 from geofences.geodesy import Array
 from station.contacts import group_of
-from station.fusion import Seen, SensorFrame
+from station.fusion_frames import Seen, SensorFrame
 from wire.clock import NS_PER_S
 from wire.units import Colour, ObjectClass, VehicleKind
 

@@ -26,8 +26,9 @@ from station.contacts import Contact
 from station.coverage import Coverage
 from station.doubts import ELSEWHERE, STALE
 from station.duty import DutyRequest
-from station.fusion import Fusion, Seen, SensorFrame
+from station.fusion import Fusion
 from station.fusion_bearings import Bearing, Bearings
+from station.fusion_frames import Seen, SensorFrame
 from station.fusion_offsets import OffsetsState
 from station.memory import Changes, Numbers, Remembered, load, read_raised, save
 from station.mind_contacts import ContactRequests

@@ -499,18 +499,8 @@ class TaskState(msgspec.Struct, frozen=True, tag="task"):
 # ------------------------------------------------------------------------------------------------------ the envelope
 
 UpBody = (
-    DetectionBatch
-    | TrackUpdate
-    | Snapshot
-    | Footage
-    | SensorReport
-    | NodeHealth
-    | OrderResult
-    | DroneTelemetry
-    | Plan
-    | CheckResult
-    | Preflight
-    | TaskState
+    DetectionBatch | TrackUpdate | Snapshot | Footage | SensorReport | NodeHealth | OrderResult
+    | DroneTelemetry | Plan | CheckResult | Preflight | TaskState
 )
 DownBody = Acknowledgement | Order | CorridorSet
 

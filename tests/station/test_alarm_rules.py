@@ -16,7 +16,8 @@ from geofences.sector import Sector, load_sector
 from station.alarm_settings import AlarmSettings, Direction, MeasuredBy, RuleKind, RuleSettings, load_alarm_settings
 from station.alarms import Alarm, Decision, decide
 from station.contacts import Contact, contact_from
-from station.fusion import Fusion, Seen, SensorFrame
+from station.fusion import Fusion
+from station.fusion_frames import Seen, SensorFrame
 from station.picture import AlarmState
 from station.rules import AlarmDesk
 from station.sentences import SENTENCES

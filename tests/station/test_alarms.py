@@ -24,7 +24,8 @@ from station.alarms import (
     pass_time,
     raise_alarm,
 )
-from station.fusion import Fusion, Seen, SensorFrame
+from station.fusion import Fusion
+from station.fusion_frames import Seen, SensorFrame
 from station.picture import AlarmState, Sentence
 from station.rules import AlarmDesk
 from wire.clock import NS_PER_S

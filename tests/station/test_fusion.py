@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from geofences.sector import Sector, load_sector
 from station.contacts import Contact, ContactState, contact_from, group_of
-from station.fusion import Fusion, Seen, SensorFrame
+from station.fusion import Fusion
+from station.fusion_frames import Seen, SensorFrame
 from station.kalman import Estimate, Motion, place_at, predict
 from wire.clock import NS_PER_S
 from wire.units import Colour, ObjectClass, VehicleKind

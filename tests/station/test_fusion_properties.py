@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from geofences.sector import Sector, load_sector
 from station.contacts import Contact, ContactState, contact_from
-from station.fusion import Fusion, Seen, SensorFrame
+from station.fusion import Fusion
+from station.fusion_frames import Seen, SensorFrame
 from station.fusion_offsets import OffsetsState
 from wire.clock import NS_PER_S
 from wire.units import ObjectClass

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from geofences.sector import Sector, load_sector
 from station.contact_requests import PatrolPosition
 from station.cot import CotError, read_cot
-from station.fusion import Fusion, Seen, SensorFrame
+from station.fusion import Fusion
+from station.fusion_frames import Seen, SensorFrame
 from station.patrols import Patrols, position_refusal
 from wire.clock import NS_PER_S
 from wire.units import ObjectClass
