@@ -12,6 +12,7 @@ they are copied once, with `--keys-to`, to a place of their own. A manifest know
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -37,6 +38,7 @@ from wire.units import Realm
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
+SAME_SECOND_LIMIT = 100
 ROOM_SPARE = 1.05                   # of the files' size: that much must be free
 # The order is part of the promise: see above.
 FILES: tuple[tuple[str, Schema], ...] = (
@@ -90,17 +92,12 @@ def back_up(settings: StationSettings, person: str, to: Path, clock: Clock, keys
         raise StoreError(f"{settings.data_dir}: there is no station; nothing to back up")
     now_ns = clock.utc_ns()
     stamp = datetime.fromtimestamp(now_ns / 1e9, UTC).strftime("%Y%m%dT%H%M%SZ")
-    folder = to / f"trailwatch-{settings.realm.value}-{stamp}"
-    partial = folder.with_name(folder.name + PARTIAL)
     try:
         to.mkdir(parents=True, exist_ok=True)
         _check_room(settings, to)
-        partial.mkdir(mode=0o700)
+        folder, partial = _begin(to, f"trailwatch-{settings.realm.value}-{stamp}")
     except OSError as error:
         raise StoreError(f"--to {error.filename}: {error.strerror}") from None
-    if folder.exists():
-        partial.rmdir()
-        raise StoreError(f"{folder}: there is a backup of this second already")
     try:
         made = _copy_all(settings, person, partial, folder.name, now_ns, clock)
         if keys_to is not None:
@@ -117,6 +114,22 @@ def back_up(settings: StationSettings, person: str, to: Path, clock: Clock, keys
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return Backup(folder, made)
+
+
+def _begin(to: Path, name: str) -> tuple[Path, Path]:
+    """The new backup's folder, and the one that it is made in, which is there. A second one in a second has a number, also
+    where the first was cut off. Raises OSError."""
+    for number in range(1, SAME_SECOND_LIMIT + 1):
+        folder = to / (name if number == 1 else f"{name}-{number}")
+        partial = folder.with_name(folder.name + PARTIAL)
+        try:
+            partial.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        if not folder.exists():
+            return folder, partial
+        partial.rmdir()
+    raise FileExistsError(errno.EEXIST, f"{SAME_SECOND_LIMIT} backups of this second are there", str(to / name))
 
 
 def _copy_all(settings: StationSettings, person: str, partial: Path, name: str, now_ns: int, clock: Clock) -> Manifest:
