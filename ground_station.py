@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from station.basemap_command import add_basemap
 from station.command_line import Commands, person_of, positive, station_of, with_config
 from station.watchlist_command import add_watchlist
 from wire.process import die_with_parent
@@ -378,6 +379,7 @@ def _add_station(commands: Commands) -> None:
     verify.add_argument("--record", type=Path, metavar="FILE", help="another record.db, for example from a backup")
     verify.add_argument("--key", type=Path, metavar="FILE", help="its public key, when it is another station's")
     _add_store(commands, actions_of_people)
+    add_basemap(commands)
     _add_models(commands)
     _add_notify(commands)
 
