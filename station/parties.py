@@ -79,10 +79,27 @@ class Parties:
                 whole |= fresh
                 waiting += fresh
             done |= whole
+            replaced = _replaced([contacts[n] for n in whole])
+            there = whole - set(replaced)
             for one in whole:
-                contacts[one].party = tuple(sorted(whole - {one}))
+                contacts[one].party = tuple(sorted(there - {one, replaced.get(one, one)}))
             if len(whole) == 1:
                 contact.party = ()
+
+
+def _replaced(members: list[Contact]) -> dict[int, int]:
+    """Who is out of sight while somebody walks with the others who came after he was lost, and who that is: very likely
+    himself, and nobody is counted twice. Who is lost without a successor is counted on."""
+    newest_ns = max(c.last_seen_ns for c in members)
+    lost = sorted((c for c in members if newest_ns - c.last_seen_ns > SEEN_NS), key=lambda c: (c.last_seen_ns, c.number))
+    fresh = sorted((c for c in members if newest_ns - c.last_seen_ns <= SEEN_NS), key=lambda c: (c.first_seen_ns, c.number))
+    gone = {}
+    for contact in lost:
+        successor = next((c for c in fresh if c.first_seen_ns >= contact.last_seen_ns), None)
+        if successor is not None:
+            fresh.remove(successor)
+            gone[contact.number] = successor.number
+    return gone
 
 
 def _pair(a: int, b: int) -> tuple[int, int]:

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from geofences.sector import Sector, load_sector
 from station.contact_requests import PatrolPosition
+from station.contacts import Contact
 from station.cot import CotError, read_cot
 from station.fusion import Fusion
 from station.fusion_frames import Seen, SensorFrame
+from station.kalman import Estimate
+from station.parties import Parties
 from station.patrols import Patrols, position_refusal
 from wire.clock import NS_PER_S
 from wire.units import ObjectClass
@@ -56,6 +59,24 @@ def test_a_party_that_parts_is_two_parties(sector) -> None:
     parties = [fusion.of_track(f"n/1/a/{i}").party for i in range(4)]
     numbers = [fusion.of_track(f"n/1/a/{i}").number for i in range(4)]
     assert parties == [(numbers[1],), (numbers[0],), (numbers[3],), (numbers[2],)]
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_who_is_lost_and_found_as_another_contact_is_counted_once_and_who_is_lost_is_counted_on(back) -> None:
+    """The last of three is lost at 12 s; from 15 s on somebody walks beside the others who was not there before."""
+    contacts: dict[int, Contact] = {}
+    parties = Parties(())
+    for t in range(30):
+        at_ns = T0 + t * NS_PER_S
+        there = {1: 0.0, 2: -2.5} | ({3: -5.0} if t < 12 else {4: 3.0} if back and t >= 15 else {})
+        for number, behind in there.items():
+            first_ns = contacts[number].first_seen_ns if number in contacts else at_ns
+            place = Estimate(np.array([1.2 * t + behind, 0.0, 1.2, 0.0]), np.eye(4), at_ns)
+            contacts[number] = Contact(number, "person", place, first_ns, at_ns, at_ns, True, detections=9)
+        parties.look(contacts, at_ns)
+    assert contacts[1].party == ((2, 4) if back else (2, 3))
+    assert contacts[3].party == (1, 2)
+    assert contacts[2].party_size == 3
 
 
 def say(sector: Sector, t: float, place, **more) -> PatrolPosition:
