@@ -327,9 +327,12 @@ class Autopilot:
         )
 
     def _on_position_target(self, m: Any, _channel: int) -> None:
+        lat_deg, lon_deg = m.lat_int / 1e7, m.lon_int / 1e7
+        if self.flight.fence_enabled() and self.flight.is_outside_fence(lat_deg, lon_deg):
+            return          # as ArduCopter: no word, and it stays where it is (ModeGuided, check_destination_within_fence)
         if m.type_mask & 0b111 == 0:
             absolute = m.coordinate_frame in (0, 5)
-            self._fly_to(m.lat_int / 1e7, m.lon_int / 1e7, m.alt, absolute=absolute, speed=0.0)
+            self._fly_to(lat_deg, lon_deg, m.alt, absolute=absolute, speed=0.0)
 
 
 def _result(done: bool) -> int:

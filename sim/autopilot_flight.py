@@ -364,7 +364,7 @@ class Flight:
             return "PreArm: Fence requires position"
         if self.p["BATT_LOW_VOLT"] > 0 and self.voltage_v() < self.p["BATT_LOW_VOLT"]:
             return "PreArm: Battery 1 low voltage failsafe"
-        if self.fence_enabled() and self._outside_fence():
+        if self.fence_enabled() and self.is_outside_fence(self.place().lat_deg, self.place().lon_deg):
             return "PreArm: Vehicle breaching Polygon fence"
         return None
 
@@ -392,7 +392,7 @@ class Flight:
         self._watch_battery()
         if self.fence_enabled() and self.t_s - self._fence_checked_s >= FENCE_CHECK_S:
             self._fence_checked_s = self.t_s
-            outside = not self.body.on_ground and self._outside_fence()
+            outside = not self.body.on_ground and self.is_outside_fence(self.place().lat_deg, self.place().lon_deg)
             if outside and not self.fence_breached:
                 self._announce(SEVERITY_WARNING, "Polygon fence breached")
                 if self.p["FENCE_ACTION"] != 0:
@@ -429,19 +429,19 @@ class Flight:
     def fence_enabled(self) -> bool:
         return self.fence_on or self.p["FENCE_ENABLE"] != 0
 
-    def _outside_fence(self) -> bool:
+    def is_outside_fence(self, lat_deg: float, lon_deg: float) -> bool:
+        """Whether a place is where the stored fence lets nobody; False where there is none."""
         items = self.store.items[FENCE] if self.store is not None else []
-        place = self.place()
         inside_any, inclusions, i = False, 0, 0
         while i < len(items):
             item = items[i]
             if item.command in (5001, 5002):
                 ring = items[i : i + int(item.p1)]
-                within = _in_ring(place.lat_deg, place.lon_deg, ring)
+                within = _in_ring(lat_deg, lon_deg, ring)
                 i += len(ring)
             elif item.command in (5003, 5004):
                 east, north = self.earth.to_local(item.lat_deg(), item.lon_deg())
-                at = self.body.reported()
+                at = self.earth.to_local(lat_deg, lon_deg)
                 within = math.hypot(at[0] - east, at[1] - north) <= item.p1
                 i += 1
             else:

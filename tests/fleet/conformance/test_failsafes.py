@@ -86,8 +86,16 @@ def test_leaving_the_fence_brings_it_home_and_the_breach_is_in_its_status(
             assert (await upload(link, items, Target(mine, 1, FENCE))).done
             await set_up(link, drone, mine, FENCE_TYPE=4.0, FENCE_ACTION=1.0, FENCE_ENABLE=1.0)
             assert await until(lambda: drone.fence_on is not None and drone.fence_on.value, 10.0)
+            east = round((HOME.lon_deg + 200.0 / 106_600.0) * 1e7)
+            beyond = (HOME_ITEM, waypoint(1, lon_e7=east), waypoint(2, lon_e7=east + 5000))
+            assert (await upload(link, beyond, Target(mine))).done, "that it leads outside is not looked at"
             mine = await in_the_air(link, drone)
+            # A place outside is not flown to, and nobody is told: the aircraft stays where it is.
             link.send(guided_to(mine, 200.0, 0.0))
+            began_s = boot_s(drone)
+            assert await until(lambda: boot_s(drone) - began_s > 8.0, 30.0)
+            assert drone.mode() == "GUIDED" and abs(drone.position.value.lon_deg - HOME.lon_deg) * 106_600.0 < 10.0
+            assert (await set_mode(link, drone, mine, "AUTO")).done
             assert await until(lambda: drone.mode() == "RTL", 60.0), drone.mode()
             assert any("ence" in t and "breached" in t for t in drone.texts_since(0)), drone.texts_since(0)
 
