@@ -38,16 +38,19 @@ function build() {
     parts.nodes,
     parts.rate, parts.feed, parts.clock, parts.sound,
     make("button", { class: "icon text", type: "button", title: t("action.language"), onclick: otherLanguage }, t("language.other")),
-    make("a", { class: "icon text replay", href: "/replay", title: t("keys.replay") }, t("replay.open")),
-    make("a", { class: "icon text handover", href: `/handover?lang=${document.documentElement.lang}`, title: t("keys.handover") }, t("handover.title")),
-    ["operator", "pilot", "trainer", "supervisor", "administrator"].includes(state.me.role)
-      ? make("a", { class: "icon text desk-link", href: "/watchlist", title: t("keys.watchlist"), "aria-label": t("keys.watchlist") }, glyph("list"), make("span", {}, t("watchlist.title"))) : "",
-    ["administrator", "supervisor", "auditor"].includes(state.me.role)
-      ? make("a", { class: "icon text desk-link", href: "/admin", title: t("admin.title"), "aria-label": t("admin.title") }, glyph("gear"), make("span", {}, t("admin.title"))) : "",
+    link("replay", "/replay", "rewind", "replay.open", "keys.replay"),
+    link("handover", `/handover?lang=${document.documentElement.lang}`, "sheet", "handover.title", "keys.handover"),
+    ["operator", "pilot", "trainer", "supervisor", "administrator"].includes(state.me.role) ? link("desk-link", "/watchlist", "list", "watchlist.title", "keys.watchlist") : "",
+    ["administrator", "supervisor", "auditor"].includes(state.me.role) ? link("desk-link", "/admin", "gear", "admin.title", "admin.title") : "",
     make("button", { class: "icon text", type: "button", title: t("keys.title"), "aria-label": t("keys.title"), onclick: showKeys }, "?"),
     make("div", { class: "person" }, make("span", { title: t(`role.${state.me.role}`) }, state.me.name),
       make("button", { class: "quiet", type: "button", onclick: logOut }, t("action.log_out"))));
   update();
+}
+
+/** To another page: a sign with its word, and the sign alone where the line is short, so that nodes keep their names. */
+function link(name, href, sign, text, title) {
+  return make("a", { class: `icon text page-link ${name}`, href, title: t(title), "aria-label": t(text) }, glyph(sign), make("span", {}, t(text)));
 }
 
 async function logOut() {
