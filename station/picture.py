@@ -32,7 +32,10 @@ class TrailPoint(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ContactView(msgspec.Struct, frozen=True):
-    """One object on the ground. Velocity in metres a second, east and north. border_m: positive on our side."""
+    """One object on the ground. Velocity in metres a second, east and north. border_m: positive on our side.
+
+    *_probability: 0 to 1, from all looks of all sensors, among what may be taken for each other.
+    """
 
     id: str
     object_class: ObjectClass
@@ -57,6 +60,9 @@ class ContactView(msgspec.Struct, frozen=True):
     why_apart: tuple[Sentence, ...] = ()
     own_patrol: str | None = None       # the patrol of ours that it seems to be; `why_merged` says why
     party: tuple[str, ...] = ()         # ids of those that it travels with
+    class_probability: float | None = None      # None in what an older station told
+    kind_probability: float | None = None
+    colour_probability: float | None = None
 
 
 class AlarmState(StrEnum):

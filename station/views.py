@@ -46,4 +46,11 @@ def contact_view(contact: Contact, sector: Sector, now_ns: int) -> ContactView:
         why_apart=tuple(contact.why_apart),
         own_patrol=contact.own_patrol,
         party=tuple(contact_id(n) for n in contact.party),
+        class_probability=round(contact.class_probability, 2),
+        kind_probability=_rounded(contact.kind_probability),
+        colour_probability=_rounded(contact.colour_probability),
     )
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None else round(probability, 2)

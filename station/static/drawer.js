@@ -140,6 +140,9 @@ function snapshot(id) {
     : make("p", { class: "no-snapshot" }, t("snapshot.none")));
 }
 
+/** How sure it is, in words; nothing where the station does not say. */
+function sure(probability) { return typeof probability === "number" ? t("fact.sure", { percent: Math.min(99, Math.round(100 * probability)) }) : ""; }
+
 function contactFacts(contact) {
   const age = (now() - contact.last_seen_ns / 1e6) / 1000;
   const { major, minor } = axes(contact.covariance);
@@ -147,11 +150,12 @@ function contactFacts(contact) {
   const speed = Math.hypot(east, north);
   const course = (Math.atan2(east, north) * 180 / Math.PI + 360) % 360;
   return section("facts", [contact, Math.round(age)], () => make("dl", { class: "facts" },
-    fact(t("fact.class"), `${t(`class.${contact.object_class}`)} ${short(contact.id)}`, make("span", { class: "aside" }, t("fact.score", { score: number(contact.score, 2) }))),
+    fact(t("fact.class"), `${t(`class.${contact.object_class}`)} ${short(contact.id)}`, make("span", { class: "aside" }, [sure(contact.class_probability), t("fact.score", { score: number(contact.score, 2) })].filter(Boolean).join(" · "))),
     contact.own_patrol ? fact(t("fact.own_patrol"), contact.own_patrol, make("span", { class: "aside" }, t("fact.own_patrol_aside"))) : null,
     contact.party?.length ? fact(t("fact.party"), t("fact.party_value", { n: contact.party.length + 1 }), make("span", { class: "aside" }, contact.party.map(short).join(", "))) : null,
     contact.kind || contact.colour ? fact(t("fact.vehicle"),
-      [contact.kind && t(`kind.${contact.kind}`), contact.colour && t(`colour.${contact.colour}`)].filter(Boolean).join(", ")) : null,
+      [[contact.kind && t(`kind.${contact.kind}`), sure(contact.kind_probability)], [contact.colour && t(`colour.${contact.colour}`), sure(contact.colour_probability)]]
+        .filter(([word]) => word).map((said) => said.filter(Boolean).join(" ")).join(", ")) : null,
     contact.plate ? fact(t("fact.plate"), make("span", { class: "plate" }, contact.plate)) : null,
     fact(t("fact.seen"), make("span", { class: age >= 10 ? "stale" : age >= 3 ? "dim" : "" }, t("age.ago", { age: ageText(age) })),
       make("span", { class: "aside" }, t("fact.since"), " ", timeElement(contact.first_seen_ns, now()))),

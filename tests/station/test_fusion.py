@@ -17,6 +17,7 @@ from station.contacts import Contact, ContactState, contact_from, group_of
 from station.fusion import Fusion
 from station.fusion_frames import Seen, SensorFrame
 from station.kalman import Estimate, Motion, place_at, predict
+from station.views import contact_view
 from wire.clock import NS_PER_S
 from wire.units import Colour, ObjectClass, VehicleKind
 
@@ -282,3 +283,21 @@ def test_a_place_moves_with_the_velocity_and_gets_less_sure_both_ways(seconds) -
 @pytest.mark.parametrize("object_class", list(ObjectClass))
 def test_every_class_has_a_group(object_class) -> None:
     assert group_of(object_class) in ("person", "vehicle", "boat")
+
+
+def test_the_screen_is_told_how_sure_class_kind_and_colour_are(sector) -> None:
+    fusion, before = Fusion(sector.corridors), 0.0
+    for i in range(8):
+        look = replace(
+            seen(walk((0, 0), (5.0, 0), i * 25), "a/1", object_class=ObjectClass.TRUCK),
+            kind=VehicleKind.PICKUP if i else None, colour=Colour.BLUE if i > 3 else Colour.WHITE,
+        )
+        fusion.observe(frame("a", T0 + i * 25 * FRAME_NS, look))
+        (contact,) = fusion.contacts.values()
+        view = contact_view(contact, sector, T0 + i * 25 * FRAME_NS)
+        assert 0.0 < view.class_probability <= 1.0 and view.class_probability >= before
+        before = view.class_probability
+        if not i:
+            assert view.kind_probability is None
+    assert view.kind_probability > 0.9, "seven looks that agree"
+    assert view.colour_probability < 0.9, "four against four"
