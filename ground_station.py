@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from station.basemap_command import add_basemap
-from station.command_line import Commands, person_of, positive, station_of, with_config
+from station.command_line import Commands, Said, command, person_of, positive, station_of, with_config
 from station.watchlist_command import add_watchlist
 from wire.process import die_with_parent
 from wire.settings import SettingsError
@@ -58,19 +58,19 @@ def _fleet(a: argparse.Namespace) -> int:
     return run(a.config)
 
 
-def _signing_new(a: argparse.Namespace) -> int:
+def _signing_new(a: argparse.Namespace) -> Said:
     from fleet.signing_setup import run_new
 
     return run_new(a)
 
 
-def _signing_give(a: argparse.Namespace) -> int:
+def _signing_give(a: argparse.Namespace) -> Said:
     from fleet.signing_setup import run_give
 
     return run_give(a)
 
 
-def _flights(a: argparse.Namespace) -> int:
+def _flights(a: argparse.Namespace) -> Said:
     from fleet.flight_command import run
 
     return run(a)
@@ -333,14 +333,14 @@ def _add_processes(commands: Commands) -> None:
 
 
 def _add_fleet(commands: Commands) -> None:
-    flights = with_config(_command(commands, "flights", "the flight book of a fleet service, and a flight's way", _flights))
+    flights = with_config(command(commands, "flights", "the flight book of a fleet service, and a flight's way", _flights))
     flights.add_argument("--flight", type=int, metavar="N", help="one flight: its way is written instead of the list")
     flights.add_argument("--out", type=Path, metavar="FILE", help="where to: .kml or .gpx")
     signing = commands.add_parser("signing", help="MAVLink 2 signing keys of drones")
     actions = signing.add_subparsers(required=True, metavar="ACTION")
-    new = _command(actions, "new", "make a drone's signing key", _signing_new)
+    new = command(actions, "new", "make a drone's signing key", _signing_new)
     new.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the key is written; never overwritten")
-    give = with_config(_command(actions, "give", "give a drone its key over a cable, and see that it signs", _signing_give))
+    give = with_config(command(actions, "give", "give a drone its key over a cable, and see that it signs", _signing_give))
     give.add_argument("--drone", required=True, help="its name in the fleet's settings")
     give.add_argument("--connect", metavar="CONNECTION", help="the cable, instead of its connection in the settings")
 

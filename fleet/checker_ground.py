@@ -10,7 +10,6 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from fleet.checker_route import fans_of
 from fleet.checker_words import finding
 from geofences.geodesy import Array
 from geofences.sector import Sector
@@ -115,10 +114,3 @@ def _worst_place(area: BaseGeometry, sector: Sector) -> GroundPosition | None:
     if not (abs(east) < FURTHEST_M and abs(north) < FURTHEST_M):
         return None
     return sector.frame.position(float(east), float(north))
-
-
-def path_is_clear(path_enu_m: Array, rules: GroundRules, needed_m: float) -> bool:
-    """Whether the legs of a path (n, 2) that starts at home, and the ways home from them, break no rule of the ground."""
-    fans = fans_of(path_enu_m, path_enu_m[0])
-    parts = Parts("way_home", range(len(fans)), fans, np.full(len(fans), needed_m))
-    return not rules.bad(parts).any()

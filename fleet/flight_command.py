@@ -12,8 +12,8 @@ from wire.clock import NS_PER_S
 from wire.settings import SettingsError
 
 
-def run(a: argparse.Namespace) -> int:
-    """List the flights, or write one."""
+def run(a: argparse.Namespace) -> tuple[str, int]:
+    """List the flights, or write one. Returns what is to be printed and the exit status."""
     folder = load(a.config).data_dir / "flights"
     if not (folder / "flight-book.db").exists():
         raise SettingsError(f"{folder}: there is no flight book yet; the fleet service begins it")
@@ -21,9 +21,7 @@ def run(a: argparse.Namespace) -> int:
     flights = book.flights()
     book.close()
     if a.flight is None:
-        for each in flights:
-            print(_line(each))  # noqa: T201
-        return 0
+        return "\n".join(_line(each) for each in flights), 0
     row = next((r for r in flights if r.id == a.flight), None)
     if row is None:
         raise SettingsError(f"there is no flight {a.flight} in {folder}")
@@ -34,8 +32,7 @@ def run(a: argparse.Namespace) -> int:
     points = track(folder / row.tlog)
     name = f"{row.drone} {_when(row.armed_ns)}"
     a.out.write_bytes(as_kml(points, name) if a.out.suffix == ".kml" else as_gpx(points, name))
-    print(f"{a.out}: {len(points)} places of flight {row.id}")  # noqa: T201
-    return 0
+    return f"{a.out}: {len(points)} places of flight {row.id}", 0
 
 
 def _when(utc_ns: int) -> str:

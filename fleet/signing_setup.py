@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 from pathlib import Path
 from typing import Any
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
-from fleet.commands import Outcome
+from fleet.commands import Outcome, until
 from fleet.settings import DroneSettings, load
 from fleet.signing_files import SIGNING_FOLDER
 from mavlink.link import Link
 from mavlink.signing import Signer, SigningTime, is_signed, make_key, read_key
+from wire.beside import beside
 from wire.clock import Clock, WallClock
 from wire.settings import SettingsError
 
@@ -46,9 +46,8 @@ async def give_key(connection: str, system_id: int, key: bytes, time: SigningTim
             signed.append(message.get_msgId())
 
     link.taps.append(watch)
-    owner = asyncio.create_task(link.run())
-    try:
-        if not await _true(lambda: bool(armed), HEARD_WITHIN_S):
+    async with beside(link.run()):
+        if not await until(lambda: bool(armed), HEARD_WITHIN_S):
             return Outcome(False, f"system {system_id} is not heard on {connection}; {link.problem or 'it says nothing'}")
         if armed[-1]:
             return Outcome(False, f"system {system_id} is armed: its key is changed on the ground only")
@@ -56,27 +55,13 @@ async def give_key(connection: str, system_id: int, key: bytes, time: SigningTim
         for _ in range(TRIES):
             signed.clear()
             link.send(message)
-            if await _true(lambda: len(signed) >= 2 or bool(refusals), SIGNED_WITHIN_S):
+            if await until(lambda: len(signed) >= 2 or bool(refusals), SIGNED_WITHIN_S):
                 break
         if refusals:
             return Outcome(False, f"system {system_id} did not take the key: {refusals[-1]}")
         if len(signed) < 2:
             return Outcome(False, f"system {system_id} was sent the key and does not sign with it")
         return Outcome(True, f"system {system_id} signs with its key now")
-    finally:
-        owner.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await owner
-
-
-async def _true(holds: Any, timeout_s: float) -> bool:
-    loop = asyncio.get_running_loop()
-    until_s = loop.time() + timeout_s
-    while not holds():
-        if loop.time() >= until_s:
-            return False
-        await asyncio.sleep(0.05)
-    return True
 
 
 # ----------------------------------------------------------------------------------------------------- the command line
@@ -90,17 +75,16 @@ def _drone(config: Path, name: str) -> tuple[DroneSettings, Path]:
     raise SettingsError(f'{config}: no drone is called "{name}" in this file')
 
 
-def run_new(a: argparse.Namespace) -> int:
+def run_new(a: argparse.Namespace) -> tuple[str, int]:
     """A new key in a file of its own."""
     try:
         make_key(a.out)
     except OSError as error:
         raise SettingsError(f"{a.out}: no key was made: {error.strerror}") from None
-    print(f'{a.out}: a new key, readable by its owner alone. Name it as signing_key of its drone, then "signing give".')  # noqa: T201
-    return 0
+    return f'{a.out}: a new key, readable by its owner alone. Name it as signing_key of its drone, then "signing give".', 0
 
 
-def run_give(a: argparse.Namespace) -> int:
+def run_give(a: argparse.Namespace) -> tuple[str, int]:
     """Give a drone the key that the settings name for it."""
     drone, data_dir = _drone(a.config, a.drone)
     if not drone.signing_key:
@@ -109,5 +93,4 @@ def run_give(a: argparse.Namespace) -> int:
     key = read_key(a.config.parent / drone.signing_key)
     time = SigningTime(clock, data_dir / SIGNING_FOLDER / f"{drone.id}.time")
     outcome = asyncio.run(give_key(a.connect or drone.connection, drone.system_id, key, time, clock))
-    print(outcome.sentence)  # noqa: T201
-    return 0 if outcome.done else 1
+    return outcome.sentence, 0 if outcome.done else 1

@@ -8,6 +8,7 @@ any of them holds.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 
 from mavlink.link import LINK_LATE_S, QUEUE_LIMIT, Link, Message, Subscription
 
@@ -20,7 +21,7 @@ class Roads:
         self.system_id = system_id
         self._connections = 0
         for link in self.links:
-            link.on_connected.append(lambda link=link: self._count(link))     # type: ignore[misc]
+            link.on_connected.append(partial(self._count, link))
 
     def subscribe(
         self, types: Collection[str] = (), system_id: int | None = None, limit: int = QUEUE_LIMIT

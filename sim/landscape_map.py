@@ -52,11 +52,8 @@ def cached_basemap(folder: Path, scenario: Scenario, landscape: Landscape, cache
 def write_basemap(folder: Path, landscape: Landscape, sector: Sector) -> None:
     """Both files into a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    west, south, east, north = sector.box.bounds
-    corners = sector.frame.from_enu([[west, south], [east, north], [west, north], [east, south]])
-    box = (float(corners[:, 1].min()), float(corners[:, 0].min()), float(corners[:, 1].max()), float(corners[:, 0].max()))
     write_vector(folder / BaseMapKind.VECTOR.file, features_of(landscape, sector), SOURCE)
-    write_hillshade(folder / BaseMapKind.HILLSHADE.file, landscape.terrain, sector.frame, box, SOURCE)
+    write_hillshade(folder / BaseMapKind.HILLSHADE.file, landscape.terrain, sector.frame, sector.box.bounds, SOURCE)
 
 
 def features_of(landscape: Landscape, sector: Sector) -> list[MapFeature]:

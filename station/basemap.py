@@ -165,9 +165,7 @@ def open_sheet(path: Path, kind: BaseMapKind, stamp: tuple[int, int, int] = (0, 
         ends = max(header[f"{part}_offset"] + header[f"{part}_length"] for part in parts)
         if ends > path.stat().st_size:
             raise BaseMapError(f"{path}: {ends - path.stat().st_size} bytes are missing at its end. Copy it again.")
-    except BaseMapError:
-        raise
-    except OSError:
+    except (BaseMapError, OSError):
         raise
     except Exception as error:  # noqa: BLE001 - the reader checks nothing; a hostile header may end in any error
         raise BaseMapError(f"{path}: not a PMTiles file that can be read ({error})") from None

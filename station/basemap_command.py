@@ -56,11 +56,9 @@ def _make(a: argparse.Namespace) -> Said:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         if a.relief:
-            west, south, east, north = sector.box.bounds
-            corners = sector.frame.from_enu([[west, south], [east, north], [west, north], [east, south]])
-            box = (*corners.min(axis=0)[::-1].tolist(), *corners.max(axis=0)[::-1].tolist())
-            count = write_hillshade(folder / BaseMapKind.HILLSHADE.file, sector.terrain, sector.frame, box, source)
-            said.append(f"{folder / BaseMapKind.HILLSHADE.file}: {count} tiles of relief")
+            relief = folder / BaseMapKind.HILLSHADE.file
+            count = write_hillshade(relief, sector.terrain, sector.frame, sector.box.bounds, source)
+            said.append(f"{relief}: {count} tiles of relief")
             features += contours(sector.terrain, sector.frame, sector.box.bounds)
         if features:
             count = write_vector(folder / BaseMapKind.VECTOR.file, features, source)

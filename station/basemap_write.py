@@ -72,8 +72,12 @@ def write_vector(path: Path, features: Iterable[MapFeature], source: Source) -> 
     return pyramid.count
 
 
-def write_hillshade(path: Path, terrain: Terrain, frame: LocalFrame, box_deg: Box, source: Source) -> int:
-    """Write relief as WebP pictures. box_deg: west, south, east, north. Returns how many tiles."""
+def write_hillshade(path: Path, terrain: Terrain, frame: LocalFrame, box_m: Box, source: Source) -> int:
+    """Write relief as WebP pictures; returns how many tiles. box_m: west, south, east, north in the frame."""
+    west, south, east, north = box_m
+    corners = frame.from_enu([[west, south], [east, north], [west, north], [east, south]])
+    (low_lat, low_lon), (high_lat, high_lon) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    box_deg = (low_lon, low_lat, high_lon, high_lat)
     with _Pyramid(path, TileType.WEBP, Compression.NONE, source, box_deg) as pyramid:
         for zoom in range(LEAST_ZOOM, MOST_ZOOM + 1):
             for x, y in _tiles_of(_mercator_box(box_deg), zoom):

@@ -36,6 +36,7 @@ from station.picture import (
 )
 from station.settings import StationSettings
 from station.trails import TrailTeller, whole
+from wire.beside import beside
 from wire.clock import Clock
 
 BATCH_S = 0.1               # changes are gathered this long at most
@@ -440,12 +441,7 @@ class Feed:
 @contextlib.asynccontextmanager
 async def following(feed: Feed) -> Any:
     """The feed follows the mind as long as the block runs."""
-    task = asyncio.create_task(feed.run())
-    try:
+    async with beside(feed.run()):
         yield feed
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 

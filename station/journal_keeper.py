@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
 import anyio.to_thread
 
@@ -13,6 +12,7 @@ from station.journal import BLOCK_NS, WRITE_EVERY_NS, Block, Gatherer, JournalFi
 from station.picture import Delta, Picture
 from station.retention_journal import JournalRetention
 from station.settings import StationSettings
+from wire.beside import beside
 from wire.clock import Clock
 
 LOOK_EVERY_S = 1.0
@@ -75,13 +75,6 @@ class JournalKeeper:
         self._began_ns = self._written_ns = self._clock.monotonic_ns()
 
 
-@contextlib.asynccontextmanager
-async def keeping(settings: StationSettings, feed: Feed, clock: Clock) -> AsyncIterator[None]:
+def keeping(settings: StationSettings, feed: Feed, clock: Clock) -> AbstractAsyncContextManager[None]:
     """The journal is kept as long as the block runs."""
-    task = asyncio.create_task(JournalKeeper(settings, feed, clock).run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    return beside(JournalKeeper(settings, feed, clock).run())

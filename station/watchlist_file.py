@@ -63,16 +63,6 @@ class Draft:
     days: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """What an index holds of a record. keys: eight bytes a plate, see Watchlist.plate_key."""
-
-    number: int
-    change: int
-    approved: bool
-    keys: bytes
-
-
 class WeightsEvent(msgspec.Struct, frozen=True):
     """What became of a version of the weights. event: proposed, accepted or taken_back."""
 

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
 from station.alarm_watch import SCREEN_EVERY_S
 from station.duty import NoteWatch
 from station.feed import MindSilentError
 from station.web_door import Door
+from wire.beside import beside
 
 
-@contextlib.asynccontextmanager
-async def telling_who_watches(door: Door) -> AsyncIterator[None]:
+def telling_who_watches(door: Door) -> AbstractAsyncContextManager[None]:
     """Runs beside the server. A mind that is away is told the next time: it counts silence as nobody."""
-    task = asyncio.create_task(_tell(door))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    return beside(_tell(door))
 
 
 async def _tell(door: Door) -> None:

@@ -98,7 +98,7 @@ function visible(spec, part) {
 
 export function isOn(part) { return !off.has(part); }
 
-export function has(part) { return LAYERS[part === "relief" ? "hillshade" : "vector"].length > 0 && Boolean(shown[part === "relief" ? "hillshade" : "vector"]); }
+export function has(part) { return Boolean(shown[part === "relief" ? "hillshade" : "vector"]); }
 
 export function toggle(part) {
   if (off.has(part)) off.delete(part); else off.add(part);

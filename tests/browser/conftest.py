@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from station.settings import load_station_settings
+from tests.station.conftest import ROOT, write_station
 from tests.web_stage import PASSWORD, Stage
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -93,3 +98,26 @@ def enter(page, stage, name="lan", password=PASSWORD):
     page.fill("#password", password)
     page.press("#password", "Enter")
     page.wait_for_selector("body[data-map=ready]", timeout=60_000)
+
+
+@pytest.fixture
+def serving(station_folder):
+    """`serve` with its three processes; gives its settings and the one-time password that it printed."""
+    settings = load_station_settings(write_station(station_folder))
+    child = subprocess.Popen(
+        [sys.executable, str(ROOT / "ground_station.py"), "serve", "--config", str(settings.file)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )
+    line = child.stdout.readline()
+    found = re.search(r"one-time password (\S+)", line)
+    assert found, f"serve printed {line!r} first"
+    yield settings, found[1]
+    child.terminate()
+    child.wait(60)
+
+
+@pytest.fixture
+def station_folder():
+    folder = Path(tempfile.mkdtemp(prefix="tw-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

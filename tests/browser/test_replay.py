@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import sqlite3
 import time
 from pathlib import Path
 
 from playwright.sync_api import expect
 
-from geofences.sector import load_sector
-from tests.browser.test_station import PASSWORD, a_picture, serving, station_folder  # noqa: F401 - fixtures
-from tests.station.conftest import SECTOR, Sender, allow, frame_of, point_detection
-from wire.messages import Box, SensorReport, SensorState, Snapshot
-from wire.units import HeightMsl, Position
+from tests.browser.whole_station import enter_first, walk
 
 SHOTS = os.environ.get("TRAILWATCH_SCREENSHOTS")
 
@@ -24,44 +19,10 @@ def shot(page, name: str) -> None:
         page.screenshot(path=str(Path(SHOTS) / f"{name}.png"))
 
 
-def enter_first(page, settings, one_time: str) -> None:
-    until = time.monotonic() + 120
-    while socket.socket().connect_ex(("127.0.0.1", settings.web.port)):
-        assert time.monotonic() < until, "the web server did not come up in 120 s"
-        time.sleep(0.1)
-    page.goto(f"http://127.0.0.1:{settings.web.port}")
-    page.fill("#name", "admin")
-    page.fill("#password", one_time)
-    page.press("#password", "Enter")
-    page.fill("#old", one_time)
-    page.fill("#fresh", PASSWORD)
-    page.fill("#again", PASSWORD)
-    page.press("#again", "Enter")
-    page.wait_for_selector("body[data-map=ready]", timeout=120_000)
-
-
-def walk(settings) -> None:
-    sector = load_sector(SECTOR)
-    line = sector.corridors.ground("khe-da").centre_line
-    camera = Sender(settings, allow(settings, "cam-1"))
-    at = line.interpolate(120.0)
-    ground = sector.frame.position(at.x, at.y + 40)
-    now_ns = time.time_ns()
-    mast = Position(ground.lat_deg, ground.lon_deg, HeightMsl(171.0))
-    camera.send(SensorReport("gate-1", now_ns, mast, (), SensorState.SEEING, now_ns, False, ""))
-    for i in range(60):
-        p = line.interpolate(120.0 + 0.3 * i)
-        camera.send(frame_of("gate-1", time.time_ns(), point_detection(sector.frame.position(p.x, p.y), track=5)))
-        camera.listen(0.2)
-    camera.send(Snapshot("gate-1", 5, time.time_ns(), a_picture(), Box(0, 0, 90, 120)))
-    camera.listen(30)
-    camera.close()
-
-
-def test_what_the_screen_showed_is_shown_again_and_nothing_can_be_done_in_it(serving, watched) -> None:  # noqa: F811
+def test_what_the_screen_showed_is_shown_again_and_nothing_can_be_done_in_it(serving, watched) -> None:
     settings, one_time = serving
     enter_first(watched, settings, one_time)
-    walk(settings)
+    walk(settings, 60)
     expect(watched.locator(".card.open")).to_be_visible()
     watched.keyboard.press("a")
     expect(watched.locator(".card.done")).to_contain_text("admin")
@@ -133,7 +94,7 @@ def test_what_the_screen_showed_is_shown_again_and_nothing_can_be_done_in_it(ser
     assert watched.locator(".replay-live").get_attribute("href") == "/"
 
 
-def test_a_time_of_which_nothing_was_kept_is_said_and_not_invented(serving, watched) -> None:  # noqa: F811
+def test_a_time_of_which_nothing_was_kept_is_said_and_not_invented(serving, watched) -> None:
     settings, one_time = serving
     enter_first(watched, settings, one_time)
     watched.goto(f"http://127.0.0.1:{settings.web.port}/replay?from=1000000000000000000&to=1000000060000000000")

@@ -156,7 +156,6 @@ def test_a_place_that_a_person_has_decided_about_is_left_alone(decided):
             contact.sights[sensor] = found.sight
             contact.tracks[f"n/1/{sensor}/{contact.number}"] = T0
     recount = Recount()
-    looked = lambda: [recount.look([(a, b), (b, c)], set(), T0 + t * NS_PER_S // 10, offsets) for t in (0, 5, 9)]  # noqa: E731
     pair = [(a, b), (b, c)]
     recount.look(pair, set(), T0 - 3 * NS_PER_S, offsets)
     if decided == "joined":
@@ -165,4 +164,4 @@ def test_a_place_that_a_person_has_decided_about_is_left_alone(decided):
         b.kept_from = {"x": 1}
     else:
         a.apart[2] = FOREVER
-    assert not any(looked())
+    assert not any(recount.look(pair, set(), T0 + t * NS_PER_S // 10, offsets) for t in (0, 5, 9))
