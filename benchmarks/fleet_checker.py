@@ -15,7 +15,7 @@ from benchmarks.form import Figure, figure
 from fleet import routes
 from fleet.checker import CheckLimits, check_plan
 from fleet.wind import Wind
-from wire.messages import Plan, Waypoint, WaypointKind
+from wire.flying import Plan, Waypoint, WaypointKind
 from wire.units import Realm
 
 LEGS, POLYGONS = 200, 200

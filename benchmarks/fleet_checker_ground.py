@@ -20,7 +20,8 @@ from geofences.corridors import CorridorMap, make_corridor_set
 from geofences.geodesy import Array, LocalFrame
 from geofences.sector import KeepOut, Sector
 from geofences.terrain import GridTerrain
-from wire.messages import Corridor, Plan, RallyPoint, Waypoint, WaypointKind
+from wire.flying import Plan, RallyPoint, Waypoint, WaypointKind
+from wire.messages import Corridor
 from wire.units import GroundPosition
 
 ORIGIN = (16.62, 106.60)

@@ -22,7 +22,7 @@ from fleet.transfer import Download, Target, Upload
 from mavlink.link import Link
 from sim.autopilot_mission import Item, MissionStore
 from wire.clock import NS_PER_S, WallClock
-from wire.messages import Plan, RallyPoint, Waypoint, WaypointKind
+from wire.flying import Plan, RallyPoint, Waypoint, WaypointKind
 from wire.units import GroundPosition
 
 UPLOADS, ITEMS, LOSS, DELAY_S = 100, 100, 0.2, 0.15

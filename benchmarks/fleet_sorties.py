@@ -34,7 +34,8 @@ from sim.autopilot_modes import Mode
 from sim.autopilot_parameters import Parameters
 from sim.multirotor import Battery, FlatEarth, Multirotor, MultirotorLimits
 from sim.multirotor import Wind as SimWind
-from wire.messages import Corridor, Plan
+from wire.flying import Plan
+from wire.messages import Corridor
 from wire.units import HeightMsl, Position, Realm
 
 SORTIES, CHUNK = 1_000, 10

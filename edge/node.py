@@ -275,7 +275,7 @@ class Node:
         """Take new corridors, or hand an order to the loop."""
         if isinstance(message, Order):
             self._orders.hear(message)
-        else:
+        elif isinstance(message, CorridorSet):
             self._take_corridors(message)
 
     def _take_corridors(self, corridors: CorridorSet) -> None:

@@ -18,7 +18,7 @@ from geofences.sector import Sector
 from mavlink.ardupilot import set_interval
 from mavlink.link import MessageLink
 from wire.clock import NS_PER_S, Clock
-from wire.messages import Plan
+from wire.flying import Plan
 
 EVERY_S = 1.0
 WIND_OVER_S = 10.0              # over which what a drone measures of the wind is averaged: gusts are in the plan already

@@ -24,7 +24,7 @@ from fleet.wind import POSITION_MARGIN_M, REACTION_S, Wind, needed_now_m
 from geofences.geodesy import Array
 from geofences.sector import Sector
 from wire.clock import NS_PER_S
-from wire.messages import CheckFinding, Plan
+from wire.flying import CheckFinding, Plan
 from wire.units import Position
 
 WARN_M = 8.0                    # before the return; less than the planner's stand-off

@@ -27,7 +27,7 @@ from fleet.wind import ASSUMED, Wind, demanded_buffer, too_strong
 from geofences.geodesy import Array
 from geofences.sector import Sector
 from wire.clock import NS_PER_S
-from wire.messages import Buffer, CheckFinding, CheckResult, Plan, WaypointKind
+from wire.flying import Buffer, CheckFinding, CheckResult, Plan, WaypointKind
 from wire.units import GroundPosition, Realm
 
 CLEARANCE_M = 15.0              # least height over the terrain, beyond three sigma of the terrain's heights

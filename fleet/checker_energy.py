@@ -10,7 +10,7 @@ from fleet.checker_words import finding
 from fleet.energy import EnergyModel, Need, Work, level
 from fleet.wind import PROGRESS_OVER_S, PROGRESS_SIGMAS, Wind, descent_s, ground_speed_m_s
 from geofences.geodesy import Array, LocalFrame
-from wire.messages import CheckFinding, Plan, WaypointKind
+from wire.flying import CheckFinding, Plan, WaypointKind
 
 SPEED_UP_M_S, SPEED_DOWN_M_S = 2.5, 1.5     # ArduCopter's defaults, WPNAV_SPEED_UP and _DN
 GROUND_S = 6.0                  # spooling up before a take-off, and down after a landing

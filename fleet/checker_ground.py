@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from fleet.checker_words import finding
 from geofences.geodesy import Array
 from geofences.sector import Sector
-from wire.messages import CheckFinding
+from wire.flying import CheckFinding
 from wire.units import GroundPosition
 
 KEEP_OUT_MARGIN_M = 5.0         # a copter's own error and the 2 m by which it cuts a corner

@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from fleet.airspace_ground import Ways
 from geofences.geodesy import Array
 from geofences.sector import Sector
-from wire.messages import Plan, WaypointKind
+from wire.flying import Plan, WaypointKind
 
 ROUND_M = 2.0                   # a copter flies a circle some two metres wide of it (WPNAV_RADIUS)
 SIDES = 32                      # of the polygon round a circle

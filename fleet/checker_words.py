@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from wire.messages import CheckFinding
+from wire.flying import CheckFinding
 from wire.units import GroundPosition
 
 # What a finding is about; {leg} counts from 0, or is the number of a rally point.

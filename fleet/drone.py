@@ -13,7 +13,7 @@ from mavlink.ardupilot import Identity, ekf_ready
 from mavlink.autopilots import ARDUPILOT, Quirks, quirks_of
 from mavlink.link import link_state
 from wire.clock import NS_PER_S, Clock
-from wire.messages import DroneTelemetry, LinkState
+from wire.flying import DroneTelemetry, LinkState
 from wire.units import HeightMsl, Position
 
 T = TypeVar("T")

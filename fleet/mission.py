@@ -9,7 +9,7 @@ from typing import Any
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
-from wire.messages import Plan, RallyPoint, WaypointKind
+from wire.flying import Plan, RallyPoint, WaypointKind
 from wire.units import GroundPosition
 
 PLACE_TOLERANCE_E7 = 2          # of 1e-7 degrees: 2 cm

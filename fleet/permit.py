@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from fleet.checker_words import finding
 from geofences.light import light_at
 from wire.clock import NS_PER_S
-from wire.messages import CheckFinding
+from wire.flying import CheckFinding
 from wire.units import GroundPosition
 
 SUNSET_DEG = -0.833             # of the sun's middle, with refraction, when its upper edge is on the horizon

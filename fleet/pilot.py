@@ -28,7 +28,7 @@ from geofences.sector import Sector
 from mavlink.link import MessageLink
 from mavlink.roads import Roads
 from wire.clock import Clock
-from wire.messages import LinkState, TaskPhase
+from wire.flying import LinkState, TaskPhase
 from wire.units import GroundPosition, Realm
 
 TELEMETRY_S = 0.5

@@ -25,7 +25,7 @@ from fleet.wind import demanded_buffer
 from geofences.geodesy import Array
 from geofences.sector import Sector
 from mavlink.ardupilot import Identity
-from wire.messages import CheckResult, Plan, Waypoint, WaypointKind
+from wire.flying import CheckResult, Plan, Waypoint, WaypointKind
 from wire.units import GroundPosition, Realm
 
 STAND_OFF_M = 10.0              # beyond what the checks ask for, so that wind and rounded corners do not use up the buffer

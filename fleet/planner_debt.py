@@ -14,7 +14,7 @@ from fleet.checker import check_plan
 from fleet.planner import Maker, PatrolWish, PlanError, plan_stretches
 from geofences.geodesy import Array
 from wire.coverage import CoverageDebt, DebtSegment
-from wire.messages import Plan
+from wire.flying import Plan
 from wire.units import Realm
 
 STRETCHES_LIMIT = 12            # of one sortie: beyond that a pilot sees no pattern in it

@@ -8,7 +8,7 @@ import numpy as np
 
 from fleet.drone import Drone
 from geofences.geodesy import LocalFrame
-from wire.messages import LinkState, Plan, Preflight, PreflightItem, PreflightState
+from wire.flying import LinkState, Plan, Preflight, PreflightItem, PreflightState
 from wire.units import GroundPosition, Realm
 
 GPS_FIX_3D = 3                  # GPS_FIX_TYPE

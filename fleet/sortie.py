@@ -22,7 +22,7 @@ from fleet.transfer import run_machine
 from geofences.sector import Sector
 from mavlink.link import MessageLink
 from wire.clock import NS_PER_S, Clock
-from wire.messages import (
+from wire.flying import (
     CheckFinding,
     LinkState,
     Plan,
@@ -30,9 +30,9 @@ from wire.messages import (
     PreflightState,
     TaskPhase,
     TaskState,
-    UpBody,
     WaypointKind,
 )
+from wire.messages import UpBody
 from wire.units import Realm
 
 READY_WITHIN_S = 90.0           # ArduCopter's estimate settles in 42 s

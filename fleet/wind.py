@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from wire.messages import Buffer
+from wire.flying import Buffer
 
 DETECTION_S = 8.0               # ArduCopter's EKF failsafe lands 8 s after the last fix (observed)
 FAST_DOWN_M_S = 1.5             # WPNAV_SPEED_DN, in LAND above LAND_ALT_LOW

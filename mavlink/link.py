@@ -24,7 +24,7 @@ from mavlink.framing import messages_in
 from mavlink.signing import Signer, is_signed
 from mavlink.transports import ConnectionTextError, Origin, Transport, open_transport, parse_connection
 from wire.clock import NS_PER_S, Clock
-from wire.messages import LinkState
+from wire.flying import LinkState
 
 Message = Any                   # a MAVLink message of the dialect; pymavlink has no types
 

@@ -11,7 +11,8 @@ from sim.demo_feed import Heard
 from sim.demo_stage import Stage
 from sim.truth import TruthScore, score
 from wire.codec import decode_envelope
-from wire.messages import NodeHealth, TaskPhase, TaskState
+from wire.flying import TaskPhase, TaskState
+from wire.messages import NodeHealth
 
 
 class DemoReport(msgspec.Struct, frozen=True):

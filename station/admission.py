@@ -12,22 +12,18 @@ import zmq
 from zmq.utils import z85
 
 from wire.codec import NAME_LIMIT, RefusedError, decode_envelope
+from wire.flying import CheckResult, DroneTelemetry, Plan, Preflight, TaskState
 from wire.keys import AllowedNode, NodeKind, load_allow_list
 from wire.messages import (
-    CheckResult,
     Detection,
     DetectionBatch,
-    DroneTelemetry,
     Envelope,
     Footage,
     NodeHealth,
     OrderResult,
     PlacementPoint,
-    Plan,
-    Preflight,
     SensorReport,
     Snapshot,
-    TaskState,
     TrackUpdate,
     UpBody,
 )

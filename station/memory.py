@@ -20,7 +20,7 @@ from station.picture import AlarmEventView, AlarmState, DroneView, NodeView, Sen
 from station.shift_log import Entry, read_entries, write_entries
 from station.store import Synchronous, set_synchronous, transaction
 from wire.clock import NS_PER_S
-from wire.messages import CheckResult, DroneTelemetry, Plan, Preflight, TaskState
+from wire.flying import CheckResult, DroneTelemetry, Plan, Preflight, TaskState
 
 TRACK_SAVED_NS = 2 * NS_PER_S       # tracks that were seen so lately are written with their contact; all are when it ends
 

@@ -50,18 +50,8 @@ from station.store import INBOX, MIND, StoreError, Synchronous, open_or_read, op
 from station.views import contact_view
 from wire.clock import NS_PER_S, Clock
 from wire.codec import RefusedError, decode_envelope
-from wire.messages import (
-    CheckResult,
-    DetectionBatch,
-    DroneTelemetry,
-    NodeHealth,
-    PlacementPoint,
-    Plan,
-    Preflight,
-    SensorReport,
-    TaskState,
-    UpBody,
-)
+from wire.flying import CheckResult, DroneTelemetry, Plan, Preflight, TaskState
+from wire.messages import DetectionBatch, NodeHealth, PlacementPoint, SensorReport, UpBody
 from wire.units import Realm
 
 READ_LIMIT = 400                    # arrivals in one step, so that a question is answered during a long catch-up

@@ -15,7 +15,8 @@ from station.contact_requests import ContactRequest
 from station.coverage_picture import CoverageView, CoverageWhole, SetWeather
 from station.duty import Duty, DutyRequest, Made, TeamView
 from station.sentences import Sentence as Sentence
-from wire.messages import CheckResult, DroneTelemetry, NodeHealth, Plan, Preflight, SensorState, TaskState
+from wire.flying import CheckResult, DroneTelemetry, Plan, Preflight, TaskState
+from wire.messages import NodeHealth, SensorState
 from wire.units import Colour, Covariance2, GroundPosition, ObjectClass, Position, Realm, VehicleKind
 
 

@@ -10,7 +10,8 @@ import msgspec
 from station.memory import DroneMemory
 from station.picture import DroneView, NodeView, SensorView, TrailPoint
 from wire.clock import NS_PER_S
-from wire.messages import CheckResult, DroneTelemetry, NodeHealth, Plan, Preflight, SensorReport, SensorState, TaskState
+from wire.flying import CheckResult, DroneTelemetry, Plan, Preflight, TaskState
+from wire.messages import NodeHealth, SensorReport, SensorState
 
 SILENT_AFTER_NS = 10 * NS_PER_S
 DRONE_TRAIL_LIMIT = 300

@@ -23,20 +23,19 @@ from station.picture import (
     Sentence,
     TrailPoint,
 )
-from wire.messages import (
+from wire.flying import (
     DroneTelemetry,
     LinkState,
-    NodeHealth,
     Plan,
     Preflight,
     PreflightItem,
     PreflightState,
-    SensorState,
     TaskPhase,
     TaskState,
     Waypoint,
     WaypointKind,
 )
+from wire.messages import NodeHealth, SensorState
 from wire.units import Covariance2, GroundPosition, HeightAgl, HeightMsl, ObjectClass, Position, Realm, TimeQuality
 
 KHE_DA = [(16.62115, 106.59110), (16.62090, 106.59260), (16.62060, 106.59390), (16.62075, 106.59560),

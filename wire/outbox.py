@@ -30,9 +30,9 @@ import msgspec
 
 from wire.clock import NS_PER_S, Clock
 from wire.codec import RefusedError, encode_envelope
+from wire.flying import DroneTelemetry
 from wire.messages import (
     DetectionBatch,
-    DroneTelemetry,
     Envelope,
     Footage,
     NodeHealth,

@@ -30,6 +30,7 @@ from wire.messages import Acknowledgement, CorridorSet, Order
 from wire.outbox import Identity, Outbox, Pending
 from wire.outbox_bounds import OUTSIDE, PICTURE
 from wire.pieces import PieceSender
+from wire.tasking import FleetOrder, Target
 
 BATCH_LIMIT = 32                # envelopes in one message; 30 times the throughput of one by one (DESIGN.md)
 BATCH_LIMIT_BYTES = 512 * 1024
@@ -52,7 +53,7 @@ REFUSAL_SAID_S = 60.0           # how long what the station refused as a whole s
 
 NAMELESS = (-1, -1)             # the identity in a refusal of something that could not be read so far
 
-Down = Order | CorridorSet
+Down = Order | CorridorSet | FleetOrder | Target
 
 _log = logging.getLogger("trailwatch.uplink")
 
@@ -93,7 +94,7 @@ class Uplink:
     """Sends one outbox to one station, from a thread of its own.
 
     endpoint: "tcp://host:port" of the station's inbox. station_public_key: Z85, 40 characters.
-    on_down: called in the uplink's thread with every Order and CorridorSet; it should hand over quickly.
+    on_down: called in the uplink's thread with all but acknowledgements; it should hand over quickly.
     picture_kbit_per_s: what pictures may use of the line on average; 0: all that is left.
     `with Uplink(...)` or start() and stop(). Raises ValueError for a key or an endpoint that cannot be one.
     """

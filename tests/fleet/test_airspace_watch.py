@@ -20,7 +20,7 @@ from geofences.geodesy import Array
 from geofences.sector import Sector
 from mavlink.ardupilot import Identity
 from wire.clock import NS_PER_S
-from wire.messages import Plan
+from wire.flying import Plan
 from wire.units import GroundPosition, HeightMsl, Position
 
 HOME = GroundPosition(16.62225, 106.60230)

@@ -19,7 +19,7 @@ from geofences.geodesy import Array
 from geofences.sector import Sector
 from geofences.terrain import GridTerrain
 from mavlink.ardupilot import Identity
-from wire.messages import CheckResult, Plan, Waypoint, WaypointKind
+from wire.flying import CheckResult, Plan, Waypoint, WaypointKind
 from wire.units import GroundPosition, Realm
 
 HOME = GroundPosition(16.62225, 106.60230)

@@ -22,7 +22,7 @@ from fleet.wind import Wind, demanded_buffer
 from geofences.sector import Sector
 from geofences.terrain import GridTerrain
 from wire.clock import NS_PER_S
-from wire.messages import CheckResult, Plan, RallyPoint, Waypoint, WaypointKind
+from wire.flying import CheckResult, Plan, RallyPoint, Waypoint, WaypointKind
 from wire.units import GroundPosition, Realm
 
 HOME = GroundPosition(16.62225, 106.60230)

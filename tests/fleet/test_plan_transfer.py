@@ -18,7 +18,7 @@ from fleet.plan_transfer import ATTEMPTS, Aircraft, PlanTransfer
 from fleet.transfer import Download, Target
 from mavlink.autopilots import PX4
 from sim.autopilot_mission import Item, MissionStore
-from wire.messages import Plan, RallyPoint, Waypoint, WaypointKind
+from wire.flying import Plan, RallyPoint, Waypoint, WaypointKind
 from wire.units import GroundPosition
 
 STEP_S = 0.05

@@ -30,7 +30,7 @@ from geofences.sector import Sector
 from geofences.terrain import GridTerrain
 from mavlink.ardupilot import Identity
 from wire.coverage import CoverageDebt, DebtSegment
-from wire.messages import WaypointKind
+from wire.flying import WaypointKind
 from wire.units import GroundPosition, Realm
 
 HOME = GroundPosition(16.62225, 106.60230)

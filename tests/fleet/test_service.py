@@ -15,8 +15,17 @@ import pytest
 
 from mavlink.link import Speaker
 from wire.codec import decode_envelope
+from wire.flying import (
+    CheckResult,
+    DroneTelemetry,
+    LinkState,
+    Plan,
+    Preflight,
+    PreflightState,
+    TaskPhase,
+    TaskState,
+)
 from wire.keys import NodeKind, make_node_key, make_station_key, write_private
-from wire.messages import CheckResult, DroneTelemetry, LinkState, Plan, Preflight, PreflightState, TaskPhase, TaskState
 from wire.units import Realm
 
 ROOT = Path(__file__).resolve().parents[2]

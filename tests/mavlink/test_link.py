@@ -13,7 +13,7 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from mavlink.link import ConnectionTextError, Link, link_state, parse_connection
 from wire.clock import WallClock
-from wire.messages import LinkState
+from wire.flying import LinkState
 
 
 class Peer:

@@ -18,7 +18,8 @@ from station.settings import StationSettings
 from tests.station.conftest import SECTOR
 from tests.station.test_alarm_machine import a_walker
 from wire.clock import NS_PER_S, SteppedClock
-from wire.messages import DroneTelemetry, LinkState, SensorReport, SensorState
+from wire.flying import DroneTelemetry, LinkState
+from wire.messages import SensorReport, SensorState
 from wire.units import HeightMsl, Position
 
 POINTS_A_MM = 72 / 25.4

@@ -20,8 +20,9 @@ from station.settings import StationSettings
 from station.store import INBOX, open_reader, read_snapshot
 from wire.clock import NS_PER_S, WallClock
 from wire.codec import MAGIC, SNAPSHOT_LIMIT_BYTES, TRANSPORT_LIMIT_BYTES, encode_envelope
+from wire.flying import TaskPhase, TaskState
 from wire.keys import NodeKind, make_node_key
-from wire.messages import Box, Detection, DetectionBatch, Envelope, NodeHealth, Snapshot, TaskPhase, TaskState
+from wire.messages import Box, Detection, DetectionBatch, Envelope, NodeHealth, Snapshot
 from wire.settings import SettingsError
 from wire.units import GroundPosition, ObjectClass, Realm, TimeQuality
 

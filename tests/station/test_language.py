@@ -25,8 +25,9 @@ from station.sentences import SENTENCES, SYSTEM_REASONS
 from station.subjects import Category, Lane
 from station.watchlist_pages import RowState, Shown
 from tests.web_stage import ROOT
+from wire.flying import LinkState, PreflightState, TaskPhase
 from wire.keys import NodeKind
-from wire.messages import LinkState, OrderAction, PreflightState, SensorState, TaskPhase
+from wire.messages import OrderAction, SensorState
 from wire.optics import SensorKind
 from wire.units import Colour, ObjectClass, VehicleKind
 

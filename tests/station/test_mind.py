@@ -28,16 +28,9 @@ from station.picture import (
 from station.record import public_key_file, verify
 from station.settings import StationSettings
 from wire.clock import NS_PER_S, WallClock
+from wire.flying import DroneTelemetry, LinkState
 from wire.keys import NodeKind
-from wire.messages import (
-    Box,
-    DroneTelemetry,
-    LinkState,
-    NodeHealth,
-    SensorReport,
-    SensorState,
-    Snapshot,
-)
+from wire.messages import Box, NodeHealth, SensorReport, SensorState, Snapshot
 from wire.units import GroundPosition, HeightMsl, Position, TimeQuality
 
 

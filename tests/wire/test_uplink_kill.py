@@ -36,7 +36,7 @@ NODE = """
     from test_outbox import batch, health, snapshot
     from wire.clock import WallClock
     from wire.keys import load_node_key, load_station_key
-    from wire.messages import CheckResult
+    from wire.flying import CheckResult
     from wire.outbox import Outbox
     from wire.uplink import Uplink
 

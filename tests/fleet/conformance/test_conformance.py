@@ -35,7 +35,7 @@ from tests.fleet.conformance.asking import (
     waypoint,
 )
 from wire.clock import WallClock
-from wire.messages import TaskPhase, TaskState
+from wire.flying import TaskPhase, TaskState
 from wire.units import GroundPosition, Realm
 
 pytestmark = pytest.mark.slow

@@ -33,7 +33,7 @@ from tests.fleet.conformance.asking import (
     waypoint,
 )
 from wire.clock import WallClock
-from wire.messages import RallyPoint
+from wire.flying import RallyPoint
 from wire.units import GroundPosition
 
 pytestmark = pytest.mark.slow

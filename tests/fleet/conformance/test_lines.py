@@ -12,7 +12,7 @@ from fleet.commands import identify
 from fleet.mission import FENCE, MISSION, RALLY, differences, plan_items
 from fleet.plan_transfer import HEARD_OF_A_PLAN, Aircraft, PlanTransfer
 from fleet.transfer import Target, download, run_machine
-from wire.messages import Plan, RallyPoint, Waypoint, WaypointKind
+from wire.flying import Plan, RallyPoint, Waypoint, WaypointKind
 from wire.units import GroundPosition
 
 pytestmark = pytest.mark.slow
