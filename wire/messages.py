@@ -240,11 +240,16 @@ class Order(msgspec.Struct, frozen=True, tag="order"):
 
 
 class OrderResult(msgspec.Struct, frozen=True, tag="order_result"):
-    """A node's one answer to an order. Who dies between two commits may say it twice: the first is the answer."""
+    """A node's one answer to an order. Who dies between two commits may say it twice: the first is the answer.
+
+    key, params: `detail` as a sentence of the station's language files, where the node has one; the fleet has.
+    """
 
     order_id: str
     done: bool
     detail: str
+    key: str = ""
+    params: dict[str, str | float | int] = {}
 
 
 class FootageFrame(msgspec.Struct, frozen=True, array_like=True):
