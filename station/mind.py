@@ -26,6 +26,8 @@ from station.contacts import Contact
 from station.coverage import Coverage
 from station.doubts import ELSEWHERE, STALE
 from station.duty import DutyRequest
+from station.fleet_desk import STATE as FLEET, FleetDesk, drone_of_node
+from station.fleet_requests import DropOffer, FollowContact
 from station.fusion import Fusion
 from station.fusion_bearings import Bearing, Bearings
 from station.fusion_frames import Seen, SensorFrame
@@ -37,6 +39,7 @@ from station.mind_faults import FaultWatch
 from station.mind_requests import MindParts, MindRequests
 from station.notifier import NOTICES
 from station.notifier_health import NotifierWatch
+from station.parties import companions
 from station.patrols import Patrols
 from station.picture import AlarmView, Answer, Counts, Delta, Picture, Request
 from station.questions import Questions
@@ -51,7 +54,9 @@ from station.views import contact_view
 from wire.clock import NS_PER_S, Clock
 from wire.codec import RefusedError, decode_envelope
 from wire.flying import CheckResult, DroneTelemetry, Plan, Preflight, TaskState
-from wire.messages import DetectionBatch, NodeHealth, PlacementPoint, SensorReport, UpBody
+from wire.keys import NodeKind
+from wire.messages import DetectionBatch, NodeHealth, OrderResult, PlacementPoint, SensorReport, UpBody
+from wire.tasking import Dispatch, Offer, Target
 from wire.units import Realm
 
 READ_LIMIT = 400                    # arrivals in one step, so that a question is answered during a long catch-up
@@ -99,7 +104,10 @@ class Mind:
         self._contact_requests = ContactRequests(Patrols(sector.frame))
         self._ended = {c.number: c for c in memory.contacts if c.ended_ns is not None}
         alarm_settings = load_alarm_settings(settings.sector, sector)
-        self._desk = AlarmDesk(sector, memory.alarms, memory.numbers.alarm, alarm_settings)
+        self._desk = AlarmDesk(
+            sector, memory.alarms, memory.numbers.alarm, alarm_settings,
+            companions_of=lambda contact: companions(contact, self._fusion.contacts.values()),
+        )
         self._desk.recall([*self._fusion.contacts.values(), *self._ended.values()])
         self._record = Record(settings, clock)
         self._questions = Questions(
@@ -109,6 +117,7 @@ class Mind:
             {s.id: s for s in memory.sensors}, {n.node: n for n in memory.nodes}, dict(memory.drones)
         )
         self._situation.remember_names()
+        self._fleet = FleetDesk(settings.realm, memory.states.get(FLEET))
         self._coverage = Coverage(settings, sector, clock)
         self._watch = Watch(settings.watch, sector.utc_offset_min, now_ns)
         self._duty = DutyDesk(settings, sector, alarm_settings, self._db, memory.log)
@@ -225,12 +234,21 @@ class Mind:
                 self._coverage.health(node, body)
             case DroneTelemetry():
                 s.telemetry(body)
-            case Plan() | Preflight() | TaskState():
-                s.drone_word(body)
-            case CheckResult():
-                s.plan_check(body)
+                self._fleet.heard_of(node, body.drone)
+            case Plan() | CheckResult() | Preflight() | TaskState():
+                for word in self._fleet.flown(node, body):
+                    if isinstance(word, CheckResult):
+                        s.plan_check(word)
+                    else:
+                        s.drone_word(word)
+            case Offer():
+                self._fleet.offer(node, body)
+            case Dispatch():
+                self._fleet.dispatch(node, body)
+            case OrderResult() if s.nodes[node].kind == NodeKind.FLEET:
+                self._fleet.answered(node, body, received_ns)
             case _:
-                pass        # tracks and order results change nothing on the map yet
+                pass        # tracks and order results of cameras change nothing on the map yet
 
     def _take_suspect(self, node: str, body: UpBody, suspect: str, received_ns: int) -> None:
         """What the inbox keeps and does not believe: nothing is made of it, but an alarm about who says it."""
@@ -351,6 +369,23 @@ class Mind:
             self._counted_ns = now_ns
             self._count()
         self._coverage.pass_time(self.place)
+        self._fleet.pass_time(now_ns)
+
+    def targets(self) -> Iterable[tuple[str, Target]]:
+        """Where the contacts are that drones look at: node, and what it is to be told; see fleet_desk."""
+        s, now_ns = self._situation, self._clock.utc_ns()
+
+        def drone_of(sensor: str) -> str | None:
+            seen_by = s.sensors.get(sensor)
+            return None if seen_by is None else drone_of_node(seen_by.node, s.drones)
+
+        return self._fleet.targets(self._live_contact, lambda c: contact_view(c, self._sector, now_ns), drone_of, now_ns)
+
+    def _live_contact(self, name: str) -> Contact | None:
+        """One that may still be seen, by any of its ids: it may have been found to be another's since."""
+        number = name.removeprefix("C-")
+        found = self._fusion.contacts.get(int(number)) if number.isdecimal() else None
+        return found or next((c for c in self._fusion.contacts.values() if name in c.ids), None)
 
     def _forget_closed(self, now_ns: int) -> None:
         for number, alarm in list(self._desk.open.items()):
@@ -384,6 +419,8 @@ class Mind:
             return self._duty.answer(request, self._parts)
         if isinstance(request, MergeContacts | SplitContact | NotePatrol):
             return self._contact_requests.answer(request, self._parts)
+        if isinstance(request, FollowContact | DropOffer):
+            return self._fleet.answer(request, self._live_contact, self._clock.utc_ns())
         return self._requests.answer(request)
 
     # -------------------------------------------------------------------------------------------------- disk and picture
@@ -394,7 +431,7 @@ class Mind:
         changes = self._changes
         changes.alarms = dict(self._desk.changed)
         changes.matches = dict(self._questions.changed)
-        changes.states.update(self._questions.states(now_ns))
+        changes.states.update(self._questions.states(now_ns) | self._fleet.states())
         changes.log = list(self._duty.fresh)
         durable = bool(changes.alarms or changes.matches or changes.log)
         if not (durable or force or _is_due(self._committed_ns, COMMIT_EVERY_NS, now_ns)):
@@ -452,6 +489,7 @@ class Mind:
             counts=news.counts,
             coverage=coverage,
             coverage_whole=coverage_whole,
+            fleets=self._fleet.take_news(),
         )
         self._news = News()
         for changed in (s.changed_sensors, s.changed_nodes, s.changed_drones):
@@ -489,6 +527,7 @@ class Mind:
             counts=self._counts,
             coverage=self._coverage.picture()[0],
             coverage_whole=self._coverage.picture()[1],
+            fleets=self._fleet.views(),
         )
 
     def close(self) -> None:

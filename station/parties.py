@@ -17,6 +17,7 @@ PARTED_NS = 8 * NS_PER_S            # ... and after this long of being apart or 
 SEEN_NS = 5 * NS_PER_S              # who was not seen for longer is asked about no more, and stays what he was
 LOOK_EVERY_NS = NS_PER_S
 LEAST_DETECTIONS = 3
+SURELY_OTHER_WAY = 5.99             # chi-squared, two degrees of freedom, 95 %
 
 
 class Parties:
@@ -85,6 +86,28 @@ class Parties:
                 contacts[one].party = tuple(sorted(there - {one, replaced.get(one, one)}))
             if len(whole) == 1:
                 contact.party = ()
+
+
+def companions(contact: Contact, contacts: Iterable[Contact]) -> set[int]:
+    """Numbers of its party, and of those who may be: in sight within NEAR_M, and not surely going another way.
+
+    A party is known after TOGETHER_NS; whoever has to say now whether two belong together asks here.
+    """
+    found = set(contact.party)
+    at_ns = contact.last_seen_ns
+    for other in contacts:
+        if other is contact or other.group != "person" or contact.group != "person":
+            continue
+        if abs(at_ns - other.last_seen_ns) > SEEN_NS:
+            continue
+        ahead = other.estimate.mean[:2] + other.estimate.mean[2:] * ((at_ns - other.estimate.at_ns) / 1e9)
+        if np.hypot(*(ahead - contact.estimate.mean[:2])) > NEAR_M:
+            continue
+        pace = other.estimate.mean[2:] - contact.estimate.mean[2:]
+        doubt = other.estimate.covariance[2:, 2:] + contact.estimate.covariance[2:, 2:] + np.eye(2) * PACE_M_S**2
+        if pace @ np.linalg.solve(doubt, pace) <= SURELY_OTHER_WAY:
+            found.add(other.number)
+    return found
 
 
 def _replaced(members: list[Contact]) -> dict[int, int]:

@@ -3,7 +3,8 @@
 The rules about contacts are the sector's (station.alarm_rules). A contact of three detections or more for which one holds is
 **one alarm**, however many rules hold for it: the first raises it, further ones are noted on it, the gravest leads, and the
 priority only rises. A watchlist question about the same contact stays an alarm of its own, because its answers close it, and
-is linked. Two more things keep a walker from becoming many alarms, both noted on the alarm they join:
+is linked. Three more things keep a screen from filling with one event, all noted on the alarm that is joined:
+- who walks with somebody (station.parties) joins that one's alarm while nobody has answered it: a party is one alarm;
 - a contact lost and found again (same kind, same corridor, where the lost one could have walked to within two minutes; of
   a shelved alarm only what is found where that was raised, so that putting a bush aside puts no walker aside);
 - a flood (10 alarms of contacts in 10 minutes, EEMUA 191): a further contact joins an alarm of its corridor that nobody has
@@ -49,6 +50,8 @@ from wire.clock import NS_PER_S
 from wire.messages import SensorState
 from wire.units import GroundPosition
 
+CompanionsOf = Callable[[Contact], Iterable[int]]
+
 DETECTIONS_FOR_ALARM = 3
 SAME_STAY_NS = 600 * NS_PER_S           # the same contact, back in the same corridor, is the same visit
 LOST_AFTER_NS = 3 * NS_PER_S
@@ -68,12 +71,14 @@ class AlarmDesk:
     def __init__(
         self, sector: Sector, alarms: Iterable[Alarm] = (), next_number: int = 1, settings: AlarmSettings = DEFAULT_ALARMS,
         party_of: PartyOf = lambda contact: contact.party_size,
+        companions_of: CompanionsOf = lambda contact: contact.party,
     ) -> None:
-        """party_of: how many go together with a contact, itself included."""
+        """party_of: how many go together with a contact, itself included. companions_of: numbers of who walks with it."""
         self._sector = sector
         self._settings = settings
         self._rules = ContactRules(settings, sector)
         self._party_of = party_of
+        self._companions_of = companions_of
         self._flood_ns = round(settings.flood.minutes * 60 * NS_PER_S)
         self.open: dict[int, Alarm] = {a.number: a for a in alarms}
         self.next_number = next_number
@@ -108,7 +113,10 @@ class AlarmDesk:
         for finding in self._rules.findings(contact, self._party_of, lambda key: self._goes_on(contact, key)):
             alarm = self._alarm_about(contact)
             if alarm is None:
-                alarm = self._found_again(contact, finding.corridor) or self._in_flood(finding.corridor, contact)
+                alarm = (
+                    self._found_again(contact, finding.corridor) or self._of_its_party(contact, finding.corridor)
+                    or self._in_flood(finding.corridor, contact)
+                )
                 if alarm is not None:
                     join_contact(alarm, contact.number, contact.id, now_ns)
                     if contact.course.side == 0:
@@ -309,6 +317,16 @@ class AlarmDesk:
             if distance_m <= reach_m and (best is None or distance_m < best[0]):
                 best = (distance_m, alarm)
         return best[1] if best else None
+
+    def _of_its_party(self, contact: Contact, corridor: str | None) -> Alarm | None:
+        """The newest alarm that nobody has answered yet of somebody who walks with it."""
+        beside = set(self._companions_of(contact))
+        joinable = [
+            a for a in self.open.values()
+            if a.is_about_contacts and a.is_unanswered and not beside.isdisjoint(a.contacts)
+            and (corridor is None or a.corridor in (None, corridor))
+        ]
+        return max(joinable, key=lambda a: a.number) if joinable else None
 
     def _in_flood(self, corridor: str | None, contact: Contact) -> Alarm | None:
         # By capture time: the hours that an offline node delivers in a minute are no flood.
