@@ -2,6 +2,7 @@
 
 start -> (pause | resume | faster | slower | freeze | inject ID)* -> end. A pause stops the world: people stand where they
 are, cameras go on filming. A freeze is a pause that is noted as one for talking, so that a debrief does not blame the time.
+Where it waits for the trainer's word, the world stands at its first moment, and no drone takes off, until `start`.
 When any process dies the exercise ends, with what was recorded; nothing is started again behind the trainees' backs. The
 station is of the training realm, with keys, stores and ports of its own: sim.director_stage.
 """
@@ -27,6 +28,17 @@ from sim.crew import Crew
 from sim.demo_settings import is_free, port_of
 from sim.director_orders import OrderSocket
 from sim.director_stage import DIRECTION, ExerciseStage, set_the_exercise
+from sim.director_view import (
+    AlarmNow,
+    DirectorView,
+    MapContact,
+    Phase,
+    ProcessView,
+    SaidView,
+    TruthNow,
+    inject_view,
+    truth_of,
+)
 from sim.exercise_debrief import debrief, summary
 from sim.exercise_injects import Done, Injects, Over
 from sim.exercise_log import ExerciseLog, MapMoment
@@ -47,7 +59,7 @@ from sim.world_orders import Pace, Split, TurnWeather, WorldOrders
 from sim.world_paths import Path as WorldPath
 from sim.world_process import WorldProcessSettings
 from station.alarms import TECHNICAL_RULES
-from station.picture import Picture
+from station.picture import AlarmState, ContactState, Picture
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.process import log_to_stderr, stop_on_signals
 from wire.settings import SettingsError, load_settings
@@ -57,6 +69,7 @@ EYES_WITHIN_S = 300.0
 DRAIN_S = 8.0
 TURN_MS = 200
 PICTURE_EVERY_S = 1.0
+SAID_KEPT = 20
 PACES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 _log = logging.getLogger("trailwatch.exercise")
@@ -70,6 +83,7 @@ class DirectorRequest:
     folder: Path
     weights: Path | None
     headless: bool
+    waits: bool = False         # for the trainer's word, when everybody sees
 
 
 def direct(request: DirectorRequest) -> int:
@@ -81,8 +95,11 @@ def direct(request: DirectorRequest) -> int:
     landscape = cached_landscape(request.exercise.scenario)
     stage = set_the_exercise(request.folder, request.exercise, landscape, weights, clock)
     lines = {n: WorldPath(n, line, landscape.terrain) for n, line in (landscape.trails | landscape.roads).items()}
-    director = Director(stage, request.exercise, lines, clock, request.headless)
+    director = Director(stage, request.exercise, lines, clock, request.headless, request.waits)
     crashed = director.run(stop)
+    if not director.has_begun:
+        print(f"the exercise did not begin; {crashed or 'it was ended before'}; logs: {stage.folder / 'logs'}", flush=True)
+        return 1
     print(summary(debrief(stage.folder)), flush=True)
     print(f"\neverything of this run is in {stage.folder}\n./trailwatch exercise debrief {stage.folder}", flush=True)
     return 1 if crashed else 0
@@ -92,36 +109,44 @@ class Director:
     """Leads one exercise. `run` from the first process to the last; orders come over the run's socket."""
 
     def __init__(
-        self, stage: ExerciseStage, exercise: Exercise, lines: dict[str, WorldPath], clock: Clock, headless: bool
+        self, stage: ExerciseStage, exercise: Exercise, lines: dict[str, WorldPath], clock: Clock, headless: bool,
+        waits: bool = False,
     ) -> None:
         self._stage = stage
         self._exercise = exercise
         self._clock = clock
         self._headless = headless
+        self._waits = waits
+        self._phase = Phase.STARTING
+        self._missing: list[str] = []
+        self._starts_ns = 0
+        self._picture: Picture | None = None
         self._crew = Crew(stage.folder / "logs", clock)
         self._log = ExerciseLog(stage.folder / "exercise.jsonl")
         self._injects = Injects(exercise.settings, lines)
         self._names = ids_by_name(exercise.scenario)
+        self._name_of = {i: name for name, ids in self._names.items() for i in ids}
         self._world: WorldOrders | None = None
         self._feed: WorldFeed | None = None
         self._web = httpx.Client(base_url=stage.address, timeout=5.0)
         self._raised: set[str] = set()
         self._pace = 1.0
         self._standing = False
+        self._frozen = False
         self._ended = ""
         self._at_s = 0.0
         self._turned_ns = 0
         self._pictured_s = -PICTURE_EVERY_S
-        self._said: list[str] = []
+        self._said: list[SaidView] = []
+        self._orders = OrderSocket(stage.folder)
 
     def run(self, stop: threading.Event) -> str:
         """To the end. Returns why it ended early, empty where it did not."""
         crashed = ""
-        orders = OrderSocket(self._stage.folder)
         try:
             self._start(stop)
             while not stop.is_set() and not self._ended:
-                orders.turn(TURN_MS, self.order)
+                self._hear()
                 crashed = self._dead()
                 if crashed:
                     self._log.write("crashed", self._at_s, detail=crashed)
@@ -129,12 +154,20 @@ class Director:
                 self._turn()
                 if self._at_s >= self._exercise.seconds:
                     self._ended = "time"
-            if not crashed:
+            if not crashed and self._starts_ns:
                 self._log.write("ended", self._at_s, why=self._ended or "interrupted")
         finally:
-            orders.close()
+            self._phase = Phase.ENDING
             self._stop_all()
+            self._orders.close()
         return crashed
+
+    @property
+    def has_begun(self) -> bool:
+        return self._starts_ns > 0
+
+    def _hear(self) -> None:
+        self._orders.turn(TURN_MS, self.order)
 
     # --------------------------------------------------------------------------------------------------- start and stop
 
@@ -148,9 +181,13 @@ class Director:
         if not self._headless:
             self._welcome()
         self._wait_for_eyes(stop)
-        for name, *arguments in (s.world, *s.flight):
-            self._crew.start(name, *arguments)
+        if stop.is_set() or self._ended:
+            return
+        name, *arguments = s.world
+        self._crew.start(name, *arguments)
         self._world = WorldOrders(s.world_orders)
+        if self._waits:
+            self._world.send(Pace(0.0))     # it waits in the socket until the world is there
         world = load_settings(s.folder / "world.toml", WorldProcessSettings)
         self._feed = WorldFeed(world.endpoint)
         until_ns = self._clock.monotonic_ns() + round(UP_WITHIN_S * NS_PER_S)
@@ -158,17 +195,29 @@ class Director:
             dead = self._dead()
             if dead or self._clock.monotonic_ns() > until_ns:
                 raise SettingsError(f"exercise: {dead or f'the world said nothing in {UP_WITHIN_S:.0f} s'}")
-        # What is counted begins with the world, not with the machine's start.
+        self._log_in()
+        self._phase = Phase.READY
+        if not self._waits:
+            self._begin()
+
+    def _begin(self) -> None:
+        """The trainer's word, or at once: what is counted begins now, not with the machine's start."""
+        assert self._world is not None
+        if self._waits:
+            self._world.send(Pace(self._pace))
+        for name, *arguments in self._stage.flight:
+            self._crew.start(name, *arguments)
+        self._starts_ns = self._clock.utc_ns()
         self._log.write(
             "began", 0.0, exercise=self._exercise.name, seed=self._exercise.settings.seed, mode="processes",
-            starts_ns=self._clock.utc_ns(),
+            starts_ns=self._starts_ns,
         )
         self._turned_ns = self._clock.monotonic_ns()
-        self._log_in()
+        self._phase = Phase.GOING
 
     def _wait_for_page(self, stop: threading.Event) -> None:
         until_ns = self._clock.monotonic_ns() + round(UP_WITHIN_S * NS_PER_S)
-        while self._clock.monotonic_ns() < until_ns and not stop.is_set():
+        while self._clock.monotonic_ns() < until_ns and not stop.is_set() and not self._ended:
             words = self._crew.failed_at_start("station")
             if words is not None:
                 raise SettingsError(f"exercise: the station did not start: {words}")
@@ -179,26 +228,29 @@ class Director:
                 if self._web.get("/login").status_code == 200:
                     return
             except httpx.HTTPError:
-                self._clock.sleep(0.2)
+                self._hear()
+        if stop.is_set() or self._ended:
+            return
         log = self._crew.log_file("station")
         raise SettingsError(f"exercise: the page at {self._stage.address} did not answer in {UP_WITHIN_S:.0f} s; see {log}")
 
     def _wait_for_eyes(self, stop: threading.Event) -> None:
         """Until every node has reported and every camera publishes: before that nothing should happen."""
         until_ns = self._clock.monotonic_ns() + round(EYES_WITHIN_S * NS_PER_S)
-        while not stop.is_set():
+        while not stop.is_set() and not self._ended:
             dead = self._dead()
             if dead:
                 raise SettingsError(f"exercise: {dead} before it began")
             heard = self._heard()
             missing = [e for e in self._stage.eyes if e not in heard]
             missing += [f"the camera of {n}" for n, at in self._stage.frames.items() if is_free(port_of(at))]
+            self._missing = missing
             if not missing:
                 return
             if self._clock.monotonic_ns() > until_ns:
                 logs = self._stage.folder / "logs"
                 raise SettingsError(f"exercise: not there in {EYES_WITHIN_S:.0f} s: {', '.join(missing)}; see {logs}")
-            stop.wait(0.2)
+            self._hear()
 
     def _heard(self) -> set[str]:
         try:
@@ -256,6 +308,8 @@ class Director:
     # ------------------------------------------------------------------------------------------------------------ course
 
     def _turn(self) -> None:
+        if self._phase is Phase.READY:
+            return
         now_ns = self._clock.monotonic_ns()
         if not self._standing:
             self._at_s += (now_ns - self._turned_ns) / NS_PER_S * self._pace
@@ -284,6 +338,7 @@ class Director:
         except (httpx.HTTPError, msgspec.DecodeError) as error:
             _log.debug("no picture of the map: %s", error)
             return
+        self._picture = picture
         self._raised.update(a.id for a in picture.alarms if a.rule not in TECHNICAL_RULES)
         contacts = tuple(
             (c.id, c.position.lat_deg, c.position.lon_deg, c.state.value, c.object_class.value)
@@ -300,6 +355,12 @@ class Director:
         match word:
             case "state":
                 return self._state()
+            case "look":
+                return msgspec.json.encode(self.view()).decode("utf-8")
+            case "truth":
+                return msgspec.json.encode(self._truth()).decode("utf-8")
+            case "start" if self._phase is Phase.READY:
+                self._begin()
             case "pause" | "freeze":
                 self._stand(True, "frozen" if word == "freeze" else "paused")
             case "resume" | "start":
@@ -317,15 +378,39 @@ class Director:
     def _state(self) -> str:
         how = "stands still" if self._standing else f"goes on at {self._pace:g} times"
         waiting = ", ".join(i.id for i in self._injects.waiting()) or "none"
-        said = f"; last word: {self._said[-1]}" if self._said else ""
+        said = f"; last word: {self._said[-1].says}" if self._said else ""
+        if self._phase is Phase.READY:
+            how = "everybody sees; say start"
         return (
             f"{self._exercise.name}: {self._at_s:.0f} of {self._exercise.seconds:.0f} s, {how}; "
             f"{len(self._raised)} alarms; injects to come: {waiting}{said}"
         )
 
+    def view(self) -> DirectorView:
+        """Everything that a trainer leads by, except the truth."""
+        picture, e, began = self._picture, self._exercise, self._starts_ns
+        alarms = picture.alarms if picture is not None else ()
+        contacts = picture.contacts if picture is not None else ()
+        return DirectorView(
+            e.name, self._phase, round(self._at_s, 1), e.seconds, self._pace, self._frozen, not e.has_drones,
+            self._stage.address, {n: p for n, p in self._stage.passwords.items() if n != DIRECTION}, tuple(self._missing),
+            tuple(inject_view(i, self._injects.done.get(i.id)) for i in e.settings.injects),
+            tuple(ProcessView(n, self._crew.pid(n) is not None) for n in self._crew.names), tuple(self._said[-SAID_KEPT:]),
+            tuple(AlarmNow(a.id, a.rule, a.priority, a.state.value, a.corridor or "",
+                           round((a.raised_ns - began) / NS_PER_S, 1)) for a in alarms if a.state is not AlarmState.CLOSED),
+            tuple(MapContact(c.id, c.position.lat_deg, c.position.lon_deg, c.object_class.value)
+                  for c in contacts if c.state is not ContactState.ENDED), began,
+        )
+
+    def _truth(self) -> TruthNow:
+        moment = self._feed.moment_at(self._clock.utc_ns()) if self._feed is not None else None
+        return truth_of(moment, self._at_s, self._name_of, self._exercise.sector)
+
     def _stand(self, still: bool, what: str) -> None:
-        if self._world is None:
+        if self._world is None or self._phase not in (Phase.GOING, Phase.STANDING):
             raise SettingsError("the exercise has not begun")
+        self._phase = Phase.STANDING if still else Phase.GOING
+        self._frozen = what == "frozen"
         self._standing = still
         self._world.send(Pace(0.0 if still else self._pace))
         self._log.write(what, self._at_s, utc_ns=self._clock.utc_ns())
@@ -333,7 +418,7 @@ class Director:
     def _change_pace(self, step: int) -> None:
         if self._exercise.has_drones:
             raise SettingsError("a drone flies in this exercise, at its own pace; pause and freeze work")
-        if self._world is None:
+        if self._world is None or self._phase not in (Phase.GOING, Phase.STANDING):
             raise SettingsError("the exercise has not begun")
         index = PACES.index(self._pace) + step
         if not 0 <= index < len(PACES):
@@ -347,7 +432,8 @@ class Director:
 
     def _do(self, done: Done) -> None:
         inject = done.inject
-        assert self._world is not None
+        if self._world is None or not self._starts_ns:
+            raise SettingsError("the exercise has not begun")
         match inject:
             case WeatherInject():
                 self._world.send(TurnWeather(
@@ -400,7 +486,7 @@ class Director:
             os.kill(pid, signal.SIGCONT)
 
     def _say(self, words: str) -> None:
-        self._said.append(words)
+        self._said.append(SaidView(round(self._at_s, 1), words))
         print(f"  direction: {words}", file=sys.stderr, flush=True)
 
     def _welcome(self) -> None:

@@ -6,15 +6,16 @@ Everything is training: the station's store and key, each node's key, the pictur
 from __future__ import annotations
 
 import secrets
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from sim.demo_settings import Value, filled, free_port
 from sim.demo_stage import CONFIGS
+from sim.exercise_kept import KEPT, keep_exercise
 from sim.exercise_scenario import Exercise, Eye
 from sim.exercise_settings import DroneEntry
 from sim.exercise_station import set_the_station, write_watchlist
+from sim.landscape_map import cached_basemap
 from sim.world_state import Landscape
 from station.access import Role, add_person, ensure_administrator
 from station.settings import StationSettings
@@ -26,6 +27,7 @@ from wire.units import Realm
 Values = dict[tuple[str | int, ...], Value]
 DIRECTION = "exercise-direction"        # its own account, by which it looks at the map
 TRAINEES = (("operator", Role.OPERATOR), ("supervisor", Role.SUPERVISOR), ("pilot", Role.PILOT))
+TRAINER = "trainer"                     # may look at the trainees' map; leads by the director's socket alone
 DRONES = 1                              # that fly with processes; the templates of the demo are for one
 
 
@@ -69,14 +71,14 @@ def set_the_exercise(
     folder.mkdir(parents=True, exist_ok=True)
     inbox, web_port = f"tcp://127.0.0.1:{free_port()}", free_port()
     settings = set_the_station(folder, exercise, landscape, inbox, web_port)
-    shutil.copyfile(exercise.file, folder / "exercise.toml")
-    (folder / "source.txt").write_text(f"{exercise.file}\n", encoding="utf-8")
+    kept = keep_exercise(exercise, folder)
+    cached_basemap(settings.basemap_dir, exercise.scenario, landscape)
     key = make_station_key(Realm.TRAINING)
     write_private(settings.station_key, key)
     common: Values = {("station", "endpoint"): inbox, ("station", "public_key"): key.public}
     moments, drones, orders = (f"tcp://127.0.0.1:{free_port()}" for _ in range(3))
     ports = [free_port() for _ in range(4)]
-    _world(folder, exercise, moments, drones, orders)
+    _world(folder, exercise, kept, moments, drones, orders)
     eyes = [e for e in exercise.eyes if not e.is_flying or exercise.has_drones]
     frames = {e.id: f"tcp://127.0.0.1:{free_port()}" for e in eyes}
     for n, eye in enumerate(eyes):
@@ -92,6 +94,7 @@ def set_the_exercise(
     for name, role in TRAINEES:
         if role is not Role.PILOT or exercise.has_drones:
             passwords[name] = add_person(settings, name, role)
+    passwords[TRAINER] = add_person(settings, TRAINER, Role.TRAINER)
     passwords[DIRECTION] = add_person(settings, DIRECTION, Role.AUDITOR, secrets.token_urlsafe(18))
     return ExerciseStage(
         folder, settings, f"http://127.0.0.1:{web_port}", passwords, tuple(e.id for e in eyes), subjects, orders, ports[3],
@@ -100,9 +103,9 @@ def set_the_exercise(
     )
 
 
-def _world(folder: Path, exercise: Exercise, moments: str, drones: str, orders: str) -> None:
+def _world(folder: Path, exercise: Exercise, kept: Path, moments: str, drones: str, orders: str) -> None:
     values: Values = {
-        ("sector",): str(exercise.sector_file), ("scenario",): str(exercise.file), ("endpoint",): moments,
+        ("sector",): str(exercise.sector_file), ("scenario",): str(kept), ("endpoint",): moments,
         ("drones",): drones, ("truth",): "truth.db",
     }
     text = filled(CONFIGS / "demo/world/world.toml", values)
@@ -139,7 +142,7 @@ def _node(folder: Path, exercise: Exercise, eye: Eye, common: Values, frames: st
 def _view(folder: Path, exercise: Exercise, eye: Eye, moments: str, drones: str, autopilot_port: int, n: int) -> None:
     template = CONFIGS / "demo/world" / ("drone-1-view.toml" if eye.is_flying else "camera-1-view.toml")
     values: Values = {
-        ("node",): f"{eye.id}.toml", ("sector",): str(exercise.sector_file), ("scenario",): str(exercise.file),
+        ("node",): f"{eye.id}.toml", ("sector",): str(exercise.sector_file), ("scenario",): str(folder / KEPT),
         ("world",): moments, ("fps",): eye.entry.fps, ("seed",): n + 1,
     }
     if eye.is_flying:

@@ -27,10 +27,11 @@ def add_exercise(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--keep", type=Path, metavar="DIR", help="put this run's files there; default: a new temporary folder")
     run.add_argument("--weights", type=Path, metavar="PATH", help="detector weights; looked up by name when not given")
     run.add_argument("--headless", action="store_true", help="with nobody to lead it: prints no brief and no passwords")
+    run.add_argument("--wait", action="store_true", help="stand at the first moment until somebody says start")
     run.add_argument("--lockstep", action="store_true", help="one process, no pixels, as fast as it goes; headless")
     run.add_argument("--seed", type=int, help="instead of the file's")
     run.add_argument("--nobody", action="store_true", help="in lockstep: nobody answers alarms")
-    orders = "pause, resume, faster, slower, freeze, inject ID, end, state"
+    orders = "start, pause, resume, faster, slower, freeze, inject ID, end, state"
     say = _action(actions, "say", f"tell a running exercise: {orders}", _say)
     say.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
     say.add_argument("order", nargs="+", metavar="ORDER")
@@ -103,7 +104,7 @@ def _run(a: argparse.Namespace) -> tuple[str, int]:
         raise SettingsError("--seed and --nobody belong to --lockstep; with processes the file's seed holds")
     from sim.director import DirectorRequest, direct
 
-    return "", direct(DirectorRequest(exercise, folder, a.weights, a.headless))
+    return "", direct(DirectorRequest(exercise, folder, a.weights, a.headless, a.wait))
 
 
 def _say(a: argparse.Namespace) -> tuple[str, int]:

@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from geofences.sector import load_sector
-from sim.exercise_scenario import Exercise, load_exercise
+from sim.exercise_kept import read_kept
+from sim.exercise_scenario import Exercise
 from sim.landscape_cache import cached_landscape
 from sim.score import CrossingScore, Evidence, ExerciseScore, gather, judge, measures
 from station.alarms import SYSTEM
@@ -86,17 +87,7 @@ def read_run(run: Path) -> tuple[Exercise, Evidence]:
     """The exercise as it was run, and all that it left."""
     if not (run / "exercise.jsonl").is_file():
         raise SettingsError(f"{run}: holds no run of an exercise. Give the folder that `exercise run --keep` was given.")
-    source = run / "source.txt"
-    try:
-        file = Path(source.read_text(encoding="utf-8").strip())
-    except OSError as error:
-        raise SettingsError(f"{source}: {error.strerror}; the run does not say which exercise it was of") from None
-    kept = run / "exercise.toml"
-    if not file.is_file() or file.read_bytes() != kept.read_bytes():
-        raise SettingsError(
-            f"{file}: is not the exercise that was run any more; the run's own copy is {kept}. Put that back to its place."
-        )
-    exercise = load_exercise(file)
+    exercise = read_kept(run)
     surveyed = load_sector(run / "sector" / exercise.sector_file.name)
     assert surveyed.id == exercise.sector.id
     return exercise, gather(run, exercise.sector, cached_landscape(exercise.scenario))

@@ -6,7 +6,6 @@ is. The clock of the station is the date of the simulated sky, so that alarm hou
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from sim.detector_model import detector_model
 from sim.exercise_drone import DroneEye
 from sim.exercise_eyes import Fault, SimulatedEye, frame_times, to_ns
 from sim.exercise_injects import FAULTS, Done, Injects, Over
+from sim.exercise_kept import keep_exercise
 from sim.exercise_log import ExerciseLog, MapMoment
 from sim.exercise_operator import DrilledOperator
 from sim.exercise_scenario import Exercise
@@ -107,8 +107,7 @@ class LockstepRun:
         self._clock = SteppedClock(starts_ns)
         self._begin_ns = starts_ns
         settings = set_the_station(folder, exercise, self._landscape)
-        shutil.copyfile(exercise.file, self.files.exercise)
-        (folder / "source.txt").write_text(f"{exercise.file}\n", encoding="utf-8")
+        keep_exercise(exercise, folder)
         self.subjects = write_watchlist(settings, exercise, self._clock)
         self._station = LockstepStation(settings, self._clock)
         surveyed = surveyed_sector(settings, exercise)
