@@ -82,8 +82,8 @@ class Subject(msgspec.Struct, frozen=True):
 
     @property
     def all_plates(self) -> tuple[str, ...]:
-        """Its own, and those of the vehicles it is known to use."""
-        return (*self.plates, *(v.plate for v in self.vehicles))
+        """Its own, and those of the vehicles it is known to use, each once."""
+        return tuple(dict.fromkeys((*self.plates, *(v.plate for v in self.vehicles))))
 
     @property
     def lane(self) -> Lane:
