@@ -47,7 +47,7 @@ class OrderSocket:
         self._folder.rmdir()
 
 
-def tell(run: Path, order: str) -> str:
+def tell(run: Path, order: str, within_ms: int = ANSWER_WITHIN_MS) -> str:
     """Tell an exercise something, and return its answer. Raises SettingsError where nobody listens or it refuses."""
     link = run / LINK
     try:
@@ -60,7 +60,7 @@ def tell(run: Path, order: str) -> str:
         socket.setsockopt(zmq.LINGER, 0)
         socket.connect(where)
         socket.send(order.encode("utf-8"))
-        if not socket.poll(ANSWER_WITHIN_MS):
+        if not socket.poll(within_ms):
             raise SettingsError(f"{run}: the exercise does not answer; it may have ended")
         answer = socket.recv().decode("utf-8", "replace")
     finally:

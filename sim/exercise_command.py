@@ -6,6 +6,7 @@ import argparse
 import shutil
 import tempfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
@@ -35,6 +36,20 @@ def add_exercise(parser: argparse.ArgumentParser) -> None:
     say = _action(actions, "say", f"tell a running exercise: {orders}", _say)
     say.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
     say.add_argument("order", nargs="+", metavar="ORDER")
+    desk = _action(actions, "desk", "the trainer's page: choose, lead, debrief and build exercises in a browser", _desk)
+    desk.add_argument("--folder", type=Path, default=Path("~/trailwatch-exercises"), metavar="DIR",
+                      help="where your exercises and runs are kept; default: ~/trailwatch-exercises")
+    desk.add_argument("--port", type=int, default=8090, help="on this machine alone; default: 8090")
+    desk.add_argument("--add", default="", metavar="NAME", help="make an account for another trainer, and leave")
+    desk.add_argument("--station", type=Path, action="append", default=[], metavar="FILE",
+                      help="settings of a station whose past incidents may become exercises")
+    past = _action(actions, "from-incident", "make an exercise of what a station recorded, with nobody's name in it", _past)
+    past.add_argument("--config", type=Path, required=True, metavar="FILE", help="the station's settings")
+    past.add_argument("--incident", default="", metavar="ID", help="for example I-000003; or --from and --to")
+    past.add_argument("--from", dest="begins", default="", metavar="TIME", help="for example 2026-11-24T21:10:00+07:00")
+    past.add_argument("--to", dest="ends", default="", metavar="TIME")
+    past.add_argument("--invent-plates", action="store_true", help="give an invented plate to vehicles that had one")
+    past.add_argument("--out", type=Path, required=True, metavar="FILE", help="the exercise to write, NAME.toml")
     score = _action(actions, "score", "score a run", _score)
     score.add_argument("run", type=Path, metavar="RUN")
     score.add_argument("--json", action="store_true")
@@ -111,6 +126,39 @@ def _say(a: argparse.Namespace) -> tuple[str, int]:
     from sim.director_orders import tell
 
     return tell(a.run, " ".join(a.order)), 0
+
+
+def _desk(a: argparse.Namespace) -> tuple[str, int]:
+    from sim.exercise_desk import run_desk
+
+    return run_desk(a.folder, a.port, a.add, a.station)
+
+
+def _past(a: argparse.Namespace) -> tuple[str, int]:
+    from sim.exercise_build import check_text, save
+    from sim.exercise_from_past import Wanted, from_past, write_exercise
+    from station.settings import load_station_settings
+
+    file = a.out.resolve()
+    wanted = Wanted(a.incident, _ns(a.begins, "--from"), _ns(a.ends, "--to"), a.invent_plates)
+    made = from_past(load_station_settings(a.config), wanted, file.stem)
+    checked, exercise = check_text(file.parent, file.stem, write_exercise(made, file))
+    save(file.parent, checked, file.stem, "")
+    people = sum(x.count for x in exercise.settings.actors) if exercise is not None else 0
+    lines = [f"{file}: {people} of those who were there go their ways again", *(f"  left out: {w}" for w in made.left_out)]
+    return "\n".join(lines), 0
+
+
+def _ns(text: str, option: str) -> int:
+    if not text:
+        return 0
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = datetime.min
+    if at.tzinfo is None:
+        raise SettingsError(f"{option} {text}: give date, time and offset from UTC, for example 2026-11-24T21:10:00+07:00")
+    return round(at.timestamp() * 1_000_000) * 1000
 
 
 def _score(a: argparse.Namespace) -> tuple[str, int]:

@@ -7,6 +7,7 @@ question in the wrong lane or about the wrong one, alarms about nobody; and the 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -228,8 +229,8 @@ def _n(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
 
 
-def write_csv(d: Debrief, folder: Path) -> list[Path]:
-    """crossings.csv, timeline.csv, moments.csv, people.csv. Raises SettingsError where the folder cannot be written."""
+def csv_text(d: Debrief) -> dict[str, str]:
+    """The tables crossings, timeline, moments and people, each as the text of a CSV file."""
     tables: dict[str, tuple[list[str], list[list[object]]]] = {
         "crossings": (list(CrossingScore.__struct_fields__), [list(msgspec.structs.astuple(c)) for c in d.score.crossings]),
         "timeline": (["at_s", "track", "says"], [list(msgspec.structs.astuple(t)) for t in d.timeline]),
@@ -239,15 +240,24 @@ def write_csv(d: Debrief, folder: Path) -> list[Path]:
             [list(msgspec.structs.astuple(p)) for p in d.score.people],
         ),
     }
+    texts = {}
+    for name, (columns, rows) in tables.items():
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(columns)
+        writer.writerows([["" if v is None else _safe(v) for v in row] for row in rows])
+        texts[name] = text.getvalue()
+    return texts
+
+
+def write_csv(d: Debrief, folder: Path) -> list[Path]:
+    """crossings.csv, timeline.csv, moments.csv, people.csv. Raises SettingsError where the folder cannot be written."""
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, (columns, rows) in tables.items():
+        for name, text in csv_text(d).items():
             path = folder / f"{name}.csv"
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(columns)
-                writer.writerows([["" if v is None else _safe(v) for v in row] for row in rows])
+            path.write_text(text, encoding="utf-8", newline="")
             written.append(path)
     except OSError as error:
         raise SettingsError(f"--csv {folder}: cannot be written: {error.strerror}") from None

@@ -80,7 +80,7 @@ def load_scenario(file: Path, sector: Sector) -> Scenario:
     if not ground_file.is_file():
         raise refuse(file, ["landscape"], f"{ground_file}: there is no such file. Name a landscape file beside this one.")
     ground = load_settings(ground_file, LandscapeSettings)
-    plan = _plan(ground_file, ground, sector)
+    plan = landscape_plan(ground_file, ground, sector)
     made = make_lines(sector, plan.roads, np.random.default_rng(ground.seed).spawn(4)[0])
     scenario = Scenario(file, s, ground, sector, plan, made.trails | made.roads)
     if s.starts.tzinfo is None:
@@ -114,7 +114,7 @@ def wrong_script(scenario: Scenario, actor: ActorSettings, script: list[do.AnyAc
     return ""
 
 
-def _plan(file: Path, s: LandscapeSettings, sector: Sector) -> LandscapePlan:
+def landscape_plan(file: Path, s: LandscapeSettings, sector: Sector) -> LandscapePlan:
     def metres(kind: str, i: int, points: list[do.LatLon], least: int) -> Array:
         if len(points) < least:
             raise refuse(file, [kind, i], f"give {least} points or more, each [latitude, longitude]")

@@ -35,6 +35,7 @@ from station.web_coverage import CoverageRoutes
 from station.web_door import Door
 from station.web_duty import DutyRoutes
 from station.web_feed import FeedRoutes
+from station.web_fleet import FleetRoutes
 from station.web_history import HistoryRoutes
 from station.web_login import LoginRoutes
 from station.web_matches import MatchRoutes
@@ -66,6 +67,7 @@ class Web:
             *ContactRoutes(door).routes(),
             *DutyRoutes(door).routes(),
             *OrderRoutes(door).routes(),
+            *FleetRoutes(door).routes(),
             *HistoryRoutes(door).routes(),
             *RetentionRoutes(door).routes(),
             *ReplayRoutes(door).routes(),
@@ -109,40 +111,44 @@ class _Server(uvicorn.Server):
 def run_web(settings: StationSettings) -> int:
     """Serve until SIGTERM or SIGINT. Raises SettingsError for a port in use or a certificate that cannot be read."""
     clock = WallClock()
-    _check_tls(settings)
-    listener = _listen(settings)
+    check_tls(settings)
+    listener = listen(settings)
     people = open_people(settings, clock)
     try:
-        web = Web(settings, people, clock)
-        tls = settings.web
-        config = uvicorn.Config(
-            web.application(),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            lifespan="on",
-            ws="websockets-sansio",
-            ws_max_size=4096,
-            ws_per_message_deflate=False,       # for each page anew: fifty pages would cost a core (bench feed)
-            ws_ping_interval=10.0,
-            ws_ping_timeout=10.0,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=SHUTDOWN_S,
-            ssl_certfile=_beside(settings, tls.tls_certificate),
-            ssl_keyfile=_beside(settings, tls.tls_key),
-        )
-        scheme = "https" if tls.tls_certificate else "http"
-        address, port = listener.getsockname()[:2]
-        log.info("the map is at %s://%s:%d/", scheme, f"[{address}]" if ":" in address else address, port)
-        asyncio.run(_Server(config).serve(sockets=[listener]))
+        serve_on(listener, settings, Web(settings, people, clock).application(), "map")
     finally:
         people.close()
         listener.close()
     return 0
 
 
-def _listen(settings: StationSettings) -> socket.socket:
+def serve_on(listener: socket.socket, settings: StationSettings, application: ASGIApp, what: str) -> None:
+    """Serve pages until SIGTERM or SIGINT. what: is at that address, for the log."""
+    tls = settings.web
+    config = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="on",
+        ws="websockets-sansio",
+        ws_max_size=4096,
+        ws_per_message_deflate=False,       # for each page anew: fifty pages would cost a core (bench feed)
+        ws_ping_interval=10.0,
+        ws_ping_timeout=10.0,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        ssl_certfile=_beside(settings, tls.tls_certificate),
+        ssl_keyfile=_beside(settings, tls.tls_key),
+    )
+    scheme = "https" if tls.tls_certificate else "http"
+    address, port = listener.getsockname()[:2]
+    log.info("the %s is at %s://%s:%d/", what, scheme, f"[{address}]" if ":" in address else address, port)
+    asyncio.run(_Server(config).serve(sockets=[listener]))
+
+
+def listen(settings: StationSettings) -> socket.socket:
     host, port = settings.web.host, settings.web.port
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -166,7 +172,7 @@ def _beside(settings: StationSettings, name: str | None) -> str | None:
     return str(settings.file.parent / name) if name else None
 
 
-def _check_tls(settings: StationSettings) -> None:
+def check_tls(settings: StationSettings) -> None:
     certificate, key = settings.web.tls_certificate, settings.web.tls_key
     if certificate is None and key is None:
         return
