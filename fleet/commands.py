@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
@@ -31,10 +31,15 @@ AUTOPILOT = int(mavlink.MAV_COMP_ID_AUTOPILOT1)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Whether it was done, and the sentence for a person: the drone's own reason when it refused."""
+    """Whether it was done, and the sentence for a person: the drone's own reason when it refused.
+
+    key, params: where it is one of the fleet's own sentences, for those who read another language.
+    """
 
     done: bool
     sentence: str
+    key: str = ""
+    params: dict[str, str | float | int] = field(default_factory=dict)
 
 
 async def command(

@@ -13,7 +13,7 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from fleet.airspace_lookout import TrafficPicture
 from fleet.checker import CheckLimits
-from fleet.commands import ask_for_messages, command, identify, set_mode, until
+from fleet.commands import Outcome, ask_for_messages, command, identify, set_mode, until
 from fleet.drone import Drone
 from fleet.energy import EnergyLearner, EnergyModel
 from fleet.flight_book import FlightRecorder
@@ -22,13 +22,15 @@ from fleet.planner import PatrolWish, PlanError, plan_patrol
 from fleet.preflight import realm_refusal
 from fleet.routes_camera import CameraView
 from fleet.settings import DroneSettings, PatrolSettings
-from fleet.sortie import Report, Sortie, SortieTerms
+from fleet.sortie import Errand, Report, Sortie, SortieTerms
+from fleet.standing import Habit
 from fleet.wind import ASSUMED, Wind
 from geofences.sector import Sector
 from mavlink.link import MessageLink
 from mavlink.roads import Roads
 from wire.clock import Clock
-from wire.flying import LinkState, TaskPhase
+from wire.flying import LinkState, Plan, TaskPhase
+from wire.tasking import FlightKind
 from wire.units import GroundPosition, Realm
 
 TELEMETRY_S = 0.5
@@ -57,8 +59,24 @@ class PilotTerms:
     energy_folder: Path | None = None
 
 
+@dataclass(eq=False, slots=True)
+class Flight:
+    """What a drone is to fly. kind: None for a patrol by the settings. errand: for which it takes off."""
+
+    plan: Plan
+    task_id: str
+    kind: FlightKind | None = None
+    priority: int = 3
+    person: str = ""
+    errand: Errand | None = None
+    sortie: Sortie | None = None
+
+
 class Pilot:
-    """Runs one drone. `run` ends only by being cancelled, after `leave`."""
+    """Runs one drone. `run` ends only by being cancelled, after `leave`.
+
+    sortie, flight: what it flies now. patrols_held: a person has called it home; its patrols wait until somebody says so.
+    """
 
     def __init__(self, settings: DroneSettings, patrols: list[PatrolSettings], terms: PilotTerms, roads: Roads) -> None:
         self.drone = Drone(settings.id, terms.clock)
@@ -66,14 +84,17 @@ class Pilot:
         self._roads = roads
         self.recorder: FlightRecorder | None = None
         self.sortie: Sortie | None = None
-        self._settings = settings
+        self.flight: Flight | None = None
+        self.patrols_held = False
+        self._assigned: Flight | None = None
+        self.settings = settings
         self._patrols = patrols
         self._terms = terms
         self._system_id = settings.system_id
         self._known_for: tuple[int, int] | None = None      # connection and boot in which it was identified
         self._flying: asyncio.Task[None] | None = None
         self._complaint = ""
-        self._traffic = TrafficPicture(terms.sector.frame, terms.clock)
+        self.traffic = TrafficPicture(terms.sector.frame, terms.clock)
 
     async def run(self) -> None:
         self._known_for = None
@@ -82,11 +103,12 @@ class Pilot:
             tasks.create_task(self._tell())
             tasks.create_task(self._tell_links())
             tasks.create_task(self._keep_known())
-            tasks.create_task(self._traffic.listen(self.link, self.drone))
-            self._flying = tasks.create_task(self._fly_patrols())
+            tasks.create_task(self.traffic.listen(self.link, self.drone))
+            self._flying = tasks.create_task(self._fly_all())
 
     async def leave(self) -> None:
         """Stop flying patrols, call back what is in the air, and say so. The rest runs on until run() is cancelled."""
+        sortie = self.sortie
         if self._flying is not None:
             self._flying.cancel()       # first, so that nothing commands a drone which is being called back
         if not self.drone.armed() or self._system_id == 0:
@@ -105,8 +127,8 @@ class Pilot:
                     )
             sentence = f"{self.drone.name} stays on the ground: the fleet service stops"
         _log.warning("%s", sentence)
-        if self.sortie is not None and not self.sortie.over:
-            self.sortie.say(TaskPhase.CANCELLED, sentence)
+        if sortie is not None and not sortie.over:
+            sortie.say(TaskPhase.CANCELLED, sentence)
 
     # --------------------------------------------------------------------------------------------------------- tasks
 
@@ -185,41 +207,71 @@ class Pilot:
             )
         self._complaint = ""
 
-    async def _fly_patrols(self) -> None:
-        """Patrols one after the other, repeating those that repeat."""
-        due = [p for p in self._patrols if p.launch == "auto"]
-        while due:
-            for patrol in list(due):
-                await self._until_free()
-                launched, done = await self._fly(patrol)
-                if not launched and not done:
-                    await asyncio.sleep(AGAIN_S)        # refused on the ground: the same again, until it works
-                    continue
-                if not patrol.repeat:
-                    due.remove(patrol)
-                await asyncio.sleep(patrol.pause_s)
+    # --------------------------------------------------------------------------------------------------------- flights
 
-    async def _until_free(self) -> None:
-        """Until the drone is known, allowed to be commanded, and on the ground."""
+    def assign(self, flight: Flight) -> None:
+        """Fly this next: from the ground, or in place of what it flies now."""
+        self._assigned = flight
+        if self.sortie is not None:
+            self.sortie.hand_over(f"{self.drone.name} flies {flight.plan.plan_id} in its place")
+
+    def has(self, flight: Flight) -> bool:
+        """Whether it flies this, or will."""
+        return flight is self._assigned or flight is self.flight
+
+    @property
+    def is_assigned(self) -> bool:
+        return self._assigned is not None
+
+    def habit(self) -> Habit:
+        """What it flies where nobody says otherwise: as its first patrol in the settings."""
+        return Habit(self._patrols[0].height_m, self._patrols[0].speed_m_s) if self._patrols else Habit()
+
+    async def set_mode(self, mode: str) -> Outcome:
+        """Of a drone that nobody flies a plan of."""
+        return await set_mode(self.link, self.drone, self._system_id, mode)
+
+    async def _fly_all(self) -> None:
+        """What is ordered, and patrols by the settings when nothing is: one after the other, repeating those that repeat."""
+        due = {i: 0.0 for i, p in enumerate(self._patrols) if p.launch == "auto"}
+        loop = asyncio.get_running_loop()
         while True:
-            identity = self.drone.identity
-            if identity is not None and self._known_for == (self.link.connections, self.drone.boots):
-                refusal = self._refusal()
-                if refusal is not None:
-                    self._complain(refusal)
-                elif self.drone.airborne():
-                    self._complain(f"{self.drone.name}: in the air already, in {self.drone.mode()}; left until it lands")
-                elif self.drone.link() is LinkState.CONNECTED and not self.drone.armed():
-                    return
+            flight, self._assigned = self._assigned, None
+            if flight is not None:
+                await self._fly(flight)
+                continue
             await asyncio.sleep(0.1)
+            ready = [i for i, at_s in due.items() if loop.time() >= at_s]
+            if not ready or self.patrols_held or not self._may_start() or self._assigned is not None:
+                continue
+            number = ready[0]
+            patrol = self._patrols[number]
+            due.pop(number)
+            if not await self._fly_patrol(patrol):
+                due[number] = loop.time() + AGAIN_S     # refused on the ground: the same again, until it works
+            elif patrol.repeat:
+                due[number] = loop.time() + patrol.pause_s
 
-    def _refusal(self) -> str | None:
+    def _may_start(self) -> bool:
+        """Whether the drone is known, allowed to be commanded, and on the ground; why not is said once."""
+        if self._known_for != (self.link.connections, self.drone.boots):
+            return False
+        refusal = self.refusal()
+        if refusal is not None:
+            self._complain(refusal)
+        elif self.drone.airborne():
+            self._complain(f"{self.drone.name}: in the air already, in {self.drone.mode()}; left until it lands")
+        return refusal is None and self.drone.link() is LinkState.CONNECTED and not self.drone.armed()
+
+    def refusal(self) -> str | None:
+        """Why the aircraft that answers must not be commanded at all; None for one that may, and for one not known yet."""
         identity = self.drone.identity
-        assert identity is not None
-        wanted = self._settings.hardware_id.lower()
+        if identity is None:
+            return None
+        wanted = self.settings.hardware_id.lower()
         if wanted and identity.hardware_id != wanted:
             return (
-                f"{self.drone.name}: the aircraft on {self._settings.connection} has hardware {identity.hardware_id}, and "
+                f"{self.drone.name}: the aircraft on {self.settings.connection} has hardware {identity.hardware_id}, and "
                 f"the settings name {wanted}: it is not commanded"
             )
         if not self.drone.quirks.flown:
@@ -229,48 +281,60 @@ class Pilot:
             )
         return realm_refusal(self.drone.name, self._terms.realm, simulated=identity.simulated)
 
-    async def _fly(self, patrol: PatrolSettings) -> tuple[bool, bool]:
-        """One sortie. Returns whether it took off, and whether it flew to its end."""
+    async def _fly_patrol(self, patrol: PatrolSettings) -> bool:
+        """One sortie by the settings. False when it did not take off, and nobody has ended it."""
         identity = self.drone.identity
         assert identity is not None
         task_id = self._terms.name_task(self.drone.name)
         wish = PatrolWish(
-            self.drone.name, patrol.corridor, GroundPosition(*self._settings.home), patrol.height_m, patrol.speed_m_s,
+            self.drone.name, patrol.corridor, GroundPosition(*self.settings.home), patrol.height_m, patrol.speed_m_s,
             patrol.reach_m, patrol.from_m, patrol.rounds, patrol.follow_ground,
             self._terms.views.get(self.drone.name) if patrol.by_camera else None, patrol.overlap,
         )
-        learner = EnergyLearner(self._energy(identity.hardware_id))
-        limits = self._limits(learner.model)
+        limits = self.limits()
         try:
             plan = plan_patrol(wish, self._terms.sector, identity, f"plan-{task_id}", self._terms.clock.utc_ns(), limits)
         except PlanError as error:
             self._complain(f"{self.drone.name}: {error}")
-            return False, False
-        terms = SortieTerms(
-            self._terms.realm, limits, self._settings.battery_least_percent, self._settings.battery_return_percent, learner,
-            self._traffic,
-        )
-        self.sortie = Sortie(
-            plan, task_id, self.link, self.drone, self._terms.sector, terms, self._terms.clock, self._terms.report
-        )
-        if self.recorder is not None:
-            self.recorder.task_id, self.recorder.plan_id = task_id, plan.plan_id
-        done = await self.sortie.fly()
-        launched = self.sortie.launched
-        if launched and not done:
-            await until(lambda: not self.drone.armed(), 600.0)
-        self.sortie = None
-        self._keep_energy(identity.hardware_id, learner)
-        return launched, done
+            return False
+        return await self._fly(Flight(plan, task_id))
 
-    def _limits(self, energy: EnergyModel) -> CheckLimits:
+    async def _fly(self, flight: Flight) -> bool:
+        """One sortie. True when it took off, or was flown to its end, or another one takes its place."""
+        identity = self.drone.identity
+        if identity is None or (self.drone.airborne() and flight.plan.hardware_id != identity.hardware_id):
+            return False
+        learner = EnergyLearner(self._energy(identity.hardware_id))
+        terms = SortieTerms(
+            self._terms.realm, self.limits(learner.model), self.settings.battery_least_percent,
+            self.settings.battery_return_percent, learner, self.traffic,
+        )
+        sortie = Sortie(
+            flight.plan, flight.task_id, self.link, self.drone, self._terms.sector, terms, self._terms.clock,
+            self._terms.report, flight.errand,
+        )
+        self.sortie, self.flight, flight.sortie = sortie, flight, sortie
+        if self.recorder is not None:
+            self.recorder.task_id, self.recorder.plan_id = flight.task_id, flight.plan.plan_id
+        try:
+            done = await sortie.fly()
+            if sortie.launched and not done and not sortie.handed_over:
+                await until(lambda: not self.drone.armed() or self._assigned is not None, 600.0)
+        finally:
+            self.sortie = self.flight = None
+        self._keep_energy(identity.hardware_id, learner)
+        return sortie.launched or done or sortie.handed_over
+
+    def limits(self, energy: EnergyModel | None = None) -> CheckLimits:
         """By which a plan for now is checked: this wind, this battery, these permits, this traffic."""
+        if energy is None and self.drone.identity is not None:
+            energy = self._energy(self.drone.identity.hardware_id)
         percent = self.drone.fresh(self.drone.battery_percent)
         clock = self._terms.clock
         return CheckLimits(
-            self._settings.endurance_s, wind=self._terms.wind, airspeed_m_s=self._settings.airspeed_m_s, energy=energy,
+            self.settings.endurance_s, wind=self._terms.wind, airspeed_m_s=self.settings.airspeed_m_s, energy=energy,
             charge_percent=100.0 if percent is None else percent, at_ns=clock.utc_ns(), permits=self._terms.permits,
-            traffic=self._traffic.now(), now_ns=clock.monotonic_ns(),
+            traffic=self.traffic.now(), now_ns=clock.monotonic_ns(),
         )
 
     def _energy_file(self, hardware_id: str) -> Path | None:
@@ -281,7 +345,7 @@ class Pilot:
         """What earlier flights of this aircraft have taught, or what its settings claim."""
         file = self._energy_file(hardware_id)
         known = EnergyModel.load(file) if file is not None else None
-        return known.aged() if known is not None else EnergyModel.of_endurance(self._settings.endurance_s)
+        return known.aged() if known is not None else EnergyModel.of_endurance(self.settings.endurance_s)
 
     def _keep_energy(self, hardware_id: str, learner: EnergyLearner) -> None:
         file = self._energy_file(hardware_id)

@@ -7,8 +7,11 @@ import logging
 import signal
 from pathlib import Path
 
+from fleet.dispatcher import Dispatcher
 from fleet.flight_book import FlightBook, FlightRecorder
 from fleet.links import FleetLinks
+from fleet.order_journal import OrderJournal
+from fleet.orders import FleetOrders
 from fleet.pilot import Pilot, PilotTerms
 from fleet.settings import Fleet, load
 from mavlink.link import Link
@@ -33,21 +36,24 @@ def run(config: Path) -> int:
     fleet = load(config)
     fleet.data_dir.mkdir(parents=True, exist_ok=True)
     outbox = Outbox(fleet.data_dir / "outbox.db", fleet.key.node, fleet.key.realm, clock)
+    journal = OrderJournal(fleet.data_dir / "orders.db")
+    orders = FleetOrders(journal, clock, lambda body: _keep(outbox, body))
     try:
         try:
             uplink = Uplink(
-                fleet.settings.station.endpoint, fleet.settings.station.public_key, fleet.key, outbox, clock
+                fleet.settings.station.endpoint, fleet.settings.station.public_key, fleet.key, outbox, clock, orders.hear
             )
         except ValueError as error:
             raise refuse(config, ["station", "endpoint"], str(error)) from None
         with uplink:
-            asyncio.run(serve(fleet, outbox, clock))
+            asyncio.run(serve(fleet, outbox, clock, orders))
     finally:
+        journal.close()
         outbox.close()
     return 0
 
 
-async def serve(fleet: Fleet, outbox: Outbox, clock: Clock) -> None:
+async def serve(fleet: Fleet, outbox: Outbox, clock: Clock, orders: FleetOrders) -> None:
     """All drones until a signal; then call back what is in the air."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -77,6 +83,7 @@ async def serve(fleet: Fleet, outbox: Outbox, clock: Clock) -> None:
             link.taps.append(pilot.recorder.tap)
     flying = [asyncio.create_task(_keep_running(p)) for p in pilots]
     flying += [asyncio.create_task(_keep_owned(link)) for link in links.links]
+    flying.append(asyncio.create_task(_keep_dispatching(Dispatcher(pilots, terms, orders))))
     await stop.wait()
     await asyncio.gather(*(p.leave() for p in pilots))
     for task in flying:
@@ -103,6 +110,16 @@ async def _keep_owned(link: Link) -> None:
         except Exception:  # a fault in our own code: the others fly on, and this one is taken up anew  # noqa: BLE001
             _log.exception("%s: the owner of this link failed and starts anew", link.connection)
         await asyncio.sleep(LINK_AGAIN_S)
+
+
+async def _keep_dispatching(dispatcher: Dispatcher) -> None:
+    """Without it nobody could order a drone home."""
+    while True:
+        try:
+            await dispatcher.run()
+        except Exception:  # a fault in our own code: offers and queue are kept, and orders are heard again  # noqa: BLE001
+            _log.exception("the dispatcher failed and starts anew")
+        await asyncio.sleep(PILOT_AGAIN_S)
 
 
 async def _keep_running(pilot: Pilot) -> None:

@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from fleet.airspace_lookout import Lookout, TrafficPicture
 from fleet.airspace_watch import Level, Verdict
 from fleet.checker import CheckLimits, check_plan
+from fleet.checker_air import check_from_here
 from fleet.commands import Outcome, command, read_parameter, set_mode, until, write_parameter
 from fleet.drone import Drone
 from fleet.energy import EnergyLearner
@@ -33,7 +35,7 @@ from wire.flying import (
     WaypointKind,
 )
 from wire.messages import UpBody
-from wire.units import Realm
+from wire.units import GroundPosition, Realm
 
 READY_WITHIN_S = 90.0           # ArduCopter's estimate settles in 42 s
 AIRBORNE_WITHIN_S = 20.0
@@ -52,8 +54,29 @@ Report = Callable[[UpBody], None]
 _log = logging.getLogger("trailwatch.fleet")
 
 
+PAUSE_MODE = "BRAKE"            # stops and stays, whatever the sticks of an unattended remote control say
+IN_HAND = ("AUTO", "GUIDED", PAUSE_MODE)     # modes in which it does what the fleet has told it
+PLACE_WITHIN_S = 5.0
+
+
 class SortieError(Exception):
     """A sortie that cannot go on. Its text says what was not done, and why."""
+
+
+class SortieEnd(Exception):
+    """A sortie that somebody has ended. Its text says who, and how."""
+
+
+class Errand(Protocol):
+    """What a drone does in GUIDED in place of its mission, in steps. over: why it is at its end; empty until then."""
+
+    over: str
+
+    async def step(self) -> None: ...
+
+    def pause(self) -> None:
+        """It was told to stay where it is: the next step begins anew."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +96,26 @@ class SortieTerms:
 
 
 class Sortie:
-    """Flies one plan. `launched` is True from the moment that the drone said it is in the air."""
+    """Flies one plan. `launched` is True from the moment that the drone said it is in the air.
+
+    begun: it has taken off, or taken the plan up in the air. under_way: it flies what it was sent for. errand: for which
+    it takes off, in place of the plan's own way; or for which its mission waits (`divert`).
+    """
 
     def __init__(
         self, plan: Plan, task_id: str, link: MessageLink, drone: Drone, sector: Sector, terms: SortieTerms, clock: Clock,
-        report: Report,
+        report: Report, errand: Errand | None = None,
     ) -> None:
         self.plan = plan
         self.task_id = task_id
         self.launched = False
+        self.begun = self.under_way = False
         self.over = False           # its last phase has been told
+        self.handed_over = False    # ended in the air, for another one
         self.duration_s = 0.0
+        self.paused_by = ""
+        self.errand = errand
+        self._for_errand = errand is not None
         self._link, self._drone, self._sector, self._terms = link, drone, sector, terms
         self._clock, self._report = clock, report
         self._items: tuple[MissionItem, ...] = ()
@@ -92,24 +124,89 @@ class Sortie:
         self._before_landing: list[str] = []        # what cut the patrol short, as far as is known here
         self._lookout: Lookout | None = None
         self._warned: frozenset[str] = frozenset()
+        self._ended = ""            # by a person, and how
+        self._errand_end = ""
+        self.last_sentence = ""
 
     async def fly(self) -> bool:
-        """All of it; True when the patrol was flown to its end. Never raises SortieError: a failure is reported."""
-        self.say(TaskPhase.CREATED, f"patrol of {self.plan.corridor} by {self.plan.drone}")
+        """All of it; True when it was flown to its end. Never raises SortieError: a failure is reported."""
+        self.say(TaskPhase.CREATED, f"{self.plan.corridor} by {self.plan.drone}")
         try:
-            self._check()
-            await self._transfer()
-            await self._make_ready()
-            await self._launch()
+            in_the_air = self._drone.airborne()
+            await self._check(in_the_air=in_the_air)
+            if in_the_air:
+                await self._join()
+            else:
+                await self._transfer()
+                await self._make_ready()
+                await self._launch()
             sentence = await self._follow()
+        except SortieEnd as end:
+            self.say(TaskPhase.CANCELLED, str(end))
+            return False
         except SortieError as error:
-            self.say(TaskPhase.FAILED, str(error))
+            if self._ended:
+                self.say(TaskPhase.CANCELLED, f"{self._ended}; {error}")
+            else:
+                self.say(TaskPhase.FAILED, str(error))
             return False
         self.say(TaskPhase.DONE, sentence)
         return True
 
+    # ------------------------------------------------------------------------------------------------ what it is told
+
+    async def pause(self, person: str) -> Outcome:
+        """Stay where it is. What it flies goes on from here at `resume`."""
+        outcome = await self._mode(PAUSE_MODE)
+        if outcome.done:
+            self.paused_by = person
+            self.say(TaskPhase.EXECUTING, f"{self.plan.drone} stays where it is, by order of {person}")
+        return outcome
+
+    async def resume(self, person: str) -> Outcome:
+        """Go on where it was."""
+        if self.errand is not None:
+            self.errand.pause()
+            outcome = await self._mode("GUIDED")
+        else:
+            outcome = await self._mode("AUTO")
+        if outcome.done:
+            self.paused_by = ""
+            self.say(TaskPhase.EXECUTING, f"{self.plan.drone} goes on, by order of {person}")
+        return outcome
+
+    async def end(self, mode: str, person: str) -> Outcome:
+        """RTL or LAND, in the air; on the ground it is called off."""
+        what = "to return" if mode == "RTL" else "to land"
+        sentence = f"{self.plan.drone} was ordered {what} by {person}"
+        if not self._drone.armed():
+            self._ended = f"{sentence} before it took off"
+            return Outcome(True, self._ended)
+        outcome = await self._mode(mode)
+        if outcome.done:
+            self._ended = sentence
+            self.errand = None
+            self.say(TaskPhase.EXECUTING, f"{sentence}; {outcome.sentence}")
+        return outcome
+
+    def divert(self, errand: Errand) -> None:
+        """Its mission waits until the errand is over, and goes on where it was."""
+        self.errand = errand
+
+    def hand_over(self, sentence: str) -> None:
+        """Leave the drone in the air to somebody else."""
+        self._ended, self.handed_over = sentence, True
+
+    async def _mode(self, mode: str) -> Outcome:
+        return await set_mode(self._link, self._drone, self.plan.system_id, mode)
+
+    def _must_be_wanted(self) -> None:
+        if self._ended:
+            raise SortieEnd(self._ended)
+
     def say(self, phase: TaskPhase, sentence: str, findings: tuple[CheckFinding, ...] = ()) -> None:
         self.over = self.over or phase in (TaskPhase.DONE, TaskPhase.FAILED, TaskPhase.CANCELLED)
+        self.last_sentence = sentence
         _log.info("%s: %s: %s", self.task_id, phase.value, sentence)
         self._report(
             TaskState(self.task_id, self.plan.drone, self.plan.plan_id, phase, self._clock.utc_ns(), sentence, findings)
@@ -117,9 +214,14 @@ class Sortie:
 
     # --------------------------------------------------------------------------------------------------- on the ground
 
-    def _check(self) -> None:
+    async def _check(self, *, in_the_air: bool) -> None:
         self._report(self.plan)
-        result = check_plan(self.plan, self._sector, self._terms.realm, self._terms.limits)
+        if in_the_air:
+            result = check_from_here(
+                self.plan, await self._here(), self._height_m(), self._sector, self._terms.realm, self._terms.limits
+            )
+        else:
+            result = check_plan(self.plan, self._sector, self._terms.realm, self._terms.limits)
         self._report(result)
         self.duration_s = result.duration_s
         if not result.passed:
@@ -128,7 +230,14 @@ class Sortie:
             self.plan, self._sector, self._terms.limits, self._drone, self._clock, self._terms.learner, self._terms.traffic
         )
 
+    async def _here(self) -> GroundPosition:
+        drone = self._drone
+        if not await until(lambda: drone.fresh(drone.position) is not None, PLACE_WITHIN_S) or drone.position is None:
+            raise SortieError(f"{drone.name} does not say where it is")
+        return GroundPosition(drone.position.value.lat_deg, drone.position.value.lon_deg)
+
     async def _transfer(self) -> None:
+        self._must_be_wanted()
         home = self._sector.frame.point(self.plan.home)
         home_msl_m = float(self._sector.terrain.height_msl_m(home)[0])
         parts = plan_items(self.plan, home_msl_m)
@@ -166,6 +275,7 @@ class Sortie:
         until_s = loop.time() + READY_WITHIN_S
         said_s = float("-inf")
         while True:
+            self._must_be_wanted()
             if (self._drone.boots, self._link.connections) != (self._boots, self._connections):
                 raise SortieError("the drone or its link was interrupted before take-off: what it holds has to be read anew")
             now = preflight(self._drone, self.plan, needs, self._sector.frame, self._clock.utc_ns())
@@ -198,6 +308,7 @@ class Sortie:
         drone.forget_progress()
         await self._must(self._set_first_item())
         await self._must(set_mode(self._link, drone, system_id, "GUIDED"))
+        self._must_be_wanted()
         await self._arm()
         if not await until(drone.armed, AIRBORNE_WITHIN_S):
             raise SortieError(f"{drone.name} accepted arming and does not say that it is armed")
@@ -207,15 +318,36 @@ class Sortie:
             raise SortieError(f"{drone.name} accepted the take-off and is still on the ground")
         self.launched = True
         self.say(TaskPhase.EXECUTING, f"{drone.name} has taken off")
+        self.begun = True
         high = height_m * CLIMBED_SHARE
         if not await until(lambda: self._height_m() >= high or drone.mode() != "GUIDED", height_m / CLIMB_M_S + 20.0):
             raise SortieError(f"{drone.name} does not climb: {self._height_m():.0f} of {height_m:g} m")
         if drone.mode() != "GUIDED":
             return              # somebody or a failsafe took over: it is followed home, not fought with
+        self.under_way = True
+        if self._for_errand:
+            return              # which it does in GUIDED
         outcome = await set_mode(self._link, drone, system_id, "AUTO")
         if not outcome.done:
             back = await set_mode(self._link, drone, system_id, "RTL")
             raise SortieError(f"{outcome.sentence}; called back: {back.sentence}")
+
+    async def _join(self) -> None:
+        """In the air: it stays where it is while what it holds is exchanged, and takes up the plan at its first place."""
+        self.launched = True
+        await self._must(self._mode("GUIDED"))
+        try:
+            if not self._for_errand:        # an errand from the air leaves the mission that is in the drone as it is
+                await self._transfer()
+                self._drone.forget_progress()
+                await self._must(self._command(mavlink.MAV_CMD_DO_SET_MISSION_CURRENT, (2.0,), "begin after the take-off"))
+                await self._must(self._mode("AUTO"))
+        except SortieError as error:
+            back = await self._mode("RTL")
+            raise SortieError(f"{error}; called back: {back.sentence}") from None
+        self.under_way = True
+        self.say(TaskPhase.EXECUTING, f"{self.plan.drone} has taken up the plan in the air")
+        self.begun = True
 
     async def _arm(self) -> None:
         """Again when it refuses: for two seconds after a new fence it does, and says that the fence requires a position."""
@@ -234,8 +366,13 @@ class Sortie:
         allowed_s = self.duration_s * OVERDUE_FACTOR + OVERDUE_S
         until_s = loop.time() + allowed_s
         mode, link = drone.mode(), drone.link()
-        called_s = float("-inf")
+        called_s, looked_s = float("-inf"), loop.time()
         while drone.armed() or drone.link() is LinkState.LOST:
+            if self.paused_by or self.errand is not None:
+                until_s += loop.time() - looked_s       # what nobody has planned the time of
+            looked_s = loop.time()
+            if self.handed_over:
+                raise SortieEnd(self._ended)
             if loop.time() >= until_s:
                 raise SortieError(f"{drone.name} has not landed {allowed_s:.0f} s after take-off; last in {drone.mode()}")
             self._must_be_the_same()
@@ -254,8 +391,15 @@ class Sortie:
             verdict = self._lookout.look() if self._lookout is not None else None
             if verdict is not None:
                 await self._heed(verdict)
+            await self._step_errand()
             await asyncio.sleep(LOOK_S)
         await self._still_the_same()
+        self._must_be_wanted()
+        if self._for_errand:
+            if self._errand_end:
+                return f"{self._errand_end}; {drone.name} has landed and disarmed"
+            why = f", after {' and '.join(self._before_landing)}" if self._before_landing else f", in {drone.mode()}"
+            raise SortieError(f"{drone.name} landed before its errand was over{why}")
         last = max(i.seq for i in self._items)
         if drone.highest_item < last:
             texts = drone.texts_since(self._clock.monotonic_ns() - round(allowed_s * NS_PER_S))[-3:]
@@ -272,15 +416,36 @@ class Sortie:
     def _too_little_left(self) -> float | None:
         """The charge in percent, when it is too low to go on with the patrol. The return itself is not interrupted."""
         percent = self._drone.fresh(self._drone.battery_percent)
-        if percent is None or percent > self._terms.battery_return_percent or self._drone.mode() != "AUTO":
+        if percent is None or percent > self._terms.battery_return_percent or self._drone.mode() not in IN_HAND:
             return None
-        return percent if self._drone.highest_item < self._items[-1].seq else None
+        returns = self._drone.mode() == "AUTO" and bool(self._items) and self._drone.highest_item >= self._items[-1].seq
+        return None if returns else percent
+
+    async def _step_errand(self) -> None:
+        """One step of what it does in place of its mission; at its end back to that, or home."""
+        errand = self.errand
+        if errand is None or self.paused_by:
+            return
+        if not errand.over and self._drone.mode() not in IN_HAND:
+            return              # a failsafe or a remote control has it: what it says is followed
+        if not errand.over:
+            await errand.step()
+            if not errand.over:
+                return
+        self.errand, self._errand_end = None, errand.over
+        outcome = await self._mode("RTL" if self._for_errand else "AUTO")
+        then = "comes home" if self._for_errand else f"goes on with {self.plan.corridor} where it was"
+        self.say(TaskPhase.EXECUTING, f"{errand.over}; {self.plan.drone} {then}: {outcome.sentence}")
+        if not outcome.done and not self._for_errand:
+            back = await self._mode("RTL")
+            raise SortieError(f"{outcome.sentence}; called back: {back.sentence}")
 
     async def _heed(self, verdict: Verdict) -> None:
         """What the watch in the air says: told once as long as it stays the same; called back while it flies the patrol."""
         rules = frozenset(f.rule for f in verdict.findings)
         said = "; ".join(f.sentence for f in verdict.findings)
-        if verdict.level is Level.RETURN and self._drone.mode() in ("AUTO", "GUIDED"):
+        if verdict.level is Level.RETURN and self._drone.mode() in IN_HAND:
+            self.errand = None
             outcome = await set_mode(self._link, self._drone, self.plan.system_id, "RTL")
             self.say(TaskPhase.EXECUTING, f"{self.plan.drone} is called back: {said}; {outcome.sentence}", verdict.findings)
             if outcome.done:
@@ -290,6 +455,7 @@ class Sortie:
         self._warned = rules
 
     async def _call_back(self, percent: float) -> None:
+        self.errand = None
         outcome = await set_mode(self._link, self._drone, self.plan.system_id, "RTL")
         _log.warning("%s: %.0f %% left in its battery, called back: %s", self.plan.drone, percent, outcome.sentence)
         if outcome.done:

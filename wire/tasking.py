@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
+from wire.coverage import CoverageDebt
 from wire.flying import CheckFinding, CheckResult, Plan
 from wire.units import Covariance2, GroundPosition, ObjectClass
 
@@ -65,6 +66,7 @@ class FleetOrder(msgspec.Struct, frozen=True, tag="fleet_order", omit_defaults=T
 
     person: who ordered it. action: a FleetAction's value; text, so that a fleet can refuse what only a newer station knows.
     priority: of the task in the queue, 1 before 3. wait: LAUNCH may wait in the queue until its drone is free.
+    debt: with PLAN of DEBT, as the station counts it now; the fleet does not know it otherwise.
     """
 
     order_id: str
@@ -76,6 +78,7 @@ class FleetOrder(msgspec.Struct, frozen=True, tag="fleet_order", omit_defaults=T
     priority: int = 2
     wait: bool = False
     expires_ns: int = 0
+    debt: CoverageDebt | None = None
 
 
 class Target(msgspec.Struct, frozen=True, tag="target"):

@@ -1,0 +1,83 @@
+"""What the dispatcher says of orders, offers and choices: here in English, in the station's language files in all its
+languages, with the same parameters.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from fleet.checker_words import utc_text
+
+Params = dict[str, str | float | int]
+
+WORDS: dict[str, str] = {
+    # orders that cannot be carried out, whatever the drones do
+    "dispatch.late": "too late: the order was valid until {until_ns|time}",
+    "dispatch.unknown_action": 'this fleet does not know the order "{action}"',
+    "dispatch.no_wish": "a plan was ordered, and not what is to be flown",
+    "dispatch.no_contact": "the order names no contact",
+    "dispatch.no_drone": "the order names no drone",
+    "dispatch.no_plan": "the order names no plan",
+    "dispatch.bad_id": "an order's id has 1 to {most} printable characters",
+    "dispatch.disk": "the disk of the fleet service takes no orders: {error}",
+    "dispatch.restarted": "the fleet service was started anew while it had this order in hand: give it again",
+    # drones
+    "dispatch.unknown_drone": 'the fleet has no drone "{drone}"',
+    "dispatch.unknown_aircraft": "{drone} has not said yet which aircraft it is",
+    "dispatch.link": "the link to {drone} is {link}",
+    "dispatch.refused": "{why}",
+    "dispatch.mode": "{drone} is in the air in {mode}, which is left until it lands",
+    "dispatch.position": "{drone} does not know where it is",
+    "dispatch.battery": "{drone} has {percent} % in its battery; {least_percent} % are needed",
+    "dispatch.looks": "{drone} looks at contact {contact}",
+    "dispatch.paused": "{drone} was told to stay where it is by {person}",
+    "dispatch.taken": "{drone} has been given the plan {plan}",
+    "dispatch.busy": "{drone} flies {plan} with priority {priority}, and this has {wanted}: it does not take its place, and "
+    "can wait",
+    "dispatch.starting": "{drone} is just taking off with {plan}",
+    "dispatch.overtaken": "the drone has been given something else meanwhile",
+    "dispatch.no_sortie": "{drone} flies nothing of this fleet's",
+    "dispatch.not_flying": "{drone} is on the ground",
+    # plans and offers
+    "dispatch.no_corridor": 'the sector has no corridor "{corridor}"',
+    "dispatch.no_place": "no place was given",
+    "dispatch.no_debt": "the station did not say what has not been seen",
+    "dispatch.no_share": "{drone} is not among the drones that share the corridor, or one of them is not known",
+    "dispatch.cannot": "{why}",
+    "dispatch.offered": "{drone}: {count} waypoints, {minutes} min, {energy_percent} % of its battery",
+    "dispatch.check": "the plan does not pass its checks: {why}",
+    "dispatch.no_offer": 'there is no offer "{plan}" any more',
+    "dispatch.expired": "the offer has expired: ask for it again",
+    "dispatch.waits": "it waits until {drone} is free; priority {priority}, {ahead} before it",
+    "dispatch.patrols": "{drone} flies its patrols again",
+    "dispatch.withdrawn": "withdrawn",
+    "dispatch.no_longer_waits": "no longer waiting: {plans}",
+    "dispatch.flown": "{plan} is being flown already: order the drone to return",
+    # contacts
+    "dispatch.unknown_contact": "the fleet has heard nothing of contact {contact}",
+    "dispatch.gone": "contact {contact} is gone",
+    "dispatch.realm": "contact {contact} and this fleet are not of one realm: simulated and real are not mixed",
+    "dispatch.old": "contact {contact} was last seen {seconds} s ago",
+    "dispatch.slower": "{drone} would be there {seconds} s later",
+    "dispatch.nobody": "no drone can: {why}",
+}
+
+_HOLE = re.compile(r"\{(\w+)(?:\|(\w+))?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A sentence in English, and its key and parameters for those who read another language."""
+
+    sentence: str
+    key: str
+    params: Params = field(default_factory=dict)
+
+
+def said(key: str, /, **params: str | float | int) -> Said:
+    def fill(hole: re.Match[str]) -> str:
+        name, way = hole.groups()
+        return utc_text(int(params[name])) if way == "time" else str(params[name])
+
+    return Said(_HOLE.sub(fill, WORDS[key]), key, params)
