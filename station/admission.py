@@ -29,6 +29,7 @@ from wire.messages import (
 )
 from wire.optics import Optics
 from wire.settings import SettingsError
+from wire.tasking import Dispatch, Offer
 from wire.units import GroundPosition, Realm
 
 FUTURE_LIMIT_NS = 10_000_000_000            # a capture later than this after its arrival: that node's clock is wrong
@@ -47,7 +48,7 @@ REASONS = (
 REASON_OF = {"future": "impossible_time", "past": "impossible_time", "stale": "stale", "elsewhere": "elsewhere"}
 
 _EYES = (DetectionBatch, TrackUpdate, Snapshot, Footage, SensorReport, NodeHealth, OrderResult)
-_FLEET = (DroneTelemetry, Plan, CheckResult, Preflight, TaskState, NodeHealth, OrderResult)
+_FLEET = (DroneTelemetry, Plan, CheckResult, Preflight, TaskState, NodeHealth, OrderResult, Offer, Dispatch)
 MAY_SEND: dict[NodeKind, tuple[type, ...]] = {NodeKind.CAMERA: _EYES, NodeKind.DRONE: _EYES, NodeKind.FLEET: _FLEET}
 
 _log = logging.getLogger("trailwatch.inbox")
@@ -170,9 +171,9 @@ def captured_ns(body: UpBody) -> int | None:
             return body.frames[-1].captured_ns
         case TrackUpdate():
             return body.last_ns
-        case SensorReport() | NodeHealth() | DroneTelemetry() | Preflight() | TaskState():
+        case SensorReport() | NodeHealth() | DroneTelemetry() | Preflight() | TaskState() | Dispatch():
             return body.at_ns
-        case Plan():
+        case Plan() | Offer():
             return body.made_ns
         case _:
             return None
@@ -216,12 +217,22 @@ def check_content(body: UpBody) -> None:
                 _check_place(body.position.lat_deg, body.position.lon_deg)
                 _check_finite(body.position.height.m)
         case Plan():
-            _within_int64(body.made_ns)
-            _check_places((body.home, *(w.position for w in body.waypoints)))
-        case NodeHealth() | Preflight() | TaskState():
+            _check_plan(body)
+        case Offer():
+            _check_order_id(body.order_id)
+            _within_int64(body.made_ns, body.expires_ns)
+            _check_places(body.wish.places)
+            if body.plan is not None:
+                _check_plan(body.plan)
+        case NodeHealth() | Preflight() | TaskState() | Dispatch():
             _within_int64(body.at_ns)
         case _:
             pass
+
+
+def _check_plan(plan: Plan) -> None:
+    _within_int64(plan.made_ns)
+    _check_places((plan.home, *(w.position for w in plan.waypoints), *plan.fence, *(r.position for r in plan.rally)))
 
 
 def _check_detection(d: Detection) -> None:

@@ -19,6 +19,7 @@ import zmq
 import zmq.asyncio
 
 from station.coverage_picture import CoverageView, CoverageWhole
+from station.fleet_picture import FleetView
 from station.picture import (
     AlarmView,
     Answer,
@@ -128,6 +129,7 @@ class PictureKeeper:
         self.drones = {d.drone: d for d in picture.drones}
         self.coverage = {c.corridor: c for c in picture.coverage}
         self.coverage_whole = picture.coverage_whole
+        self.fleets = {f.node: f for f in picture.fleets}
 
     def follows(self, delta: Delta) -> bool:
         """Whether this delta is the next one. A mind that started again counts its turns from the beginning."""
@@ -150,6 +152,7 @@ class PictureKeeper:
         self.drones.update((d.drone, d) for d in delta.drones)
         self.coverage.update((c.corridor, c) for c in delta.coverage)
         self.coverage_whole = delta.coverage_whole or self.coverage_whole
+        self.fleets.update((f.node, f) for f in delta.fleets)
 
     def picture(self) -> Picture:
         return Picture(
@@ -165,6 +168,7 @@ class PictureKeeper:
             counts=self.counts,
             coverage=tuple(self.coverage.values()),
             coverage_whole=self.coverage_whole,
+            fleets=tuple(self.fleets.values()),
         )
 
 
@@ -182,6 +186,7 @@ class Gathered:
         self.counts: Counts | None = None
         self.coverage: dict[str, CoverageView] = {}
         self.coverage_whole: CoverageWhole | None = None
+        self.fleets: dict[str, FleetView] = {}
         self.captured_ns: list[int] = []
         self.any = False
 
@@ -203,6 +208,7 @@ class Gathered:
         self.drones.update((d.drone, d) for d in delta.drones)
         self.coverage.update((c.corridor, c) for c in delta.coverage)
         self.coverage_whole = delta.coverage_whole or self.coverage_whole
+        self.fleets.update((f.node, f) for f in delta.fleets)
         self.counts = delta.counts or self.counts
 
     def delta(self, turn: int, at_ns: int) -> Delta:
@@ -219,6 +225,7 @@ class Gathered:
             counts=self.counts,
             coverage=tuple(self.coverage.values()),
             coverage_whole=self.coverage_whole,
+            fleets=tuple(self.fleets.values()),
         )
 
 

@@ -20,6 +20,7 @@ import zmq
 from geofences.sector import Sector, load_sector
 from station.admission import REASON_OF, AllowList, admit, answer_zap, identity_of, open_zap
 from station.doubts import Doubts
+from station.fleet_orders import FleetOrderSender
 from station.inbox_rows import AT_ONCE_LIMIT, Identities, Index, Rows, Waiting, waiting
 from station.orders import OrderSender
 from station.retention_inbox import InboxRetention
@@ -49,7 +50,8 @@ HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5_000, 90_000
 RECEIVE_QUEUE_MESSAGES = 500        # of one peer, in memory; beyond that TCP holds it back
 GREETED_LIMIT = 10_000
 GREET_AGAIN_NS = 10 * NS_PER_S      # of silence; a node says how it is each second
-ORDERS_EVERY_NS = NS_PER_S // 4     # how late an order leaves
+ORDERS_EVERY_NS = NS_PER_S // 4     # how late an order leaves of which nobody has told
+DOWN_LIMIT_MESSAGES = 200
 COUNTS_EVERY_NS = NS_PER_S          # refused connections alone are no reason to wear the disk
 SAID_EVERY_NS = 60 * NS_PER_S       # the same refusal of the same node goes to the log no more often
 
@@ -102,7 +104,7 @@ class Inbox:
         self._looked_ns = 0
         self._said_ns: dict[tuple[str, str], int] = {}
         self._sessions = Sessions()
-        self._orders = OrderSender(settings, self._db, clock)
+        self._orders = (OrderSender(settings, self._db, clock), FleetOrderSender(settings, self._db, clock))
         self._orders_looked_ns = 0
         self._orders_failing = ""
         self._peers: dict[str, bytes] = {}      # node to the connection that it was last heard on
@@ -111,6 +113,7 @@ class Inbox:
         self._zap = open_zap(self._context)
         self._router = self._context.socket(zmq.ROUTER)
         self._notice = self._context.socket(zmq.PUB)
+        self._down = self._context.socket(zmq.PULL)
         try:
             self._bind(settings, key)
         except BaseException:
@@ -119,6 +122,7 @@ class Inbox:
         self._poller = zmq.Poller()
         self._poller.register(self._zap, zmq.POLLIN)
         self._poller.register(self._router, zmq.POLLIN)
+        self._poller.register(self._down, zmq.POLLIN)
 
     def _bind(self, settings: StationSettings, key: StationKey) -> None:
         router = self._router
@@ -133,9 +137,11 @@ class Inbox:
         router.router_handover = True
         router.heartbeat_ivl = HEARTBEAT_MS
         router.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
-        self._notice.linger = 0
+        self._notice.linger = self._down.linger = 0
+        self._down.rcvhwm = DOWN_LIMIT_MESSAGES
         for socket, name, where in (
-            (router, "inbox.bind", settings.inbox.bind), (self._notice, "data_dir", settings.inbox_notice)
+            (router, "inbox.bind", settings.inbox.bind), (self._notice, "data_dir", settings.inbox_notice),
+            (self._down, "data_dir", settings.inbox_down),
         ):
             try:
                 socket.bind(where)
@@ -156,6 +162,8 @@ class Inbox:
             self._authenticate()
         if self._router in events:
             self._receive()
+        if self._down in events:
+            self._send_down()
         self._allowed_tick()
         self._send_orders()
         self._tell_trouble()
@@ -212,18 +220,32 @@ class Inbox:
             return
         self._orders_looked_ns = now_ns
         try:
-            due = self._orders.due()
+            for sender in self._orders:
+                for node, order in sender.due():
+                    peer = self._peers.get(node)
+                    if peer is not None:
+                        self._send(peer, encode_down(order))
+                        sender.sent(order.order_id)
         except (sqlite3.Error, SettingsError) as error:
             if self._orders_failing != str(error):
                 _log.error("orders to nodes cannot be read: %s. Trying again; what nodes say is taken meanwhile.", error)
             self._orders_failing = str(error)
             return
         self._orders_failing = ""
-        for node, order in due:
-            peer = self._peers.get(node)
-            if peer is not None:
-                self._send(peer, encode_down(order))
-                self._orders.sent(order.order_id)
+
+    def _send_down(self) -> None:
+        """What the station's other processes have for nodes at this moment; what does not fit is not kept."""
+        for _ in range(DOWN_LIMIT_MESSAGES):
+            try:
+                frames = self._down.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            if len(frames) == 2:
+                peer = self._peers.get(frames[0].decode(errors="replace"))
+                if peer is not None:
+                    self._send(peer, frames[1])
+            else:
+                self._orders_looked_ns = 0
 
     # ------------------------------------------------------------------------------------------------- what comes in
 
@@ -454,7 +476,8 @@ class Inbox:
 
     def close(self) -> None:
         self._context.destroy(linger=0)
-        self._orders.close()
+        for sender in self._orders:
+            sender.close()
         self._db.close()
 
 

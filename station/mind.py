@@ -26,7 +26,8 @@ from station.contacts import Contact
 from station.coverage import Coverage
 from station.doubts import ELSEWHERE, STALE
 from station.duty import DutyRequest
-from station.fleet_desk import STATE as FLEET, FleetDesk, drone_of_node
+from station.fleet_desk import STATE as FLEET
+from station.fleet_desk import FleetDesk, drone_of_node
 from station.fleet_requests import DropOffer, FollowContact
 from station.fusion import Fusion
 from station.fusion_bearings import Bearing, Bearings

@@ -15,11 +15,13 @@ from station.settings import StationSettings
 from station.store import NOTICE_TROUBLE, OldSchemaError, UnusableError
 from station.trails import TrailTeller
 from wire.clock import Clock, WallClock
+from wire.codec import encode_down
 from wire.process import log_to_stderr, stop_on_signals
 from wire.settings import SettingsError
 
 POLL_MS = 100                       # looks at the inbox this often even when no notice comes
 DELTA_EVERY_NS = 100_000_000
+DOWN_LIMIT_MESSAGES = 200          # places of contacts that wait for an inbox that is away; the next ones say it better
 
 _log = logging.getLogger("trailwatch.mind")
 
@@ -34,6 +36,10 @@ class MindServer:
         self._notice = self._context.socket(zmq.SUB)
         self._feed = self._context.socket(zmq.PUB)
         self._ask = self._context.socket(zmq.ROUTER)
+        self._down = self._context.socket(zmq.PUSH)
+        self._down.linger = 0
+        self._down.sndhwm = DOWN_LIMIT_MESSAGES
+        self._down.connect(settings.inbox_down)
         self._notice.conflate = True        # only the newest: it says that there is something, and the disk says what
         self._notice.subscribe(b"")
         self._notice.connect(settings.inbox_notice)
@@ -78,6 +84,7 @@ class MindServer:
             self._mind.tell_unsaved()
         if self._ask in events:
             self._answer()
+        self._tell_places()
         if self._clock.monotonic_ns() - self._told_ns >= DELTA_EVERY_NS:
             delta = self._mind.delta()
             if delta is not None:
@@ -98,6 +105,14 @@ class MindServer:
             if self._unread:
                 self._unread = ""
                 self._mind.store_trouble("inbox.db", "")
+
+    def _tell_places(self) -> None:
+        """Of contacts that drones look at, by way of the inbox, which nobody waits for."""
+        for node, target in self._mind.targets():
+            try:
+                self._down.send_multipart([node.encode(), encode_down(target)], zmq.NOBLOCK)
+            except zmq.ZMQError as error:
+                _log.debug("a contact's place was not told: %s", error)
 
     def _wait_ms(self) -> int:
         due_ms = (DELTA_EVERY_NS - (self._clock.monotonic_ns() - self._told_ns)) // 1_000_000

@@ -27,6 +27,10 @@ _WHO = {
     Who.READERS_OF_RECORD: "Supervisors, auditors and administrators.",
     Who.HELPERS: "Operators and supervisors.",
     Who.ADMINISTRATORS: "Administrators.",
+    Who.PILOTS: (
+        "Pilots and supervisors; operators for what is about looking at a contact; in a training station trainers and "
+        "administrators."
+    ),
     Who.AUDITORS: "Supervisors and auditors.",
 }
 

@@ -40,7 +40,15 @@ def _orders_1(db: Database) -> None:
     db["orders"].create_index(["given_ns"])
 
 
-ORDERS = Schema("orders", (_orders_1,))
+def _orders_2(db: Database) -> None:
+    """Orders to the fleet (station.fleet_orders); body: a wire.tasking.FleetOrder as msgpack."""
+    db["fleet_orders"].create(
+        {"id": str, "node": str, "action": str, "person": str, "given_ns": int, "expires_ns": int, "body": bytes}, pk="id",
+    )
+    db["fleet_orders"].create_index(["given_ns"])
+
+
+ORDERS = Schema("orders", (_orders_1, _orders_2))
 
 
 class OrderState(StrEnum):

@@ -14,6 +14,8 @@ import msgspec
 from station.contact_requests import ContactRequest
 from station.coverage_picture import CoverageView, CoverageWhole, SetWeather
 from station.duty import Duty, DutyRequest, Made, TeamView
+from station.fleet_picture import FleetView
+from station.fleet_requests import FleetRequest
 from station.sentences import Sentence as Sentence
 from wire.flying import CheckResult, DroneTelemetry, Plan, Preflight, TaskState
 from wire.messages import NodeHealth, SensorState
@@ -236,6 +238,7 @@ class Picture(msgspec.Struct, frozen=True, tag="picture"):
     counts: Counts
     coverage: tuple[CoverageView, ...] = ()
     coverage_whole: CoverageWhole | None = None
+    fleets: tuple[FleetView, ...] = ()
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
@@ -256,6 +259,7 @@ class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
     coverage: tuple[CoverageView, ...] = ()
     coverage_whole: CoverageWhole | None = None
     grown: tuple[str, ...] = ()
+    fleets: tuple[FleetView, ...] = ()
 
 
 # ------------------------------------------------------------------------------- what the web server asks of the mind
@@ -281,7 +285,7 @@ class DecideMatch(msgspec.Struct, frozen=True, tag="decide_match"):
     reason: str = ""
 
 
-Request = GetPicture | ChangeAlarm | DecideMatch | DutyRequest | SetWeather | ContactRequest
+Request = GetPicture | ChangeAlarm | DecideMatch | DutyRequest | SetWeather | ContactRequest | FleetRequest
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):

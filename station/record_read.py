@@ -23,7 +23,7 @@ ACTIONS = (
     "alarm.acknowledged", "alarm.escalated", "alarm.shelved", "alarm.closed", "people.added", "people.password",
     "people.disabled", "people.enabled", "people.role", "node.added", "node.revoked", "token.made", "token.revoked",
     "store.backed_up", "store.restored", "retention.erased", "record.read", "record.verified", "replay.opened",
-    "history.searched", "export.made", "order.given", "handover.opened", "handover.signed", "team.sent",
+    "history.searched", "export.made", "order.given", "fleet.ordered", "handover.opened", "handover.signed", "team.sent",
 )
 
 

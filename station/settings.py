@@ -107,6 +107,13 @@ class StationSettings:
         return f"ipc://{self.run_dir / 'inbox.notice'}"
 
     @property
+    def inbox_down(self) -> str:
+        """PULL, bound by the inbox: a node's name and a wire.messages.DownBody as msgpack, to be sent on at once where that
+        node is connected, and forgotten where not; or one empty frame: there are new orders.
+        """
+        return f"ipc://{self.run_dir / 'inbox.down'}"
+
+    @property
     def mind_feed(self) -> str:
         """PUB, bound by the mind: one frame, a station.picture.Delta as msgpack."""
         return f"ipc://{self.run_dir / 'mind.feed'}"

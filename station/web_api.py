@@ -31,6 +31,7 @@ class Who(StrEnum):
     READERS_OF_RECORD = "readers of the record"     # supervisor, auditor, administrator
     HELPERS = "helpers"                 # station.web_matches.WHO_HELPS
     ADMINISTRATORS = "administrators"
+    PILOTS = "pilots"                   # station.fleet_roles
     AUDITORS = "auditors"               # supervisor, auditor
 
 

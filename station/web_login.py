@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from station.access import WHO_DECIDES, AccessError, Role, Session
+from station.fleet_roles import flies, sends
 from station.guard import RefusedRequest, address_of, answer_json, check_origin, read_body
 from station.web_api import ApiRoute, Who, read_query
 from station.web_door import Door
@@ -32,7 +33,10 @@ class PasswordRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Me(msgspec.Struct, frozen=True):
-    """csrf: to be sent as X-CSRF-Token with whatever changes something. decides: may answer alarms and matches."""
+    """csrf: to be sent as X-CSRF-Token with whatever changes something. decides: may answer alarms and matches.
+
+    flies: may command drones. sends: may have one look at a contact.
+    """
 
     name: str
     role: Role
@@ -40,6 +44,8 @@ class Me(msgspec.Struct, frozen=True):
     decides: bool
     csrf: str
     realm: str
+    flies: bool = False
+    sends: bool = False
 
 
 class MeQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,8 +73,11 @@ class LoginRoutes:
     def _me(self, session: Session) -> Response:
         p = session.person
         decides = p.role in WHO_DECIDES
-        realm = self._door.settings.realm.value
-        return answer_json(Me(p.name, p.role, p.must_change_password, decides, session.csrf, realm))
+        realm = self._door.settings.realm
+        return answer_json(Me(
+            p.name, p.role, p.must_change_password, decides, session.csrf, realm.value, flies(p.role, realm),
+            sends(p.role, realm),
+        ))
 
     async def log_in(self, request: Request) -> Response:
         check_origin(request)

@@ -11,6 +11,7 @@ import zmq
 
 from station.coverage_picture import SetWeather
 from station.duty import NoteWatch
+from station.fleet_requests import DropOffer, FollowContact
 from station.picture import (
     AlarmEventView,
     AlarmState,
@@ -36,7 +37,8 @@ class ScriptedMind:
     def __init__(self, settings, picture=None):
         self.settings = settings
         settings.make_folders()
-        self.values = {name: {} for name in ("contacts", "alarms", "matches", "sensors", "nodes", "drones", "coverage")}
+        names = ("contacts", "alarms", "matches", "sensors", "nodes", "drones", "coverage", "fleets")
+        self.values = {name: {} for name in names}
         self.counts = Counts(0, 0, {})
         self.coverage_whole = None
         self.turn = 0
@@ -115,7 +117,7 @@ class ScriptedMind:
         with self._lock:
             if isinstance(request, ChangeAlarm):
                 return self._change_alarm(request)
-            if isinstance(request, SetWeather):
+            if isinstance(request, SetWeather | FollowContact | DropOffer):
                 return Done()
             if isinstance(request, DecideMatch):
                 return self._decide_match(request)
