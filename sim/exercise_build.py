@@ -59,6 +59,14 @@ def open_exercise(file: Path, is_own: bool) -> Opened:
     return Opened(file.stem, is_own, _plain(document.unwrap()), tomlkit.dumps(document), state_of(text))
 
 
+def data_of(text: str) -> Data | None:
+    """What a file says; None for what is no TOML."""
+    try:
+        return _plain(tomlkit.parse(text).unwrap())     # type: ignore[no-any-return]
+    except ParseError:
+        return None
+
+
 def blank() -> Opened:
     """An afternoon in which nothing happens, with the cameras of the demo."""
     configs = LIBRARY.parent

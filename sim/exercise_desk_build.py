@@ -14,7 +14,7 @@ from edge.settings import NodeSettings, SourceKind
 from geofences.sector import load_sector
 from sim.actors import COMFORTABLE_MPS, GAITS, OFF_TRAIL
 from sim.behaviours_wheels import CRUISE_MPS
-from sim.exercise_build import Checked, Opened, blank, check, check_text, open_exercise, save
+from sim.exercise_build import Checked, Opened, blank, check, check_text, data_of, open_exercise, save
 from sim.exercise_desk_web import changing_trainer, in_thread, trainer
 from sim.exercise_from_past import Past, Wanted, from_past, read_past, write_exercise
 from sim.exercise_ground import EyeView, GroundView, ground_of
@@ -54,10 +54,11 @@ class BuildRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BuildAnswer(msgspec.Struct, frozen=True):
-    """eyes: the cameras with their footprints; empty while the file is refused."""
+    """eyes: the cameras with their footprints; empty while the file is refused. data: what a file written by hand says."""
 
     checked: Checked
     eyes: tuple[EyeView, ...]
+    data: dict[str, Any] | None = None
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -140,7 +141,8 @@ class BuildRoutes:
 
     def _answer(self, wanted: BuildRequest) -> BuildAnswer:
         checked, exercise = self._check(wanted)
-        return BuildAnswer(checked, ground_of(exercise).eyes if exercise is not None else ())
+        data = data_of(checked.text) if wanted.text is not None else None
+        return BuildAnswer(checked, ground_of(exercise).eyes if exercise is not None else (), data)
 
     def _check(self, wanted: BuildRequest) -> tuple[Checked, Exercise | None]:
         base = self._file(wanted.base) if wanted.base else None

@@ -16,27 +16,30 @@ const element = (id) => document.getElementById(id);
 export const may = (roles) => roles.includes(state.me.role);
 
 /** Everything before the page's own part: language, person, place. `title` names the page; draw() puts its part into <main>, again
- *  after the language was changed. */
-export async function openDesk(title, draw) {
+ *  after the language was changed. pages: what the line on top leads to, beside `home`: the map, or another page of no station. */
+export async function openDesk(title, draw, pages = PAGES, home = { path: "/", text: "desk.map", says: "desk.to_map" }) {
   await loadLanguage();
   [state.me, state.geography] = await Promise.all([askLoggedIn("/api/me"), askLoggedIn("/api/geography")]);
   if (!state.me) { location.assign("/login"); return; }
   setNames(state.geography.names);
   setOffset(state.geography.utc_offset_min);
-  const all = () => { head(title); draw(element("main")); };
+  const all = () => { head(title, pages, home); draw(element("main")); };
   onLanguage(all);
+  addEventListener("hashchange", () => head(title, pages, home));
   all();
 }
 
-function head(title) {
+const isHere = (path) => path === location.pathname || path === location.pathname + location.hash;
+
+function head(title, pages, home) {
   document.title = `${t(title)} · Trailwatch`;
   const training = state.realm === "training";
   element("head").replaceChildren(
-    make("a", { class: "brand", href: "/", title: t("desk.to_map") }, make("img", { src: "/static/mark.svg", alt: "", width: 22, height: 22 }), t("desk.map")),
+    make("a", { class: "brand", href: home.path, title: t(home.says) }, make("img", { src: "/static/mark.svg", alt: "", width: 22, height: 22 }), t(home.text)),
     make("span", { class: `realm ${state.realm}` }, training ? "TRAINING / HUẤN LUYỆN" : t("realm.live")),
     make("h1", {}, t(title), make("small", {}, state.geography.name)),
-    make("nav", { "aria-label": t("desk.pages") }, PAGES.filter(([, , roles]) => may(roles)).map(([path, text]) =>
-      make("a", { href: path, "aria-current": location.pathname === path ? "page" : null }, t(text)))),
+    make("nav", { "aria-label": t("desk.pages") }, pages.filter(([, , roles]) => may(roles)).map(([path, text]) =>
+      make("a", { href: path, "aria-current": isHere(path) ? "page" : null }, t(text)))),
     make("button", { type: "button", class: "icon text", title: t("action.language"), onclick: otherLanguage }, t("language.other")),
     make("div", { class: "desk-person" }, make("b", {}, state.me.name), make("small", {}, t(`role.${state.me.role}`))),
     make("button", { type: "button", class: "quiet", onclick: logOut }, t("action.log_out")));
