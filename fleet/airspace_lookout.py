@@ -86,6 +86,12 @@ class Lookout:
         seen = Seen(position, speed, height, percent, self._clock.utc_ns(), now_ns)
         return self._watch.look(seen, self._traffic.now() if self._traffic is not None else ())
 
+    def home_percent(self, percent: float) -> float | None:
+        """What the way home from where it is takes of its battery, to be sure; None where it does not say where that is."""
+        drone = self._drone
+        position, height = drone.fresh(drone.position), drone.fresh(drone.height_m)
+        return self._watch.home_percent(position, height, percent) if position is not None and height is not None else None
+
     def _learn(self, percent: float | None, height_m: float, speed_m_s: float) -> None:
         """By the drone's own time: a simulated one may run faster than ours."""
         boot_ms = self._drone.boot_ms

@@ -152,6 +152,12 @@ class Watch:
             needed_m=math.ceil(self._limits.clearance_m),
         ))]
 
+    def home_percent(self, position: Position, height_m: float, percent: float) -> float | None:
+        """What the way home takes of a battery that is so full, to be sure."""
+        here = self._sector.frame.to_enu(position.lat_deg, position.lon_deg)[0]
+        work = way_home(here, height_m, self._route, self.wind, self._limits.airspeed_m_s)
+        return self.energy.need(work, percent).surely_percent if math.isfinite(work.seconds) else None
+
     def _energy_home(self, here: Array, seen: Seen) -> list[tuple[Level, CheckFinding]]:
         if seen.charge_percent is None:
             return []

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fleet.choice import Chosen
 from wire.tasking import FleetOrder, Offer, QueuedTask
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An offer that was taken, and waits. since_ns: UTC."""
+    """An offer that was taken, and waits. since_ns: UTC. chosen: of one for a contact."""
 
     offer: Offer
     order: FleetOrder
     since_ns: int
+    chosen: Chosen | None = None
 
 
 class Queue:

@@ -59,8 +59,30 @@ WORDS: dict[str, str] = {
     "dispatch.gone": "contact {contact} is gone",
     "dispatch.realm": "contact {contact} and this fleet are not of one realm: simulated and real are not mixed",
     "dispatch.old": "contact {contact} was last seen {seconds} s ago",
+    "dispatch.no_room": "{drone} can be nowhere: its home is too near to the border or in a keep-out",
+    "dispatch.no_side": "{drone} can look at contact {contact} from no side: too near to the border, in a keep-out, hidden "
+    "by the ground, or without a straight way home",
+    "dispatch.pressed": "{drone} can look at contact {contact} from no side from which the way away from it is safe",
+    "dispatch.not_held": "no drone looks at contact {contact}",
+    "dispatch.no_other": "there is no other drone than {drone}",
+    "dispatch.relieved_already": "another drone is on its way to contact {contact}",
     "dispatch.slower": "{drone} would be there {seconds} s later",
     "dispatch.nobody": "no drone can: {why}",
+    # what a drone that looks at a contact says
+    "look.begins": "{drone} is on its way to look at contact {contact}",
+    "look.unknown": "the station says nothing of contact {contact} any more",
+    "look.lost": "{drone} does not see contact {contact} any more, for {seconds} s: it looks wider",
+    "look.found": "{drone} sees contact {contact} again",
+    "look.gone": "contact {contact} is gone",
+    "look.given_up": "contact {contact} has not been seen for {seconds} s",
+    "look.refused": "{drone} stays where it is: its next place beside contact {contact} does not pass its check: {why}",
+    "look.no_place": "{drone} stays where it is: there is no place beside contact {contact} that it may be at",
+    "look.far": "{drone} keeps far from contact {contact}: from every side nearer by, the way away from it leads to steep "
+    "ground, to the border line, or where it may not be",
+    "look.side": "{drone} keeps to one side of contact {contact}: from the others the way away from it leads to steep "
+    "ground or to the border line",
+    "look.relieved": "{second} holds contact {contact}",
+    "look.left": "{person} has ended it",
 }
 
 _HOLE = re.compile(r"\{(\w+)(?:\|(\w+))?\}")

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
+from fleet.choice import Chosen, busy
 from fleet.commands import Outcome
+from fleet.dispatch_contacts import Contacts, look_of
 from fleet.dispatch_queue import Queue, Waiting
 from fleet.dispatch_words import Said, said
+from fleet.look import Look
 from fleet.offers import Drawn, Ground, WishError, draw
 from fleet.orders import FOR_A_CONTACT, FleetOrders
 from fleet.pilot import Flight, Pilot, PilotTerms
@@ -23,14 +27,12 @@ from fleet.sortie import IN_HAND
 from fleet.standing import Standing
 from wire.clock import NS_PER_S
 from wire.flying import LinkState
-from wire.tasking import Dispatch, FleetAction, FleetOrder, Offer
+from wire.tasking import Dispatch, FleetAction, FleetOrder, NotChosen, Offer
 from wire.units import GroundPosition
 
 OFFER_S = 180.0                 # for which an offer stands; the launch checks it again in any case
 OFFERS_LIMIT = 100
 TEND_S = 0.25
-STARTED_LOOK_S = 0.02
-STARTED_WITHIN_S = 300.0        # waiting for its estimate, checks and take-off included
 WORDS_OF = {FleetAction.RETURN: "RTL", FleetAction.LAND: "LAND"}
 
 _log = logging.getLogger("trailwatch.fleet")
@@ -38,10 +40,11 @@ _log = logging.getLogger("trailwatch.fleet")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An offer that may be launched."""
+    """An offer that may be launched. chosen: of one for a contact."""
 
     offer: Offer
     order: FleetOrder
+    chosen: Chosen | None = None
 
 
 class Dispatcher:
@@ -53,7 +56,10 @@ class Dispatcher:
         self._orders = orders
         self._offers: dict[str, Kept] = {}
         self._queue = Queue()
+        self._contacts = Contacts(self._pilots, terms, orders, self.standings)
+        self._spawned: set[asyncio.Task[None]] = set()
         self._told: Dispatch | None = None
+        self._last_offer: Offer | None = None
 
     async def run(self) -> None:
         self._orders.listen()
@@ -64,6 +70,11 @@ class Dispatcher:
                 tasks.create_task(self._carry_out(order))
 
     # --------------------------------------------------------------------------------------------------------- orders
+
+    def _spawn(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(_guarded(doing))
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
 
     async def _carry_out(self, order: FleetOrder) -> None:
         try:
@@ -93,17 +104,18 @@ class Dispatcher:
 
     async def _plan(self, order: FleetOrder) -> Outcome:
         assert order.wish is not None
-        if order.wish.kind in FOR_A_CONTACT:
-            return _refused(said("dispatch.cannot", why="contacts cannot be investigated yet"))
         plan_id = f"plan-{self._terms.name_task(order.drone)}"
         drones = self.standings()
         try:
+            if order.wish.kind in FOR_A_CONTACT:
+                chosen = await self._contacts.choose(order, self._ground(), plan_id)
+                return self._offer(order, chosen.drawn, chosen.standing, chosen)
             drawn = await asyncio.to_thread(draw, order.wish, drones, order.drone, self._ground(), plan_id, order.debt)
         except WishError as error:
-            return self._offer_nothing(order, plan_id, error.why)
+            return self._offer_nothing(order, plan_id, error.why, error.others)
         return self._offer(order, drawn, drones[order.drone])
 
-    def _offer(self, order: FleetOrder, drawn: Drawn, standing: Standing) -> Outcome:
+    def _offer(self, order: FleetOrder, drawn: Drawn, standing: Standing, chosen: Chosen | None = None) -> Outcome:
         assert order.wish is not None
         check = drawn.check
         why = "; ".join(f.sentence for f in check.findings[:3])
@@ -112,28 +124,31 @@ class Dispatcher:
             minutes=round(check.duration_s / 60.0, 1), energy_percent=round(check.energy_percent),
         )
         now_ns = self._terms.clock.utc_ns()
-        offer = Offer(
+        offer = self._last_offer = Offer(
             order.order_id, drawn.plan.plan_id, standing.drone, order.wish, now_ns, now_ns + round(OFFER_S * NS_PER_S),
             plan=drawn.plan, check=check, arrives_s=round(drawn.arrives_s, 1), energy_percent=round(check.energy_percent, 1),
-            left_percent=round(drawn.left_percent, 1), airborne=standing.airborne,
+            left_percent=round(drawn.left_percent, 1), airborne=standing.airborne, resumes=_resumes(standing, chosen),
+            others=chosen.others if chosen is not None else (),
             sentence=words.sentence, key=words.key, params=words.params, findings=check.findings,
         )
-        self._keep(offer, order)
+        self._keep(Kept(offer, order, chosen))
         return _done(words) if check.passed else _refused(words)
 
-    def _offer_nothing(self, order: FleetOrder, plan_id: str, why: Said) -> Outcome:
+    def _offer_nothing(
+        self, order: FleetOrder, plan_id: str, why: Said, others: tuple[NotChosen, ...] = ()
+    ) -> Outcome:
         """What was wanted cannot be: told as an offer of nothing, which nobody can launch."""
         assert order.wish is not None
         now_ns = self._terms.clock.utc_ns()
         self._terms.report(Offer(
             order.order_id, plan_id, order.drone, order.wish, now_ns, now_ns, sentence=why.sentence, key=why.key,
-            params=why.params,
+            params=why.params, others=others,
         ))
         return _refused(why)
 
-    def _keep(self, offer: Offer, order: FleetOrder) -> None:
-        self._terms.report(offer)
-        self._offers[offer.plan_id] = Kept(offer, order)
+    def _keep(self, kept: Kept) -> None:
+        self._terms.report(kept.offer)
+        self._offers[kept.offer.plan_id] = kept
         while len(self._offers) > OFFERS_LIMIT:
             self._offers.pop(next(iter(self._offers)))
 
@@ -151,57 +166,27 @@ class Dispatcher:
             if not order.wait:
                 return _refused(why)
             self._offers.pop(order.plan_id)
-            ahead = self._queue.put(Waiting(offer, order, self._terms.clock.utc_ns()))
+            ahead = self._queue.put(Waiting(offer, order, self._terms.clock.utc_ns(), kept.chosen))
             self._tell()
             waits = said("dispatch.waits", drone=offer.drone, priority=order.priority, ahead=ahead)
             return _done(waits)
         self._offers.pop(order.plan_id)
-        return await self._start(offer, order)
+        return await self._start(offer, order, kept.chosen)
 
     def _why_not_now(self, offer: Offer, priority: int) -> Said | None:
-        standing = self.standing(self._pilots[offer.drone])
-        if standing.refusal is not None:
-            return standing.refusal
-        if standing.paused_by:
-            return said("dispatch.paused", drone=standing.drone, person=standing.paused_by)
-        if standing.airborne:
-            assert standing.plan is not None
-            if priority > standing.priority:
-                return said(
-                    "dispatch.busy", drone=standing.drone, plan=standing.plan.plan_id, priority=standing.priority,
-                    wanted=priority,
-                )
-            return None
-        percent = standing.percent
-        if percent is not None and percent < standing.battery_least_percent:
-            return said(
-                "dispatch.battery", drone=standing.drone, percent=round(percent),
-                least_percent=round(standing.battery_least_percent),
-            )
-        return None
+        return busy(self.standing(self._pilots[offer.drone]), priority)
 
-    async def _start(self, offer: Offer, order: FleetOrder) -> Outcome:
+    async def _start(self, offer: Offer, order: FleetOrder, chosen: Chosen | None) -> Outcome:
         """Flies an offer; the answer comes when the drone has taken off, or taken it up in the air."""
         assert offer.plan is not None
+        if chosen is not None:
+            return await self._contacts.launch(offer, chosen, order)
         pilot = self._pilots[offer.drone]
         task_id = self._terms.name_task(offer.drone)
         flight = Flight(offer.plan, task_id, offer.wish.kind, order.priority, order.person)
         pilot.assign(flight)
         self._tell()
-        return await self._started(pilot, flight)
-
-    async def _started(self, pilot: Pilot, flight: Flight) -> Outcome:
-        """What became of a flight that was assigned: taken off, or why not."""
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + STARTED_WITHIN_S
-        while loop.time() < until_s:
-            sortie = flight.sortie
-            if sortie is not None and (sortie.begun or sortie.over):
-                return Outcome(sortie.begun, sortie.last_sentence)
-            if sortie is None and not pilot.has(flight):
-                return _refused(said("dispatch.overtaken"))
-            await asyncio.sleep(STARTED_LOOK_S)
-        return Outcome(False, f"{pilot.drone.name} has not taken off within {STARTED_WITHIN_S:.0f} s")
+        return await pilot.started(flight)
 
     def _withdraw(self, order: FleetOrder) -> Outcome:
         if self._queue.withdraw(order.plan_id) is not None or self._offers.pop(order.plan_id, None) is not None:
@@ -263,19 +248,41 @@ class Dispatcher:
 
     async def _tend(self) -> None:
         while True:
+            self._contacts.tend()
             self._tell()
+            for name, look, left_s in self._contacts.due_for_relief():
+                self._spawn(self._relieve(name, look, left_s))
             for waiting in self._queue.due(lambda offer, priority: self._why_not_now(offer, priority) is None):
-                asyncio.get_running_loop().create_task(self._take_up(waiting))
+                self._spawn(self._take_up(waiting))
             await asyncio.sleep(TEND_S)
+
+    async def _relieve(self, name: str, look: Look, left_s: float) -> None:
+        """By itself, before the first has to leave: launched in training, and offered to a person in a live fleet."""
+        found = await self._contacts.relieve(name, look, left_s, self._ground(), f"plan-{self._terms.name_task('')}")
+        if found is None:
+            return
+        order, chosen = found
+        self._offer(order, chosen.drawn, chosen.standing, chosen)
+        plan_id = chosen.drawn.plan.plan_id
+        if self._contacts.may_launch_itself and self._offers.pop(plan_id, None) is not None:
+            offer = self._last_offer
+            assert offer is not None
+            outcome = await self._contacts.launch(offer, chosen, order)
+            _log.info("%s relieves %s: %s", chosen.standing.drone, name, outcome.sentence)
 
     async def _take_up(self, waiting: Waiting) -> None:
         """What waited is flown as it was offered; that it no longer may is told by its task."""
-        outcome = await self._start(waiting.offer, waiting.order)
+        outcome = await self._start(waiting.offer, waiting.order, waiting.chosen)
         _log.info("%s waited and is taken up: %s", waiting.offer.plan_id, outcome.sentence)
 
     def _tell(self) -> None:
         """The dispatch, whenever it has changed."""
-        now = Dispatch(at_ns=0, waiting=self._queue.told())
+        looks = self._contacts.looks()
+        now = Dispatch(
+            at_ns=0, waiting=self._queue.told(), looking={name: look.contact for name, look in looks.items()},
+            in_view={name: look.in_view for name, look in looks.items()},
+            reliefs=tuple((r.contact, r.first, r.second) for r in self._contacts.reliefs),
+        )
         if now != self._told:
             self._told = now
             self._terms.report(msgspec.structs.replace(now, at_ns=self._terms.clock.utc_ns()))
@@ -291,14 +298,15 @@ class Dispatcher:
         here = None
         if position is not None:
             here = self._terms.sector.frame.point(GroundPosition(position.lat_deg, position.lon_deg))
-        flight, airborne = pilot.flight, drone.airborne()
+        flight, airborne, look = pilot.flight, drone.airborne(), look_of(pilot)
+        priority = min(3, flight.priority if flight is not None else 3, look.priority if look is not None else 3)
         return Standing(
             drone=drone.name, home=GroundPosition(*settings.home), identity=drone.identity, limits=pilot.limits(),
             view=self._terms.views.get(drone.name), habit=pilot.habit(), refusal=self._refusal(pilot, airborne=airborne),
             airborne=airborne, here=here, height_m=height or 0.0, percent=drone.fresh(drone.battery_percent),
             battery_least_percent=settings.battery_least_percent, battery_return_percent=settings.battery_return_percent,
             plan=flight.plan if flight is not None else None, kind=flight.kind if flight is not None else None,
-            priority=flight.priority if flight is not None else 3,
+            priority=priority, contact=look.contact if look is not None else "", gimbal=settings.gimbal,
             paused_by=pilot.sortie.paused_by if pilot.sortie is not None else "",
         )
 
@@ -324,6 +332,18 @@ class Dispatcher:
 
     def _ground(self) -> Ground:
         return Ground(self._terms.sector, self._terms.realm, self._terms.clock.utc_ns())
+
+
+async def _guarded(doing: Coroutine[Any, Any, None]) -> None:
+    try:
+        await doing
+    except Exception:  # a fault in our own code: what it was about comes to nothing, and all else goes on  # noqa: BLE001
+        _log.exception("the dispatcher failed at something of its own")
+
+
+def _resumes(standing: Standing, chosen: Chosen | None) -> str:
+    """What waits in the drone meanwhile."""
+    return standing.plan.plan_id if chosen is not None and standing.airborne and standing.plan is not None else ""
 
 
 def _refused(why: Said) -> Outcome:

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
+from cameras.turn import Turn
 from mavlink.ardupilot import Identity, ekf_ready
 from mavlink.autopilots import ARDUPILOT, Quirks, quirks_of
 from mavlink.link import link_state
@@ -28,6 +29,7 @@ UNKNOWN_U8 = 255                # and in 8-bit ones
 UNKNOWN_U16 = 65535             # MAVLink's "not known" in unsigned 16-bit fields
 REBOOT_STEP_MS = 1000           # a boot time that falls by more than this, or lags so far, is another boot
 SLOWEST_RATE = 0.9              # of a simulated vehicle's time on a busy machine
+QUATERNION_TOLERANCE = 0.1      # one this far from length one was never one
 METRES_A_DEGREE = 111_195.0     # near enough for a leap
 ON_GROUND = int(mavlink.MAV_LANDED_STATE_ON_GROUND)
 PREARM_BIT = int(mavlink.MAV_SYS_STATUS_PREARM_CHECK)
@@ -79,6 +81,8 @@ class Drone:
         self.gps_accuracy_m: Heard[float | None] | None = None
         self.wind: Heard[tuple[float, float]] | None = None         # m/s, and degrees where it comes from
         self.attitude_deg: Heard[tuple[float, float, float]] | None = None      # roll, pitch, yaw
+        self.gimbal_deg: Heard[tuple[float, float]] | None = None   # pitch against the horizon, yaw against north
+        self.velocity_m_s: Heard[tuple[float, float]] | None = None # east, north
         self.fence_on: Heard[bool] | None = None
         self.jump_m: Heard[float] | None = None                     # the last leap of its place, and when
         self.links: tuple[str, ...] = ()                            # what its pilot says of the links to it
@@ -120,6 +124,7 @@ class Drone:
                 self.jump_m = Heard(leap_m, now_ns)
         self.height_m = Heard(m.relative_alt / 1000.0, now_ns)
         self.ground_speed_m_s = Heard(math.hypot(m.vx, m.vy) / 100.0, now_ns)
+        self.velocity_m_s = Heard((m.vy / 100.0, m.vx / 100.0), now_ns)
         if m.hdg != UNKNOWN_U16:
             self.heading_deg = Heard(m.hdg / 100.0, now_ns)
 
@@ -142,6 +147,19 @@ class Drone:
     def _attitude(self, m: Any, now_ns: int) -> None:
         roll, pitch, yaw = (math.degrees(a) for a in (m.roll, m.pitch, m.yaw))
         self.attitude_deg = Heard((roll, pitch, yaw % 360.0), now_ns)
+
+    def _gimbal(self, m: Any, now_ns: int) -> None:
+        """Its quaternion can be all zero, which says nothing; its yaw is against the nose unless it says otherwise."""
+        q = tuple(float(v) for v in m.q)
+        if not abs(math.hypot(*q) - 1.0) < QUATERNION_TOLERANCE:
+            return
+        north, east, down = Turn.of(q).matrix()[:, 0]       # where its axis points
+        yaw, pitch = math.degrees(math.atan2(east, north)), -math.degrees(math.asin(max(-1.0, min(1.0, down))))
+        if not m.flags & mavlink.GIMBAL_DEVICE_FLAGS_YAW_IN_EARTH_FRAME:
+            if self.attitude_deg is None:
+                return
+            yaw += self.attitude_deg.value[2]
+        self.gimbal_deg = Heard((pitch, yaw % 360.0), now_ns)
 
     def _ekf(self, m: Any, now_ns: int) -> None:
         self.ekf_flags = Heard(m.flags, now_ns)
@@ -286,4 +304,5 @@ _HANDLERS: dict[str, Any] = {
     "STATUSTEXT": Drone._statustext,
     "WIND": Drone._wind,
     "ATTITUDE": Drone._attitude,
+    "GIMBAL_DEVICE_ATTITUDE_STATUS": Drone._gimbal,
 }

@@ -29,18 +29,18 @@ from fleet.standing import Standing
 from geofences.sector import Sector
 from wire.coverage import CoverageDebt
 from wire.flying import CheckResult, Plan
-from wire.tasking import FlightKind, FlightWish
+from wire.tasking import FlightKind, FlightWish, NotChosen
 from wire.units import GroundPosition, Realm
 
 ORBIT_RADIUS_M = 60.0           # where none is wanted
 
 
 class WishError(ValueError):
-    """What is wanted cannot be planned, and why."""
+    """What is wanted cannot be planned, and why; of a choice, each drone with its reason."""
 
-    def __init__(self, why: Said) -> None:
+    def __init__(self, why: Said, others: tuple[NotChosen, ...] = ()) -> None:
         super().__init__(why.sentence)
-        self.why = why
+        self.why, self.others = why, others
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 from fleet.airspace_lookout import TrafficPicture
 from fleet.checker import CheckLimits
 from fleet.commands import Outcome, ask_for_messages, command, identify, set_mode, until
+from fleet.dispatch_words import said
 from fleet.drone import Drone
 from fleet.energy import EnergyLearner, EnergyModel
 from fleet.flight_book import FlightRecorder
@@ -22,7 +23,7 @@ from fleet.planner import PatrolWish, PlanError, plan_patrol
 from fleet.preflight import realm_refusal
 from fleet.routes_camera import CameraView
 from fleet.settings import DroneSettings, PatrolSettings
-from fleet.sortie import Errand, Report, Sortie, SortieTerms
+from fleet.sortie import STARTED_LOOK_S, Errand, Report, Sortie, SortieTerms
 from fleet.standing import Habit
 from fleet.wind import ASSUMED, Wind
 from geofences.sector import Sector
@@ -38,6 +39,7 @@ HEARD_LIMIT = 2000              # messages of one drone that wait: 40 s of 50 a 
 LOOK_S = 0.5
 SILENT_REPORTS_S = 4.0          # heartbeats come and positions do not: it forgot what was asked of it, as after a reboot
 AGAIN_S = 15.0                  # after a sortie that failed before take-off
+STARTED_WITHIN_S = 300.0        # waiting for its estimate, checks and take-off included
 CALL_BACK_S = 6.0               # on leaving: the drone's own failsafe covers what is not done by then
 
 _log = logging.getLogger("trailwatch.fleet")
@@ -218,6 +220,20 @@ class Pilot:
     def has(self, flight: Flight) -> bool:
         """Whether it flies this, or will."""
         return flight is self._assigned or flight is self.flight
+
+    async def started(self, flight: Flight) -> Outcome:
+        """What became of a flight that was assigned: it has taken off, or was taken up in the air, or why not."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + STARTED_WITHIN_S
+        while loop.time() < until_s:
+            sortie = flight.sortie
+            if sortie is not None and (sortie.begun or sortie.over):
+                return Outcome(sortie.begun, sortie.last_sentence)
+            if sortie is None and not self.has(flight):
+                overtaken = said("dispatch.overtaken")
+                return Outcome(False, overtaken.sentence, overtaken.key)
+            await asyncio.sleep(STARTED_LOOK_S)
+        return Outcome(False, f"{self.drone.name} has not taken off within {STARTED_WITHIN_S:.0f} s")
 
     @property
     def is_assigned(self) -> bool:

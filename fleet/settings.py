@@ -38,6 +38,7 @@ class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     home: where it takes off and lands. endurance_s: how long its battery flies it. battery_least_percent: to take off with.
     battery_return_percent: it is called back from its patrol at this charge.
     airspeed_m_s: the most that it makes through the air. camera: what it looks with, where patrols are to fit it.
+    gimbal: whether its camera can be turned; one that cannot looks from where its pitch_deg points at the ground.
     """
 
     id: str
@@ -52,6 +53,7 @@ class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signing_key: str = ""
     airspeed_m_s: float = 10.0
     camera: ViewSettings | None = None
+    gimbal: bool = True
 
 
 class PatrolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -57,6 +57,7 @@ _log = logging.getLogger("trailwatch.fleet")
 PAUSE_MODE = "BRAKE"            # stops and stays, whatever the sticks of an unattended remote control say
 IN_HAND = ("AUTO", "GUIDED", PAUSE_MODE)     # modes in which it does what the fleet has told it
 PLACE_WITHIN_S = 5.0
+STARTED_LOOK_S = 0.02
 
 
 class SortieError(Exception):
@@ -76,6 +77,10 @@ class Errand(Protocol):
 
     def pause(self) -> None:
         """It was told to stay where it is: the next step begins anew."""
+        ...
+
+    def finish(self, phase: TaskPhase, sentence: str) -> None:
+        """It will not be stepped any more."""
         ...
 
 
@@ -145,6 +150,7 @@ class Sortie:
             self.say(TaskPhase.CANCELLED, str(end))
             return False
         except SortieError as error:
+            self._drop_errand(TaskPhase.CANCELLED, str(error))
             if self._ended:
                 self.say(TaskPhase.CANCELLED, f"{self._ended}; {error}")
             else:
@@ -185,7 +191,7 @@ class Sortie:
         outcome = await self._mode(mode)
         if outcome.done:
             self._ended = sentence
-            self.errand = None
+            self._drop_errand(TaskPhase.CANCELLED, sentence)
             self.say(TaskPhase.EXECUTING, f"{sentence}; {outcome.sentence}")
         return outcome
 
@@ -196,6 +202,16 @@ class Sortie:
     def hand_over(self, sentence: str) -> None:
         """Leave the drone in the air to somebody else."""
         self._ended, self.handed_over = sentence, True
+        self._drop_errand(TaskPhase.CANCELLED, sentence)
+
+    def home_percent(self, percent: float) -> float | None:
+        """What the way home takes of the battery, to be sure; None before it flies."""
+        return self._lookout.home_percent(percent) if self._lookout is not None else None
+
+    def _drop_errand(self, phase: TaskPhase, sentence: str) -> None:
+        errand, self.errand = self.errand, None
+        if errand is not None:
+            errand.finish(phase, sentence)
 
     async def _mode(self, mode: str) -> Outcome:
         return await set_mode(self._link, self._drone, self.plan.system_id, mode)
@@ -432,7 +448,8 @@ class Sortie:
             await errand.step()
             if not errand.over:
                 return
-        self.errand, self._errand_end = None, errand.over
+        self._errand_end = errand.over
+        self._drop_errand(TaskPhase.DONE, errand.over)
         outcome = await self._mode("RTL" if self._for_errand else "AUTO")
         then = "comes home" if self._for_errand else f"goes on with {self.plan.corridor} where it was"
         self.say(TaskPhase.EXECUTING, f"{errand.over}; {self.plan.drone} {then}: {outcome.sentence}")
@@ -445,7 +462,7 @@ class Sortie:
         rules = frozenset(f.rule for f in verdict.findings)
         said = "; ".join(f.sentence for f in verdict.findings)
         if verdict.level is Level.RETURN and self._drone.mode() in IN_HAND:
-            self.errand = None
+            self._drop_errand(TaskPhase.CANCELLED, f"{self.plan.drone} is called back: {said}")
             outcome = await set_mode(self._link, self._drone, self.plan.system_id, "RTL")
             self.say(TaskPhase.EXECUTING, f"{self.plan.drone} is called back: {said}; {outcome.sentence}", verdict.findings)
             if outcome.done:
@@ -455,7 +472,7 @@ class Sortie:
         self._warned = rules
 
     async def _call_back(self, percent: float) -> None:
-        self.errand = None
+        self._drop_errand(TaskPhase.CANCELLED, f"{self.plan.drone} has {percent:.0f} % left in its battery")
         outcome = await set_mode(self._link, self._drone, self.plan.system_id, "RTL")
         _log.warning("%s: %.0f %% left in its battery, called back: %s", self.plan.drone, percent, outcome.sentence)
         if outcome.done:

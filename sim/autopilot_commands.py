@@ -33,6 +33,7 @@ CAPABILITIES = (
     | mavlink.MAV_PROTOCOL_CAPABILITY_SET_POSITION_TARGET_GLOBAL_INT
 )
 ACCEPTED, DENIED, UNSUPPORTED, FAILED = 0, 2, 3, 4     # MAV_RESULT
+POSITION_IGNORED, YAW_IGNORED = 0b111, 1 << 10          # of SET_POSITION_TARGET_GLOBAL_INT's type_mask
 
 
 @dataclass(slots=True)
@@ -84,6 +85,9 @@ class Autopilot:
             mavlink.MAV_CMD_DO_REPOSITION: self._reposition,
             mavlink.MAV_CMD_DO_GIMBAL_MANAGER_PITCHYAW: lambda m, _: self._point(m.param1, m.param2),
             mavlink.MAV_CMD_DO_MOUNT_CONTROL: lambda m, _: self._point(m.param1, m.param3),
+            mavlink.MAV_CMD_DO_SET_ROI_LOCATION: self._look_at,
+            mavlink.MAV_CMD_DO_SET_ROI: self._look_at,
+            mavlink.MAV_CMD_DO_SET_ROI_NONE: lambda *_: self._look_ahead(),
         }
         self._handlers: dict[str, Callable[[Any, int], None]] = {
             "COMMAND_LONG": self._on_command,
@@ -267,19 +271,37 @@ class Autopilot:
             return FAILED
         return self._fly_to(m.param5, m.param6, m.param7, absolute=getattr(m, "frame", 3) in (0, 5), speed=m.param1)
 
-    def _fly_to(self, lat_deg: float, lon_deg: float, height_m: float, *, absolute: bool, speed: float) -> int:
-        flight = self.flight
+    def _fly_to(
+        self, lat_deg: float, lon_deg: float, height_m: float, *, absolute: bool, speed: float, yaw_deg: float | None = None
+    ) -> int:
         if not (abs(lat_deg) <= 90.0 and abs(lon_deg) <= 180.0 and math.isfinite(height_m)):
             return DENIED
+        target = self._target(lat_deg, lon_deg, height_m, absolute=absolute)
+        return _result(self.flight.fly_to(target, speed if speed > 0 else None, yaw_deg))
+
+    def _target(self, lat_deg: float, lon_deg: float, height_m: float, *, absolute: bool) -> Target:
+        flight = self.flight
         east, north = flight.earth.to_local(lat_deg, lon_deg)
-        up = height_m - flight.start.msl_m if absolute else flight.home_target().up + height_m
-        return _result(flight.fly_to(Target(east, north, up), speed if speed > 0 else None))
+        return Target(east, north, height_m - flight.start.msl_m if absolute else flight.home_target().up + height_m)
 
     def _point(self, pitch_deg: float, yaw_deg: float) -> int:
-        if math.isfinite(pitch_deg):
-            self.flight.gimbal_pitch_deg = max(-90.0, min(25.0, pitch_deg))
-        if math.isfinite(yaw_deg):
-            self.flight.gimbal_yaw_deg = max(-180.0, min(180.0, yaw_deg))
+        """Both angles, or nothing: one of them unknown asks for rates, which a mount without them refuses."""
+        if not (math.isfinite(pitch_deg) and math.isfinite(yaw_deg)):
+            return FAILED
+        self.flight.point(pitch_deg, yaw_deg)
+        return ACCEPTED
+
+    def _look_at(self, m: Any, _channel: int) -> int:
+        """DO_SET_ROI_LOCATION: heights in the frame of a COMMAND_INT; of a COMMAND_LONG above home."""
+        if (m.param5, m.param6, m.param7) == (0.0, 0.0, 0.0):
+            return self._look_ahead()
+        if not (abs(m.param5) <= 90.0 and abs(m.param6) <= 180.0 and math.isfinite(m.param7)):
+            return FAILED
+        self.flight.look_at(self._target(m.param5, m.param6, m.param7, absolute=getattr(m, "frame", 3) in (0, 5)))
+        return ACCEPTED
+
+    def _look_ahead(self) -> int:
+        self.flight.look_at(None)
         return ACCEPTED
 
     # -------------------------------------------------------------------------------------------------- other messages
@@ -327,12 +349,16 @@ class Autopilot:
         )
 
     def _on_position_target(self, m: Any, _channel: int) -> None:
+        """A place, with or without a yaw; a place with a velocity is flown to all the same. Anything else stops it."""
+        if m.type_mask & POSITION_IGNORED:
+            self.flight.stop_there()        # velocities alone are not modelled
+            return
         lat_deg, lon_deg = m.lat_int / 1e7, m.lon_int / 1e7
         if self.flight.fence_enabled() and self.flight.is_outside_fence(lat_deg, lon_deg):
             return          # as ArduCopter: no word, and it stays where it is (ModeGuided, check_destination_within_fence)
-        if m.type_mask & 0b111 == 0:
-            absolute = m.coordinate_frame in (0, 5)
-            self._fly_to(lat_deg, lon_deg, m.alt, absolute=absolute, speed=0.0)
+        absolute = m.coordinate_frame in (0, 5)
+        yaw_deg = None if m.type_mask & YAW_IGNORED else math.degrees(m.yaw)
+        self._fly_to(lat_deg, lon_deg, m.alt, absolute=absolute, speed=0.0, yaw_deg=yaw_deg)
 
 
 def _result(done: bool) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.autopilot_mission import FENCE, MISSION, Item, MissionStore
 from sim.autopilot_modes import (
@@ -33,6 +33,7 @@ FENCE_GRACE_S = 2.0             # arming within this of a fence upload can fail
 LANDED_S = 2.2                  # on the ground for so long, and it disarms by itself (observed)
 SPOOL_UP_S = 2.8                # from the order to take off until it leaves the ground (observed)
 FENCE_CHECK_S = 0.1
+MOUNT_LEAST_DEG, MOUNT_MOST_DEG = -90.0, 20.0       # MNT1_PITCH_MIN and _MAX
 FULL_WIND_M = 60.0
 PREARM_SHARE = 0.57             # of the settling time: the pre-arm bit is healthy before GUIDED is ready (23.6 s of 41 s)
 FIX_SHARE = 0.2
@@ -80,8 +81,9 @@ class Flight:
         self.mission_seq = 0
         self.fence_on = False
         self.fence_breached = False
-        self.gimbal_pitch_deg = 0.0
-        self.gimbal_yaw_deg = 0.0
+        self.gimbal_pitch_deg = 0.0         # against the horizon
+        self.gimbal_yaw_deg = 0.0           # against the nose
+        self.region_of_interest: Target | None = None
         self.failsafe = ""
         self._settle_s = settle_s
         self._announce = announce
@@ -92,6 +94,7 @@ class Flight:
         self._flown = False
         self._auto_go = False
         self._guided: Target | None = None
+        self._guided_yaw_deg: float | None = None
         self._guided_speed_m_s: float | None = None
         self._taking_off = False
         self._go_s = 0.0
@@ -226,11 +229,29 @@ class Flight:
         self._go_s = self.t_s
         return True
 
-    def fly_to(self, target: Target, speed_m_s: float | None) -> bool:
+    def fly_to(self, target: Target, speed_m_s: float | None, yaw_deg: float | None = None) -> bool:
+        """yaw_deg: which way it looks on the way and there; None: where it goes, as it is told with each target anew."""
         if self.mode is not Mode.GUIDED or not self.armed or self.body.on_ground:
             return False
         self._guided, self._guided_speed_m_s, self._taking_off = target, speed_m_s, False
+        self._guided_yaw_deg = yaw_deg
         return True
+
+    def stop_there(self) -> None:
+        """What GUIDED does with a target that it cannot use."""
+        if self.mode is Mode.GUIDED and not self.body.on_ground:
+            self._guided, self._guided_yaw_deg = Target(*self.body.reported(), self.body.up_m), None
+
+    def look_at(self, target: Target | None) -> None:
+        """The mount follows a place from now on, from wherever the aircraft is; None: it looks ahead again."""
+        self.region_of_interest = target
+        if target is None:
+            self.gimbal_pitch_deg = self.gimbal_yaw_deg = 0.0
+
+    def point(self, pitch_deg: float, yaw_deg: float) -> None:
+        self.region_of_interest = None
+        self.gimbal_pitch_deg = max(MOUNT_LEAST_DEG, min(MOUNT_MOST_DEG, pitch_deg))
+        self.gimbal_yaw_deg = (yaw_deg + 180.0) % 360.0 - 180.0
 
     def change_speed(self, speed_m_s: float) -> None:
         self._guided_speed_m_s = speed_m_s
@@ -286,6 +307,17 @@ class Flight:
         self.body.step(dt_s, (wish.east, wish.north, wish.up), wish.yaw_deg, motors=self.armed)
         if self.armed:
             self._watch_ground()
+        if self.region_of_interest is not None:
+            self._follow_region(self.region_of_interest)
+
+    def _follow_region(self, place: Target) -> None:
+        """From where it believes to be, as a mount with servos does it: at once (AP_Mount_Servo)."""
+        east, north = self.body.reported()
+        de, dn = place.east - east, place.north - north
+        pitch_deg = math.degrees(math.atan2(place.up - self.body.reported_up_m(), math.hypot(de, dn)))
+        self.gimbal_pitch_deg = max(MOUNT_LEAST_DEG, min(MOUNT_MOST_DEG, pitch_deg))
+        bearing_deg = math.degrees(math.atan2(de, dn))
+        self.gimbal_yaw_deg = (bearing_deg - self.body.reported_attitude_deg()[2] + 180.0) % 360.0 - 180.0
 
     def _guide(self, dt_s: float) -> Wish:
         body = self.body
@@ -300,7 +332,8 @@ class Flight:
         speed = self._guided_speed_m_s or self.p["WPNAV_SPEED"] / 100.0
         if self._taking_off and body.up_m >= self._guided.up - SETTLED_M:
             self._taking_off = False
-        return towards(body, self._guided, speed, self.p, yaw=self.mode is Mode.GUIDED)
+        wish = towards(body, self._guided, speed, self.p, yaw=self.mode is Mode.GUIDED)
+        return wish if self._guided_yaw_deg is None else replace(wish, yaw_deg=self._guided_yaw_deg)
 
     def _guide_auto(self, dt_s: float) -> Wish:
         if self.mission is None or (self.body.on_ground and not (self._auto_go and self._spooled_up())):
@@ -333,7 +366,7 @@ class Flight:
         self._taking_off = False
         self._return = None
         self.mission = None
-        self._guided_speed_m_s = None
+        self._guided_speed_m_s = self._guided_yaw_deg = None
         self._guided = None if self.body.on_ground else Target(*self.body.reported(), self.body.up_m)
         if mode is Mode.RTL:
             self._return = ReturnHome(self.body, self.home_target(), self.p)

@@ -146,6 +146,9 @@ def gimbal_device_attitude_status(f: Flight, utc_ns: int) -> Any:
         math.sin(pitch) * math.cos(yaw), math.cos(pitch) * math.sin(yaw),
     ]
     flags = mavlink.GIMBAL_DEVICE_FLAGS_ROLL_LOCK | mavlink.GIMBAL_DEVICE_FLAGS_PITCH_LOCK
+    flags |= mavlink.GIMBAL_DEVICE_FLAGS_YAW_IN_VEHICLE_FRAME
+    if f.region_of_interest is not None:
+        flags |= mavlink.GIMBAL_DEVICE_FLAGS_YAW_LOCK
     nan = float("nan")
     return mavlink.MAVLink_gimbal_device_attitude_status_message(
         0, 0, boot_ms(f), flags, q, nan, nan, nan, 0, nan, nan, 1

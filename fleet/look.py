@@ -1,0 +1,318 @@
+"""Looking at a contact: a drone in GUIDED beside somebody who moves, its gimbal on where he is taken to be.
+
+An errand of a sortie, in steps. Each place is chosen by fleet.stand_off and passes the plan's own check from where the drone
+is, before it is commanded; where no place passes, the drone stays at the last one that did.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from pymavlink.dialects.v20 import ardupilotmega as mavlink
+
+from cameras.lens import Lens
+from cameras.pose import Pose
+from cameras.project import project
+from fleet.checker import CheckLimits
+from fleet.checker_air import check_from_here
+from fleet.commands import read_parameter, set_mode, write_parameter
+from fleet.dispatch_words import said
+from fleet.drone import Drone
+from fleet.routes_camera import CameraView
+from fleet.stand_off import FAR_M, HEIGHT_M, RADIUS_M, WIDER, Place, Room, Sides, bearing_to, next_place, turn_deg
+from geofences.geodesy import Array
+from mavlink.link import MessageLink
+from wire.clock import NS_PER_S, Clock
+from wire.flying import Plan, TaskPhase, Waypoint, WaypointKind
+from wire.tasking import Target
+from wire.units import GroundPosition, Realm
+
+STEP_S = 0.5                    # between two places, and two places of the gimbal
+CHECK_S = 1.0                   # between two checks of the whole rules; the room is asked about at each step
+ORBIT_M_S = 2.0                 # along the circle: what a background does not smear at
+PREDICT_S = 10.0                # so long a velocity is believed
+LEAD_S = 0.4                    # a place of the gimbal is commanded for when it is acted on
+LOST_S = 6.0                    # not detected for so long: it is looked for, wider
+GIVEN_UP_S = 60.0               # and for so long: it is given up
+GONE_S = 15.0                   # after the station has said that it is a contact no longer
+ON_STATION_M = 15.0             # of the circle, to be there
+HELD_S = 3.0                    # in the picture for so long, it is held
+ALONE_S = 3.0                   # without a detection by this drone, it has its own geometry to go by
+LENS = Lens(960, 540, 1600.0, 1600.0, 479.5, 269.5)     # where the settings name no camera: as the demo's
+BODY_M = 0.9                    # the middle of a person over his feet
+MASK_PLACE_AND_YAW = 0b100111111000     # of SET_POSITION_TARGET_GLOBAL_INT: no velocities, no yaw rate
+FRAME_ABOVE_HOME = int(mavlink.MAV_FRAME_GLOBAL_RELATIVE_ALT_INT)
+FRAME_ROI = int(mavlink.MAV_FRAME_GLOBAL_RELATIVE_ALT)
+
+Say = Callable[[TaskPhase, str], None]
+
+_log = logging.getLogger("trailwatch.fleet")
+
+
+@dataclass(frozen=True, slots=True)
+class LookTerms:
+    """What a look goes by. targets: of the station, by contact. limits: for a check now. others: places of other drones."""
+
+    clock: Clock
+    realm: Realm
+    targets: Mapping[str, Target]
+    limits: Callable[[], CheckLimits]
+    others: Callable[[], tuple[Array, ...]]
+    view: CameraView | None = None
+    radius_m: float = RADIUS_M
+    height_m: float = HEIGHT_M
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Where somebody is taken to be. seen_s: since the newest detection."""
+
+    at: Array
+    velocity: Array
+    seen_s: float
+
+
+def estimate_of(target: Target, now_ns: int, point: Callable[[GroundPosition], Array]) -> Estimate:
+    """Now, at a constant velocity for as long as that is believed."""
+    age_s = max(0.0, min(PREDICT_S, (now_ns - target.at_ns) / NS_PER_S))
+    velocity = np.array(target.velocity_m_s)
+    return Estimate(point(target.position) + velocity * age_s, velocity, max(0.0, (now_ns - target.last_seen_ns) / NS_PER_S))
+
+
+class Look:
+    """Of one contact by one drone. over: why it has ended. held: it is there, and has him in its picture.
+
+    plan: as offered; its return height is what the ways home are checked for. in_view: now. last: tells the last phase of a
+    look that has a task of its own.
+    """
+
+    def __init__(
+        self, contact: str, plan: Plan, drone: Drone, link: MessageLink, room: Room, terms: LookTerms, say: Say,
+        last: Say | None = None, *, priority: int = 2, layer_m: float = 0.0,
+    ) -> None:
+        self.contact = contact
+        self.over = ""
+        self.in_view = False
+        self.on_station = False
+        self.plan = plan
+        self.priority, self.layer_m = priority, layer_m
+        self._drone, self._link, self._room, self._terms, self._say = drone, link, room, terms, say
+        self._frame = room.sector.frame
+        self._last = last
+        self._begun = False
+        self._next_ns = self._checked_ns = 0
+        self._way = 1.0             # round it: 1 clockwise, -1 against
+        self._place: Place | None = None
+        self._viewed_ns: int | None = None
+        self._lost = False
+        self._far = False
+        self._gone_ns: int | None = None
+        self._said = ""
+        self._estimate: Estimate | None = None
+
+    @property
+    def begun(self) -> bool:
+        """The drone has taken it up, by its own word."""
+        return self._begun
+
+    def pause(self) -> None:
+        self._begun = False
+
+    def finish(self, phase: TaskPhase, sentence: str) -> None:
+        """It is over, or was cut short: the gimbal is let go, and a look with a task of its own has told its last phase."""
+        self.over = self.over or sentence
+        self._link.send(self._roi_none())
+        if self._last is not None:
+            self._last(phase, sentence)
+            self._last = None
+
+    def end(self, why: str) -> None:
+        self.over = self.over or why
+
+    @property
+    def held(self) -> bool:
+        """Whether another one may leave: it is where it looks from, and the station or its own picture says so."""
+        target = self._terms.targets.get(self.contact)
+        seen = target is not None and self._drone.name in target.held_by
+        viewed_s = self._since_s(self._viewed_ns) if self._viewed_ns is not None else 0.0
+        return self.on_station and not self._lost and (seen or (self.in_view and viewed_s >= HELD_S))
+
+    async def step(self) -> None:
+        now_ns = self._terms.clock.monotonic_ns()
+        if now_ns < self._next_ns or self.over:
+            return
+        self._next_ns = now_ns + round(STEP_S * NS_PER_S)
+        target = self._terms.targets.get(self.contact)
+        if target is None:
+            self.end(said("look.unknown", contact=self.contact).sentence)
+            return
+        if not self._begun and not await self._begin():
+            return
+        self._estimate = estimate_of(target, self._terms.clock.utc_ns(), self._frame.point)
+        if not self._still_there(target, self._estimate):
+            return
+        here = self._here()
+        if here is None:
+            return
+        self._look_at(self._estimate)
+        self._judge_view(here, self._estimate)
+        self._go(here, self._estimate)
+
+    # ------------------------------------------------------------------------------------------------------- its parts
+
+    async def _begin(self) -> bool:
+        system_id = self.plan.system_id
+        if self._drone.mode() != "GUIDED":
+            outcome = await set_mode(self._link, self._drone, system_id, "GUIDED")
+            if not outcome.done:
+                self.end(outcome.sentence)
+                return False
+        wanted = round(self.plan.return_height_m * 100.0)
+        found = await read_parameter(self._link, system_id, ("RTL_ALT",))
+        if found is not None and found[1] < wanted:
+            outcome = await write_parameter(self._link, self._drone, system_id, found[0], wanted)
+            if not outcome.done:
+                self.end(outcome.sentence)
+                return False
+        self._begun = True
+        self._tell("look.begins")
+        return True
+
+    def _still_there(self, target: Target, now: Estimate) -> bool:
+        if target.gone and self._gone_ns is None:
+            self._gone_ns = self._terms.clock.monotonic_ns()
+        if not target.gone:
+            self._gone_ns = None
+        gone_s = self._since_s(self._gone_ns) if self._gone_ns is not None else 0.0
+        if gone_s >= GONE_S:
+            self.end(said("look.gone", contact=self.contact).sentence)
+        elif now.seen_s >= GIVEN_UP_S:
+            self.end(said("look.given_up", contact=self.contact, seconds=round(now.seen_s)).sentence)
+        lost = now.seen_s >= LOST_S or target.gone
+        if lost != self._lost and not self.over:
+            self._lost = lost
+            self._tell("look.lost" if lost else "look.found", seconds=round(now.seen_s))
+        return not self.over
+
+    def _go(self, here: Array, now: Estimate) -> None:
+        terms = self._terms
+        wide = WIDER if self._lost else 1.0
+        radius, height = terms.radius_m * wide, terms.height_m * wide
+        away_m = float(np.linalg.norm(here - now.at))
+        self.on_station = away_m < max(radius, FAR_M if self._far else 0.0) + ON_STATION_M
+        ahead_deg = math.degrees(ORBIT_M_S * STEP_S * 3.0 / radius) if away_m < radius + ON_STATION_M else 0.0
+        # Where he will be when the drone gets there.
+        soon = now.at + now.velocity * STEP_S
+        place, sides = next_place(soon, here, self._way * ahead_deg, radius, height, self._room, terms.others())
+        if place is not None and ahead_deg and self._way * turn_deg(bearing_to(soon, here), place.bearing_deg) < 0.1:
+            self._way = -self._way      # this way round is shut: it turns about, and is asked again at the next step
+        self._say_of(sides, place)
+        if place is None or not self._passes(here, place):
+            if self._place is not None:
+                self._command(self._place.at, self._place.height_m, now)
+            return
+        self._far = place.radius_m >= FAR_M
+        self._place = place
+        self._command(place.at, place.height_m, now)
+
+    def _passes(self, here: Array, place: Place) -> bool:
+        """The plan's own check of the way there and home again; between two of them the room, which next_place has asked."""
+        now_ns = self._terms.clock.monotonic_ns()
+        if self._place is not None and now_ns - self._checked_ns < CHECK_S * NS_PER_S:
+            return True
+        first, last = self.plan.waypoints[0], self.plan.waypoints[-1]
+        at = self._frame.position(*(float(v) for v in place.at))
+        there = Waypoint(WaypointKind.WAYPOINT, at, place.height_m, self.plan.waypoints[1].speed_m_s)
+        plan = msgspec.structs.replace(
+            self.plan, waypoints=(first, there, msgspec.structs.replace(last, height_above_home_m=max(
+                last.height_above_home_m, place.height_m))),
+        )
+        height = self._drone.height_m.value if self._drone.height_m is not None else place.height_m
+        result = check_from_here(
+            plan, self._frame.position(*(float(v) for v in here)), height, self._room.sector, self._terms.realm,
+            self._terms.limits(),
+        )
+        if result.passed:
+            self._checked_ns = now_ns
+            return True
+        self._tell("look.refused", why="; ".join(f.sentence for f in result.findings[:2]))
+        return False
+
+    def _here(self) -> Array | None:
+        """Where it is now: as it last said, carried on."""
+        drone = self._drone
+        position = drone.fresh(drone.position)
+        if position is None:
+            return None
+        at = self._frame.point(GroundPosition(position.lat_deg, position.lon_deg))
+        velocity = drone.velocity_m_s.value if drone.velocity_m_s is not None else (0.0, 0.0)
+        return np.asarray(at + np.array(velocity) * min(1.0, drone.age_s(drone.position)))
+
+    def _command(self, at: Array, height_m: float, now: Estimate) -> None:
+        place = self._frame.position(*(float(v) for v in at))
+        yaw = math.radians((bearing_to(now.at, at) + 180.0) % 360.0)
+        self._link.send(mavlink.MAVLink_set_position_target_global_int_message(
+            0, self.plan.system_id, 1, FRAME_ABOVE_HOME, MASK_PLACE_AND_YAW, round(place.lat_deg * 1e7),
+            round(place.lon_deg * 1e7), height_m, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, yaw, 0.0,
+        ))
+
+    def _look_at(self, now: Estimate) -> None:
+        """The gimbal follows the place by itself, from wherever the drone is; without one the drone's yaw has to do."""
+        at = now.at + now.velocity * (LEAD_S + STEP_S / 2.0)
+        place = self._frame.position(*(float(v) for v in at))
+        height = float(self._room.sector.terrain.height_msl_m(at)[0]) + BODY_M - self._room.home_msl_m
+        self._link.send(self._roi(place, height))
+
+    def _roi(self, place: GroundPosition, height_m: float) -> Any:
+        return mavlink.MAVLink_command_int_message(
+            self.plan.system_id, 1, FRAME_ROI, mavlink.MAV_CMD_DO_SET_ROI_LOCATION, 0, 0, 0.0, 0.0, 0.0, 0.0,
+            round(place.lat_deg * 1e7), round(place.lon_deg * 1e7), height_m,
+        )
+
+    def _roi_none(self) -> Any:
+        return mavlink.MAVLink_command_int_message(
+            self.plan.system_id, 1, FRAME_ROI, mavlink.MAV_CMD_DO_SET_ROI_NONE, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0.0
+        )
+
+    def _judge_view(self, here: Array, now: Estimate) -> None:
+        """Whether he is in its picture, as far as its own attitude goes."""
+        drone, view = self._drone, self._terms.view
+        position, gimbal, attitude = drone.position, drone.fresh(drone.gimbal_deg), drone.fresh(drone.attitude_deg)
+        if position is None or (gimbal is None and (attitude is None or view is None)):
+            seen = False
+        else:
+            lens = view.lens if view is not None else LENS
+            pitch, yaw = gimbal if gimbal is not None else (0.0, 0.0)
+            if gimbal is None and attitude is not None and view is not None:
+                pitch, yaw = view.pitch_deg, attitude[2]
+            pose = Pose(float(here[0]), float(here[1]), position.value.height.m, yaw, pitch)
+            ground = float(self._room.sector.terrain.height_msl_m(now.at)[0])
+            pixel = project([[now.at[0], now.at[1], ground + BODY_M]], pose, lens)
+            seen = bool(lens.holds(pixel)[0]) and math.isfinite(float(pixel[0, 0]))
+        if seen != self.in_view:
+            self._viewed_ns = self._terms.clock.monotonic_ns() if seen else None
+        self.in_view = seen
+
+    def _say_of(self, sides: Sides, place: Place | None) -> None:
+        if place is None:
+            self._tell("look.no_place")
+        elif place.radius_m >= FAR_M and not sides.may.any() and sides.pressed.any():
+            self._tell("look.far")
+        elif sides.pressed.any() and not self._far:
+            self._tell("look.side")
+
+    def _tell(self, key: str, **params: str | float | int) -> None:
+        """Once, until something else is to be said."""
+        if key != self._said:
+            self._said = key
+            sentence = said(key, drone=self._drone.name, contact=self.contact, **params).sentence
+            self._say(TaskPhase.EXECUTING, sentence)
+
+    def _since_s(self, at_ns: int) -> float:
+        return (self._terms.clock.monotonic_ns() - at_ns) / NS_PER_S
