@@ -32,7 +32,6 @@ WORDS: dict[str, str] = {
     "dispatch.battery": "{drone} has {percent} % in its battery; {least_percent} % are needed",
     "dispatch.looks": "{drone} looks at contact {contact}",
     "dispatch.paused": "{drone} was told to stay where it is by {person}",
-    "dispatch.taken": "{drone} has been given the plan {plan}",
     "dispatch.busy": "{drone} flies {plan} with priority {priority}, and this has {wanted}: it does not take its place, and "
     "can wait",
     "dispatch.starting": "{drone} is just taking off with {plan}",
@@ -82,7 +81,6 @@ WORDS: dict[str, str] = {
     "look.side": "{drone} keeps to one side of contact {contact}: from the others the way away from it leads to steep "
     "ground or to the border line",
     "look.relieved": "{second} holds contact {contact}",
-    "look.left": "{person} has ended it",
 }
 
 _HOLE = re.compile(r"\{(\w+)(?:\|(\w+))?\}")
