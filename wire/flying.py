@@ -155,9 +155,13 @@ class PreflightState(StrEnum):
 
 
 class PreflightItem(msgspec.Struct, frozen=True):
+    """key, params: the sentence in the station's language files, where it has words there; so with TaskState."""
+
     name: str
     state: PreflightState
     sentence: str
+    key: str = ""
+    params: dict[str, str | float | int] = {}
 
 
 class Preflight(msgspec.Struct, frozen=True, tag="preflight"):
@@ -188,3 +192,5 @@ class TaskState(msgspec.Struct, frozen=True, tag="task"):
     at_ns: int
     sentence: str
     findings: tuple[CheckFinding, ...] = ()     # of the watch in the air: why it is warned of, or called back
+    key: str = ""
+    params: dict[str, str | float | int] = {}
