@@ -123,7 +123,21 @@ def _bench(a: argparse.Namespace) -> int:
 
 
 def _test(a: argparse.Namespace) -> int:
-    return subprocess.call([sys.executable, "-m", "pytest", *a.arguments], cwd=ROOT)
+    """What is asked for, in one process; everything where nothing is, with several workers: many tests wait for real time.
+
+    Tests in the browser have a run of their own, with fewer workers: each drives Chromium, which draws with all processors.
+    """
+    pytest = [sys.executable, "-m", "pytest"]
+    if a.arguments:
+        return subprocess.call([*pytest, *a.arguments], cwd=ROOT)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    side_by_side = ["--dist", "loadgroup", "--no-loadscope-reorder", "-q"]
+    runs = [
+        ["-n", str(min(cores + 1, 8)), "--ignore", "tests/browser"],
+        ["-n", str(max(1, min(cores, 8))), "tests/browser"],
+    ]
+    failed = [subprocess.call([*pytest, *side_by_side, *run], cwd=ROOT) for run in runs]
+    return max(failed)
 
 
 # ------------------------------------------------------------------------------------------------------- the station

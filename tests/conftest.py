@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("TRAILWATCH_TEST_DATA", ROOT.parent / "shared"))
@@ -18,7 +20,12 @@ os.environ.setdefault("LP_NUM_THREADS", "0")
 # No deadline: on a busy machine any example can take long.
 settings.register_profile("same everywhere", derandomize=True, deadline=None)
 settings.register_profile("explore", derandomize=False, deadline=None)
-settings.load_profile("explore" if os.environ.get("TRAILWATCH_EXPLORE") else "same everywhere")
+EXPLORE = bool(os.environ.get("TRAILWATCH_EXPLORE"))
+settings.load_profile("explore" if EXPLORE else "same everywhere")
+if not EXPLORE and hasattr(providers, "_get_local_constants"):
+    # Hypothesis mixes in numbers that it finds in the sources of whatever is loaded, so the test that ran before, and with
+    # several workers the speed of the machine, would decide about the examples. It has no setting for this.
+    providers._get_local_constants = lambda: providers._local_constants
 
 
 def pytest_addoption(parser):
@@ -28,11 +35,26 @@ def pytest_addoption(parser):
     )
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Browser tests last: Playwright's synchronous driver keeps an event loop running in the main thread until the session
     ends, and nobody after it could call asyncio.run.
+
+    With several workers (`./trailwatch test` without arguments) a file goes to one of them as a whole, for its fixtures'
+    sake, and a slow test by itself, for most of it is waiting: for a drone that flies in real time. Files and slow tests
+    are mixed, the same way each time, so that waiting and reckoning run side by side.
     """
-    items.sort(key=lambda item: "browser" in item.path.parts)       # stable: all else keeps its order
+    if not getattr(config.option, "loadgroup", False):          # as pytest-xdist tells its workers
+        items.sort(key=lambda item: "browser" in item.path.parts)   # stable: all else keeps its order
+        return
+    for item in items:
+        by_itself = item.get_closest_marker("slow") is not None and "browser" not in item.path.parts
+        group = item.nodeid if by_itself else str(item.path.relative_to(ROOT))
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: ("browser" in item.path.parts, crc32(_group(item).encode())))
+
+
+def _group(item):
+    return item.get_closest_marker("xdist_group").args[0]
 
 
 @pytest.fixture(scope="session")

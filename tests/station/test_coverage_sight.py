@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from cameras.density import PERSON_M, UP
 from cameras.pose import Pose
@@ -22,7 +23,7 @@ def seen_by_opencv(pose: Pose, optics: object) -> dict[int, float]:
     """metre -> pixels on the half of a person from the waist up, a metre; in the picture and within reach."""
     lens = lens_of(optics)
     world_to_camera = pose.rotation().T
-    turn, _ = cv2.Rodrigues(world_to_camera)
+    turn = Rotation.from_matrix(world_to_camera).as_rotvec()       # cv2.Rodrigues is off by 1e-5 near half a turn
     found = {}
     for metre in range(TRAIL.size):
         foot = TRAIL.feet_m[metre, 0]
