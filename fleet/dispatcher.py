@@ -232,7 +232,7 @@ class Dispatcher:
             dropped = self._queue.withdraw_all(order.drone)
             if dropped:
                 plans = ", ".join(w.offer.plan_id for w in dropped)
-                outcome = Outcome(True, f"{outcome.sentence}; {said('dispatch.no_longer_waits', plans=plans).sentence}")
+                outcome = Outcome(True, outcome.sentence + "; " + said("dispatch.no_longer_waits", plans=plans).sentence)
         return outcome
 
     def _why_not_commanded(self, pilot: Pilot) -> Said | None:

@@ -1,4 +1,4 @@
-"""What the dispatcher says has words in every language of the station, with the same parameters, and is said once in English."""
+"""What the dispatcher says has words in every language of the station, with the same parameters; English is said once."""
 
 from __future__ import annotations
 
