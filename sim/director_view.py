@@ -90,6 +90,7 @@ class DirectorView(msgspec.Struct, frozen=True):
     alarms: tuple[AlarmNow, ...]
     contacts: tuple[MapContact, ...]
     starts_ns: int
+    title: str
 
 
 class ActorNow(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from sim.exercise_scenario import LIBRARY, Exercise, library, load_exercise
 from wire.settings import SettingsError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+NEEDED = ("actors", "cameras")
 WHO = ("name", "id", "measure")     # what an entry of a list of tables is known by
 Data: TypeAlias = "dict[str, Any]"
 _WHERE = re.compile(r"\.toml:(\d+): ([\w.\-\[\]]+): ")
@@ -90,8 +91,10 @@ def check(folder: Path, name: str, base: Path | None, data: Data) -> tuple[Check
     document = _parse(before, base or Path("new.toml"))
     if base is not None and base.parent != folder:
         with_whole_paths(document, base.parent)
-    merge(document, data | {"name": name})
-    return _judge(folder, name, _without_gaps(tomlkit.dumps(document)), before)
+    # A page has an empty list for what a file does not mention.
+    said = {k: v for k, v in data.items() if v != [] or k in NEEDED}
+    merge(document, said | {"name": name})
+    return _judge(folder, name, without_gaps(tomlkit.dumps(document)), before)
 
 
 def check_text(folder: Path, name: str, text: str, before: str = "") -> tuple[Checked, Exercise | None]:
@@ -196,7 +199,7 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _without_gaps(text: str) -> str:
+def without_gaps(text: str) -> str:
     """One empty line where tables were moved or taken out, and none of a text inside the file."""
     closer = re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
     return closer if tomlkit.parse(closer).unwrap() == tomlkit.parse(text).unwrap() else text

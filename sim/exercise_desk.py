@@ -7,14 +7,17 @@ desk: a desk that is started again finds what runs.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import logging
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
@@ -22,7 +25,9 @@ from starlette.types import ASGIApp
 from sim.exercise_desk_build import BuildRoutes, stations_of
 from sim.exercise_desk_runs import Runs
 from sim.exercise_desk_web import DeskRoutes
-from sim.exercise_scenario import LIBRARY
+from sim.exercise_scenario import LIBRARY, library, load_exercise
+from sim.landscape_cache import cached_landscape
+from sim.landscape_map import cached_basemap
 from station.access import People, Role, open_people
 from station.guard import SecurityHeaders, show_fault, show_problem, show_store_trouble
 from station.settings import StationSettings, load_station_settings
@@ -35,8 +40,8 @@ from wire.clock import Clock, WallClock
 from wire.process import log_to_stderr
 from wire.settings import SettingsError
 
-PORT = 8090
 FIRST_TRAINER = "trainer"
+log = logging.getLogger("trailwatch.desk")
 SECTOR = LIBRARY.parent / "sectors" / "laobao" / "sector.toml"
 
 
@@ -80,6 +85,7 @@ class Desk:
         self, settings: StationSettings, folder: DeskFolder, people: People, stations: tuple[Path, ...], clock: Clock
     ) -> None:
         door = Door(settings, people, clock)
+        self._settings = settings
         self.runs = Runs(folder.runs, folder.exercises, clock)
         self._routes = [
             *DeskRoutes(door, self.runs).routes(),
@@ -96,10 +102,20 @@ class Desk:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        drawing = asyncio.create_task(anyio.to_thread.run_sync(self._draw_basemap))
         try:
             yield
         finally:
+            await drawing
             self.runs.close_review()
+
+    def _draw_basemap(self) -> None:
+        """Of the library's landscape, which takes some seconds the first time; without it the map is plainer."""
+        try:
+            exercise = load_exercise(library()[0])
+            cached_basemap(self._settings.basemap_dir, exercise.scenario, cached_landscape(exercise.scenario))
+        except (SettingsError, OSError) as error:
+            log.warning("the desk has no base map: %s", error)
 
 
 def run_desk(folder: Path, port: int, add: str, stations: list[Path]) -> tuple[str, int]:

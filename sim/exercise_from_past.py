@@ -25,10 +25,10 @@ import tomlkit
 from geofences.geodesy import Array
 from geofences.sector import Sector, load_sector
 from sim.actors import COMFORTABLE_MPS, GAITS, OFF_TRAIL
-from sim.exercise_build import Data, merge
+from sim.exercise_build import Data, merge, without_gaps
 from sim.exercise_scenario import LIBRARY, LONGEST_S, MAST_M
 from sim.landscape import LandscapePlan
-from sim.landscape_lines import make_lines
+from sim.landscape_lines import lengths_along, make_lines
 from sim.world_scenario import landscape_plan
 from sim.world_settings import LandscapeSettings
 from station.alarms import Alarm
@@ -49,6 +49,7 @@ ON_LINE_M = 10.0                    # beside a trail or road, and on it
 WHEELS_ON_LINE_M = 25.0
 LEAST_WAY_M = 8.0                   # a contact that went less far stood
 WAIT_FROM_S = 3.0
+CAME_M, WENT_M = 30.0, 60.0          # out of sight, along the trail
 USUAL_M = 8.0                       # height of a mast that does not say it above sea level
 NOBODY = ("false_detection", "animal", "duplicate", "technical", "exercise")
 LAWFUL = ("lawful", "known_person")
@@ -172,7 +173,7 @@ def write_exercise(made: Made, file: Path) -> str:
     merge(document, made.data)
     if made.data["landscape"] != str(LANDSCAPE):
         (file.parent / made.data["landscape"]).write_text("seed = 1\n", encoding="utf-8")
-    return tomlkit.dumps(document)
+    return without_gaps(tomlkit.dumps(document))
 
 
 # --------------------------------------------------------------------------------------------------------- from the store
@@ -348,11 +349,34 @@ def _actor(
     script = _script(stops, g.kind, g.way[simple])
     actor: Data = {
         "name": f"{'people' if g.kind == 'person' else g.kind}-{number}", "kind": g.kind, "role": g.role,
-        "enters_s": round(stops[0][0], 1), "at": _spot(stops[0]), "script": script,
     }
     if len(g.members) > 1:
         actor |= {"count": min(len(g.members), 40), "spacing_m": 2.5}
+    actor |= {"enters_s": round(stops[0][0], 1), "at": _spot(stops[0]), "script": script}
+    _go_on_unseen(actor, lines)
     return actor
+
+
+def _go_on_unseen(actor: Data, lines: dict[str, tuple[Array, bool]]) -> None:
+    """Whoever was seen on a trail came along it and went on along it: nobody appears before a camera, or vanishes there."""
+    script: list[Data] = actor["script"]
+    first, last = script[0], next((a for a in reversed(script) if a["do"] != "wait"), script[0])
+    if first["do"] == "follow_trail" and actor["at"].get("on") == first["trail"]:
+        at_m, forwards = actor["at"]["at_m"], first["to_m"] >= actor["at"]["at_m"]
+        pace = GAITS[first["gait"]].speed_mps(COMFORTABLE_MPS["young"][0])
+        room = at_m if forwards else float(lengths_along(lines[first["trail"]][0])[-1]) - at_m
+        lead_m = min(CAME_M, room, actor["enters_s"] * pace)
+        actor["at"]["at_m"] = round(at_m - lead_m if forwards else at_m + lead_m, 1)
+        actor["enters_s"] = round(actor["enters_s"] - lead_m / pace, 1)
+    if last["do"] == "follow_trail":
+        before = [a["to_m"] for a in script if a.get("trail") == last["trail"] and a is not last][-1:]
+        came_from = before[0] if before else actor["at"].get("at_m", 0.0) if actor["at"].get("on") == last["trail"] else 0.0
+        length = float(lengths_along(lines[last["trail"]][0])[-1])
+        on_m = min(last["to_m"] + WENT_M, length) if last["to_m"] >= came_from else max(last["to_m"] - WENT_M, 0.0)
+        if script[-1] is last:
+            last["to_m"] = round(on_m, 1)
+        else:
+            script.append({**last, "to_m": round(on_m, 1)})
 
 
 Stop = tuple[float, str, float, tuple[float, float]]        # when, line or "", metres along it, latitude and longitude

@@ -67,7 +67,7 @@ function about() {
   const when = make("input", { type: "datetime-local", value: local, onchange: () => set(d, "starts", `${when.value}:00${offset}`) });
   return [
     grid(txt(e, "title", t("builder.exercise_title")), txt(e, "teaches", t("builder.teaches"), { area: true }), txt(may, "brief", t("builder.brief"), { area: true, hint: t("builder.brief_hint") }),
-      num(e, "seconds", t("builder.seconds"), { least: 10, step: 30 }), field("starts", t("builder.starts"), when, t("builder.starts_hint"))),
+      num(e, "seconds", t("builder.seconds"), { least: 10, step: 30 }), field("starts", t("builder.starts"), when, t("builder.starts_hint"), { wide: true })),
     tick(Boolean(e.nothing_to_find), t("builder.nothing_to_find"), (v) => acts.change(() => { e.nothing_to_find = v; }, true)),
     head(t("trainer.may_use")), make("div", { class: "ticks" }, TOOLS.map((tool) => tick((may.may_use ?? TOOLS).includes(tool), t(`tool.${tool}`), (v) => acts.change(() => {
       const now = new Set(may.may_use ?? TOOLS);
@@ -154,7 +154,7 @@ function rename(a, name) {
 
 function script(a) {
   const stops = built.ground.way(a).stops;
-  const row = (act, i) => make("li", {}, make("span", { class: "at" }, minutes(stops[i + 1]?.at_s ?? 0)), actRow(act, a, i),
+  const row = (act, i) => make("li", {}, make("span", { class: `at ${(stops[i + 1]?.at_s ?? 0) > built.data.exercise.seconds ? "late" : ""}`, title: (stops[i + 1]?.at_s ?? 0) > built.data.exercise.seconds ? t("builder.after_end") : null }, minutes(stops[i + 1]?.at_s ?? 0)), actRow(act, a, i),
     make("button", { type: "button", class: "small", "aria-label": t("builder.remove"), title: t("builder.remove"), disabled: a.script.length < 2, onclick: () => acts.change(() => { a.script.splice(i, 1); }) }, "✕"));
   return make("ol", { class: "acts" }, (a.script ?? []).map(row), make("li", { class: "act-add" },
     button(t("builder.add_wait"), () => acts.change(() => { built.freshWait = false; a.script.push({ do: "wait", seconds: 20, ...(a.kind === "person" ? { posture: "crouch" } : {}) }); }), "small"),
@@ -202,7 +202,7 @@ function cameras() {
 /** For whoever places by numbers. */
 function place(target, key) {
   if (!target[key]) return null;
-  const one = (i, label) => { const c = make("input", { type: "number", step: "0.00001", value: target[key][i], "aria-label": label, onchange: () => acts.change(() => { target[key] = target[key].map((v, n) => (n === i ? Number(c.value) : v)); }, true) }); return c; };
+  const one = (i, label) => { const c = make("input", { type: "number", step: "0.00001", value: target[key][i], onchange: () => acts.change(() => { target[key] = target[key].map((v, n) => (n === i ? Number(c.value) : v)); }, true) }); return field(`place-${i}`, label, c); };
   return make("div", { class: "grid2" }, one(0, t("builder.lat")), one(1, t("builder.lon")));
 }
 

@@ -7,7 +7,7 @@ import { t } from "./language.js";
 import { drawEyes, openGround } from "./trainer_map.js";
 import { minutes } from "./trainer_words.js";
 
-const SNAP_PX = 14, AIM_M = 45;
+const SNAP_PX = 14, AIM_PX = 64;
 
 export class BuilderMap {
   constructor(container, built, { change, choose }) {
@@ -22,6 +22,7 @@ export class BuilderMap {
     map.on("mousedown", (event) => this.pressed(event));
     map.on("mouseup", () => this.released());
     map.doubleClickZoom.disable();
+    map.on("zoomend", () => this.draw());
     this.draw();
   }
 
@@ -33,6 +34,11 @@ export class BuilderMap {
   within(event) {
     const map = this.opened.map, other = map.unproject([event.point.x + SNAP_PX, event.point.y]);
     return Math.max(6, apart(this.place(event), [other.lat, other.lng]));
+  }
+
+  metresOf(px) {
+    const map = this.opened.map, a = map.unproject([0, 0]), b = map.unproject([px, 0]);
+    return apart([a.lat, a.lng], [b.lat, b.lng]);
   }
 
   found(event, layers) {
@@ -160,7 +166,7 @@ export class BuilderMap {
       const yaw = c.yaw_deg ?? known?.yaw_deg;
       const isSame = known && apart(known.position, position) < 0.5 && Math.abs(known.yaw_deg - (yaw ?? 0)) < 0.05;
       if (id === this.eyeId() && !c.home && yaw !== undefined) {
-        const end = away(position, yaw, AIM_M);
+        const end = away(position, yaw, this.metresOf(AIM_PX));
         aims.push(feature("LineString", [lonLat(position), lonLat(end)], { id }));
       }
       // While it is moved the old footprint would lie; the station draws the new one when it has judged.

@@ -131,7 +131,7 @@ function draw({ preparing, view }) {
   for (const name of ["start", "pause", "freeze", "resume"]) parts[name].hidden = name === "start" ? !["ready", "starting", "preparing"].includes(phase) : name === "resume" ? phase !== "standing" : !["going", "ending"].includes(phase);
   if (!v) return;
   if (!v.can_change_pace) for (const name of ["slower", "faster"]) { parts[name].disabled = true; parts[name].title = t("trainer.pace_drone"); }
-  parts.title.textContent = v.exercise;
+  parts.title.textContent = v.title;
   parts.clock.textContent = `${minutes(v.at_s)} / ${minutes(v.seconds)}`;
   parts.pace.textContent = v.pace === 1 ? "" : t("trainer.pace", { n: v.pace });
   course(v);
@@ -195,8 +195,7 @@ export function scoreFacts(d) {
   const row = (name, value) => make("div", { class: "fact" }, make("dt", {}, name), make("dd", {}, value));
   return make("dl", { class: "facts" },
     row(t("trainer.crossings"), s.pd.of ? t("trainer.of", { n: s.pd.hits, of: s.pd.of }) : t("trainer.none_yet")),
-    row(t("measure.time_to_alarm_p50_s"), n(s.truth.time_to_alarm_p50_s, " s")), row(t("measure.false_alarms"), n(s.truth.false_alarms)),
-    row(t("measure.nuisance_alarms"), n(s.truth.nuisance_alarms)), row(t("measure.position_error_p50_m"), n(s.truth.position_error_p50_m, " m")),
+    ...["time_to_alarm_p50_s", "false_alarms", "nuisance_alarms", "position_error_p50_m"].filter((m) => !s.goals.some((g) => g.measure === m)).map((m) => row(t(`measure.${m}`), n(s.truth[m]))),
     ...s.people.map((p) => row(p.name, t("trainer.person_did", { n: p.answered, s: n(p.answer_p50_s), closed: p.closed, wrong: p.wrong_reasons }))),
     ...s.goals.map((g) => row(`${t(`measure.${g.measure}`)} ${g.goal.replace(">=", "≥").replace("<=", "≤")}`, make("span", { class: g.met === null ? "" : g.met ? "met" : "unmet" }, `${n(g.value)} ${t(g.met === null ? "trainer.not_measured" : g.met ? "trainer.met" : "trainer.not_met")}`))));
 }

@@ -39,7 +39,7 @@ const LAYERS = [
 /** Resolves with {map, put}. put(source, features) hands data over, but only what is new. Rejects where there is no WebGL. */
 export function openGround(container, ground) {
   const map = new GroundMap({
-    container, style: emptyStyle(), bounds: bounds(ground), fitBoundsOptions: { padding: 40 }, attributionControl: false, maxPitch: 0,
+    container, style: emptyStyle(), bounds: bounds(ground), fitBoundsOptions: { padding: { top: 56, left: 56, right: 64, bottom: 120 } }, attributionControl: false, maxPitch: 0,
     dragRotate: false, pitchWithRotate: false, touchPitch: false, fadeDuration: 0, minZoom: 9, maxZoom: 20, keyboard: true,
     validateStyle: false, localIdeographFontFamily: false,
   });
