@@ -143,6 +143,10 @@ def from_past(settings: StationSettings, wanted: Wanted, name: str) -> Made:
             continue
         g.role = _role(g, reason, contact_id(g.number) in reasons, g.number in own)
         kept.append(g)
+    crossing = {n for g in kept if g.role == "crosser" for n in g.party}
+    for g in kept:
+        if g.number in crossing and contact_id(g.number) not in reasons:
+            g.role = "crosser"          # one alarm may stand for a whole party
     if not kept:
         raise SettingsError("exercise: nobody went any way there; choose another incident, or more time")
     begins_ns = min(g.at_ns[0] for g in kept) - round(BEFORE_S * NS_PER_S)
