@@ -39,6 +39,7 @@ class PageRoutes:
             Route("/login", self.login_page),
             Route("/watchlist", self.desk_page),
             Route("/admin", self.desk_page),
+            Route("/pilot", self.desk_page),
             Route("/static/{name:path}", self.static),
             ApiRoute("/api/geography", self.geography, "The sector: border line, corridors, keep-outs, terrain.",
                      answer=dict[str, Any]),

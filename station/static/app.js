@@ -5,6 +5,7 @@ import { startCoverage } from "./coverage.js";
 import { startDrawer } from "./drawer.js";
 import { startFeed } from "./feed.js";
 import { setOffset } from "./format.js";
+import { startInvestigate } from "./investigate.js";
 import { startKeys } from "./keys.js";
 import { loadLanguage, setNames, t } from "./language.js";
 import { startLegend } from "./legend.js";
@@ -13,6 +14,7 @@ import { startQueue } from "./queue.js";
 import { startSound } from "./sound.js";
 import { state } from "./state.js";
 import { startStatus } from "./status.js";
+import { startStrip } from "./strip.js";
 import { make } from "./dom.js";
 
 const element = (id) => document.getElementById(id);
@@ -26,6 +28,8 @@ async function start() {
   startStatus(element("status"), element("banner"));
   startQueue(element("queue"));
   startDrawer(element("drawer"));
+  startStrip(element("strip"));
+  startInvestigate();
   startSound();
   startKeys();
   startFeed();

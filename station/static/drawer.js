@@ -9,6 +9,7 @@ import { number, onLanguage, say, short, t } from "./language.js";
 import { decisionSection, personText, reasonText } from "./decision.js";
 import { incidentKey, incidentSection, noteSection, teamKey, teamSection } from "./duty.js";
 import { candidateSection, candidatesHead, matchSection } from "./match.js";
+import { investigateSection } from "./investigate.js";
 import { centreOnSelected } from "./map.js";
 import { choiceSection, orderSection, presetText, profileText } from "./orders.js";
 import { alarmOf, candidateOf, candidates, isWaiting, now, on, select, selectedContact, state } from "./state.js";
@@ -70,6 +71,7 @@ function alarmParts(id) {
     head(say(alarm.says), [short(alarm.id), t(`alarm_state.${alarm.state}`)].join(" · "), alarm.priority, alarm.simulated),
     several ? null : snapshot(alarm.snapshot ?? contact?.snapshot ?? null),
     decision(alarm),
+    contact && !several ? investigate(contact) : null,
     section("teams", teamKey(alarm), () => teamSection(alarm) ?? make("div", { hidden: true })),
     whyAlarm(alarm),
     ...(several ? candidateParts(alarm) : matchesOf(alarm.contact, alarm.match)),
@@ -103,6 +105,7 @@ function contactParts(id) {
     head(`${t(`class.${contact.object_class}`)} ${short(contact.id)}`, t(`contact_state.${contact.state}`), alarm?.priority, contact.simulated),
     snapshot(contact.snapshot),
     alarm ? decision(alarm) : null,
+    investigate(contact),
     ...matchesOf(id),
     contactFacts(contact),
     reasons(contact),
@@ -112,6 +115,9 @@ function contactParts(id) {
     replayOf(contact.id, contact.first_seen_ns, contact.last_seen_ns),
   ];
 }
+
+/** A drone that looks; it keeps itself up to date. */
+function investigate(contact) { return section("investigate", contact.id, () => investigateSection(contact.id)); }
 
 function decision(alarm) {
   if (!state.me?.decides || alarm.state === "closed") return null;

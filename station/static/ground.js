@@ -51,6 +51,9 @@ function distance([lonA, latA], [lonB, latB]) {
   return Math.hypot(east, north) * Math.PI / 180;
 }
 
+/** Between two places, [lat, lon, ...]. */
+export function metresBetween(a, b) { return distance([a[1], a[0]], [b[1], b[0]]); }
+
 export const lonLat = (p) => [p[1], p[0]];
 
 export function feature(type, coordinates, properties = {}) {

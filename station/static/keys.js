@@ -2,6 +2,7 @@
 
 import { make } from "./dom.js";
 import { openHandover, sendTeamNext } from "./duty.js";
+import { investigateSelected } from "./investigate.js";
 import { otherLanguage, t } from "./language.js";
 import { toggleCoverage } from "./coverage.js";
 import { centreOnSelected, showSector } from "./map.js";
@@ -11,7 +12,7 @@ import { select } from "./state.js";
 
 const NAMES = { Escape: "Esc", ArrowDown: "↓", ArrowUp: "↑" };
 const ALSO = { J: "↓", K: "↑" };
-const KEYS = [         // without a text of its own: another key for the same
+let KEYS = [         // without a text of its own: another key for the same
   ["A", "keys.acknowledge", acknowledgeNext],
   ["J", "keys.next", () => step(1)],
   ["K", "keys.previous", () => step(-1)],
@@ -19,6 +20,7 @@ const KEYS = [         // without a text of its own: another key for the same
   ["↑", null, () => step(-1)],
   ["Enter", "keys.open", openChosen],
   ["S", "keys.team", sendTeamNext],
+  ["I", "keys.investigate", investigateSelected],
   ["E", "keys.escalate", escalateChosen],
   ["C", "keys.centre", centreOnSelected],
   ["F", "keys.sector", showSector],
@@ -26,11 +28,15 @@ const KEYS = [         // without a text of its own: another key for the same
   ["M", "keys.sound", toggleSound],
   ["H", "keys.handover", openHandover],
   ["R", "keys.replay", () => location.assign("/replay")],
+  ["P", "keys.pilot", () => location.assign("/pilot")],
   ["W", "keys.watchlist", () => location.assign("/watchlist")],
   ["L", "keys.language", otherLanguage],
   ["Esc", "keys.close", () => select(null)],
   ["?", "keys.this", showKeys],
 ];
+
+/** The keys of another page; the list of them is there too. */
+export function useKeys(list) { KEYS = [...list, ["?", "keys.this", showKeys]]; }
 
 export function startKeys() {
   document.addEventListener("keydown", (event) => {

@@ -129,13 +129,19 @@ function at(point) {
   return null;
 }
 
+let taker = null;
+
+/** Who gets the clicks on the ground before they select: it says whether it has taken one; isWanted(): whether it would. */
+export function takeClicks(listener) { taker = listener; }
+
 function clicked(event) {
+  if (taker?.(event)) return;
   const found = at(event.point);
   if (found) select(...found);
   else select(null);
 }
 
-function hovered(event) { map.getCanvas().style.cursor = at(event.point) ? "pointer" : ""; }
+function hovered(event) { map.getCanvas().style.cursor = taker?.isWanted() ? "crosshair" : at(event.point) ? "pointer" : ""; }
 
 const drawn = new Map();
 

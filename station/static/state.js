@@ -6,7 +6,7 @@ export const state = {
   realm: document.documentElement.dataset.realm,
   isReplay: document.documentElement.dataset.replay === "yes",    // the past: nothing sounds, nothing can be done
   replay: null,           // {at_ns, from_ns, to_ns, speed, paused, ended}, and heardMs: when the page was told
-  contacts: new Map(), alarms: new Map(), matches: new Map(), sensors: new Map(), nodes: new Map(), drones: new Map(),
+  contacts: new Map(), alarms: new Map(), matches: new Map(), sensors: new Map(), nodes: new Map(), drones: new Map(), fleets: new Map(),
   coverage: new Map(), coverageWhole: null,
   counts: null,
   hasPicture: false,      // the mind's; before it has said anything the station sends an empty one of turn -1
@@ -22,6 +22,16 @@ export function on(topic, listener) {
   listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
 }
 
+/** As on(), but for what need not be drawn at each word: at most once in `everyMs`, and at once what is urgent. */
+export function onCalmly(topic, listener, everyMs) {
+  let due = null, last = -Infinity;
+  const run = () => { clearTimeout(due); due = null; last = performance.now(); listener(); };
+  on(topic, (news) => {
+    if (news === undefined || news?.isUrgent) run();
+    else due ??= setTimeout(run, Math.max(0, last + everyMs - performance.now()));
+  });
+}
+
 export function tell(topic, value) {
   for (const listener of listeners.get(topic) ?? []) listener(value);
 }
@@ -34,7 +44,7 @@ export function now() {
   return Math.min(r.at_ns / 1e6 + passed, r.to_ns / 1e6);
 }
 
-const KEYS = { contacts: "id", alarms: "id", matches: "id", sensors: "id", nodes: "node", drones: "drone", coverage: "corridor" };
+const KEYS = { contacts: "id", alarms: "id", matches: "id", sensors: "id", nodes: "node", drones: "drone", fleets: "node", coverage: "corridor" };
 
 export function takePicture(picture) {
   const known = new Set(state.alarms.keys());

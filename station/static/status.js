@@ -40,6 +40,7 @@ function build() {
     make("button", { class: "icon text", type: "button", title: t("action.language"), onclick: otherLanguage }, t("language.other")),
     link("replay", "/replay", "rewind", "replay.open", "keys.replay"),
     link("handover", `/handover?lang=${document.documentElement.lang}`, "sheet", "handover.title", "keys.handover"),
+    location.pathname === "/pilot" ? link("map-link", "/", "map", "desk.map", "desk.to_map") : state.me.flies ? link("pilot-link", "/pilot", "drone", "pilot.title", "keys.pilot") : "",
     ["operator", "pilot", "trainer", "supervisor", "administrator"].includes(state.me.role) ? link("desk-link", "/watchlist", "list", "watchlist.title", "keys.watchlist") : "",
     ["administrator", "supervisor", "auditor"].includes(state.me.role) ? link("desk-link", "/admin", "gear", "admin.title", "admin.title") : "",
     make("button", { class: "icon text", type: "button", title: t("keys.title"), "aria-label": t("keys.title"), onclick: showKeys }, "?"),

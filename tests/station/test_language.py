@@ -2,11 +2,17 @@
 
 import json
 import re
+from typing import get_args
 
 import pytest
 
 from edge.settings import PROFILES
 from fleet.checker_words import PARTS, WORDS
+from sim.director_view import Phase
+from sim.exercise_settings import AnyInject, DroneFaultName, Measure, Tool
+from sim.world_settings import AnyAct, GaitName
+from sim.world_state import Kind
+from sim.world_state import Role as ActorRole
 from station import alarms, guard, teams
 from station.access import Role
 from station.admission import REASONS
@@ -24,17 +30,33 @@ from station.retention_show import KINDS as KEPT_KINDS
 from station.sentences import SENTENCES, SYSTEM_REASONS
 from station.subjects import Category, Lane
 from station.watchlist_pages import RowState, Shown
+from station.web_fleet import BOUNDS
 from tests.web_stage import ROOT
-from wire.flying import LinkState, PreflightState, TaskPhase
+from wire.flying import LinkState, PreflightState, TaskPhase, WaypointKind
 from wire.keys import NodeKind
 from wire.messages import OrderAction, SensorState
 from wire.optics import SensorKind
+from wire.tasking import FleetAction, FlightKind
 from wire.units import Colour, ObjectClass, VehicleKind
 
 STATIC = ROOT / "station" / "static"
 LANGUAGES = {name: json.loads((STATIC / "language" / f"{name}.json").read_text(encoding="utf-8")) for name in ("vi", "en")}
 SCRIPTS = {p.name: p.read_text(encoding="utf-8") for p in STATIC.glob("*.js")}
 ADMIN_SECTIONS = ("people", "nodes", "tokens", "health", "backups", "retention", "record")
+PLANNED_KINDS = ("corridor", "area", "point", "orbit", "debt")
+PLAN_FIELDS = (*BOUNDS.keys() - {"overlap"}, "corridor", "follow_ground", "by_camera", "wait")
+PREFLIGHT_ITEMS = [
+    name.replace(" ", "_") for name in re.findall(
+        r'PreflightItem\(\s*"([a-z ]+)"', (ROOT / "fleet" / "preflight.py").read_text(encoding="utf-8")
+    )
+]
+MOMENTS = ("missed", "late", "unanswered", "wrong_reason", "false_alarm", "wrong_lane", "not_asked", "best_catch", "crash")
+
+
+def tags(union):
+    return [kind.__struct_config__.tag for kind in get_args(union)]
+
+
 # Keys that scripts put together from a word of the station.
 BUILT = {
     "class": ObjectClass, "contact_state": ContactState, "alarm_state": AlarmState, "sensor": SensorState, "link": LinkState,
@@ -62,7 +84,21 @@ BUILT = {
     "detail": [],       # names in the record's details; one that has no words is shown as it stands there
     "file": [name.removesuffix(".db") for name, _ in FILES], "node_kind": NodeKind,
     "kept": [kind.replace(" ", "_") for kind in KEPT_KINDS], "admin_tab": ADMIN_SECTIONS, "admin_about": ADMIN_SECTIONS,
+    "flight": FlightKind, "flight_about": PLANNED_KINDS, "waypoint": WaypointKind, "act": [*FleetAction, "launch_now"],
+    "plan_field": PLAN_FIELDS, "plan_habit": ["height_m", "speed_m_s", "reach_m"], "leg": ["good", "bad"],
+    "buffer": ["drift_m", "reaction_m", "margin_m"], "investigate_step": ["accepted", "executing", "in_view"],
+    "preflight_item": PREFLIGHT_ITEMS,
+    "flight_mode": [],      # an autopilot's names of its modes; one that has no words is shown as it is
     "check": [w.removeprefix("check.") for w in WORDS], "part": PARTS,     # the fleet's refusals
+    # The trainer's desk (sim.exercise_desk), whose pages lie with the station's.
+    "phase": [*Phase, "preparing", "frozen"], "run_state": ["running", "over", "crashed", "not_begun"],
+    "tool": get_args(Tool), "measure": get_args(Measure), "moment": MOMENTS, "track": ["truth", "alarm", "person", "direction"],
+    "actor_kind": Kind, "actor_role": ActorRole, "inject_do": tags(AnyInject), "act": tags(AnyAct), "gait": get_args(GaitName),
+    "drone_fault": get_args(DroneFaultName), "table": ["crossings", "timeline", "moments", "people"],
+    "age_of": ["child", "young", "old"], "past_realm": ["live", "training"],
+    "weather": ["at_s", "over_s", "cloud", "rain_mm_h", "visibility_m", "wind_mps", "wind_from_deg"],
+    "build_tab": ["about", "actors", "cameras", "weather", "injects", "file"], "build_mode": ["start", "way", "place"],
+    "build_when": ["time", "condition", "hand"], "build_on": ["alarms", "actor", "after"],
 }
 
 
@@ -111,7 +147,8 @@ def test_every_key_that_a_script_builds_from_a_word_has_words():
 
 
 def test_no_text_is_left_over():
-    used = "\n".join(SCRIPTS.values()) + "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "station").glob("*.py"))
+    python = [*(ROOT / "station").glob("*.py"), *(ROOT / "sim").glob("exercise_desk*.py")]
+    used = "\n".join(SCRIPTS.values()) + "\n".join(p.read_text(encoding="utf-8") for p in python)
     left = [k for k in LANGUAGES["vi"] if f'"{k}"' not in used and k.split(".")[0] not in BUILT and k not in SENTENCES]
     assert left == []
 

@@ -1,0 +1,160 @@
+// What is known of the fleet, for every part of the page that speaks of drones: who is there, what is offered, what was answered.
+
+import { askLoggedIn } from "./api.js";
+import { ageText } from "./format.js";
+import { hasWords, number, say, t } from "./language.js";
+import { now, state, tell } from "./state.js";
+
+const FRESH_S = 3, DIM_S = 10;
+const OVER = ["done", "failed", "cancelled"];
+const ANSWER_S = 40;            // longer than any order but a return holds: nobody will answer any more
+const given = new Map();        // order id -> {action, drone, wish, atMs, error}: what this page has ordered
+
+/** Order something. The order is known at once as waiting; a refusal of the station is kept with it. Returns its id, or null. */
+export async function command(wanted, place) {
+  const mark = { ...wanted, place, atMs: performance.now(), id: null, refused: null };
+  remember(mark);
+  tell("fleet");
+  try {
+    mark.id = (await askLoggedIn("/api/fleet/orders", wanted)).id;
+  } catch (error) {
+    if (!error.says) throw error;
+    mark.refused = error.says;
+  }
+  tell("fleet");
+  return mark.id;
+}
+
+/** place: what the order is about on this page; a new one takes the place of the last. */
+function remember(mark) { given.set(mark.place, mark); }
+
+export function forget(place) { given.delete(place); tell("fleet"); }
+
+/** Of what was last ordered at a place of this page: {action, state: sending | waiting | done | failed | refused | late, words}. */
+export function orderAt(place) {
+  const mark = given.get(place);
+  if (!mark) return null;
+  const passed = (performance.now() - mark.atMs) / 1000;
+  const base = { id: mark.id, action: mark.action, drone: mark.drone, plan: mark.plan_id, passed };
+  if (mark.refused) return { ...base, state: "refused", words: say(mark.refused) };
+  if (!mark.id) return { ...base, state: "sending", words: t("order_now.sending") };
+  const answer = answerTo(mark.id);
+  if (answer) return { ...base, state: answer.done ? "done" : "failed", words: answerWords(answer) };
+  if (passed > ANSWER_S) return { ...base, state: "late", words: t("order_now.late") };
+  return { ...base, state: "waiting", words: t("order_now.waiting", { seconds: Math.floor(passed) }) };
+}
+
+function answerTo(id) {
+  for (const fleet of state.fleets.values()) {
+    const found = fleet.answers.find((a) => a.order_id === id);
+    if (found) return found;
+  }
+  return null;
+}
+
+/** A sentence of the fleet: in the person's language where there are words for it, else as the fleet said it. */
+export function words(key, params, sentence) { return key && hasWords(key) ? t(key, { leg: "", ...params }) : sentence; }
+
+function answerWords(answer) { return words(answer.key, answer.params, answer.detail) || t(answer.done ? "order_state.done" : "order_state.failed"); }
+
+export function findingText(finding) { return words(finding.key, { ...finding.params, ...legParam(finding) }, finding.sentence); }
+
+/** People count legs from 1. */
+function legParam(finding) { return typeof finding.params?.leg === "number" ? { leg: finding.params.leg + 1 } : {}; }
+
+// ------------------------------------------------------------------------------------------------------------ who is there
+
+export function fleetNodes() { return [...state.nodes.values()].filter((n) => n.kind === "fleet"); }
+
+/** Why nothing can be ordered at all; null where it can. */
+export function whyNoFleet() {
+  const nodes = fleetNodes();
+  if (!nodes.length) return t("fleet.none");
+  const heard = nodes.filter((n) => !n.silent);
+  if (!heard.length) return t("fleet.silent", { node: nodes[0].node, age: ageText((now() - nodes[0].last_heard_ns / 1e6) / 1000) });
+  if (!state.drones.size) return t("fleet.no_drones");
+  return null;
+}
+
+export function droneNames() { return [...state.drones.keys()].sort((a, b) => a.localeCompare(b, undefined, { numeric: true })); }
+
+export function fleetOf(drone) { return [...state.fleets.values()].find((f) => f.drones.includes(drone)) ?? null; }
+
+export function dispatches() { return [...state.fleets.values()].map((f) => f.dispatch).filter(Boolean); }
+
+export function waitingTasks() { return dispatches().flatMap((d) => d.waiting ?? []).sort((a, b) => a.priority - b.priority || a.since_ns - b.since_ns); }
+
+/** The contact that a drone looks at, and whether it is in its picture. */
+export function lookingOf(drone) {
+  for (const d of dispatches()) if (d.looking?.[drone]) return { contact: d.looking[drone], inView: d.in_view?.[drone] ?? null };
+  return null;
+}
+
+export function reliefOf(drone) {
+  for (const d of dispatches()) for (const [contact, holds, takes] of d.reliefs ?? []) if (drone === holds || drone === takes) return { contact, holds, takes };
+  return null;
+}
+
+export function openOffers() { return [...state.fleets.values()].flatMap((f) => f.offers).filter((o) => secondsLeft(o) > 0); }
+
+export function secondsLeft(offer) { return (offer.expires_ns / 1e6 - now()) / 1000; }
+
+export function offerOfOrder(id) { return id ? openOffers().find((o) => o.order_id === id) ?? null : null; }
+
+/** What a drone's plan was wished for; null of a patrol that its settings name. */
+export function wishOf(view) {
+  if (!view?.task) return null;
+  for (const fleet of state.fleets.values()) if (fleet.wishes[view.task.plan_id]) return fleet.wishes[view.task.plan_id];
+  return null;
+}
+
+export const isOver = (task) => OVER.includes(task.phase);
+
+// ---------------------------------------------------------------------------------------------------------- a drone in words
+
+/** Seconds since the station could know of it: since the drone itself was heard. */
+export function ageOf(view) { return (now() - view.telemetry.at_ns / 1e6) / 1000 + view.telemetry.heard_age_s; }
+
+export function freshness(seconds) { return seconds < FRESH_S ? "fresh" : seconds < DIM_S ? "dim" : "stale"; }
+
+/** Of one value of its telemetry. */
+export function ageOfValue(view, name) {
+  const own = view.telemetry.ages_s?.[name];
+  return own === undefined ? ageOf(view) : (now() - view.telemetry.at_ns / 1e6) / 1000 + own;
+}
+
+/** In the air, or thought to be: what is not known to be on the ground is treated as flying. */
+export function isFlying(view) {
+  const heard = view.telemetry;
+  return heard.armed || (heard.link !== "connected" && view.task !== null && !isOver(view.task));
+}
+
+/** An autopilot's own name of a mode, with what it means where we know. */
+export function modeText(mode) { return hasWords(`flight_mode.${mode}`) ? t(`flight_mode.${mode}`) : mode; }
+
+export function kindText(wish) {
+  if (!wish) return "";
+  const where = wish.corridor ? state.geography.names[wish.corridor] ?? wish.corridor : "";
+  return [t(`flight.${wish.kind}`), where].filter(Boolean).join(" · ");
+}
+
+/** What it does now, in one line. */
+export function doingText(view) {
+  const looking = lookingOf(view.drone);
+  if (looking) return t("drone.looks_at", { contact: looking.contact });
+  if (view.task && !isOver(view.task)) return [kindText(wishOf(view)) || (view.plan?.corridor ? state.geography.names[view.plan.corridor] ?? view.plan.corridor : ""), t(`task.${view.task.phase}`)].filter(Boolean).join(" · ");
+  return isFlying(view) ? modeText(view.telemetry.mode) : t("drone.on_ground");
+}
+
+export function linkText(view) {
+  const age = ageOf(view);
+  return `${t(`link.${view.telemetry.link}`)}${age >= FRESH_S ? ` · ${ageText(age)}` : ""}`;
+}
+
+export function percent(value) { return value === null || value === undefined ? "–" : `${number(Math.round(value), 0)} %`; }
+
+export function durationText(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  const s = Math.max(0, Math.round(seconds));
+  return s < 90 ? t("age.seconds", { n: s }) : t("age.minutes", { n: Math.floor(s / 60), s: String(s % 60).padStart(2, "0") });
+}

@@ -1,0 +1,47 @@
+// A button that has to be held: what flies is never started by a touch. Mouse, pen, finger, and Space or Enter alike.
+
+import { make } from "./dom.js";
+
+export const HOLD_MS = 1500;
+
+/** kind: a class. set(text, second) changes the words without touching a hold that is on its way. onHeld runs once a hold. */
+export function holdButton(kind, hintId, onHeld) {
+  const title = make("b", {}), second = make("small", {});
+  const button = make("button", { type: "button", class: `hold ${kind}`, "aria-describedby": hintId },
+    make("i", { class: "hold-fill", "aria-hidden": "true" }), make("span", { class: "hold-words" }, title, second));
+  let held = null;
+
+  const begin = () => {
+    if (held !== null || button.disabled) return;
+    button.classList.add("holding");
+    held = setTimeout(() => { end(); onHeld(); }, HOLD_MS);
+  };
+  const end = () => {
+    clearTimeout(held);
+    held = null;
+    button.classList.remove("holding");
+  };
+
+  button.addEventListener("pointerdown", (event) => { if (event.button === 0) { button.setPointerCapture?.(event.pointerId); begin(); } });
+  for (const name of ["pointerup", "pointercancel", "lostpointercapture", "blur"]) button.addEventListener(name, end);
+  button.addEventListener("pointermove", (event) => {
+    const box = button.getBoundingClientRect();
+    if (event.clientX < box.left || event.clientX > box.right || event.clientY < box.top || event.clientY > box.bottom) end();
+  });
+  button.addEventListener("keydown", (event) => {
+    if (event.key !== " " && event.key !== "Enter") return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!event.repeat) begin();
+  });
+  button.addEventListener("keyup", (event) => { if (event.key === " " || event.key === "Enter") { event.preventDefault(); end(); } });
+  button.addEventListener("contextmenu", (event) => event.preventDefault());      // a long touch
+
+  button.set = (text, more = "", disabled = false) => {
+    if (title.textContent !== text) title.textContent = text;
+    if (second.textContent !== more) second.textContent = more;
+    if (disabled && held !== null) end();
+    button.disabled = disabled;
+  };
+  return button;
+}

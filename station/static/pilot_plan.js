@@ -1,0 +1,68 @@
+// The form of a flight: what is to be flown, and where. Large enough for gloves; empty values leave a drone its own habit.
+
+import { make } from "./dom.js";
+import { t } from "./language.js";
+import { addCentre } from "./pilot_map.js";
+import { change, clearPlaces, draft, KINDS, pilot, removeLast, takesPlaces } from "./pilot_draft.js";
+import { state } from "./state.js";
+
+// field: [least, most, step, digits]
+const NUMBERS = {
+  height_m: [0, 400, 10], speed_m_s: [0, 20, 1], from_m: [0, 50_000, 100], reach_m: [0, 50_000, 100], rounds: [1, 20, 1],
+  radius_m: [20, 255, 10], turns: [1, 50, 1], hold_s: [0, 600, 10],
+};
+const FIELDS = {
+  corridor: ["height_m", "rounds"], area: ["height_m"], point: ["height_m", "hold_s"], orbit: ["height_m", "radius_m", "turns"], debt: ["height_m"],
+};
+const MORE = { corridor: ["speed_m_s", "from_m", "reach_m"], area: ["speed_m_s"], point: ["speed_m_s"], orbit: ["speed_m_s"], debt: ["speed_m_s"] };
+const SWITCHES = { corridor: ["follow_ground", "by_camera"], area: ["follow_ground"], point: [], orbit: [], debt: ["follow_ground"] };
+const HABIT = ["height_m", "speed_m_s", "reach_m"];        // of which 0 means: as it is used to, or all of it
+let isMoreOpen = false;
+
+export function planForm() {
+  const d = draft();
+  return [
+    make("div", { class: "kinds", role: "group", "aria-label": t("plan.kind") }, KINDS.map((kind) =>
+      make("button", { type: "button", "aria-pressed": String(kind === d.kind), "data-focus": `kind-${kind}`, onclick: () => change({ kind }) }, t(`flight.${kind}`)))),
+    make("p", { class: "plan-about" }, t(`flight_about.${d.kind}`)),
+    d.kind === "corridor" ? corridorChoice(d) : null,
+    takesPlaces(d.kind) ? places(d) : null,
+    make("div", { class: "steppers" }, FIELDS[d.kind].map(stepper)),
+    make("details", { class: "more", open: isMoreOpen, ontoggle: (event) => { isMoreOpen = event.target.open; } },
+      make("summary", {}, t("plan.more")),
+      make("div", { class: "steppers" }, MORE[d.kind].map(stepper)),
+      SWITCHES[d.kind].map((name) => make("label", { class: "switch" },
+        make("input", { type: "checkbox", checked: d[name], "data-focus": name, onchange: (event) => change({ [name]: event.target.checked }) }), t(`plan_field.${name}`)))),
+  ];
+}
+
+function corridorChoice(d) {
+  const id = "plan-corridor";
+  return make("div", { class: "plan-choice" }, make("label", { for: id }, t("plan_field.corridor")),
+    make("select", { id, "data-focus": id, onchange: (event) => change({ corridor: event.target.value }) },
+      state.geography.centre_lines.features.map((f) => make("option", { value: f.properties.id, selected: f.properties.id === d.corridor }, f.properties.name))));
+}
+
+function places(d) {
+  const count = d.places[d.kind].length;
+  return make("div", { class: "places" },
+    make("p", { role: "status" }, d.kind === "area" ? t("plan.corners", { n: count }) : t(count ? "plan.place_set" : "plan.place_wanted")),
+    make("div", { class: "row wrap" },
+      make("button", { type: "button", "data-focus": "centre", onclick: addCentre }, t("plan.add_centre")),
+      count ? make("button", { type: "button", "data-focus": "undo", onclick: removeLast }, t("plan.undo")) : null,
+      count > 1 ? make("button", { type: "button", "data-focus": "clear", onclick: clearPlaces }, t("plan.clear")) : null));
+}
+
+function stepper(name) {
+  const d = draft(), [least, most, step] = NUMBERS[name], id = `plan-${name}`;
+  const set = (value) => change({ [name]: Math.min(most, Math.max(least, Number.isFinite(value) ? value : least)) });
+  const shown = HABIT.includes(name) && d[name] === 0 ? "" : String(d[name]);
+  return make("div", { class: "stepper" }, make("label", { for: id }, t(`plan_field.${name}`)),
+    make("button", { type: "button", "data-focus": `${id}-less`, "aria-label": t("plan.less", { what: t(`plan_field.${name}`) }), onclick: () => set(d[name] - step) }, "−"),
+    make("input", { id, type: "text", inputmode: "numeric", value: shown, placeholder: HABIT.includes(name) ? t(`plan_habit.${name}`) : null, "data-focus": id, autocomplete: "off",
+      onchange: (event) => set(event.target.value.trim() === "" ? 0 : Number(event.target.value.replace(",", "."))) }),
+    make("button", { type: "button", "data-focus": `${id}-plus`, "aria-label": t("plan.greater", { what: t(`plan_field.${name}`) }), onclick: () => set(d[name] + step) }, "+"));
+}
+
+/** What the form depends on. */
+export function planKey() { return [pilot.drone, draft(), [...pilot.isPlanning]]; }

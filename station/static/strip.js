@@ -1,0 +1,51 @@
+// The drones above the map, one beside the other: how each stands, and which one is meant.
+
+import { glyph, make } from "./dom.js";
+import { ageText } from "./format.js";
+import { ageOf, doingText, droneNames, freshness, isFlying, percent } from "./fleet.js";
+import { onLanguage, t } from "./language.js";
+import { on, onCalmly, select, state } from "./state.js";
+
+const LOW_PERCENT = 30;
+let root = null, key = "", choose = null, chosen = () => null;
+
+/** onChoose, isChosen: of the page; by themselves they select the drone. */
+export function startStrip(element, onChoose = (drone) => select("drone", drone),
+  whichOne = () => (state.selection?.kind === "drone" ? state.selection.id : null)) {
+  root = element;
+  choose = onChoose;
+  chosen = whichOne;
+  onCalmly("picture", render, 500);
+  for (const topic of ["selection", "fleet"]) on(topic, render);
+  onLanguage(() => { key = ""; render(); });
+  setInterval(render, 1000);
+  render();
+}
+
+function render() {
+  if (!root) return;
+  const all = droneNames().map((name) => {
+    const view = state.drones.get(name), age = ageOf(view), heard = view.telemetry;
+    return { name, sim: heard.simulated, flying: isFlying(view), link: heard.link, how: freshness(age), age: freshness(age) === "fresh" ? "" : ageText(age),
+      battery: percent(heard.battery_percent), low: heard.battery_percent !== null && heard.battery_percent < LOW_PERCENT, doing: doingText(view),
+      warned: (view.task?.findings ?? []).length > 0 && view.task.phase === "executing", chosen: chosen() === name };
+  });
+  const text = JSON.stringify(all);
+  if (text === key) return;
+  key = text;
+  root.hidden = !all.length;
+  root.setAttribute("aria-label", t("strip.title"));
+  const focused = root.contains(document.activeElement) ? document.activeElement.dataset.drone : null;
+  root.replaceChildren(...all.map(chip));
+  if (focused) root.querySelector(`[data-drone="${CSS.escape(focused)}"]`)?.focus();
+}
+
+function chip(d) {
+  const state_ = d.link !== "connected" ? "lost" : d.warned || d.low ? "warned" : d.flying ? "flying" : "ground";
+  return make("button", { type: "button", class: `drone-chip ${state_} ${d.how}`, "data-drone": d.name, "aria-pressed": String(d.chosen), onclick: () => choose(d.name) },
+    glyph("drone"),
+    make("span", { class: "chip-words" },
+      make("b", {}, d.name, d.sim ? make("span", { class: "sim" }, "SIM") : null),
+      make("small", {}, d.link === "connected" ? d.doing : `${t(`link.${d.link}`)} ${d.age}`)),
+    make("span", { class: `chip-battery ${d.low ? "low" : ""}` }, d.low ? "▼ " : "", d.battery));
+}
