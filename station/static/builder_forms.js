@@ -165,12 +165,12 @@ function script(a) {
 function actRow(act, a, i) {
   const small = (key, label, step) => { const c = make("input", { type: "number", step, value: act[key] ?? "", "aria-label": `${label} ${i + 1}`, onchange: () => acts.change(() => { act[key] = Number(c.value); }) }); return c; };
   const gait = () => { const c = choice(words(GAITS, "gait"), act.gait ?? (act.do === "turn_back" ? "hurry" : "walk"), { "aria-label": `${t("builder.gait")} ${i + 1}`, onchange: () => acts.change(() => { act.gait = c.value; }) }); return c; };
-  if (act.do === "follow_trail") return make("div", {}, make("span", {}, t("act.follow_trail", { on: act.trail })), small("to_m", t("builder.to_m"), 10), "m", gait());
-  if (act.do === "drive") return make("div", {}, make("span", {}, t("act.follow_trail", { on: act.road })), small("to_m", t("builder.to_m"), 10), "m", small("speed_kmh", t("builder.speed"), 1), "km/h");
-  if (act.do === "go_to") return make("div", {}, make("span", {}, t("act.go_to")), a.kind === "person" ? gait() : "");
-  if (act.do === "wait") return make("div", {}, make("span", {}, t("act.wait")), small("seconds", t("builder.seconds"), 5), "s");
-  if (act.do === "turn_back") return make("div", {}, make("span", {}, t("act.turn_back")), small("metres", t("builder.metres"), 10), "m", gait());
-  return make("div", {}, make("span", {}, t(`act.${act.do}`)), act.seconds !== undefined ? small("seconds", t("builder.seconds"), 5) : "");
+  if (act.do === "follow_trail") return make("div", {}, make("span", {}, t("step.follow_trail", { on: act.trail })), small("to_m", t("builder.to_m"), 10), "m", gait());
+  if (act.do === "drive") return make("div", {}, make("span", {}, t("step.follow_trail", { on: act.road })), small("to_m", t("builder.to_m"), 10), "m", small("speed_kmh", t("builder.speed"), 1), "km/h");
+  if (act.do === "go_to") return make("div", {}, make("span", {}, t("step.go_to")), a.kind === "person" ? gait() : "");
+  if (act.do === "wait") return make("div", {}, make("span", {}, t("step.wait")), small("seconds", t("builder.seconds"), 5), "s");
+  if (act.do === "turn_back") return make("div", {}, make("span", {}, t("step.turn_back")), small("metres", t("builder.metres"), 10), "m", gait());
+  return make("div", {}, make("span", {}, t(`step.${act.do}`)), act.seconds !== undefined ? small("seconds", t("builder.seconds"), 5) : "");
 }
 
 // ------------------------------------------------------------------------------------------------------------- cameras

@@ -92,8 +92,9 @@ BUILT = {
     "check": [w.removeprefix("check.") for w in WORDS], "part": PARTS,     # the fleet's refusals
     # The trainer's desk (sim.exercise_desk), whose pages lie with the station's.
     "phase": [*Phase, "preparing", "frozen"], "run_state": ["running", "over", "crashed", "not_begun"],
-    "tool": get_args(Tool), "measure": get_args(Measure), "moment": MOMENTS, "track": ["truth", "alarm", "person", "direction"],
-    "actor_kind": Kind, "actor_role": ActorRole, "inject_do": tags(AnyInject), "act": tags(AnyAct), "gait": get_args(GaitName),
+    "tool": get_args(Tool), "measure": get_args(Measure), "moment": MOMENTS,
+    "track": ["truth", "alarm", "person", "direction"], "gait": get_args(GaitName),
+    "actor_kind": Kind, "actor_role": ActorRole, "inject_do": tags(AnyInject), "step": tags(AnyAct),
     "drone_fault": get_args(DroneFaultName), "table": ["crossings", "timeline", "moments", "people"],
     "age_of": ["child", "young", "old"], "past_realm": ["live", "training"],
     "weather": ["at_s", "over_s", "cloud", "rain_mm_h", "visibility_m", "wind_mps", "wind_from_deg"],
