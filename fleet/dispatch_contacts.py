@@ -20,7 +20,7 @@ from fleet.look import Look, LookTerms
 from fleet.offers import Ground, WishError, checked
 from fleet.orders import FleetOrders
 from fleet.pilot import Flight, Pilot, PilotTerms
-from fleet.sortie import STARTED_LOOK_S
+from fleet.sortie_terms import STARTED_LOOK_S
 from fleet.standing import Standing
 from geofences.geodesy import Array
 from wire.flying import TaskPhase, TaskState

@@ -23,7 +23,7 @@ from fleet.look import Look
 from fleet.offers import Drawn, Ground, WishError, draw
 from fleet.orders import FOR_A_CONTACT, FleetOrders
 from fleet.pilot import Flight, Pilot, PilotTerms
-from fleet.sortie import IN_HAND
+from fleet.sortie_terms import IN_HAND
 from fleet.standing import Standing
 from wire.clock import NS_PER_S
 from wire.flying import LinkState

@@ -23,7 +23,8 @@ from fleet.planner import PatrolWish, PlanError, plan_patrol
 from fleet.preflight import realm_refusal
 from fleet.routes_camera import CameraView
 from fleet.settings import DroneSettings, PatrolSettings
-from fleet.sortie import STARTED_LOOK_S, Errand, Report, Sortie, SortieTerms
+from fleet.sortie import Sortie
+from fleet.sortie_terms import STARTED_LOOK_S, Errand, Report, SortieTerms
 from fleet.standing import Habit
 from fleet.wind import ASSUMED, Wind
 from geofences.sector import Sector

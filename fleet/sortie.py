@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Awaitable
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
-from fleet.airspace_lookout import Lookout, TrafficPicture
+from fleet.airspace_lookout import Lookout
 from fleet.airspace_watch import Level, Verdict
-from fleet.checker import CheckLimits, check_plan
+from fleet.checker import check_plan
 from fleet.checker_air import check_from_here
 from fleet.commands import Outcome, command, read_parameter, set_mode, until, write_parameter
 from fleet.drone import Drone
-from fleet.energy import EnergyLearner
 from fleet.mission import FENCE, MISSION, MissionItem, plan_items
 from fleet.plan_transfer import HEARD_OF_A_PLAN, Aircraft, PlanTransfer
 from fleet.preflight import LAUNCHABLE, PreflightNeeds, preflight
+from fleet.sortie_terms import IN_HAND, PAUSE_MODE, Errand, Report, SortieEnd, SortieError, SortieTerms
 from fleet.transfer import run_machine
 from geofences.sector import Sector
 from mavlink.link import MessageLink
@@ -34,8 +32,7 @@ from wire.flying import (
     TaskState,
     WaypointKind,
 )
-from wire.messages import UpBody
-from wire.units import GroundPosition, Realm
+from wire.units import GroundPosition
 
 READY_WITHIN_S = 90.0           # ArduCopter's estimate settles in 42 s
 AIRBORNE_WITHIN_S = 20.0
@@ -49,55 +46,9 @@ REPORTS_WITHIN_S = 15.0         # after a silence: found out, asked for anew, an
 PREFLIGHT_EVERY_S = 2.0
 FENCE_POLYGONS, FENCE_ACTION_RETURN = 4.0, 1.0      # ArduPilot's FENCE_TYPE and FENCE_ACTION
 
-Report = Callable[[UpBody], None]
+PLACE_WITHIN_S = 5.0
 
 _log = logging.getLogger("trailwatch.fleet")
-
-
-PAUSE_MODE = "BRAKE"            # stops and stays, whatever the sticks of an unattended remote control say
-IN_HAND = ("AUTO", "GUIDED", PAUSE_MODE)     # modes in which it does what the fleet has told it
-PLACE_WITHIN_S = 5.0
-STARTED_LOOK_S = 0.02
-
-
-class SortieError(Exception):
-    """A sortie that cannot go on. Its text says what was not done, and why."""
-
-
-class SortieEnd(Exception):
-    """A sortie that somebody has ended. Its text says who, and how."""
-
-
-class Errand(Protocol):
-    """What a drone does in GUIDED in place of its mission, in steps. over: why it is at its end; empty until then."""
-
-    over: str
-
-    async def step(self) -> None: ...
-
-    def pause(self) -> None:
-        """It was told to stay where it is: the next step begins anew."""
-        ...
-
-    def finish(self, phase: TaskPhase, sentence: str) -> None:
-        """It will not be stepped any more."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SortieTerms:
-    """What holds for every sortie of one drone.
-
-    battery_least_percent: to take off with. battery_return_percent: at this charge it is called back from its patrol; an
-    ArduCopter as it ships does nothing about its battery, and flies on until it falls.
-    """
-
-    realm: Realm
-    limits: CheckLimits
-    battery_least_percent: float
-    battery_return_percent: float = 25.0
-    learner: EnergyLearner | None = None
-    traffic: TrafficPicture | None = None
 
 
 class Sortie:
@@ -175,7 +126,7 @@ class Sortie:
             self.errand.pause()
             outcome = await self._mode("GUIDED")
         else:
-            outcome = await self._mode("AUTO")
+            outcome = await self._go_on()
         if outcome.done:
             self.paused_by = ""
             self.say(TaskPhase.EXECUTING, f"{self.plan.drone} goes on, by order of {person}")
@@ -203,6 +154,18 @@ class Sortie:
         """Leave the drone in the air to somebody else."""
         self._ended, self.handed_over = sentence, True
         self._drop_errand(TaskPhase.CANCELLED, sentence)
+
+    async def _go_on(self) -> Outcome:
+        """The mission where it was. An ArduCopter forgets the speed that it had set, and would fly at its own."""
+        outcome = await self._mode("AUTO")
+        if not outcome.done:
+            return outcome
+        speed = self.plan.waypoints[-1].speed_m_s
+        slowed = await self._command(mavlink.MAV_CMD_DO_CHANGE_SPEED, (1.0, speed, -1.0), f"{speed:g} m/s")
+        if slowed.done:
+            return outcome
+        back = await self._mode("RTL")
+        return Outcome(False, f"{slowed.sentence}; called back: {back.sentence}")
 
     def home_percent(self, percent: float) -> float | None:
         """What the way home takes of the battery, to be sure; None before it flies."""
@@ -450,7 +413,7 @@ class Sortie:
                 return
         self._errand_end = errand.over
         self._drop_errand(TaskPhase.DONE, errand.over)
-        outcome = await self._mode("RTL" if self._for_errand else "AUTO")
+        outcome = await (self._mode("RTL") if self._for_errand else self._go_on())
         then = "comes home" if self._for_errand else f"goes on with {self.plan.corridor} where it was"
         self.say(TaskPhase.EXECUTING, f"{errand.over}; {self.plan.drone} {then}: {outcome.sentence}")
         if not outcome.done and not self._for_errand:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sim.autopilot_mission import FENCE, MISSION, Item, MissionStore
+from sim.autopilot_mission import FENCE, MISSION, Item, MissionStore, in_ring, item_name
 from sim.autopilot_modes import (
     ARMABLE,
     HOLD,
@@ -33,6 +33,7 @@ FENCE_GRACE_S = 2.0             # arming within this of a fence upload can fail
 LANDED_S = 2.2                  # on the ground for so long, and it disarms by itself (observed)
 SPOOL_UP_S = 2.8                # from the order to take off until it leaves the ground (observed)
 FENCE_CHECK_S = 0.1
+STOPPED_M_S = 0.3
 MOUNT_LEAST_DEG, MOUNT_MOST_DEG = -90.0, 20.0       # MNT1_PITCH_MIN and _MAX
 FULL_WIND_M = 60.0
 PREARM_SHARE = 0.57             # of the settling time: the pre-arm bit is healthy before GUIDED is ready (23.6 s of 41 s)
@@ -95,6 +96,7 @@ class Flight:
         self._auto_go = False
         self._guided: Target | None = None
         self._guided_yaw_deg: float | None = None
+        self._stopping = False
         self._guided_speed_m_s: float | None = None
         self._taking_off = False
         self._go_s = 0.0
@@ -234,13 +236,14 @@ class Flight:
         if self.mode is not Mode.GUIDED or not self.armed or self.body.on_ground:
             return False
         self._guided, self._guided_speed_m_s, self._taking_off = target, speed_m_s, False
-        self._guided_yaw_deg = yaw_deg
+        self._guided_yaw_deg, self._stopping = yaw_deg, False
         return True
 
     def stop_there(self) -> None:
         """What GUIDED does with a target that it cannot use."""
         if self.mode is Mode.GUIDED and not self.body.on_ground:
             self._guided, self._guided_yaw_deg = Target(*self.body.reported(), self.body.up_m), None
+            self._stopping = True
 
     def look_at(self, target: Target | None) -> None:
         """The mount follows a place from now on, from wherever the aircraft is; None: it looks ahead again."""
@@ -332,6 +335,10 @@ class Flight:
         speed = self._guided_speed_m_s or self.p["WPNAV_SPEED"] / 100.0
         if self._taking_off and body.up_m >= self._guided.up - SETTLED_M:
             self._taking_off = False
+        if self._stopping:      # it stays where it comes to a stand, and does not fly back to where it was told so
+            self._stopping = body.ground_speed_m_s() > STOPPED_M_S
+            self._guided = Target(*body.reported(), self._guided.up)
+            return Wish(up=towards(body, self._guided, 0.0, self.p, yaw=False).up)
         wish = towards(body, self._guided, speed, self.p, yaw=self.mode is Mode.GUIDED)
         return wish if self._guided_yaw_deg is None else replace(wish, yaw_deg=self._guided_yaw_deg)
 
@@ -355,7 +362,7 @@ class Flight:
                 self._announce(SEVERITY_INFO, f"Reached command #{seq}")
         begun = range(self._told_item + 1, current + 1) if current > self._told_item else [current]
         for seq in begun if current != self._told_item else ():
-            self._announce(SEVERITY_INFO, f"Mission: {seq} {_name(items, seq)}")
+            self._announce(SEVERITY_INFO, f"Mission: {seq} {item_name(items, seq)}")
         self._told_item = current
 
     def _spooled_up(self) -> bool:
@@ -368,6 +375,7 @@ class Flight:
         self.mission = None
         self._guided_speed_m_s = self._guided_yaw_deg = None
         self._guided = None if self.body.on_ground else Target(*self.body.reported(), self.body.up_m)
+        self._stopping = mode in (Mode.BRAKE, Mode.GUIDED) and not self.body.on_ground
         if mode is Mode.RTL:
             self._return = ReturnHome(self.body, self.home_target(), self.p)
         elif mode is Mode.AUTO:
@@ -470,7 +478,7 @@ class Flight:
             item = items[i]
             if item.command in (5001, 5002):
                 ring = items[i : i + int(item.p1)]
-                within = _in_ring(lat_deg, lon_deg, ring)
+                within = in_ring(lat_deg, lon_deg, ring)
                 i += len(ring)
             elif item.command in (5003, 5004):
                 east, north = self.earth.to_local(item.lat_deg(), item.lon_deg())
@@ -500,20 +508,3 @@ class Flight:
                 self.disarm(force=True)
         elif not self._taking_off and self.t_s - self._armed_s >= self.p["DISARM_DELAY"] > 0:
             self.disarm(force=True)
-
-
-def _in_ring(lat_deg: float, lon_deg: float, ring: list[Item]) -> bool:
-    """Whether a point lies in a polygon (crossing number)."""
-    inside = False
-    for a, b in zip(ring, [*ring[1:], ring[0]], strict=True):
-        if (a.lat_deg() > lat_deg) != (b.lat_deg() > lat_deg):
-            across = a.lon_deg() + (lat_deg - a.lat_deg()) / (b.lat_deg() - a.lat_deg()) * (b.lon_deg() - a.lon_deg())
-            inside ^= lon_deg < across
-    return inside
-
-
-def _name(items: list[Item], seq: int) -> str:
-    names = {
-        16: "WP", 17: "LoitUnlim", 18: "LoitTurns", 19: "LoitTime", 20: "RTL", 21: "Land", 22: "Takeoff", 178: "ChangeSpeed",
-    }
-    return names.get(items[seq].command, str(items[seq].command)) if seq < len(items) else ""

@@ -337,3 +337,20 @@ def _centimetres(height_m: float) -> float:
     """height_m * 100 in single precision, cut off to an integer, and back."""
     single = struct.unpack("<f", struct.pack("<f", struct.unpack("<f", struct.pack("<f", height_m))[0] * 100.0))[0]
     return int(single) / 100.0
+
+def in_ring(lat_deg: float, lon_deg: float, ring: list[Item]) -> bool:
+    """Whether a point lies in a polygon (crossing number)."""
+    inside = False
+    for a, b in zip(ring, [*ring[1:], ring[0]], strict=True):
+        if (a.lat_deg() > lat_deg) != (b.lat_deg() > lat_deg):
+            across = a.lon_deg() + (lat_deg - a.lat_deg()) / (b.lat_deg() - a.lat_deg()) * (b.lon_deg() - a.lon_deg())
+            inside ^= lon_deg < across
+    return inside
+
+
+def item_name(items: list[Item], seq: int) -> str:
+    """As ArduPilot's texts call it."""
+    names = {
+        16: "WP", 17: "LoitUnlim", 18: "LoitTurns", 19: "LoitTime", 20: "RTL", 21: "Land", 22: "Takeoff", 178: "ChangeSpeed",
+    }
+    return names.get(items[seq].command, str(items[seq].command)) if seq < len(items) else ""

@@ -30,9 +30,11 @@ SPEEDUP = 8.0
 HOME = (16.62225, 106.60230)
 FIRST_PORT, PORTS_AN_INSTANCE = 5760, 10
 
-# The least that an ArduCopter in SITL needs to be armed: a frame, a battery monitor, calibrated sensors and sticks.
+# The least that an ArduCopter in SITL needs to be armed: a frame, a battery monitor, calibrated sensors and sticks. And a
+# mount with servos that pans and tilts, as the model has one.
 PARAMETERS = "\n".join(
     [
+        "MNT1_TYPE 1", "MNT1_PITCH_MIN -90", "SERVO9_FUNCTION 6", "SERVO10_FUNCTION 7",
         "FRAME_CLASS 1", "FRAME_TYPE 0", "BATT_MONITOR 4", "FS_THR_ENABLE 1",
         "MOT_BAT_VOLT_MIN 9.6", "MOT_BAT_VOLT_MAX 12.8", "MOT_THST_EXPO 0.65", "MOT_THST_HOVER 0.39", "SIM_BARO_RND 0",
         *[f"COMPASS_OFS{n}_{a} {v}" for n in ("", "2", "3") for a, v in (("X", 5), ("Y", 13), ("Z", -18))],

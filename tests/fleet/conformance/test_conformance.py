@@ -18,7 +18,8 @@ from fleet.commands import ask_for_messages, command, identify, read_parameter, 
 from fleet.drone import Drone
 from fleet.mission import MissionItem, differences
 from fleet.planner import PatrolWish, plan_patrol
-from fleet.sortie import Sortie, SortieTerms
+from fleet.sortie import Sortie
+from fleet.sortie_terms import SortieTerms
 from fleet.transfer import Target, clear, download, upload
 from geofences.sector import Sector
 from mavlink.link import Link, Speaker

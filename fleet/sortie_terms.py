@@ -1,0 +1,60 @@
+"""What every sortie of a drone goes by, what ends one, and what a drone does in place of its mission."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from fleet.airspace_lookout import TrafficPicture
+from fleet.checker import CheckLimits
+from fleet.energy import EnergyLearner
+from wire.flying import TaskPhase
+from wire.messages import UpBody
+from wire.units import Realm
+
+PAUSE_MODE = "BRAKE"            # stops and stays, whatever the sticks of an unattended remote control say
+IN_HAND = ("AUTO", "GUIDED", PAUSE_MODE)     # modes in which it does what the fleet has told it
+STARTED_LOOK_S = 0.02           # how often it is looked whether something has begun
+
+Report = Callable[[UpBody], None]
+
+
+class SortieError(Exception):
+    """A sortie that cannot go on. Its text says what was not done, and why."""
+
+
+class SortieEnd(Exception):
+    """A sortie that somebody has ended. Its text says who, and how."""
+
+
+class Errand(Protocol):
+    """What a drone does in GUIDED in place of its mission, in steps. over: why it is at its end; empty until then."""
+
+    over: str
+
+    async def step(self) -> None: ...
+
+    def pause(self) -> None:
+        """It was told to stay where it is: the next step begins anew."""
+        ...
+
+    def finish(self, phase: TaskPhase, sentence: str) -> None:
+        """It will not be stepped any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SortieTerms:
+    """What holds for every sortie of one drone.
+
+    battery_least_percent: to take off with. battery_return_percent: at this charge it is called back from its patrol; an
+    ArduCopter as it ships does nothing about its battery, and flies on until it falls.
+    """
+
+    realm: Realm
+    limits: CheckLimits
+    battery_least_percent: float
+    battery_return_percent: float = 25.0
+    learner: EnergyLearner | None = None
+    traffic: TrafficPicture | None = None
