@@ -102,14 +102,14 @@ class Desk:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        drawing = asyncio.create_task(anyio.to_thread.run_sync(self._draw_basemap))
+        drawing = asyncio.create_task(anyio.to_thread.run_sync(self.draw_basemap))
         try:
             yield
         finally:
             await drawing
             self.runs.close_review()
 
-    def _draw_basemap(self) -> None:
+    def draw_basemap(self) -> None:
         """Of the library's landscape, which takes some seconds the first time; without it the map is plainer."""
         try:
             exercise = load_exercise(library()[0])
