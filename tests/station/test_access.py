@@ -73,10 +73,10 @@ def test_a_name_that_does_not_exist_takes_as_long_as_a_wrong_password(settings, 
     def seconds(name, address):
         took = []
         for i in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             with pytest.raises(AccessError):
                 people.log_in(name, "wrong password", f"{address}.{i}")
-            took.append(time.perf_counter() - start)
+            took.append(time.process_time() - start)
         return sorted(took)[1]
 
     known, unknown = seconds("lan", "10.0.1"), seconds("stranger", "10.0.2")
