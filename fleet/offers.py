@@ -73,6 +73,8 @@ def draw(
     try:
         plan = _plan(wish, drones, standing, ground, plan_id, debt)
     except PlanError as error:
+        if error.plan is not None:      # so that a person sees which legs, and why
+            return checked(error.plan, standing, ground)
         raise WishError(said("dispatch.cannot", why=str(error))) from None
     return checked(plan, standing, ground)
 

@@ -40,7 +40,11 @@ ENDLESS = CheckLimits(endurance_s=1e9)      # for plans whose battery is asked a
 
 
 class PlanError(ValueError):
-    """No patrol can be made of this. Its text says why."""
+    """No patrol can be made of this. Its text says why. plan: one that was laid, and does not pass its checks."""
+
+    def __init__(self, text: str, plan: Plan | None = None) -> None:
+        super().__init__(text)
+        self.plan = plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +256,7 @@ def _make(
         if needed + STAND_OFF_M <= border_m:
             break
         border_m = needed + STAND_OFF_M
-    raise PlanError(f"the patrol {wish.corridor} does not pass its checks: {said}")
+    raise PlanError(f"the patrol {wish.corridor} does not pass its checks: {said}", plan)
 
 
 def _plan(wish: PatrolWish, maker: Maker, plan_id: str, home: Array, ground: _Ground) -> Plan:
