@@ -86,12 +86,22 @@ async def until(holds: Callable[[], bool], timeout_s: float) -> bool:
     return True
 
 
+def ask_for_heartbeat(link: MessageLink, system_id: int) -> None:
+    """Now, and not within a second: it says mode and arming. Who does not know the question sends its own in its time."""
+    request = float(mavlink.MAVLINK_MSG_ID_HEARTBEAT)
+    link.send(mavlink.MAVLink_command_long_message(
+        system_id, AUTOPILOT, mavlink.MAV_CMD_REQUEST_MESSAGE, 0, request, 0, 0, 0, 0, 0, 0
+    ))
+
+
 async def set_mode(link: MessageLink, drone: Drone, system_id: int, mode: str) -> Outcome:
     """Change the mode; done when the drone's heartbeat says so."""
     parameters = drone.quirks.mode_parameters(mode)
     if parameters is None:
         return Outcome(False, f"{drone.name}: mode {mode}: an autopilot of kind {drone.quirks.name} has no such mode")
     outcome = await command(link, drone, system_id, mavlink.MAV_CMD_DO_SET_MODE, parameters, f"mode {mode}")
+    if outcome.done:
+        ask_for_heartbeat(link, system_id)
     if outcome.done and not await until(lambda: drone.mode() == mode, WORD_S):
         return Outcome(False, f"{drone.name}: mode {mode} was accepted, and the drone still says {drone.mode()}")
     return outcome

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from fleet.choice import Chosen, choose, target_refusal
 from fleet.commands import Outcome
-from fleet.dispatch_words import said
+from fleet.dispatch_words import Said, said
 from fleet.energy import EnergyModel, level
 from fleet.look import Look, LookTerms
 from fleet.offers import Ground, WishError, checked
@@ -140,10 +140,11 @@ class Contacts:
         assert offer.plan is not None
         airborne = pilot.drone.airborne()
 
-        def tell(phase: TaskPhase, sentence: str) -> None:
-            _log.info("%s: %s: %s", task_id, phase.value, sentence)
+        def tell(phase: TaskPhase, what: Said) -> None:
+            _log.info("%s: %s: %s", task_id, phase.value, what.sentence)
             self._terms.report(TaskState(
-                task_id, pilot.drone.name, offer.plan_id, phase, self._terms.clock.utc_ns(), sentence,
+                task_id, pilot.drone.name, offer.plan_id, phase, self._terms.clock.utc_ns(), what.sentence, key=what.key,
+                params=what.params,
             ))
 
         def others() -> tuple[Array, ...]:
@@ -177,8 +178,11 @@ class Contacts:
         clock = self._terms.clock
         self._terms.report(offer.plan)
         self._terms.report(again.check)
-        words = f"{offer.drone} is to look at contact {look.contact}; {sortie.plan.plan_id} waits"
-        self._terms.report(TaskState(task_id, offer.drone, offer.plan_id, TaskPhase.CREATED, clock.utc_ns(), words))
+        words = said("task.looks", drone=offer.drone, contact=look.contact, plan=sortie.plan.plan_id)
+        self._terms.report(TaskState(
+            task_id, offer.drone, offer.plan_id, TaskPhase.CREATED, clock.utc_ns(), words.sentence, key=words.key,
+            params=words.params,
+        ))
         sortie.divert(look)
         loop = asyncio.get_running_loop()
         until_s = loop.time() + TAKEN_UP_WITHIN_S
@@ -187,8 +191,9 @@ class Contacts:
         if look.begun:
             taken = said("look.begins", drone=offer.drone, contact=look.contact)
             return Outcome(True, taken.sentence, taken.key, taken.params)
-        look.end(look.over or f"{offer.drone} did not take it up")
-        return Outcome(False, look.over)
+        look.end(said("look.not_taken", drone=offer.drone))
+        assert look.over is not None
+        return Outcome(False, look.over.sentence, look.over.key, look.over.params)
 
     # ---------------------------------------------------------------------------------------------------- as time goes
 
@@ -202,12 +207,13 @@ class Contacts:
                 looks.get(relief.second) is not relief.second_look and not second.is_assigned and second.sortie is None
             )
             if relief.second_look.held and not first_left:
-                relief.first_look.end(said("look.relieved", second=relief.second, contact=relief.contact).sentence)
+                relief.first_look.end(said("look.relieved", second=relief.second, contact=relief.contact))
             elif not first_left and not second_lost:
                 continue
             self.reliefs.remove(relief)
             if second_lost:
-                _log.warning("%s does not relieve %s: %s", relief.second, relief.first, relief.second_look.over)
+                _log.warning("%s does not relieve %s: %s", relief.second, relief.first, relief.second_look.over and
+                         relief.second_look.over.sentence)
 
     def due_for_relief(self) -> list[tuple[str, Look, float]]:
         """Drones whose battery soon calls them from a contact, and in how many seconds; each asked about now and then."""

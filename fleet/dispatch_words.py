@@ -34,7 +34,7 @@ WORDS: dict[str, str] = {
     "dispatch.paused": "{drone} was told to stay where it is by {person}",
     "dispatch.busy": "{drone} flies {plan} with priority {priority}, and this has {wanted}: it does not take its place, and "
     "can wait",
-    "dispatch.starting": "{drone} is just taking off with {plan}",
+    "dispatch.starting": "{drone} is about to take off, or has just landed, with {plan}",
     "dispatch.overtaken": "the drone has been given something else meanwhile",
     "dispatch.no_sortie": "{drone} flies nothing of this fleet's",
     "dispatch.not_flying": "{drone} is on the ground",
@@ -80,6 +80,19 @@ WORDS: dict[str, str] = {
     "ground, to the border line, or where it may not be",
     "look.side": "{drone} keeps to one side of contact {contact}: from the others the way away from it leads to steep "
     "ground or to the border line",
+    # what a drone's task says, that people have given it
+    "task.paused": "{drone} stays where it is, by order of {person}",
+    "task.goes_on": "{drone} goes on, by order of {person}",
+    "task.returns": "{drone} was ordered to return by {person}",
+    "task.lands": "{drone} was ordered to land by {person}",
+    "task.called_off": "{drone} was called off by {person} before it took off",
+    "task.replaced": "{drone} flies {plan} in its place",
+    "task.joined": "{drone} has taken up the plan in the air",
+    "task.after": "{why}; {drone} goes on with {corridor} where it was",
+    "task.home": "{why}; {drone} comes home",
+    "task.ended": "{why}; {drone} has landed and disarmed",
+    "task.looks": "{drone} is to look at contact {contact}; {plan} waits",
+    "look.not_taken": "{drone} did not take it up",
     "look.relieved": "{second} holds contact {contact}",
 }
 
@@ -101,3 +114,8 @@ def said(key: str, /, **params: str | float | int) -> Said:
         return utc_text(int(params[name])) if way == "time" else str(params[name])
 
     return Said(_HOLE.sub(fill, WORDS[key]), key, params)
+
+
+def plain(sentence: str) -> Said:
+    """What has no words of its own in other languages: an autopilot's reason."""
+    return Said(sentence, "")

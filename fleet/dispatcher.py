@@ -176,6 +176,13 @@ class Dispatcher:
     def _why_not_now(self, offer: Offer, priority: int) -> Said | None:
         return busy(self.standing(self._pilots[offer.drone]), priority)
 
+    def _is_free(self, offer: Offer, priority: int) -> bool:
+        """For what waits: it has come home, or flies but a patrol by its settings, which a contact may interrupt."""
+        standing = self.standing(self._pilots[offer.drone])
+        if busy(standing, priority) is not None:
+            return False
+        return not standing.airborne or (offer.wish.kind in FOR_A_CONTACT and standing.kind is None and not standing.contact)
+
     async def _start(self, offer: Offer, order: FleetOrder, chosen: Chosen | None) -> Outcome:
         """Flies an offer; the answer comes when the drone has taken off, or taken it up in the air."""
         assert offer.plan is not None
@@ -252,7 +259,7 @@ class Dispatcher:
             self._tell()
             for name, look, left_s in self._contacts.due_for_relief():
                 self._spawn(self._relieve(name, look, left_s))
-            for waiting in self._queue.due(lambda offer, priority: self._why_not_now(offer, priority) is None):
+            for waiting in self._queue.due(self._is_free):
                 self._spawn(self._take_up(waiting))
             await asyncio.sleep(TEND_S)
 
@@ -287,6 +294,10 @@ class Dispatcher:
             self._told = now
             self._terms.report(msgspec.structs.replace(now, at_ns=self._terms.clock.utc_ns()))
 
+    def looks(self) -> dict[str, Look]:
+        """By drone: what each looks at now."""
+        return self._contacts.looks()
+
     # ------------------------------------------------------------------------------------------------------- standings
 
     def standings(self) -> dict[str, Standing]:
@@ -298,11 +309,13 @@ class Dispatcher:
         here = None
         if position is not None:
             here = self._terms.sector.frame.point(GroundPosition(position.lat_deg, position.lon_deg))
-        flight, airborne, look = pilot.flight, drone.airborne(), look_of(pilot)
+        flight, look = pilot.flight, look_of(pilot)
+        # Who climbs, comes home or lands is planned for as from home: there it will be when it can be had.
+        airborne = drone.airborne() and pilot.sortie is not None and pilot.sortie.under_way and drone.mode() in IN_HAND
         priority = min(3, flight.priority if flight is not None else 3, look.priority if look is not None else 3)
         return Standing(
             drone=drone.name, home=GroundPosition(*settings.home), identity=drone.identity, limits=pilot.limits(),
-            view=self._terms.views.get(drone.name), habit=pilot.habit(), refusal=self._refusal(pilot, airborne=airborne),
+            view=self._terms.views.get(drone.name), habit=pilot.habit(), refusal=self._refusal(pilot),
             airborne=airborne, here=here, height_m=height or 0.0, percent=drone.fresh(drone.battery_percent),
             battery_least_percent=settings.battery_least_percent, battery_return_percent=settings.battery_return_percent,
             plan=flight.plan if flight is not None else None, kind=flight.kind if flight is not None else None,
@@ -310,7 +323,7 @@ class Dispatcher:
             paused_by=pilot.sortie.paused_by if pilot.sortie is not None else "",
         )
 
-    def _refusal(self, pilot: Pilot, *, airborne: bool) -> Said | None:
+    def _refusal(self, pilot: Pilot) -> Said | None:
         """Why this drone is not to be sent anywhere now."""
         drone, sortie, flight = pilot.drone, pilot.sortie, pilot.flight
         if drone.link() is not LinkState.CONNECTED:
@@ -320,9 +333,9 @@ class Dispatcher:
         refusal = pilot.refusal()
         if refusal is not None:
             return said("dispatch.refused", why=refusal)
-        if airborne and (sortie is None or drone.mode() not in IN_HAND):
+        if drone.airborne() and (sortie is None or drone.mode() not in IN_HAND):
             return said("dispatch.mode", drone=drone.name, mode=drone.mode())
-        if sortie is not None and flight is not None and not sortie.under_way:
+        if sortie is not None and flight is not None and not (sortie.under_way and drone.airborne()):
             return said("dispatch.starting", drone=drone.name, plan=flight.plan.plan_id)
         if pilot.is_assigned:
             return said("dispatch.starting", drone=drone.name, plan="another plan")

@@ -22,7 +22,7 @@ from cameras.project import project
 from fleet.checker import CheckLimits
 from fleet.checker_air import check_from_here
 from fleet.commands import read_parameter, set_mode, write_parameter
-from fleet.dispatch_words import said
+from fleet.dispatch_words import Said, plain, said
 from fleet.drone import Drone
 from fleet.routes_camera import CameraView
 from fleet.stand_off import FAR_M, HEIGHT_M, RADIUS_M, WIDER, Place, Room, Sides, bearing_to, next_place, turn_deg
@@ -50,7 +50,7 @@ MASK_PLACE_AND_YAW = 0b100111111000     # of SET_POSITION_TARGET_GLOBAL_INT: no 
 FRAME_ABOVE_HOME = int(mavlink.MAV_FRAME_GLOBAL_RELATIVE_ALT_INT)
 FRAME_ROI = int(mavlink.MAV_FRAME_GLOBAL_RELATIVE_ALT)
 
-Say = Callable[[TaskPhase, str], None]
+Say = Callable[[TaskPhase, Said], None]
 
 _log = logging.getLogger("trailwatch.fleet")
 
@@ -97,7 +97,7 @@ class Look:
         last: Say | None = None, *, priority: int = 2, layer_m: float = 0.0,
     ) -> None:
         self.contact = contact
-        self.over = ""
+        self.over: Said | None = None
         self.in_view = False
         self.on_station = False
         self.plan = plan
@@ -124,15 +124,15 @@ class Look:
     def pause(self) -> None:
         self._begun = False
 
-    def finish(self, phase: TaskPhase, sentence: str) -> None:
+    def finish(self, phase: TaskPhase, why: Said) -> None:
         """It is over, or was cut short: the gimbal is let go, and a look with a task of its own has told its last phase."""
-        self.over = self.over or sentence
+        self.over = self.over or why
         self._link.send(self._roi_none())
         if self._last is not None:
-            self._last(phase, sentence)
+            self._last(phase, why)
             self._last = None
 
-    def end(self, why: str) -> None:
+    def end(self, why: Said) -> None:
         self.over = self.over or why
 
     @property
@@ -150,7 +150,7 @@ class Look:
         self._next_ns = now_ns + round(STEP_S * NS_PER_S)
         target = self._terms.targets.get(self.contact)
         if target is None:
-            self.end(said("look.unknown", contact=self.contact).sentence)
+            self.end(said("look.unknown", contact=self.contact))
             return
         if not self._begun and not await self._begin():
             return
@@ -171,14 +171,14 @@ class Look:
         if self._drone.mode() != "GUIDED":
             outcome = await set_mode(self._link, self._drone, system_id, "GUIDED")
             if not outcome.done:
-                self.end(outcome.sentence)
+                self.end(plain(outcome.sentence))
                 return False
         wanted = round(self.plan.return_height_m * 100.0)
         found = await read_parameter(self._link, system_id, ("RTL_ALT",))
         if found is not None and found[1] < wanted:
             outcome = await write_parameter(self._link, self._drone, system_id, found[0], wanted)
             if not outcome.done:
-                self.end(outcome.sentence)
+                self.end(plain(outcome.sentence))
                 return False
         self._begun = True
         self._tell("look.begins")
@@ -191,9 +191,9 @@ class Look:
             self._gone_ns = None
         gone_s = self._since_s(self._gone_ns) if self._gone_ns is not None else 0.0
         if gone_s >= GONE_S:
-            self.end(said("look.gone", contact=self.contact).sentence)
+            self.end(said("look.gone", contact=self.contact))
         elif now.seen_s >= GIVEN_UP_S:
-            self.end(said("look.given_up", contact=self.contact, seconds=round(now.seen_s)).sentence)
+            self.end(said("look.given_up", contact=self.contact, seconds=round(now.seen_s)))
         lost = now.seen_s >= LOST_S or target.gone
         if lost != self._lost and not self.over:
             self._lost = lost
@@ -311,8 +311,7 @@ class Look:
         """Once, until something else is to be said."""
         if key != self._said:
             self._said = key
-            sentence = said(key, drone=self._drone.name, contact=self.contact, **params).sentence
-            self._say(TaskPhase.EXECUTING, sentence)
+            self._say(TaskPhase.EXECUTING, said(key, drone=self._drone.name, contact=self.contact, **params))
 
     def _since_s(self, at_ns: int) -> float:
         return (self._terms.clock.monotonic_ns() - at_ns) / NS_PER_S

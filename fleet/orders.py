@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
 from collections.abc import Callable
+
+import msgspec
 
 from fleet.commands import Outcome
 from fleet.dispatch_words import Said, said
@@ -100,12 +103,22 @@ class FleetOrders:
 
     def _take_target(self, target: Target) -> None:
         known = self.targets.get(target.contact)
-        if known is not None and known.at_ns > target.at_ns and not target.gone:
-            return              # overtaken on its way
+        if target.gone:         # its last word need not say where: it is gone from where it was
+            if known is not None:
+                self.targets[target.contact] = msgspec.structs.replace(known, gone=True)
+            return
+        if not _has_a_place(target) or (known is not None and known.at_ns > target.at_ns):
+            return              # no numbers, or overtaken on its way
         self.targets.pop(target.contact, None)
         self.targets[target.contact] = target
         while len(self.targets) > TARGETS_LIMIT:
             self.targets.pop(next(iter(self.targets)))
+
+
+def _has_a_place(target: Target) -> bool:
+    p, c = target.position, target.covariance
+    numbers = (p.lat_deg, p.lon_deg, c.ee_m2, c.en_m2, c.nn_m2, *target.velocity_m_s)
+    return all(math.isfinite(v) for v in numbers) and abs(p.lat_deg) <= 89.0 and abs(p.lon_deg) <= 180.0
 
 
 def why_not(order: FleetOrder, now_ns: int) -> Said | None:

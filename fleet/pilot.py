@@ -216,7 +216,7 @@ class Pilot:
         """Fly this next: from the ground, or in place of what it flies now."""
         self._assigned = flight
         if self.sortie is not None:
-            self.sortie.hand_over(f"{self.drone.name} flies {flight.plan.plan_id} in its place")
+            self.sortie.hand_over(said("task.replaced", drone=self.drone.name, plan=flight.plan.plan_id))
 
     def has(self, flight: Flight) -> bool:
         """Whether it flies this, or will."""

@@ -117,6 +117,11 @@ class PlanTransfer:
     def _send(self, now_s: float) -> None:
         kind = self._left[0]
         self.attempts[kind] += 1
+        if not self._parts[kind] and kind != MISSION and self.attempts[kind] == 1:
+            # Nothing is wanted of it: mostly nothing is there, and an ArduCopter does not arm for two seconds after a fence
+            # was sent to it, an empty one too.
+            self._inner = Download(self._target(kind), now_s, ahead=self._quirks.read_ahead)
+            return
         self._begun = True
         self._inner = Upload(self._parts[kind], self._target(kind), now_s, nudges=self._quirks.takes_items_unasked)
 

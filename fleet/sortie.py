@@ -12,7 +12,8 @@ from fleet.airspace_lookout import Lookout
 from fleet.airspace_watch import Level, Verdict
 from fleet.checker import check_plan
 from fleet.checker_air import check_from_here
-from fleet.commands import Outcome, command, read_parameter, set_mode, until, write_parameter
+from fleet.commands import Outcome, ask_for_heartbeat, command, read_parameter, set_mode, until, write_parameter
+from fleet.dispatch_words import Said, plain, said
 from fleet.drone import Drone
 from fleet.mission import FENCE, MISSION, MissionItem, plan_items
 from fleet.plan_transfer import HEARD_OF_A_PLAN, Aircraft, PlanTransfer
@@ -80,8 +81,8 @@ class Sortie:
         self._before_landing: list[str] = []        # what cut the patrol short, as far as is known here
         self._lookout: Lookout | None = None
         self._warned: frozenset[str] = frozenset()
-        self._ended = ""            # by a person, and how
-        self._errand_end = ""
+        self._ended: Said | None = None             # by a person, and how
+        self._errand_end: Said | None = None
         self.last_sentence = ""
 
     async def fly(self) -> bool:
@@ -96,18 +97,18 @@ class Sortie:
                 await self._transfer()
                 await self._make_ready()
                 await self._launch()
-            sentence = await self._follow()
+            done = await self._follow()
         except SortieEnd as end:
-            self.say(TaskPhase.CANCELLED, str(end))
+            self.say(TaskPhase.CANCELLED, end.why)
             return False
         except SortieError as error:
-            self._drop_errand(TaskPhase.CANCELLED, str(error))
-            if self._ended:
-                self.say(TaskPhase.CANCELLED, f"{self._ended}; {error}")
+            self._drop_errand(TaskPhase.CANCELLED, plain(str(error)))
+            if self._ended is not None:
+                self.say(TaskPhase.CANCELLED, self._ended)
             else:
                 self.say(TaskPhase.FAILED, str(error))
             return False
-        self.say(TaskPhase.DONE, sentence)
+        self.say(TaskPhase.DONE, done)
         return True
 
     # ------------------------------------------------------------------------------------------------ what it is told
@@ -117,7 +118,7 @@ class Sortie:
         outcome = await self._mode(PAUSE_MODE)
         if outcome.done:
             self.paused_by = person
-            self.say(TaskPhase.EXECUTING, f"{self.plan.drone} stays where it is, by order of {person}")
+            self.say(TaskPhase.EXECUTING, said("task.paused", drone=self.plan.drone, person=person))
         return outcome
 
     async def resume(self, person: str) -> Outcome:
@@ -129,31 +130,30 @@ class Sortie:
             outcome = await self._go_on()
         if outcome.done:
             self.paused_by = ""
-            self.say(TaskPhase.EXECUTING, f"{self.plan.drone} goes on, by order of {person}")
+            self.say(TaskPhase.EXECUTING, said("task.goes_on", drone=self.plan.drone, person=person))
         return outcome
 
     async def end(self, mode: str, person: str) -> Outcome:
         """RTL or LAND, in the air; on the ground it is called off."""
-        what = "to return" if mode == "RTL" else "to land"
-        sentence = f"{self.plan.drone} was ordered {what} by {person}"
         if not self._drone.armed():
-            self._ended = f"{sentence} before it took off"
-            return Outcome(True, self._ended)
+            self._ended = said("task.called_off", drone=self.plan.drone, person=person)
+            return Outcome(True, self._ended.sentence, self._ended.key, self._ended.params)
         outcome = await self._mode(mode)
         if outcome.done:
-            self._ended = sentence
-            self._drop_errand(TaskPhase.CANCELLED, sentence)
-            self.say(TaskPhase.EXECUTING, f"{sentence}; {outcome.sentence}")
+            key = "task.returns" if mode == "RTL" else "task.lands"
+            self._ended = said(key, drone=self.plan.drone, person=person)
+            self._drop_errand(TaskPhase.CANCELLED, self._ended)
+            self.say(TaskPhase.EXECUTING, self._ended)
         return outcome
 
     def divert(self, errand: Errand) -> None:
         """Its mission waits until the errand is over, and goes on where it was."""
         self.errand = errand
 
-    def hand_over(self, sentence: str) -> None:
+    def hand_over(self, why: Said) -> None:
         """Leave the drone in the air to somebody else."""
-        self._ended, self.handed_over = sentence, True
-        self._drop_errand(TaskPhase.CANCELLED, sentence)
+        self._ended, self.handed_over = why, True
+        self._drop_errand(TaskPhase.CANCELLED, why)
 
     async def _go_on(self) -> Outcome:
         """The mission where it was. An ArduCopter forgets the speed that it had set, and would fly at its own."""
@@ -171,25 +171,27 @@ class Sortie:
         """What the way home takes of the battery, to be sure; None before it flies."""
         return self._lookout.home_percent(percent) if self._lookout is not None else None
 
-    def _drop_errand(self, phase: TaskPhase, sentence: str) -> None:
+    def _drop_errand(self, phase: TaskPhase, why: Said) -> None:
         errand, self.errand = self.errand, None
         if errand is not None:
-            errand.finish(phase, sentence)
+            errand.finish(phase, why)
 
     async def _mode(self, mode: str) -> Outcome:
         return await set_mode(self._link, self._drone, self.plan.system_id, mode)
 
     def _must_be_wanted(self) -> None:
-        if self._ended:
+        if self._ended is not None:
             raise SortieEnd(self._ended)
 
-    def say(self, phase: TaskPhase, sentence: str, findings: tuple[CheckFinding, ...] = ()) -> None:
+    def say(self, phase: TaskPhase, what: str | Said, findings: tuple[CheckFinding, ...] = ()) -> None:
+        words = plain(what) if isinstance(what, str) else what
         self.over = self.over or phase in (TaskPhase.DONE, TaskPhase.FAILED, TaskPhase.CANCELLED)
-        self.last_sentence = sentence
-        _log.info("%s: %s: %s", self.task_id, phase.value, sentence)
-        self._report(
-            TaskState(self.task_id, self.plan.drone, self.plan.plan_id, phase, self._clock.utc_ns(), sentence, findings)
-        )
+        self.last_sentence = words.sentence
+        _log.info("%s: %s: %s", self.task_id, phase.value, words.sentence)
+        self._report(TaskState(
+            self.task_id, self.plan.drone, self.plan.plan_id, phase, self._clock.utc_ns(), words.sentence, findings,
+            words.key, words.params,
+        ))
 
     # --------------------------------------------------------------------------------------------------- on the ground
 
@@ -289,6 +291,7 @@ class Sortie:
         await self._must(set_mode(self._link, drone, system_id, "GUIDED"))
         self._must_be_wanted()
         await self._arm()
+        ask_for_heartbeat(self._link, system_id)
         if not await until(drone.armed, AIRBORNE_WITHIN_S):
             raise SortieError(f"{drone.name} accepted arming and does not say that it is armed")
         seven = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, height_m)
@@ -325,7 +328,7 @@ class Sortie:
             back = await self._mode("RTL")
             raise SortieError(f"{error}; called back: {back.sentence}") from None
         self.under_way = True
-        self.say(TaskPhase.EXECUTING, f"{self.plan.drone} has taken up the plan in the air")
+        self.say(TaskPhase.EXECUTING, said("task.joined", drone=self.plan.drone))
         self.begun = True
 
     async def _arm(self) -> None:
@@ -338,7 +341,7 @@ class Sortie:
                 raise SortieError(outcome.sentence)
             await asyncio.sleep(ARM_AGAIN_S)
 
-    async def _follow(self) -> str:
+    async def _follow(self) -> str | Said:
         """Until it has landed and disarmed; the sentence of a full patrol. Raises SortieError for any other end."""
         drone = self._drone
         loop = asyncio.get_running_loop()
@@ -351,7 +354,7 @@ class Sortie:
                 until_s += loop.time() - looked_s       # what nobody has planned the time of
             looked_s = loop.time()
             if self.handed_over:
-                raise SortieEnd(self._ended)
+                self._must_be_wanted()
             if loop.time() >= until_s:
                 raise SortieError(f"{drone.name} has not landed {allowed_s:.0f} s after take-off; last in {drone.mode()}")
             self._must_be_the_same()
@@ -375,8 +378,8 @@ class Sortie:
         await self._still_the_same()
         self._must_be_wanted()
         if self._for_errand:
-            if self._errand_end:
-                return f"{self._errand_end}; {drone.name} has landed and disarmed"
+            if self._errand_end is not None:
+                return said("task.ended", why=self._errand_end.sentence, drone=drone.name)
             why = f", after {' and '.join(self._before_landing)}" if self._before_landing else f", in {drone.mode()}"
             raise SortieError(f"{drone.name} landed before its errand was over{why}")
         last = max(i.seq for i in self._items)
@@ -414,8 +417,9 @@ class Sortie:
         self._errand_end = errand.over
         self._drop_errand(TaskPhase.DONE, errand.over)
         outcome = await (self._mode("RTL") if self._for_errand else self._go_on())
-        then = "comes home" if self._for_errand else f"goes on with {self.plan.corridor} where it was"
-        self.say(TaskPhase.EXECUTING, f"{errand.over}; {self.plan.drone} {then}: {outcome.sentence}")
+        why, name = errand.over.sentence, self.plan.drone
+        after = said("task.after", why=why, drone=name, corridor=self.plan.corridor)
+        self.say(TaskPhase.EXECUTING, said("task.home", why=why, drone=name) if self._for_errand else after)
         if not outcome.done and not self._for_errand:
             back = await self._mode("RTL")
             raise SortieError(f"{outcome.sentence}; called back: {back.sentence}")
@@ -423,19 +427,19 @@ class Sortie:
     async def _heed(self, verdict: Verdict) -> None:
         """What the watch in the air says: told once as long as it stays the same; called back while it flies the patrol."""
         rules = frozenset(f.rule for f in verdict.findings)
-        said = "; ".join(f.sentence for f in verdict.findings)
+        why = "; ".join(f.sentence for f in verdict.findings)
         if verdict.level is Level.RETURN and self._drone.mode() in IN_HAND:
-            self._drop_errand(TaskPhase.CANCELLED, f"{self.plan.drone} is called back: {said}")
+            self._drop_errand(TaskPhase.CANCELLED, plain(f"{self.plan.drone} is called back: {why}"))
             outcome = await set_mode(self._link, self._drone, self.plan.system_id, "RTL")
-            self.say(TaskPhase.EXECUTING, f"{self.plan.drone} is called back: {said}; {outcome.sentence}", verdict.findings)
+            self.say(TaskPhase.EXECUTING, f"{self.plan.drone} is called back: {why}; {outcome.sentence}", verdict.findings)
             if outcome.done:
-                self._before_landing.append(f"it was called back, because {said}")
+                self._before_landing.append(f"it was called back, because {why}")
         elif rules - self._warned:
-            self.say(TaskPhase.EXECUTING, f"{self.plan.drone}: warning: {said}", verdict.findings)
+            self.say(TaskPhase.EXECUTING, f"{self.plan.drone}: warning: {why}", verdict.findings)
         self._warned = rules
 
     async def _call_back(self, percent: float) -> None:
-        self._drop_errand(TaskPhase.CANCELLED, f"{self.plan.drone} has {percent:.0f} % left in its battery")
+        self._drop_errand(TaskPhase.CANCELLED, plain(f"{self.plan.drone} has {percent:.0f} % left in its battery"))
         outcome = await set_mode(self._link, self._drone, self.plan.system_id, "RTL")
         _log.warning("%s: %.0f %% left in its battery, called back: %s", self.plan.drone, percent, outcome.sentence)
         if outcome.done:

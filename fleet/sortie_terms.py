@@ -8,6 +8,7 @@ from typing import Protocol
 
 from fleet.airspace_lookout import TrafficPicture
 from fleet.checker import CheckLimits
+from fleet.dispatch_words import Said
 from fleet.energy import EnergyLearner
 from wire.flying import TaskPhase
 from wire.messages import UpBody
@@ -25,13 +26,17 @@ class SortieError(Exception):
 
 
 class SortieEnd(Exception):
-    """A sortie that somebody has ended. Its text says who, and how."""
+    """A sortie that somebody has ended: who, and how."""
+
+    def __init__(self, why: Said) -> None:
+        super().__init__(why.sentence)
+        self.why = why
 
 
 class Errand(Protocol):
-    """What a drone does in GUIDED in place of its mission, in steps. over: why it is at its end; empty until then."""
+    """What a drone does in GUIDED in place of its mission, in steps. over: why it is at its end; None until then."""
 
-    over: str
+    over: Said | None
 
     async def step(self) -> None: ...
 
@@ -39,7 +44,7 @@ class Errand(Protocol):
         """It was told to stay where it is: the next step begins anew."""
         ...
 
-    def finish(self, phase: TaskPhase, sentence: str) -> None:
+    def finish(self, phase: TaskPhase, why: Said) -> None:
         """It will not be stepped any more."""
         ...
 
