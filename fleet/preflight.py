@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fleet.drone import Drone
+from fleet.preflight_words import item
 from geofences.geodesy import LocalFrame
 from wire.flying import LinkState, Plan, Preflight, PreflightItem, PreflightState
 from wire.units import GroundPosition, Realm
@@ -56,7 +57,7 @@ def preflight(drone: Drone, plan: Plan, needs: PreflightNeeds, frame: LocalFrame
         _fence(drone, plan),
         _ground(drone),
     )
-    worst = max((item.state for item in items), key=SEVERITY.index)
+    worst = max((i.state for i in items), key=SEVERITY.index)
     return Preflight(drone.name, at_ns, worst, items)
 
 
@@ -76,113 +77,110 @@ def _link(drone: Drone) -> PreflightItem:
         LinkState.CONNECTED: PreflightState.PASS, LinkState.LATE: PreflightState.SOFT_FAILURE,
         LinkState.LOST: PreflightState.FAILURE,
     }[drone.link()]
-    return PreflightItem("link", state, f"last heartbeat {min(drone.age_s(drone.heartbeat), 1e6):.1f} s ago")
+    return item("link", state, "heartbeat", seconds=round(min(drone.age_s(drone.heartbeat), 1e6), 1))
 
 
 def _realm(drone: Drone, realm: Realm) -> PreflightItem:
     if drone.identity is None:
-        return PreflightItem("realm", PreflightState.RUNNING, "the autopilot has not said who it is")
-    refusal = realm_refusal(drone.name, realm, simulated=drone.identity.simulated)
-    if refusal is not None:
-        return PreflightItem("realm", PreflightState.ERROR, refusal)
-    kind = "simulated" if drone.identity.simulated else "real"
-    return PreflightItem("realm", PreflightState.PASS, f"{kind} autopilot, {realm.value} realm")
+        return item("realm", PreflightState.RUNNING, "nobody")
+    simulated = drone.identity.simulated
+    if realm_refusal(drone.name, realm, simulated=simulated) is not None:
+        return item("realm", PreflightState.ERROR, "simulated_in_live" if simulated else "real_in_training")
+    return item("realm", PreflightState.PASS, "realm_simulated" if simulated else "realm_real")
 
 
 def _aircraft(drone: Drone, plan: Plan) -> PreflightItem:
     identity = drone.identity
     if identity is None or (identity.system_id, identity.hardware_id) != (plan.system_id, plan.hardware_id):
-        return PreflightItem(
-            "aircraft", PreflightState.ERROR,
-            f"the plan was made for system {plan.system_id}, hardware {plan.hardware_id}, and another aircraft answers",
+        return item(
+            "aircraft", PreflightState.ERROR, "other_aircraft", system=plan.system_id, hardware=plan.hardware_id
         )
-    return PreflightItem("aircraft", PreflightState.PASS, f"system {plan.system_id}, hardware {plan.hardware_id}")
+    return item("aircraft", PreflightState.PASS, "aircraft", system=plan.system_id, hardware=plan.hardware_id)
 
 
 def _gps(drone: Drone) -> PreflightItem:
     fix = drone.fresh(drone.gps_fix)
     if fix is None:
-        return PreflightItem("position fix", PreflightState.RUNNING, "not reported yet")
+        return item("position fix", PreflightState.RUNNING, "not_reported")
     if fix < GPS_FIX_3D:
-        return PreflightItem("position fix", PreflightState.RUNNING, "no 3D fix yet")
+        return item("position fix", PreflightState.RUNNING, "no_fix")
     jump_s = drone.age_s(drone.jump_m)
     if drone.jump_m is not None and jump_s < JUMPED_FOR_S:
-        return PreflightItem(
-            "position fix", PreflightState.SOFT_FAILURE, f"its place leapt by {drone.jump_m.value:.0f} m {jump_s:.0f} s ago"
+        return item(
+            "position fix", PreflightState.SOFT_FAILURE, "leapt", metres=round(drone.jump_m.value), seconds=round(jump_s)
         )
     satellites, hdop = drone.fresh(drone.gps_satellites), drone.fresh(drone.gps_hdop)
     accuracy_m = drone.fresh(drone.gps_accuracy_m)
-    sentence = "3D fix"
-    for value, words in ((satellites, "{:.0f} satellites"), (hdop, "HDOP {:.1f}"), (accuracy_m, "{:.1f} m")):
-        sentence += f", {words.format(value)}" if value is not None else ""
+    told = ((satellites, "{:.0f} GNSS"), (hdop, "HDOP {:.1f}"), (accuracy_m, "{:.1f} m"))
+    figures = ", ".join(words.format(value) for value, words in told if value is not None) or "–"
     poor = (satellites is not None and satellites < SATELLITES_LEAST) or (hdop is not None and hdop > HDOP_MOST)
     if poor or (accuracy_m is not None and accuracy_m > ACCURACY_MOST_M):
-        return PreflightItem("position fix", PreflightState.SOFT_FAILURE, f"poor: {sentence}")
-    return PreflightItem("position fix", PreflightState.PASS, sentence)
+        return item("position fix", PreflightState.SOFT_FAILURE, "poor_fix", figures=figures)
+    return item("position fix", PreflightState.PASS, "fix", figures=figures)
 
 
 def _estimate(drone: Drone) -> PreflightItem:
     # The pre-arm bit alone is not enough: it can be healthy while GUIDED still refuses for want of a position estimate.
     if not drone.ready():
-        return PreflightItem("position estimate", PreflightState.RUNNING, "the estimate is settling")
+        return item("position estimate", PreflightState.RUNNING, "settling")
     if not drone.prearm_ok():
-        why = "; ".join(drone.arming_reasons())
-        sentence = f"the autopilot's own pre-arm checks fail{f': {why}' if why else ''}"
-        return PreflightItem("position estimate", PreflightState.SOFT_FAILURE, sentence)
-    return PreflightItem("position estimate", PreflightState.PASS, "good enough for GUIDED, pre-arm checks pass")
+        why = "; ".join(drone.arming_reasons()) or "–"
+        return item("position estimate", PreflightState.SOFT_FAILURE, "prearm", why=why)
+    return item("position estimate", PreflightState.PASS, "estimate")
 
 
 def _battery(drone: Drone, least_percent: float) -> PreflightItem:
     percent = drone.fresh(drone.battery_percent)
     if percent is None:
-        return PreflightItem("battery", PreflightState.WARNING, "the charge is not known")
+        return item("battery", PreflightState.WARNING, "charge_unknown")
     if percent < least_percent:
-        return PreflightItem("battery", PreflightState.FAILURE, f"{percent:.0f} %; {least_percent:.0f} % are needed")
-    return PreflightItem("battery", PreflightState.PASS, f"{percent:.0f} %")
+        return item(
+            "battery", PreflightState.FAILURE, "charge_low", percent=round(percent), least_percent=round(least_percent)
+        )
+    return item("battery", PreflightState.PASS, "charge", percent=round(percent))
 
 
 def _home(drone: Drone, plan: Plan, frame: LocalFrame) -> PreflightItem:
     position = drone.fresh(drone.position)
     if position is None:
-        return PreflightItem("home", PreflightState.RUNNING, "its position is not known yet")
+        return item("home", PreflightState.RUNNING, "place_unknown")
     here = frame.point(GroundPosition(position.lat_deg, position.lon_deg))
     distance_m = float(np.linalg.norm(here - frame.point(plan.home)))
     if distance_m > HOME_WITHIN_M:
-        return PreflightItem(
-            "home", PreflightState.FAILURE,
-            f"it stands {distance_m:.0f} m from the planned take-off place; {HOME_WITHIN_M:.0f} m are allowed",
+        return item(
+            "home", PreflightState.FAILURE, "far_from_home", metres=round(distance_m), allowed_m=round(HOME_WITHIN_M)
         )
-    return PreflightItem("home", PreflightState.PASS, f"{distance_m:.0f} m from the planned take-off place")
+    return item("home", PreflightState.PASS, "at_home", metres=round(distance_m))
 
 
 def _mission(needs: PreflightNeeds) -> PreflightItem:
     if not needs.read_back:
-        return PreflightItem("mission", PreflightState.FAILURE, "the mission in the drone was not compared with the plan")
-    return PreflightItem("mission", PreflightState.PASS, "read back, and equal to the plan")
+        return item("mission", PreflightState.FAILURE, "not_read_back")
+    return item("mission", PreflightState.PASS, "read_back")
 
 
 def _failsafe(needs: PreflightNeeds) -> PreflightItem:
     if needs.station_failsafe is None:
-        return PreflightItem("station failsafe", PreflightState.WARNING, "the autopilot has no FS_GCS_ENABLE")
+        return item("station failsafe", PreflightState.WARNING, "no_failsafe")
     if needs.station_failsafe == 0:
-        return PreflightItem("station failsafe", PreflightState.FAILURE, "off: it would fly on without a link")
-    return PreflightItem("station failsafe", PreflightState.PASS, "it comes home by itself when the link is lost")
+        return item("station failsafe", PreflightState.FAILURE, "failsafe_off")
+    return item("station failsafe", PreflightState.PASS, "failsafe")
 
 
 def _fence(drone: Drone, plan: Plan) -> PreflightItem:
     on = drone.fresh(drone.fence_on)
     if not plan.fence:
-        return PreflightItem("fence", PreflightState.OFF, "the plan asks for none")
+        return item("fence", PreflightState.OFF, "no_fence")
     if on is None:
-        return PreflightItem("fence", PreflightState.RUNNING, "not reported yet")
+        return item("fence", PreflightState.RUNNING, "not_reported")
     if not on:
-        return PreflightItem("fence", PreflightState.SOFT_FAILURE, "uploaded, and the autopilot does not keep to it")
-    return PreflightItem("fence", PreflightState.PASS, f"the autopilot keeps to {len(plan.fence)} corners")
+        return item("fence", PreflightState.SOFT_FAILURE, "fence_off")
+    return item("fence", PreflightState.PASS, "fence", corners=len(plan.fence))
 
 
 def _ground(drone: Drone) -> PreflightItem:
     if drone.airborne():
-        return PreflightItem("mode", PreflightState.FAILURE, f"it is in the air already, in {drone.mode()}")
+        return item("mode", PreflightState.FAILURE, "in_the_air", mode=drone.mode())
     if drone.armed():
-        return PreflightItem("mode", PreflightState.WARNING, "armed already")
-    return PreflightItem("mode", PreflightState.PASS, f"on the ground, disarmed, in {drone.mode()}")
+        return item("mode", PreflightState.WARNING, "armed")
+    return item("mode", PreflightState.PASS, "on_the_ground", mode=drone.mode())

@@ -36,6 +36,7 @@ class Situation:
     changed_nodes: set[str] = field(default_factory=set)
     changed_drones: set[str] = field(default_factory=set)
     _names: dict[tuple[str, str], str] = field(default_factory=dict)
+    _heard_told_ns: dict[str, int] = field(default_factory=dict)
 
     def remember_names(self) -> None:
         """After loading: who owns which sensor name, and since when the blind are blind at the least."""
@@ -61,7 +62,10 @@ class Situation:
             self.nodes[node] = NodeView(node, kind, received_ns, False, None)
             self.changed_nodes.add(node)
         elif received_ns > view.last_heard_ns:
-            if view.silent or received_ns - view.last_heard_ns > NS_PER_S // 2:
+            # Since it was told, not since the last message: of a node that says something four times a second, and nothing
+            # of its health, the screen would hear nothing any more.
+            if view.silent or not 0 <= received_ns - self._heard_told_ns.get(node, 0) <= NS_PER_S // 2:
+                self._heard_told_ns[node] = received_ns
                 self.changed_nodes.add(node)
             self.nodes[node] = msgspec.structs.replace(view, last_heard_ns=received_ns, silent=False)
 

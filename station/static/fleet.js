@@ -7,7 +7,8 @@ import { now, state, tell } from "./state.js";
 
 const FRESH_S = 3, DIM_S = 10;
 const OVER = ["done", "failed", "cancelled"];
-const ANSWER_S = 40;            // longer than any order but a return holds: nobody will answer any more
+const ANSWER_S = 40;            // longer than an order holds: nobody will answer any more
+const BEGUN_S = 330;            // but a launch, which is answered when the drone is in the air, and a return
 const given = new Map();        // order id -> {action, drone, wish, atMs, error}: what this page has ordered
 
 /** Order something. The order is known at once as waiting; a refusal of the station is kept with it. Returns its id, or null. */
@@ -40,7 +41,9 @@ export function orderAt(place) {
   if (!mark.id) return { ...base, state: "sending", words: t("order_now.sending") };
   const answer = answerTo(mark.id);
   if (answer) return { ...base, state: answer.done ? "done" : "failed", words: answerWords(answer) };
-  if (passed > ANSWER_S) return { ...base, state: "late", words: t("order_now.late") };
+  const task = mark.action === "launch" ? [...state.drones.values()].find((v) => v.task?.plan_id === mark.plan_id)?.task : null;
+  if (task) return { ...base, state: isOver(task) && task.phase !== "done" ? "failed" : "done", words: words(task.key, task.params, task.sentence) };
+  if (passed > (["launch", "return"].includes(mark.action) ? BEGUN_S : ANSWER_S)) return { ...base, state: "late", words: t("order_now.late") };
   return { ...base, state: "waiting", words: t("order_now.waiting", { seconds: Math.floor(passed) }) };
 }
 

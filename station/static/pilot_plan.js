@@ -55,14 +55,17 @@ function places(d) {
 
 function stepper(name) {
   const d = draft(), [least, most, step] = NUMBERS[name], id = `plan-${name}`;
-  const set = (value) => change({ [name]: Math.min(most, Math.max(least, Number.isFinite(value) ? value : least)) });
-  const shown = HABIT.includes(name) && d[name] === 0 ? "" : String(d[name]);
+  const text = () => (HABIT.includes(name) && d[name] === 0 ? "" : String(d[name]));
+  const bounded = (value) => Math.min(most, Math.max(least, Number.isFinite(value) ? value : least));
+  const read = (typed) => bounded(typed.trim() === "" ? 0 : Number(typed.replace(",", ".")));
+  const input = make("input", { id, type: "text", inputmode: "numeric", value: text(), placeholder: HABIT.includes(name) ? t(`plan_habit.${name}`) : null, "data-focus": id, autocomplete: "off",
+    oninput: () => change({ [name]: read(input.value) }), onchange: () => { input.value = text(); } });
+  const set = (value) => { change({ [name]: bounded(value) }); input.value = text(); };
   return make("div", { class: "stepper" }, make("label", { for: id }, t(`plan_field.${name}`)),
     make("button", { type: "button", "data-focus": `${id}-less`, "aria-label": t("plan.less", { what: t(`plan_field.${name}`) }), onclick: () => set(d[name] - step) }, "−"),
-    make("input", { id, type: "text", inputmode: "numeric", value: shown, placeholder: HABIT.includes(name) ? t(`plan_habit.${name}`) : null, "data-focus": id, autocomplete: "off",
-      onchange: (event) => set(event.target.value.trim() === "" ? 0 : Number(event.target.value.replace(",", "."))) }),
+    input,
     make("button", { type: "button", "data-focus": `${id}-plus`, "aria-label": t("plan.greater", { what: t(`plan_field.${name}`) }), onclick: () => set(d[name] + step) }, "+"));
 }
 
-/** What the form depends on. */
-export function planKey() { return [pilot.drone, draft(), [...pilot.isPlanning]]; }
+/** What the form has to be built anew for. Not for its own fields: a button must not go away under the finger that presses it. */
+export function planKey() { return [pilot.drone, draft().kind, draft().places]; }

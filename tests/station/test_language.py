@@ -8,6 +8,7 @@ import pytest
 
 from edge.settings import PROFILES
 from fleet.checker_words import PARTS, WORDS
+from fleet.preflight_words import WORDS as SAYS
 from sim.director_view import Phase
 from sim.exercise_settings import AnyInject, DroneFaultName, Measure, Tool
 from sim.world_settings import AnyAct, GaitName
@@ -47,7 +48,7 @@ PLANNED_KINDS = ("corridor", "area", "point", "orbit", "debt")
 PLAN_FIELDS = (*BOUNDS.keys() - {"overlap"}, "corridor", "follow_ground", "by_camera", "wait")
 PREFLIGHT_ITEMS = [
     name.replace(" ", "_") for name in re.findall(
-        r'PreflightItem\(\s*"([a-z ]+)"', (ROOT / "fleet" / "preflight.py").read_text(encoding="utf-8")
+        r'\bitem\(\s*"([a-z ]+)"', (ROOT / "fleet" / "preflight.py").read_text(encoding="utf-8")
     )
 ]
 MOMENTS = ("missed", "late", "unanswered", "wrong_reason", "false_alarm", "wrong_lane", "not_asked", "best_catch", "crash")
@@ -87,7 +88,7 @@ BUILT = {
     "flight": FlightKind, "flight_about": PLANNED_KINDS, "waypoint": WaypointKind, "act": [*FleetAction, "launch_now"],
     "plan_field": PLAN_FIELDS, "plan_habit": ["height_m", "speed_m_s", "reach_m"], "leg": ["good", "bad"],
     "buffer": ["drift_m", "reaction_m", "margin_m"], "investigate_step": ["accepted", "executing", "in_view"],
-    "preflight_item": PREFLIGHT_ITEMS,
+    "preflight_item": PREFLIGHT_ITEMS, "preflight_says": [w.removeprefix("preflight_says.") for w in SAYS],
     "flight_mode": [],      # an autopilot's names of its modes; one that has no words is shown as it is
     "check": [w.removeprefix("check.") for w in WORDS], "part": PARTS,     # the fleet's refusals
     # The trainer's desk (sim.exercise_desk), whose pages lie with the station's.
