@@ -187,6 +187,8 @@ class DronePose:
             ends.append((np.array([east, north, s.height_msl_m]), np.array([s.east_m_s, s.north_m_s, s.up_m_s])))
         (p0, v0), (p1, v1) = ends
         u, h = b.part, b.step_s
+        if not 0.0 <= u <= 1.0:     # straight on: a cubic through two samples that came in one burst leaves the earth
+            return (p0 + v0 * u * h, v0) if u < 0.0 else (p1 + v1 * (u - 1.0) * h, v1)
         place = (2 * u**3 - 3 * u**2 + 1) * p0 + (3 * u**2 - 2 * u**3) * p1
         place += h * ((u**3 - 2 * u**2 + u) * v0 + (u**3 - u**2) * v1)
         return place, v0 + (v1 - v0) * u

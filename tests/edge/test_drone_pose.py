@@ -194,6 +194,20 @@ def test_no_pose_is_made_up_beyond_the_samples_or_across_a_gap(t, says):
     assert isinstance(refused, NoPose) and says in refused.reason and "position" in refused.reason
 
 
+def test_two_samples_of_one_burst_do_not_fling_the_drone_away():
+    poses = DronePose(FRAME, DronePoseLimits(extrapolation_s=0.3))
+    flight = Flight()
+    for s in flight.samples(10.0, True):
+        if not isinstance(s, PositionSample):
+            poses.add(s)
+    for t in (5.0, 5.001):              # the second is told 0.6 m off, as positions wander
+        (east, north, height), (ve, vn, vu) = flight.position(t), flight.velocity(t)
+        lat, lon = FRAME.from_enu(np.array([[east + 600 * (t - 5.0), north]]))[0]
+        poses.add(PositionSample(at(t), float(lat), float(lon), float(height), float(ve), float(vn), float(vu)))
+    for t in (4.75, 5.25):
+        assert np.linalg.norm(poses.pose_at(at(t)).pose.position - flight.position(t)) < 2.0
+
+
 def test_just_after_the_newest_sample_a_pose_is_still_given():
     poses = DronePose(FRAME, PERFECT)
     for s in Flight().samples(10.0, True):
