@@ -77,6 +77,10 @@ def _flights(a: argparse.Namespace) -> Said:
 
 
 def _autopilot(a: argparse.Namespace) -> int:
+    if a.sitl is not None:
+        from sim.sitl import become_sitl
+
+        return become_sitl(a.config, a.sitl)
     from sim.autopilot import run
 
     return run(a.config)
@@ -94,7 +98,17 @@ def _camera(a: argparse.Namespace) -> int:
     return run(a.config)
 
 
+def _eyes(a: argparse.Namespace) -> int:
+    from sim.shift_eyes import run
+
+    return run(a.config)
+
+
 def _demo(a: argparse.Namespace) -> int:
+    if a.shift:
+        from sim.shift import ShiftRequest, run_shift
+
+        return run_shift(ShiftRequest(a.headless, a.seconds, a.json, a.keep))
     from sim.demo import DemoRequest, run
 
     return run(DemoRequest(a.video, a.weights, a.headless, a.seconds, a.json, a.keep))
@@ -322,6 +336,7 @@ def _add_main_job(commands: Commands) -> None:
     demo.add_argument("--seconds", type=positive, metavar="N", help="stop after N seconds; without it, at Ctrl-C")
     demo.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     demo.add_argument("--keep", type=Path, metavar="DIR", help="put this run's files there and leave them")
+    demo.add_argument("--shift", action="store_true", help="three drones fly a shift, led by a scripted pilot, instead")
 
 
 def _add_processes(commands: Commands) -> None:
@@ -341,9 +356,11 @@ def _add_processes(commands: Commands) -> None:
     serve.add_argument("--only", choices=["inbox", "mind", "web", "notify"], help="start one of its processes alone")
     with_config(_command(commands, "fleet", "run the fleet service, which commands the drones", _fleet))
     _add_fleet(commands)
-    with_config(_command(commands, "autopilot", "run a simulated drone behind real MAVLink", _autopilot))
+    autopilot = with_config(_command(commands, "autopilot", "run a simulated drone behind real MAVLink", _autopilot))
+    autopilot.add_argument("--sitl", type=Path, metavar="PATH", help="fly a real ArduPilot's SITL (an arducopter) instead")
     with_config(_command(commands, "world", "run a simulated world for cameras to watch", _world))
     with_config(_command(commands, "camera", "run a camera of the simulated world for its node", _camera))
+    with_config(_command(commands, "eyes", "run cameras of the simulated world without pixels, and their nodes", _eyes))
 
 
 def _add_fleet(commands: Commands) -> None:

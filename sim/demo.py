@@ -66,7 +66,7 @@ def run(request: DemoRequest) -> int:
         listener = FeedListener(stage.address, LISTENER, stage.listener_password, clock)
         began = clock.monotonic_ns()
         crew.start("station", "serve", "--config", str(stage.settings.file))
-        _wait_for_page(crew, stage.address, clock)
+        wait_for_page(crew, stage.address, clock)
         listener.start()
         for name, *arguments in stage.eyes:
             crew.start(name, *arguments)
@@ -81,10 +81,10 @@ def run(request: DemoRequest) -> int:
             crew.watch()
             stop.wait(0.2)
         crew.stop(*stage.nodes)
-        _drain(stage, clock)
+        drain(stage.settings, clock)
         crew.stop(*(name for name, *_ in (*stage.eyes, *stage.scene)))
         listener.stop()
-        restarts = crew.restarts + _station_restarts(stage.settings)
+        restarts = crew.restarts + station_restarts(stage.settings)
         seconds = (clock.monotonic_ns() - began) / NS_PER_S
         crew.stop("station")
         report = add_up(stage, listener.heard, restarts, seconds)
@@ -107,7 +107,7 @@ def _video(given: Path) -> Path:
     return given.resolve()
 
 
-def _wait_for_page(crew: Crew, address: str, clock: Clock) -> None:
+def wait_for_page(crew: Crew, address: str, clock: Clock) -> None:
     until_ns = clock.monotonic_ns() + round(UP_WITHIN_S * NS_PER_S)
     while clock.monotonic_ns() < until_ns:
         last_words = crew.failed_at_start("station")
@@ -166,20 +166,20 @@ def _welcome(request: DemoRequest, stage: Stage) -> None:
         webbrowser.open(stage.address)
 
 
-def _drain(stage: Stage, clock: Clock) -> None:
+def drain(settings: StationSettings, clock: Clock) -> None:
     """Let the mind catch up with the inbox, so that what is counted is what was seen."""
     until_ns = clock.monotonic_ns() + round(DRAIN_WITHIN_S * NS_PER_S)
     while clock.monotonic_ns() < until_ns:
-        with sqlite3.connect(f"file:{stage.settings.inbox_db}?mode=ro", uri=True) as inbox:
+        with sqlite3.connect(f"file:{settings.inbox_db}?mode=ro", uri=True) as inbox:
             newest = inbox.execute("select coalesce(max(id), 0) from arrivals").fetchone()[0]
-        with sqlite3.connect(f"file:{stage.settings.mind_db}?mode=ro", uri=True) as mind:
+        with sqlite3.connect(f"file:{settings.mind_db}?mode=ro", uri=True) as mind:
             place = mind.execute("select arrival from place").fetchone()[0]
         if place >= newest:
             return
         clock.sleep(0.2)
 
 
-def _station_restarts(settings: StationSettings) -> int:
+def station_restarts(settings: StationSettings) -> int:
     try:
         return sum(json.loads(settings.restarts_file.read_text(encoding="utf-8")).values())
     except (OSError, ValueError, AttributeError, TypeError):
