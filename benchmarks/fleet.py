@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.form import Figure
 
 # Each has a `measure`; in this order, where it is there.
-PARTS = ("fleet_checker", "fleet_sorties", "fleet_link")
+PARTS = ("fleet_checker", "fleet_sorties", "fleet_link", "fleet_investigate")
 
 
 def measure() -> dict[str, Figure]:

@@ -48,6 +48,7 @@ PREFLIGHT_EVERY_S = 2.0
 FENCE_POLYGONS, FENCE_ACTION_RETURN = 4.0, 1.0      # ArduPilot's FENCE_TYPE and FENCE_ACTION
 
 PLACE_WITHIN_S = 5.0
+TAKEN_OVER_S = 2.0              # in a mode that nobody here has asked for
 
 _log = logging.getLogger("trailwatch.fleet")
 
@@ -409,7 +410,8 @@ class Sortie:
         if errand is None or self.paused_by:
             return
         if not errand.over and self._drone.mode() not in IN_HAND:
-            return              # a failsafe or a remote control has it: what it says is followed
+            await self._let_go_of(errand)
+            return
         if not errand.over:
             await errand.step()
             if not errand.over:
@@ -423,6 +425,15 @@ class Sortie:
         if not outcome.done and not self._for_errand:
             back = await self._mode("RTL")
             raise SortieError(f"{outcome.sentence}; called back: {back.sentence}")
+
+    async def _let_go_of(self, errand: Errand) -> None:
+        """A failsafe or a remote control has the drone: what it says is followed, and its errand is nobody's any more."""
+        if await until(lambda: self._drone.mode() in IN_HAND, TAKEN_OVER_S) or self.errand is not errand:
+            return
+        why = said("task.taken_over", drone=self.plan.drone, mode=self._drone.mode())
+        self._before_landing.append(f"it went into {self._drone.mode()}")
+        self._drop_errand(TaskPhase.CANCELLED, why)
+        self.say(TaskPhase.EXECUTING, why)
 
     async def _heed(self, verdict: Verdict) -> None:
         """What the watch in the air says: told once as long as it stays the same; called back while it flies the patrol."""

@@ -206,6 +206,11 @@ class AutopilotProcess:
         self._signing: tuple[bytes, int] | None = None
         self._signer: Signer | None = None
 
+    @property
+    def flight(self) -> Flight:
+        """The aircraft itself: for whoever measures where it truly is."""
+        return self._autopilot.flight
+
     def stop(self) -> None:
         self._stopping = True
 

@@ -139,7 +139,7 @@ class Stage:
     async def _standing(self) -> AsyncIterator[None]:
         journal = OrderJournal(self.folder / "orders.db")
         self.orders = FleetOrders(journal, self.clock, self.heard.take)
-        links = {name: Link(s.connection, self.clock) for name, s in self.settings.items()}
+        self.links = links = {name: Link(s.connection, self.clock) for name, s in self.settings.items()}
         for name, s in self.settings.items():
             mine = [p for p in self._patrols if p.drone == name]
             self.pilots[name] = Pilot(s, mine, self.terms, Roads([links[name]], s.system_id))
@@ -197,6 +197,7 @@ def drone_settings(system_id: int = 1, **changes: Any) -> AutopilotSettings:
     """A drone of the sector Lao Bảo as the tests have it: quickly ready, on free ports."""
     fields: dict[str, Any] = {
         "hardware_id": f"{HARDWARE}{system_id:02x}", "home": (16.62225, 106.60230), "home_msl_m": 165.0, "ports": [0, 0],
-        "settle_s": 3.0, "seed": system_id,
+        # A machine that is busy for half a second is not to be a station that is lost for five.
+        "settle_s": 3.0, "seed": system_id, "parameters": {"FS_GCS_TIMEOUT": 60.0},
     }
     return AutopilotSettings(system_id, **{**fields, **changes})
