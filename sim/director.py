@@ -27,7 +27,7 @@ from models.registry import resolve_weights
 from sim.crew import Crew
 from sim.demo_settings import is_free, port_of
 from sim.director_orders import OrderSocket
-from sim.director_stage import DIRECTION, ExerciseStage, set_the_exercise
+from sim.director_stage import AUTOPILOT, DIRECTION, MODEL_FLIES, ExerciseStage, set_the_exercise
 from sim.director_view import (
     AlarmNow,
     DirectorView,
@@ -53,6 +53,7 @@ from sim.exercise_settings import (
 )
 from sim.exercise_station import hear_report
 from sim.landscape_cache import cached_landscape
+from sim.sitl import Flown
 from sim.world import ids_by_name
 from sim.world_feed import WorldFeed
 from sim.world_orders import Pace, Split, TurnWeather, WorldOrders
@@ -84,6 +85,7 @@ class DirectorRequest:
     weights: Path | None
     headless: bool
     waits: bool = False         # for the trainer's word, when everybody sees
+    flown: Flown = MODEL_FLIES
 
 
 def direct(request: DirectorRequest) -> int:
@@ -93,7 +95,7 @@ def direct(request: DirectorRequest) -> int:
     clock = WallClock()
     stop = stop_on_signals()
     landscape = cached_landscape(request.exercise.scenario)
-    stage = set_the_exercise(request.folder, request.exercise, landscape, weights, clock)
+    stage = set_the_exercise(request.folder, request.exercise, landscape, weights, clock, request.flown)
     lines = {n: WorldPath(n, line, landscape.terrain) for n, line in (landscape.trails | landscape.roads).items()}
     director = Director(stage, request.exercise, lines, clock, request.headless, request.waits)
     crashed = director.run(stop)
@@ -183,8 +185,9 @@ class Director:
         self._wait_for_eyes(stop)
         if stop.is_set() or self._ended:
             return
-        name, *arguments = s.world
-        self._crew.start(name, *arguments)
+        # An aircraft needs most of a minute to know where it is; what commands it begins with the exercise.
+        for name, *arguments in (s.world, *(f for f in s.flight if f[0] == AUTOPILOT)):
+            self._crew.start(name, *arguments)
         self._world = WorldOrders(s.world_orders)
         if self._waits:
             self._world.send(Pace(0.0))     # it waits in the socket until the world is there
@@ -206,7 +209,8 @@ class Director:
         if self._waits:
             self._world.send(Pace(self._pace))
         for name, *arguments in self._stage.flight:
-            self._crew.start(name, *arguments)
+            if not self._crew.has(name):
+                self._crew.start(name, *arguments)
         self._starts_ns = self._clock.utc_ns()
         self._log.write(
             "began", 0.0, exercise=self._exercise.name, seed=self._exercise.settings.seed, mode="processes",
@@ -475,13 +479,14 @@ class Director:
             finally:
                 link.close()
             return
-        pid = self._crew.pid("autopilot") if self._crew.has("autopilot") else None
-        if pid is not None:
-            os.kill(pid, signal.SIGSTOP if fails else signal.SIGCONT)
+        pid = self._crew.pid(AUTOPILOT) if self._crew.has(AUTOPILOT) else None
+        if pid is None:
+            raise SettingsError("the drone was connected, not started here: its link cannot be cut")
+        os.kill(pid, signal.SIGSTOP if fails else signal.SIGCONT)
 
     def _continue_autopilot(self) -> None:
         """One that was stopped hears no SIGTERM."""
-        pid = self._crew.pid("autopilot") if self._crew.has("autopilot") else None
+        pid = self._crew.pid(AUTOPILOT) if self._crew.has(AUTOPILOT) else None
         if pid is not None:
             os.kill(pid, signal.SIGCONT)
 

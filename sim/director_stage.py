@@ -16,6 +16,7 @@ from sim.exercise_scenario import Exercise, Eye
 from sim.exercise_settings import DroneEntry
 from sim.exercise_station import set_the_station, write_watchlist
 from sim.landscape_map import cached_basemap
+from sim.sitl import Flown
 from sim.world_state import Landscape
 from station.access import Role, add_person, ensure_administrator
 from station.settings import StationSettings
@@ -28,6 +29,8 @@ Values = dict[tuple[str | int, ...], Value]
 DIRECTION = "exercise-direction"        # its own account, by which it looks at the map
 TRAINEES = (("operator", Role.OPERATOR), ("supervisor", Role.SUPERVISOR), ("pilot", Role.PILOT))
 TRAINER = "trainer"                     # may look at the trainees' map; leads by the director's socket alone
+MODEL_FLIES = Flown()
+AUTOPILOT = "autopilot"
 DRONES = 1                              # that fly with processes; the templates of the demo are for one
 
 
@@ -61,9 +64,11 @@ class ExerciseStage:
 
 
 def set_the_exercise(
-    folder: Path, exercise: Exercise, landscape: Landscape, weights: Path, clock: Clock
+    folder: Path, exercise: Exercise, landscape: Landscape, weights: Path, clock: Clock, flown: Flown = MODEL_FLIES
 ) -> ExerciseStage:
     """Fill the run's folder. Raises SettingsError where an earlier run lies there, or too many drones are wanted."""
+    if flown.is_real and not exercise.has_drones:
+        raise SettingsError(f"exercise: {exercise.name} has no drone that flies; leave out --sitl and --connect")
     if folder.exists() and any(folder.iterdir()):
         raise SettingsError(f"{folder}: is not empty; an earlier run may be kept there. Name another folder.")
     if exercise.has_drones and len(exercise.settings.drones) > DRONES:
@@ -77,7 +82,7 @@ def set_the_exercise(
     write_private(settings.station_key, key)
     common: Values = {("station", "endpoint"): inbox, ("station", "public_key"): key.public}
     moments, drones, orders = (f"tcp://127.0.0.1:{free_port()}" for _ in range(3))
-    ports = [free_port() for _ in range(4)]
+    ports = flown.ports() if flown.is_real else [free_port() for _ in range(4)]
     _world(folder, exercise, kept, moments, drones, orders)
     eyes = [e for e in exercise.eyes if not e.is_flying or exercise.has_drones]
     frames = {e.id: f"tcp://127.0.0.1:{free_port()}" for e in eyes}
@@ -88,7 +93,7 @@ def set_the_exercise(
         _view(folder, exercise, eye, moments, drones, ports[2], n)
     flight: list[tuple[str, ...]] = []
     if exercise.has_drones:
-        flight = _flight(folder, exercise, exercise.settings.drones[0], common, settings, landscape, ports)
+        flight = _flight(folder, exercise, exercise.settings.drones[0], common, settings, landscape, ports, flown)
     subjects = write_watchlist(settings, exercise, clock)
     passwords = {"admin": ensure_administrator(settings) or ""}
     for name, role in TRAINEES:
@@ -153,9 +158,9 @@ def _view(folder: Path, exercise: Exercise, eye: Eye, moments: str, drones: str,
 
 def _flight(
     folder: Path, exercise: Exercise, drone: DroneEntry, common: Values, settings: StationSettings, landscape: Landscape,
-    ports: list[int],
+    ports: list[int], flown: Flown,
 ) -> list[tuple[str, ...]]:
-    """The autopilot, and the fleet service that commands it."""
+    """The autopilot where it is ours to start, and the fleet service that commands it."""
     _allow(folder, settings, "fleet", NodeKind.FLEET)
     fleet: Values = common | {
         ("key",): "fleet.key", ("sector",): f"sector/{exercise.sector_file.name}", ("data_dir",): "fleet",
@@ -172,7 +177,10 @@ def _flight(
     }
     text = _at_home(filled(CONFIGS / "demo/drone-1.toml", autopilot), drone)
     (folder / "drone.toml").write_text(text, encoding="utf-8")
-    return [("autopilot", "autopilot", "--config", str(folder / "drone.toml")), service]
+    if flown.connect:
+        return [service]
+    sitl = ("--sitl", str(flown.sitl)) if flown.sitl is not None else ()
+    return [(AUTOPILOT, "autopilot", "--config", str(folder / "drone.toml"), *sitl), service]
 
 
 def _at_home(text: str, drone: DroneEntry) -> str:

@@ -8,11 +8,14 @@ import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from wire.settings import SettingsError
+
+if TYPE_CHECKING:
+    from sim.sitl import Flown
 
 Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -29,6 +32,7 @@ def add_exercise(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--weights", type=Path, metavar="PATH", help="detector weights; looked up by name when not given")
     run.add_argument("--headless", action="store_true", help="with nobody to lead it: prints no brief and no passwords")
     run.add_argument("--wait", action="store_true", help="stand at the first moment until somebody says start")
+    _with_flown(run)
     run.add_argument("--lockstep", action="store_true", help="one process, no pixels, as fast as it goes; headless")
     run.add_argument("--seed", type=int, help="instead of the file's")
     run.add_argument("--nobody", action="store_true", help="in lockstep: nobody answers alarms")
@@ -43,6 +47,7 @@ def add_exercise(parser: argparse.ArgumentParser) -> None:
     desk.add_argument("--add", default="", metavar="NAME", help="make an account for another trainer, and leave")
     desk.add_argument("--station", type=Path, action="append", default=[], metavar="FILE",
                       help="settings of a station whose past incidents may become exercises")
+    _with_flown(desk)
     past = _action(actions, "from-incident", "make an exercise of what a station recorded, with nobody's name in it", _past)
     past.add_argument("--config", type=Path, required=True, metavar="FILE", help="the station's settings")
     past.add_argument("--incident", default="", metavar="ID", help="for example I-000003; or --from and --to")
@@ -66,6 +71,20 @@ def add_exercise(parser: argparse.ArgumentParser) -> None:
     suite.add_argument("--record", action="store_true", help="with --short: make this the recorded result")
     suite.add_argument("--only", action="append", default=[], metavar="CONDITION")
     suite.add_argument("--crossings", type=int, default=200, metavar="N", help="of each condition, at the least")
+
+
+def _with_flown(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sitl", type=Path, metavar="PATH", help="drones are a real ArduPilot: an arducopter for SITL")
+    parser.add_argument("--connect", default="", metavar="tcp:HOST:PORT",
+                        help="the drone is an ArduPilot SITL that runs already, here; its ports: PORT, +2, +3 and +5")
+
+
+def _flown(a: argparse.Namespace) -> Flown:
+    from sim.sitl import Flown
+
+    if a.sitl is not None and a.connect:
+        raise SettingsError("give --sitl or --connect, not both")
+    return Flown(a.sitl.resolve() if a.sitl is not None else None, a.connect)
 
 
 def _action(
@@ -105,6 +124,8 @@ def _run(a: argparse.Namespace) -> tuple[str, int]:
 
     exercise = load_exercise(find_exercise(a.file))
     folder = a.keep.resolve() if a.keep else Path(tempfile.mkdtemp(prefix="trailwatch-exercise-"))
+    if a.lockstep and (a.sitl is not None or a.connect):
+        raise SettingsError("--sitl and --connect fly in real time; leave out --lockstep")
     if a.lockstep:
         from sim.exercise_debrief import debrief, summary
         from sim.exercise_run import LockstepRun
@@ -119,7 +140,7 @@ def _run(a: argparse.Namespace) -> tuple[str, int]:
         raise SettingsError("--seed and --nobody belong to --lockstep; with processes the file's seed holds")
     from sim.director import DirectorRequest, direct
 
-    return "", direct(DirectorRequest(exercise, folder, a.weights, a.headless, a.wait))
+    return "", direct(DirectorRequest(exercise, folder, a.weights, a.headless, a.wait, _flown(a)))
 
 
 def _say(a: argparse.Namespace) -> tuple[str, int]:
@@ -131,7 +152,7 @@ def _say(a: argparse.Namespace) -> tuple[str, int]:
 def _desk(a: argparse.Namespace) -> tuple[str, int]:
     from sim.exercise_desk import run_desk
 
-    return run_desk(a.folder, a.port, a.add, a.station)
+    return run_desk(a.folder, a.port, a.add, a.station, _flown(a))
 
 
 def _past(a: argparse.Namespace) -> tuple[str, int]:

@@ -22,12 +22,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
+from sim.director_stage import MODEL_FLIES
 from sim.exercise_desk_build import BuildRoutes, stations_of
 from sim.exercise_desk_runs import Runs
 from sim.exercise_desk_web import DeskRoutes
 from sim.exercise_scenario import LIBRARY, library, load_exercise
 from sim.landscape_cache import cached_landscape
 from sim.landscape_map import cached_basemap
+from sim.sitl import Flown
 from station.access import People, Role, open_people
 from station.guard import SecurityHeaders, show_fault, show_problem, show_store_trouble
 from station.settings import StationSettings, load_station_settings
@@ -82,11 +84,12 @@ class Desk:
     """All routes of a desk behind one door."""
 
     def __init__(
-        self, settings: StationSettings, folder: DeskFolder, people: People, stations: tuple[Path, ...], clock: Clock
+        self, settings: StationSettings, folder: DeskFolder, people: People, stations: tuple[Path, ...], clock: Clock,
+        flown: Flown = MODEL_FLIES,
     ) -> None:
         door = Door(settings, people, clock)
         self._settings = settings
-        self.runs = Runs(folder.runs, folder.exercises, clock)
+        self.runs = Runs(folder.runs, folder.exercises, clock, flown)
         self._routes = [
             *DeskRoutes(door, self.runs).routes(),
             *BuildRoutes(door, folder.exercises, folder.runs, stations).routes(),
@@ -118,10 +121,10 @@ class Desk:
             log.warning("the desk has no base map: %s", error)
 
 
-def run_desk(folder: Path, port: int, add: str, stations: list[Path]) -> tuple[str, int]:
+def run_desk(folder: Path, port: int, add: str, stations: list[Path], flown: Flown) -> tuple[str, int]:
     """Serve until SIGTERM or SIGINT; with `add`, make a trainer's account instead. Raises SettingsError.
 
-    stations: settings files of stations whose past may become an exercise.
+    stations: settings files of stations whose past may become an exercise. flown: by what drones are flown.
     """
     known = stations_of(stations)
     where = DeskFolder(folder.expanduser().resolve())
@@ -139,7 +142,7 @@ def run_desk(folder: Path, port: int, add: str, stations: list[Path]) -> tuple[s
             _say(f"First start: log in as {FIRST_TRAINER} with the one-time password {word}")
         try:
             _say(f"The trainer's desk is at http://127.0.0.1:{listener.getsockname()[1]}/ (Ctrl-C ends it)")
-            serve_on(listener, settings, Desk(settings, where, people, known, clock).application(), "trainer's desk")
+            serve_on(listener, settings, Desk(settings, where, people, known, clock, flown).application(), "trainer's desk")
         finally:
             listener.close()
     finally:

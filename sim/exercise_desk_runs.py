@@ -15,11 +15,12 @@ import msgspec
 
 from sim.demo_settings import filled, free_port, is_free
 from sim.director_orders import LINK, tell
-from sim.director_stage import TRAINER
+from sim.director_stage import MODEL_FLIES, TRAINER
 from sim.director_view import DirectorView, TruthNow
 from sim.exercise_debrief import Debrief, debrief, read_earlier
 from sim.exercise_log import read_log
-from sim.exercise_scenario import library
+from sim.exercise_scenario import library, load_exercise
+from sim.sitl import Flown
 from station.access import set_password
 from station.settings import load_station_settings
 from wire.clock import NS_PER_S, Clock
@@ -64,10 +65,11 @@ class Review(msgspec.Struct, frozen=True):
 class Runs:
     """One desk's. Methods block (sockets, SQLite): call them from a thread. One exercise runs at a time."""
 
-    def __init__(self, folder: Path, exercises: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, exercises: Path, clock: Clock, flown: Flown = MODEL_FLIES) -> None:
         self._folder = folder
         self._exercises = exercises
         self._clock = clock
+        self._flown = flown
         self._lock = threading.Lock()
         self._scoring = threading.Lock()
         self._director: subprocess.Popen[bytes] | None = None
@@ -105,7 +107,7 @@ class Runs:
             try:
                 self._director = subprocess.Popen(
                     [sys.executable, str(COMMAND_LINE), "exercise", "run", str(file), "--keep", str(self._folder / run),
-                     "--headless", "--wait"],
+                     "--headless", "--wait", *self._flown_by(file)],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                     env={k: v for k, v in os.environ.items() if k != DIE_WITH_PARENT} | {"YOLO_AUTOINSTALL": "false"},
                 )
@@ -113,6 +115,11 @@ class Runs:
                 log.close()
             self._started = run, exercise
         return run
+
+    def _flown_by(self, file: Path) -> tuple[str, ...]:
+        if not self._flown.is_real or not load_exercise(file).has_drones:
+            return ()
+        return ("--connect", self._flown.connect) if self._flown.connect else ("--sitl", str(self._flown.sitl))
 
     def _going(self) -> str:
         """The run that goes on, started here or by a desk before this one; empty for none."""

@@ -14,7 +14,8 @@ setWorkerUrl("/static/vendor/maplibre/maplibre-gl-worker.mjs");
 export const TRUTH = "#c9a2ff";         // of training; the station's own map has nothing in it but the frame
 const FONT = ["Noto Sans"];
 const MEANT = ["in", ["get", "role"], ["literal", ["crosser", "subject"]]];
-const SOURCES = ["truth", "truth-trails", "ways", "way-points", "way-names", "aims"];
+const NO_MARKS = { addSign() {} };      // contacts are plain dots here: what counts is where, beside the truth
+const SOURCES = ["shown", "truth", "truth-trails", "ways", "way-points", "way-names", "aims"];
 const label = (field, size, colour, layout = {}) => ({
   layout: { "text-field": field, "text-font": FONT, "text-size": size, "text-variable-anchor": ["left", "right", "bottom", "top"],
     "text-radial-offset": 0.9, "text-justify": "auto", ...layout },
@@ -22,6 +23,7 @@ const label = (field, size, colour, layout = {}) => ({
 });
 
 const LAYERS = [
+  { id: "shown", type: "circle", source: "shown", paint: { "circle-radius": 5, "circle-color": C.trail, "circle-stroke-color": C.background, "circle-stroke-width": 1.8 } },
   { id: "ways", type: "line", source: "ways", layout: { "line-join": "round", "line-cap": "round" },
     paint: { "line-color": ["case", ["get", "chosen"], "#ffffff", MEANT, TRUTH, "#8f86a8"], "line-width": ["case", ["get", "chosen"], 3.2, 2],
       "line-opacity": ["case", ["get", "chosen"], 1, 0.75] } },
@@ -56,7 +58,7 @@ export function openGround(container, ground) {
   };
   return new Promise((resolve, reject) => {
     map.once("load", () => {
-      addSymbols(map);
+      addSymbols(map, NO_MARKS);
       for (const source of SOURCES) map.addSource(source, { type: "geojson", data: collection([]) });
       for (const layer of LAYERS) map.addLayer(layer);
       drawGround(put, ground.geography);
@@ -95,7 +97,7 @@ export function drawEyes(put, eyes) {
 
 /** What the trainees see: their contacts as dots, as their map has them. */
 export function drawContacts(put, contacts) {
-  put("contacts", contacts.map(([id, lat, lon]) => feature("Point", [lon, lat], { id, icon: "", state: "live", rank: 0, fresh: "fresh", selected: false, label: "", order: 0 })));
+  put("shown", contacts.map(([id, lat, lon]) => feature("Point", [lon, lat], { id })));
 }
 
 /** actors: {name, role, lat_deg, lon_deg}. Of a party one name is enough. */

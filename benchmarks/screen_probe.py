@@ -1,0 +1,86 @@
+"""What the screen's benchmark puts into the page: it listens, and changes nothing.
+
+An update counts as painted in the frame after the one in which the map has drawn the contacts as they were told. The page's
+time and the mind's are one machine's.
+"""
+
+PROBE = """(() => {
+  const seen = { arrived: [], page: [], told: [], frames: [], keys: [], tasks: [], cards: new Map(), cardAt: null, mapAt: null };
+  const wall = () => performance.timeOrigin + performance.now();
+  const Real = window.WebSocket;
+  window.WebSocket = class extends Real {
+    constructor(...all) {
+      super(...all);
+      this.addEventListener("message", (event) => {
+        const begin = event.data.slice(0, 120), found = /"type":"(delta|picture)".*?"turn":(\\d+),"at_ns":(\\d+)/.exec(begin);
+        if (found?.[1] === "delta") seen.arrived.push({ turn: Number(found[2]), at: wall(), told: Number(found[3]) / 1e6 });
+      });
+    }
+  };
+  new PerformanceObserver((list) => { for (const e of list.getEntries()) seen.tasks.push(e.duration); }).observe({ type: "longtask" });
+  new PerformanceObserver((list) => { for (const e of list.getEntries()) if (e.name === "keydown") seen.keys.push(e.duration); })
+    .observe({ type: "event", durationThreshold: 16 });
+  /** The page says which turn a frame of the map shows. */
+  const painted = (turn) => requestAnimationFrame(() => {
+    const now = wall();
+    seen.mapAt ??= now;
+    while (seen.arrived.length && seen.arrived[0].turn <= turn) {
+      const one = seen.arrived.shift();
+      seen.page.push(now - one.at);
+      seen.told.push(now - one.told);
+    }
+  });
+  const frame = () => seen.frames.push(performance.now());
+  const look = () => {
+    if (document.querySelector(".card")) seen.cardAt ??= wall();
+    for (const [id, told] of seen.cards) {
+      if (document.querySelector(`.card[data-id="${id}"]`)) { seen.cards.delete(id); requestAnimationFrame(() => told(wall())); }
+    }
+    requestAnimationFrame(look);
+  };
+  const start = async () => {
+    if (document.body?.dataset.map !== "ready") { setTimeout(start, 20); return; }
+    const { theMap } = await import("/static/map.js"), { on } = await import("/static/state.js");
+    theMap().on("render", frame);
+    on("drawn", painted);
+  };
+  requestAnimationFrame(look);
+  start();
+  window.probe = {
+    isReady: () => seen.mapAt !== null && seen.cardAt !== null,
+    opened: () => ({ first: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 1e9,
+      alarms: seen.cardAt - performance.timeOrigin, map: seen.mapAt - performance.timeOrigin }),
+    reset: () => { seen.tasks.length = 0; window.probe.clear(); },
+    clear: () => { seen.page.length = seen.told.length = seen.frames.length = seen.keys.length = 0; },
+    drawn: () => ({ page: [...seen.page], told: [...seen.told] }),
+    keys: () => [...seen.keys],
+    tasks: () => [...seen.tasks],
+    frames: () => {
+      const all = seen.frames, span = (performance.now() - all[0]) / 1000;
+      const seconds = Array.from({ length: Math.floor(span) }, (_, k) => all.filter((t) => t >= all[0] + k * 1000 && t < all[0] + (k + 1) * 1000).length);
+      return { rate: all.length / span, worst: Math.min(...seconds) };
+    },
+    card: (id) => new Promise((told) => seen.cards.set(id, told)),
+  };
+})();"""
+
+MARKERS = """(async () => {
+  const { Marker } = await import("/static/vendor/maplibre/maplibre-gl.mjs");
+  const { theMap } = await import("/static/map.js");
+  const { on, state } = await import("/static/state.js");
+  const map = theMap(), markers = new Map();
+  for (const layer of map.getStyle().layers) {
+    if (["contacts", "ellipses", "ticks", "trails"].includes(layer.source)) map.removeLayer(layer.id);
+  }
+  const draw = () => {
+    for (const c of state.contacts.values()) {
+      const at = [c.position[1], c.position[0]];
+      if (markers.has(c.id)) { markers.get(c.id).setLngLat(at); continue; }
+      const element = document.createElement("div");
+      element.style.cssText = "width:10px;height:10px;border-radius:50%;background:#b7c6d4;border:2px solid #0b0f14";
+      markers.set(c.id, new Marker({ element }).setLngLat(at).addTo(map));
+    }
+  };
+  on("picture", draw);
+  draw();
+})()"""
