@@ -18,6 +18,7 @@ from sim.exercise_kept import read_kept
 from sim.exercise_scenario import Exercise
 from sim.landscape_cache import cached_landscape
 from sim.score import CrossingScore, Evidence, ExerciseScore, gather, judge, measures
+from sim.score_drones import DroneScore
 from station.alarms import SYSTEM
 from wire.clock import NS_PER_S
 from wire.settings import SettingsError
@@ -39,7 +40,9 @@ class TimelineEntry(msgspec.Struct, frozen=True):
 
 
 class MomentThatMattered(msgspec.Struct, frozen=True):
-    """kind: missed, late, unanswered, wrong_reason, false_alarm, wrong_lane, not_asked, best_catch, crash."""
+    """kind: missed, late, unanswered, wrong_reason, false_alarm, wrong_lane, not_asked, best_catch, crash, and of drones
+    too_near, no_reserve, drone_fault.
+    """
 
     at_s: float
     kind: str
@@ -153,9 +156,27 @@ def moments(score: ExerciseScore, e: Evidence) -> tuple[MomentThatMattered, ...]
         elif s.lane_is_right is False:
             says = f"{s.subject} ({s.actor}) was asked about as {s.lane}"
             out.append(MomentThatMattered(s.asked_s or 0.0, "wrong_lane", says))
+    for d in score.drones:
+        out += _of_drone(d)
     if score.crashed:
         out.append(MomentThatMattered(score.seconds, "crash", f"the exercise ended early: {score.crashed}"))
     return tuple(sorted(out, key=lambda m: m.at_s))
+
+
+def _of_drone(d: DroneScore) -> list[MomentThatMattered]:
+    out = []
+    if d.too_near_first_s is not None:
+        says = f"{d.drone} was {d.too_near_s:.0f} s nearer to somebody than it should ever be ({d.nearest_m:.0f} m)"
+        out.append(MomentThatMattered(d.too_near_first_s, "too_near", says))
+    if d.reserve_kept is False:
+        says = f"{d.drone} landed with {d.battery_least_percent:.0f} % left"
+        out.append(MomentThatMattered(d.launched_s or 0.0, "no_reserve", says))
+    for f in d.faults:
+        heard = "the station said nothing" if f.heard_s is None else f"the station said so after {f.heard_s - f.at_s:.0f} s"
+        answer = "nobody answered" if f.answered_s is None else f"answered after {f.answered_s - f.at_s:.0f} s"
+        down = "it was not seen to land" if f.down_s is None else f"it was down after {f.down_s - f.at_s:.0f} s"
+        out.append(MomentThatMattered(f.at_s, "drone_fault", f"{d.drone} lost {f.fault}: {heard}, {answer}; {down}"))
+    return out
 
 
 def _of_crossing(c: CrossingScore) -> list[MomentThatMattered]:
@@ -203,6 +224,12 @@ def summary(d: Debrief) -> str:
         f"({p.right_reasons} right, {p.wrong_reasons} wrong), {p.teams_sent} teams sent"
         for p in s.people
     ]
+    for v in s.drones:
+        wait = "never in the air after the first alarm" if v.waited_s is None else f"in the air {v.waited_s:.0f} s after it"
+        lines.append(
+            f"  {v.drone}: {wait}, saw {v.crossings_seen} crossings, landed {v.landed} times ({v.at_home} at home, "
+            f"{_n(v.battery_least_percent)} % left), nearest to a person {_n(v.nearest_m)} m"
+        )
     for g in s.goals:
         word = "not measured" if g.met is None else "met" if g.met else "NOT met"
         lines.append(f"  goal {g.measure} {g.goal}: {_n(g.value)}, {word}")

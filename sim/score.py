@@ -22,6 +22,7 @@ from sim.exercise_log import read_log
 from sim.exercise_scenario import Exercise
 from sim.exercise_settings import GoalEntry
 from sim.gospa import gospa
+from sim.score_drones import Beat, DroneScore, judge_drones, read_flights
 from sim.score_events import EventScore, Proportion, proportion, score_events
 from sim.truth import (
     Crossing,
@@ -150,6 +151,7 @@ class ExerciseScore(msgspec.Struct, frozen=True):
     gospa_mean_m: float | None
     camera_hours: float
     goals: tuple[GoalScore, ...]
+    drones: tuple[DroneScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ class Evidence:
     seconds: float
     log: list[dict[str, object]]
     trails: dict[str, list[tuple[int, float, float]]]
+    flights: dict[str, list[Beat]]
 
 
 def score_run(
@@ -190,7 +193,7 @@ def gather(folder: Path, sector: Sector, landscape: Landscape, sight: Sight | No
         return Evidence(
             courses, sensors, sight, find_crossings(courses, sector, sensors, sight), read_alarms(mind),
             contact_owners(mind, courses, sector), match_positions(inbox, courses, sector), _all_alarms(mind),
-            _all_matches(mind), int(began.get("starts_ns", 0)), seconds, log, _trails(mind),
+            _all_matches(mind), int(began.get("starts_ns", 0)), seconds, log, _trails(mind), read_flights(inbox, sector),
         )
     finally:
         inbox.close()
@@ -212,6 +215,7 @@ def judge(e: Evidence, exercise: Exercise) -> ExerciseScore:
         events=(events.true, events.missed, events.false), crossings=crossings, subjects=subjects,
         false_questions=_false_questions(e, exercise), people=_people(e, exercise), load=load,
         gospa_mean_m=_gospa(e, exercise.sector), camera_hours=_camera_hours(e), goals=(),
+        drones=judge_drones(e, exercise),
     )
     return msgspec.structs.replace(half, goals=tuple(_goal(g, half) for g in exercise.settings.goals))
 

@@ -54,6 +54,10 @@ class Sensors:
             self._by_sensor[report.sensor].append(report)
         self._times = {s: np.array([r.at_ns for r in rs], np.int64) for s, rs in self._by_sensor.items()}
 
+    def of(self, sensor: str) -> list[Report]:
+        """All of one sensor, by time."""
+        return self._by_sensor.get(sensor, [])
+
     def at(self, ns: int) -> list[Report]:
         """The report of every sensor that was seeing at a time."""
         found = []

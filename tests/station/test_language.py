@@ -51,7 +51,8 @@ PREFLIGHT_ITEMS = [
         r'\bitem\(\s*"([a-z ]+)"', (ROOT / "fleet" / "preflight.py").read_text(encoding="utf-8")
     )
 ]
-MOMENTS = ("missed", "late", "unanswered", "wrong_reason", "false_alarm", "wrong_lane", "not_asked", "best_catch", "crash")
+MOMENTS = ("missed", "late", "unanswered", "wrong_reason", "false_alarm", "wrong_lane", "not_asked", "best_catch", "crash",
+           "too_near", "no_reserve", "drone_fault")
 
 
 def tags(union):
@@ -78,6 +79,7 @@ BUILT = {
     "notify": [*Tells, "test"],
     "person": ["system"],
     "layers": ["contour", "cover", "relief", "way"],
+    "search_kind": ["place", "alarm", "contact", "plate", "sensor", "drone", "corridor", "keep_out", "subject", "match"],
     "weekday": [str(day) for day in range(7)],
     "said": ["acknowledged", "escalated", "shelved", "closed"],
     "lane_name": Lane, "lane_who": Lane, "lane_how": Lane, "shown": Shown, "row_state": RowState, "column": COLUMNS,
