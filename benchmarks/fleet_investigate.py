@@ -51,7 +51,7 @@ SECONDS = 240.0                 # measured of each run, from when the drone is t
 SETTLE_S = 5.0                  # on station, before it counts
 THIRD = 1.0 / 6.0               # of the picture, to each side of its middle
 BODY_M = 0.9
-WINDS = ((2.0, 0.5), (4.0, 1.0), (6.0, 1.5))        # mean at 60 m, one sigma of its gusts
+WINDS = ((2.0, 0.5), (3.5, 0.9), (5.0, 1.2))        # mean at 60 m, one sigma of its gusts
 SIGMA = {"position_noise_m": 0.6, "height_noise_m": 0.6, "lean_noise_deg": 0.3, "yaw_noise_deg": 0.5}   # configs/demo
 WALK = """
 name = "look"
@@ -76,7 +76,7 @@ name = "walker"
 kind = "person"
 role = "crosser"
 enters_s = 1.0
-at = {{ on = "khe-da", at_m = 560.0 }}
+at = {{ on = "khe-da", at_m = 620.0 }}
 script = [{{ do = "follow_trail", trail = "khe-da", to_m = 1250.0, gait = "walk" }}]
 
 [[drones]]
@@ -277,7 +277,8 @@ class _Walk:
     async def _send(self, s: Stage) -> None:
         await s.ordered(FleetOrder("p", "plan", "bench", wish=FlightWish(FlightKind.INVESTIGATE, contact="c1")))
         offer = s.offer("p")
-        assert offer is not None and offer.plan is not None, "nothing was offered"
+        assert offer is not None and offer.plan is not None and offer.check is not None, offer
+        assert offer.check.passed, offer.sentence
         await s.ordered(FleetOrder("l", "launch", "bench", plan_id=offer.plan_id))
 
     def _turn(self, s: Stage, moment: Moment, *, counts: bool) -> None:

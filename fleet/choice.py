@@ -124,11 +124,13 @@ def look_of(wish: FlightWish, standing: Standing) -> tuple[float, float]:
     """Level distance and height above the contact's ground, from which this drone looks. Never less than the least."""
     if not (math.isfinite(wish.radius_m) and math.isfinite(wish.height_m)):
         raise WishError(said("dispatch.cannot", why="distance or height is no number"))
-    height = max(HEIGHT_LEAST_M, wish.height_m or HEIGHT_M)
-    radius = max(LEAST_M, wish.radius_m or RADIUS_M)
-    if not standing.gimbal and standing.view is not None and standing.view.pitch_deg < 0:
-        radius = max(LEAST_M, height / math.tan(math.radians(-standing.view.pitch_deg)))    # where its fixed camera looks
-    return radius, height
+    mount = standing.mount_pitch_deg
+    if mount is None:
+        return max(LEAST_M, wish.radius_m or RADIUS_M), max(HEIGHT_LEAST_M, wish.height_m or HEIGHT_M)
+    # Where a fixed camera looks: as low as may be, for from higher up it looks farther away.
+    height = max(HEIGHT_LEAST_M, wish.height_m)
+    radius = height / math.tan(math.radians(-mount))
+    return max(LEAST_M, radius), max(height, LEAST_M * math.tan(math.radians(-mount)))
 
 
 def _of(
@@ -141,7 +143,7 @@ def _of(
     height += layer_m
     speed = wish.speed_m_s or standing.habit.speed_m_s
     home = sector.frame.point(standing.home)
-    room = room_of(sector, home, standing.limits, speed)
+    room = room_of(sector, home, standing.limits, speed, height)
     if room.polygon.is_empty:
         raise WishError(said("dispatch.no_room", drone=standing.drone))
     here = standing.here if standing.airborne and standing.here is not None else home

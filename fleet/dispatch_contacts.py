@@ -20,6 +20,7 @@ from fleet.look import Look, LookTerms
 from fleet.offers import Ground, WishError, checked
 from fleet.orders import FleetOrders
 from fleet.pilot import Flight, Pilot, PilotTerms
+from fleet.settings import DroneSettings
 from fleet.sortie_terms import STARTED_LOOK_S
 from fleet.standing import Standing
 from geofences.geodesy import Array
@@ -157,7 +158,7 @@ class Contacts:
 
         terms = LookTerms(
             self._terms.clock, self._terms.realm, self._orders.targets, pilot.limits, others,
-            self._terms.views.get(pilot.drone.name), chosen.radius_m, chosen.height_m,
+            self._terms.views.get(pilot.drone.name), chosen.radius_m, chosen.height_m, mount_of(pilot.settings),
         )
         return Look(
             offer.wish.contact, offer.plan, pilot.drone, pilot.link, chosen.room, terms, tell, tell if airborne else None,
@@ -274,3 +275,7 @@ def look_of(pilot: Pilot) -> Look | None:
     errand = pilot.sortie.errand if pilot.sortie is not None else None
     return errand if isinstance(errand, Look) else None
 
+
+def mount_of(settings: DroneSettings) -> float | None:
+    """Of a camera without a gimbal, degrees against the nose."""
+    return None if settings.gimbal else settings.mount_pitch_deg

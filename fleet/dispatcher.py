@@ -16,7 +16,7 @@ import msgspec
 
 from fleet.choice import Chosen, busy
 from fleet.commands import Outcome
-from fleet.dispatch_contacts import Contacts, look_of
+from fleet.dispatch_contacts import Contacts, look_of, mount_of
 from fleet.dispatch_queue import Queue, Waiting
 from fleet.dispatch_words import Said, said
 from fleet.look import Look
@@ -319,7 +319,7 @@ class Dispatcher:
             airborne=airborne, here=here, height_m=height or 0.0, percent=drone.fresh(drone.battery_percent),
             battery_least_percent=settings.battery_least_percent, battery_return_percent=settings.battery_return_percent,
             plan=flight.plan if flight is not None else None, kind=flight.kind if flight is not None else None,
-            priority=priority, contact=look.contact if look is not None else "", gimbal=settings.gimbal,
+            priority=priority, contact=look.contact if look is not None else "", mount_pitch_deg=mount_of(settings),
             paused_by=pilot.sortie.paused_by if pilot.sortie is not None else "",
         )
 

@@ -57,7 +57,10 @@ _log = logging.getLogger("trailwatch.fleet")
 
 @dataclass(frozen=True, slots=True)
 class LookTerms:
-    """What a look goes by. targets: of the station, by contact. limits: for a check now. others: places of other drones."""
+    """What a look goes by. targets: of the station, by contact. limits: for a check now. others: places of other drones.
+
+    mount_pitch_deg: of a camera without a gimbal, against the nose.
+    """
 
     clock: Clock
     realm: Realm
@@ -67,6 +70,7 @@ class LookTerms:
     view: CameraView | None = None
     radius_m: float = RADIUS_M
     height_m: float = HEIGHT_M
+    mount_pitch_deg: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,19 +286,18 @@ class Look:
 
     def _judge_view(self, here: Array, now: Estimate) -> None:
         """Whether he is in its picture, as far as its own attitude goes."""
-        drone, view = self._drone, self._terms.view
+        drone, view, mount = self._drone, self._terms.view, self._terms.mount_pitch_deg
         position, gimbal, attitude = drone.position, drone.fresh(drone.gimbal_deg), drone.fresh(drone.attitude_deg)
-        if position is None or (gimbal is None and (attitude is None or view is None)):
-            seen = False
-        else:
-            lens = view.lens if view is not None else LENS
-            pitch, yaw = gimbal if gimbal is not None else (0.0, 0.0)
-            if gimbal is None and attitude is not None and view is not None:
-                pitch, yaw = view.pitch_deg, attitude[2]
+        if mount is not None:
+            gimbal = (mount + attitude[1], attitude[2]) if attitude is not None else None
+        seen = False
+        if position is not None and gimbal is not None:
+            pitch, yaw = gimbal
             pose = Pose(float(here[0]), float(here[1]), position.value.height.m, yaw, pitch)
             ground = float(self._room.sector.terrain.height_msl_m(now.at)[0])
+            lens = view.lens if view is not None else LENS
             pixel = project([[now.at[0], now.at[1], ground + BODY_M]], pose, lens)
-            seen = bool(lens.holds(pixel)[0]) and math.isfinite(float(pixel[0, 0]))
+            seen = bool(np.isfinite(pixel).all()) and bool(lens.holds(pixel)[0])
         if seen != self.in_view:
             self._viewed_ns = self._terms.clock.monotonic_ns() if seen else None
         self.in_view = seen

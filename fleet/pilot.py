@@ -41,6 +41,7 @@ LOOK_S = 0.5
 SILENT_REPORTS_S = 4.0          # heartbeats come and positions do not: it forgot what was asked of it, as after a reboot
 AGAIN_S = 15.0                  # after a sortie that failed before take-off
 STARTED_WITHIN_S = 300.0        # waiting for its estimate, checks and take-off included
+CAMERA_PITCH_DEG = -35.0        # of a gimbal on patrol, where the settings name no camera
 CALL_BACK_S = 6.0               # on leaving: the drone's own failsafe covers what is not done by then
 
 _log = logging.getLogger("trailwatch.fleet")
@@ -324,7 +325,7 @@ class Pilot:
         learner = EnergyLearner(self._energy(identity.hardware_id))
         terms = SortieTerms(
             self._terms.realm, self.limits(learner.model), self.settings.battery_least_percent,
-            self.settings.battery_return_percent, learner, self.traffic,
+            self.settings.battery_return_percent, learner, self.traffic, self._camera_pitch_deg(),
         )
         sortie = Sortie(
             flight.plan, flight.task_id, self.link, self.drone, self._terms.sector, terms, self._terms.clock,
@@ -353,6 +354,13 @@ class Pilot:
             charge_percent=100.0 if percent is None else percent, at_ns=clock.utc_ns(), permits=self._terms.permits,
             traffic=self.traffic.now(), now_ns=clock.monotonic_ns(),
         )
+
+    def _camera_pitch_deg(self) -> float | None:
+        """Of its gimbal on a patrol."""
+        view = self._terms.views.get(self.drone.name)
+        if not self.settings.gimbal:
+            return None
+        return view.pitch_deg if view is not None else CAMERA_PITCH_DEG
 
     def _energy_file(self, hardware_id: str) -> Path | None:
         folder = self._terms.energy_folder

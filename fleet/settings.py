@@ -38,7 +38,8 @@ class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     home: where it takes off and lands. endurance_s: how long its battery flies it. battery_least_percent: to take off with.
     battery_return_percent: it is called back from its patrol at this charge.
     airspeed_m_s: the most that it makes through the air. camera: what it looks with, where patrols are to fit it.
-    gimbal: whether its camera can be turned; one that cannot looks from where its pitch_deg points at the ground.
+    gimbal: whether its camera can be turned. mount_pitch_deg: of one that cannot, against the nose; at a contact the drone
+    stands where that points at him.
     """
 
     id: str
@@ -54,6 +55,7 @@ class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     airspeed_m_s: float = 10.0
     camera: ViewSettings | None = None
     gimbal: bool = True
+    mount_pitch_deg: float = -25.0
 
 
 class PatrolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,6 +152,8 @@ def _check_drones(config: Path, s: FleetSettings, sector: Sector) -> None:
             )
         if drone.endurance_s <= 0:
             raise refuse(config, ["drones", i, "endurance_s"], f"{drone.endurance_s}: seconds in the air, above 0")
+        if not drone.gimbal and not -80.0 <= drone.mount_pitch_deg <= -10.0:
+            raise refuse(config, ["drones", i, "mount_pitch_deg"], f"{drone.mount_pitch_deg:g}: give -80 to -10 degrees")
         if not 3.0 <= drone.airspeed_m_s <= 60.0:
             raise refuse(config, ["drones", i, "airspeed_m_s"], f"{drone.airspeed_m_s}: give 3 to 60 m/s")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
@@ -164,9 +165,20 @@ class Sortie:
         speed = self.plan.waypoints[-1].speed_m_s
         slowed = await self._command(mavlink.MAV_CMD_DO_CHANGE_SPEED, (1.0, speed, -1.0), f"{speed:g} m/s")
         if slowed.done:
+            await self._point_camera()
             return outcome
         back = await self._mode("RTL")
         return Outcome(False, f"{slowed.sentence}; called back: {back.sentence}")
+
+    async def _point_camera(self) -> None:
+        """Ahead and down, as patrols are planned. A drone whose gimbal does not take it flies on, and it is noted."""
+        pitch = self._terms.camera_pitch_deg
+        if pitch is None:
+            return
+        angles = (pitch, 0.0, math.nan, math.nan)
+        outcome = await self._command(mavlink.MAV_CMD_DO_GIMBAL_MANAGER_PITCHYAW, angles, "camera ahead and down")
+        if not outcome.done:
+            _log.warning("%s", outcome.sentence)
 
     def home_percent(self, percent: float) -> float | None:
         """What the way home takes of the battery, to be sure; None before it flies."""
@@ -310,6 +322,7 @@ class Sortie:
         self.under_way = True
         if self._for_errand:
             return              # which it does in GUIDED
+        await self._point_camera()
         outcome = await set_mode(self._link, drone, system_id, "AUTO")
         if not outcome.done:
             back = await set_mode(self._link, drone, system_id, "RTL")
@@ -324,6 +337,7 @@ class Sortie:
                 await self._transfer()
                 self._drone.forget_progress()
                 await self._must(self._command(mavlink.MAV_CMD_DO_SET_MISSION_CURRENT, (2.0,), "begin after the take-off"))
+                await self._point_camera()
                 await self._must(self._mode("AUTO"))
         except SortieError as error:
             back = await self._mode("RTL")

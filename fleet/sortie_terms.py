@@ -54,7 +54,8 @@ class SortieTerms:
     """What holds for every sortie of one drone.
 
     battery_least_percent: to take off with. battery_return_percent: at this charge it is called back from its patrol; an
-    ArduCopter as it ships does nothing about its battery, and flies on until it falls.
+    ArduCopter as it ships does nothing about its battery, and flies on until it falls. camera_pitch_deg: to which its gimbal
+    is set on a patrol, against the horizon; None for a drone without one.
     """
 
     realm: Realm
@@ -63,3 +64,4 @@ class SortieTerms:
     battery_return_percent: float = 25.0
     learner: EnergyLearner | None = None
     traffic: TrafficPicture | None = None
+    camera_pitch_deg: float | None = None

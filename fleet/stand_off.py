@@ -29,7 +29,7 @@ LEAST_M, HEIGHT_LEAST_M = 40.0, 30.0        # of a drone from a person, level, a
 RADIUS_M, HEIGHT_M = 55.0, 45.0             # where nothing else is wanted: 39 degrees down, 71 m away
 FAR_M = 110.0                   # from here on it is taken to press nobody; chosen, not measured
 WIDER = 1.5                     # radius and height of a look for somebody who was lost
-TOP_M = 110.0                   # above the ground; the border's buffer is reckoned for it
+TOP_M = 8.0                     # over the height of the widest look, what uneven ground may add to it
 SIDES = 36
 FAN_DEG = 50.0                  # to both sides of straight away, somebody may turn
 AHEAD_M = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)     # that far the way is looked at
@@ -46,12 +46,15 @@ BEARINGS = np.arange(SIDES) * (360.0 / SIDES)
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Where one drone may be: polygon, around its home. home_msl_m: of the ground there."""
+    """Where one drone may be: polygon, around its home. home_msl_m: of the ground there. top_m: above the ground, the most
+    for which the polygon's distance from the border is enough.
+    """
 
     polygon: Polygon
     sector: Sector
     home_msl_m: float
     limits: CheckLimits
+    top_m: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,12 @@ class Place:
     radius_m: float
 
 
-def room_of(sector: Sector, home: Array, limits: CheckLimits, speed_m_s: float) -> Room:
-    """With the buffer that the wind demands at the greatest height of a look."""
-    border_m = demanded_buffer(limits.wind, TOP_M, speed_m_s, sector.border_buffer_m).total_m + STAND_OFF_M
+def room_of(sector: Sector, home: Array, limits: CheckLimits, speed_m_s: float, height_m: float = HEIGHT_M) -> Room:
+    """With the buffer that the wind demands at the greatest height of a look from height_m above somebody's ground."""
+    top_m = min(WIDER * height_m + TOP_M, limits.ceiling_m - 1.0)
+    border_m = demanded_buffer(limits.wind, top_m, speed_m_s, sector.border_buffer_m).total_m + STAND_OFF_M
     polygon = routes.reachable(sector, home, border_m, limits.keep_out_margin_m + STAND_OFF_M)
-    return Room(polygon, sector, float(sector.terrain.height_msl_m(home)[0]), limits)
+    return Room(polygon, sector, float(sector.terrain.height_msl_m(home)[0]), limits, top_m)
 
 
 def point_at(contact: Array, bearing_deg: float, radius_m: float) -> Array:
@@ -106,7 +110,7 @@ def sides_of(contact: Array, radius_m: float, height_m: float, room: Room, other
     places = contact + radius_m * np.column_stack([np.sin(angles), np.cos(angles)])
     inside = shapely.contains_xy(room.polygon, places[:, 0], places[:, 1])
     level, ground = _levels(contact, places, height_m, room)
-    inside &= np.isfinite(level) & (level - ground <= min(TOP_M, room.limits.ceiling_m - 1.0))
+    inside &= np.isfinite(level) & (level - ground <= room.top_m)
     for other in others:
         inside &= np.hypot(*(places - other).T) >= AWAY_M
     hidden = _hidden(contact, places, level, room.sector)

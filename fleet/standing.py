@@ -28,7 +28,7 @@ class Standing:
 
     refusal: why it is not to be commanded now, whatever is wanted of it. here: (2,) metres, and height_m above home; None
     where it does not say. plan, kind, contact, priority: of what it flies; kind None for a patrol by its settings.
-    limits: by which a plan for now is checked.
+    limits: by which a plan for now is checked. mount_pitch_deg: of a camera without a gimbal, against the nose.
     """
 
     drone: str
@@ -44,7 +44,7 @@ class Standing:
     percent: float | None
     battery_least_percent: float
     battery_return_percent: float
-    gimbal: bool = True
+    mount_pitch_deg: float | None = None
     plan: Plan | None = None
     kind: FlightKind | None = None
     contact: str = ""

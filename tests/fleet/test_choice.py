@@ -11,12 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cameras.lens import Lens
 from fleet.checker import CheckLimits
 from fleet.choice import Chosen, busy, choose, look_of, target_refusal
 from fleet.dispatch_words import said
 from fleet.offers import Ground, WishError
-from fleet.routes_camera import CameraView
 from fleet.stand_off import HEIGHT_LEAST_M, LEAST_M, RADIUS_M
 from fleet.standing import Habit, Standing
 from fleet.wind import Wind
@@ -117,12 +115,12 @@ def test_contacts_and_drones_of_two_realms_are_not_mixed() -> None:
 
 
 def test_a_fixed_camera_looks_from_where_it_points_and_nobody_looks_from_too_near() -> None:
-    view = CameraView(Lens(960, 540, 1600.0, 1600.0, 479.5, 269.5), -25.0, 150.0, 20.0)
-    assert look_of(FlightWish(FlightKind.INVESTIGATE, contact="c1", radius_m=5.0, height_m=3.0), standing("d1")) == (
-        LEAST_M, HEIGHT_LEAST_M,
-    )
-    radius, height = look_of(WISH, standing("d1", view=view, gimbal=False))
-    assert math.degrees(math.atan2(height, radius)) == pytest.approx(25.0)
+    near = FlightWish(FlightKind.INVESTIGATE, contact="c1", radius_m=5.0, height_m=3.0)
+    assert look_of(near, standing("d1")) == (LEAST_M, HEIGHT_LEAST_M)
+    for mount in (-15.0, -25.0, -50.0):
+        radius, height = look_of(near, standing("d1", mount_pitch_deg=mount))
+        assert math.degrees(math.atan2(height, radius)) == pytest.approx(-mount)
+        assert radius >= LEAST_M and height >= HEIGHT_LEAST_M
     with pytest.raises(WishError):
         look_of(FlightWish(FlightKind.INVESTIGATE, contact="c1", radius_m=math.nan), standing("d1"))
 

@@ -181,7 +181,7 @@ def test_a_patrol_is_left_for_a_contact_that_walks_and_goes_on_where_it_was(stag
         pilot = s.pilots["drone-1"]
         await s.until(lambda: pilot.drone.mode() == "AUTO" and pilot.drone.highest_item >= 3, 60.0)
         patrol = pilot.sortie
-        assert patrol is not None
+        assert patrol is not None and pilot.drone.gimbal_deg.value[0] == pytest.approx(-35.0, abs=1.0)
         offer = await flown_offer(s, "1", LOOK)
         assert (offer.drone, offer.airborne, offer.resumes) == ("drone-1", True, patrol.plan.plan_id)
         item = pilot.drone.mission_item.value
@@ -201,6 +201,7 @@ def test_a_patrol_is_left_for_a_contact_that_walks_and_goes_on_where_it_was(stag
         assert "has not been seen for" in [t for t in s.heard.of(TaskState) if t.plan_id == offer.plan_id][-1].sentence
         await s.until(lambda: pilot.drone.mode() == "AUTO", 10.0)
         assert pilot.sortie is patrol and pilot.drone.mission_item.value == item, "where it was"
+        await s.until(lambda: abs(pilot.drone.gimbal_deg.value[0] + 35.0) < 1.0, 5.0)
         await s.until(lambda: s.heard.phases(patrol.plan.plan_id)[-1] is TaskPhase.DONE, 150.0)
         telling.cancel()
 
