@@ -1,4 +1,4 @@
-"""The mind of the screen's benchmark: its sockets and its pace, with contacts that walk and alarms that are in a database."""
+"""The mind of the screen's benchmark: its sockets and its pace, contacts that walk, alarms that are in a database."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from wire.messages import SensorState
 from wire.units import Covariance2, GroundPosition, HeightAgl, ObjectClass, Position
 
 DELTAS_PER_S = 10
-TRAIL = 10                          # points a contact on average: 2,000 contacts have 20,000. A trail grows to twice that, then anew
+TRAIL = 10                          # points of a contact, on average: a trail grows to twice as many, and begins anew
 OPEN_ALARMS = 20
 WEST, SOUTH, WIDE_M, HIGH_M = 106.5800, 16.6000, 4_600.0, 4_400.0      # where they walk: 20 km2 of the demo sector
 BEGIN = 1000                        # number of the first alarm that is waited for
@@ -93,7 +93,9 @@ class _Mind:
         self.gone += [self.contacts.pop(n).id for n in [n for n in self.contacts if n >= count]]
         for n in range(count):
             if n not in self.contacts:
-                self.contacts[n] = contact(n, now_ns, tuple(point(n, now_ns - (n % (2 * TRAIL) - i) * NS_PER_S) for i in range(n % (2 * TRAIL))))
+                old = n % (2 * TRAIL)
+                trail = tuple(point(n, now_ns - (old - i) * NS_PER_S) for i in range(old))
+                self.contacts[n] = contact(n, now_ns, trail)
         for n in range(min(OPEN_ALARMS, count)):
             one = alarm(n, self.contacts[n], now_ns)
             self.alarms.setdefault(one.id, one)
@@ -138,7 +140,8 @@ class _Mind:
         elif isinstance(request, ChangeAlarm) and request.alarm in self.alarms:
             event = AlarmEventView(request.to, clock.utc_ns(), request.person, request.reason)
             old = self.alarms[request.alarm]
-            self.alarms[old.id] = self.changed[old.id] = msgspec.structs.replace(old, state=request.to, events=(*old.events, event))
+            new = msgspec.structs.replace(old, state=request.to, events=(*old.events, event))
+            self.alarms[old.id] = self.changed[old.id] = new
         self.ask.send_multipart([*road, msgspec.msgpack.encode(answer)])
         return True
 

@@ -5,21 +5,22 @@ time and the mind's are one machine's.
 """
 
 PROBE = """(() => {
-  const seen = { arrived: [], page: [], told: [], frames: [], keys: [], tasks: [], cards: new Map(), cardAt: null, mapAt: null };
+  const seen = { arrived: [], page: [], told: [], frames: [], keys: [], tasks: [], cards: new Map() };
+  seen.cardAt = seen.mapAt = null;
   const wall = () => performance.timeOrigin + performance.now();
   const Real = window.WebSocket;
   window.WebSocket = class extends Real {
     constructor(...all) {
       super(...all);
       this.addEventListener("message", (event) => {
-        const begin = event.data.slice(0, 120), found = /"type":"(delta|picture)".*?"turn":(\\d+),"at_ns":(\\d+)/.exec(begin);
+        const found = /"type":"(delta|picture)".*?"turn":(\\d+),"at_ns":(\\d+)/.exec(event.data.slice(0, 120));
         if (found?.[1] === "delta") seen.arrived.push({ turn: Number(found[2]), at: wall(), told: Number(found[3]) / 1e6 });
       });
     }
   };
-  new PerformanceObserver((list) => { for (const e of list.getEntries()) seen.tasks.push(e.duration); }).observe({ type: "longtask" });
-  new PerformanceObserver((list) => { for (const e of list.getEntries()) if (e.name === "keydown") seen.keys.push(e.duration); })
-    .observe({ type: "event", durationThreshold: 16 });
+  const watch = (what, take) => new PerformanceObserver((list) => list.getEntries().forEach(take)).observe(what);
+  watch({ type: "longtask" }, (e) => seen.tasks.push(e.duration));
+  watch({ type: "event", durationThreshold: 16 }, (e) => { if (e.name === "keydown") seen.keys.push(e.duration); });
   /** The page says which turn a frame of the map shows. */
   const painted = (turn) => requestAnimationFrame(() => {
     const now = wall();
@@ -34,7 +35,9 @@ PROBE = """(() => {
   const look = () => {
     if (document.querySelector(".card")) seen.cardAt ??= wall();
     for (const [id, told] of seen.cards) {
-      if (document.querySelector(`.card[data-id="${id}"]`)) { seen.cards.delete(id); requestAnimationFrame(() => told(wall())); }
+      if (!document.querySelector(`.card[data-id="${id}"]`)) continue;
+      seen.cards.delete(id);
+      requestAnimationFrame(() => told(wall()));
     }
     requestAnimationFrame(look);
   };
@@ -57,7 +60,8 @@ PROBE = """(() => {
     tasks: () => [...seen.tasks],
     frames: () => {
       const all = seen.frames, span = (performance.now() - all[0]) / 1000;
-      const seconds = Array.from({ length: Math.floor(span) }, (_, k) => all.filter((t) => t >= all[0] + k * 1000 && t < all[0] + (k + 1) * 1000).length);
+      const within = (k) => all.filter((t) => Math.floor((t - all[0]) / 1000) === k).length;
+      const seconds = Array.from({ length: Math.floor(span) }, (_, k) => within(k));
       return { rate: all.length / span, worst: Math.min(...seconds) };
     },
     card: (id) => new Promise((told) => seen.cards.set(id, told)),
@@ -70,8 +74,9 @@ MARKERS = """(async () => {
   const { on, state } = await import("/static/state.js");
   const map = theMap(), markers = new Map();
   for (const layer of map.getStyle().layers) {
-    if (["contacts", "ellipses", "ticks", "trails"].includes(layer.source)) map.removeLayer(layer.id);
+    if (layer.source === "contacts") map.removeLayer(layer.id);
   }
+  document.querySelector(".marks").remove();
   const draw = () => {
     for (const c of state.contacts.values()) {
       const at = [c.position[1], c.position[0]];

@@ -69,6 +69,10 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
+def accepts_gzip(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
 def answer_json(value: object) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
 

@@ -43,6 +43,7 @@ def handover_page(
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="dark">'
         f"<title>{escape(title)} · Trailwatch</title>"
         '<link rel="icon" href="/static/mark.svg" type="image/svg+xml"><link rel="stylesheet" href="/static/base.css">'
+        '<script src="/static/night.js"></script>'
         '<link rel="stylesheet" href="/static/handover.css"><script type="module" src="/static/handover.js"></script></head>'
         f'<body class="sheet">{"".join(body)}<div id="said" class="said" role="status" aria-live="polite"></div>'
         '<div class="frame" aria-hidden="true"></div></body></html>'

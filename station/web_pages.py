@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import sqlite3
 from typing import Any
@@ -15,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from geofences.sector import load_sector
 from station.feed import FeedFigures
 from station.geography import draw_geography
-from station.guard import RefusedRequest, answer_json
+from station.guard import RefusedRequest, accepts_gzip, answer_json
 from station.picture import Picture, Sentence
 from station.shelf import STATIC, Shelf
 from station.store import INBOX, StoreError, open_reader, read_snapshot
@@ -31,6 +32,7 @@ class PageRoutes:
         self._door = door
         self._shelf = Shelf(STATIC, settings.realm)
         self._geography = msgspec.json.encode(draw_geography(load_sector(settings.sector), settings.sector))
+        self._geography_packed = gzip.compress(self._geography)
         self._inbox: sqlite3.Connection | None = None
 
     def routes(self) -> list[BaseRoute]:
@@ -70,6 +72,9 @@ class PageRoutes:
 
     async def geography(self, request: Request) -> Response:
         await self._door.known(request)
+        if accepts_gzip(request):
+            packed = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+            return Response(self._geography_packed, media_type="application/json", headers=packed)
         return Response(self._geography, media_type="application/json")
 
     async def picture(self, request: Request) -> Response:

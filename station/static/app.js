@@ -11,6 +11,7 @@ import { loadLanguage, setNames, t } from "./language.js";
 import { startLegend } from "./legend.js";
 import { openMap } from "./map.js";
 import { startQueue } from "./queue.js";
+import { startSearch } from "./search.js";
 import { startSound } from "./sound.js";
 import { state } from "./state.js";
 import { startStatus } from "./status.js";
@@ -35,6 +36,7 @@ async function start() {
   startFeed();
   startLegend(element("legend"));
   startCoverage(element("coverage"));
+  startSearch(element("search"));
   try {
     await openMap(element("map"));
   } catch (error) {

@@ -1,13 +1,16 @@
 // From the picture to what the map draws: contacts with error, heading and trail; sensors; drones.
 
-import { collection, ellipse, feature, lonLat, moved } from "./ground.js";
+import { axes, collection, feature, lonLat, moved } from "./ground.js";
 import { ageText } from "./format.js";
 import { number, short, t } from "./language.js";
 import { alarmOf, isWaiting, now, selectedContact, state } from "./state.js";
+import { COLOURS } from "./symbols.js";
 
 export const FRESH_S = 3, DIM_S = 10;
 const TICK_S = 8;               // the heading tick reaches where the contact would be in so many seconds
 const STANDING_M_S = 0.25;      // slower than this is no heading
+const NAMED_FROM_ZOOM = 16.5;   // from here on every contact in sight has its name
+const MOST_NAMED = 150;         // of contacts that raise no alarm; the rest are marks without a name
 
 export function freshness(ageS) { return ageS < FRESH_S ? "fresh" : ageS < DIM_S ? "dim" : "stale"; }
 
@@ -43,40 +46,65 @@ function contactLabel(contact, alarm, age) {
   return lines.join("\n");
 }
 
-export function contactFeatures() {
-  const points = [], ellipses = [], ticks = [], trails = [], corridors = [], selected = [];
+const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16) / 255);
+
+/** The contacts' trails, errors, headings and places as light marks. */
+export function drawMarks(marks) {
+  const colours = { 1: rgb(COLOURS.p1), 2: rgb(COLOURS.p2), 3: rgb(COLOURS.p3), 9: rgb(COLOURS.trail) };
+  const chosen = selectedContact(), at = now(), signs = [];
+  marks.ground = rgb(COLOURS.background);
+  marks.begin();
+  for (const contact of state.contacts.values()) {
+    if (!marks.isNear(contact.position)) continue;
+    const alarm = alarmOf(contact.id), colour = colours[alarm?.priority ?? 9], here = contact.position;
+    const how = freshness((at - contact.last_seen_ns / 1e6) / 1000), isLive = contact.state === "live";
+    const opacity = contact.state === "ended" ? 0.3 : { fresh: 1, dim: 0.6, stale: 0.45 }[how];
+    if (contact.trail.length) marks.trail(contact.trail, here, colour);
+    // A mark where it was lost; its error says nothing any more.
+    if (contact.state !== "ended" || contact === chosen) marks.ellipse(contact.id, here, axes(contact.covariance), colour, opacity, contact.simulated, how === "stale");
+    const [east, north] = contact.velocity_m_s;
+    if (isLive && Math.hypot(east, north) > STANDING_M_S) {
+      const [lon, lat] = moved(here, east * TICK_S, north * TICK_S);
+      marks.tick(here, [lat, lon], colour, opacity);
+    }
+    const sign = iconOf(contact, alarm);
+    if (sign) signs.push([alarm?.priority ?? 9, contact.id, here, sign, opacity]);
+    else marks.dot(contact.id, here, colour, opacity, isLive);
+  }
+  for (const [, ...sign] of signs.sort((a, b) => b[0] - a[0])) marks.sign(...sign);      // the most urgent on top
+  marks.end();
+}
+
+/** Those that have a name: alarming, selected, and some of those in sight. isInSight: of [lat, lon]. */
+export function contactFeatures(zoom, isInSight) {
+  const points = [], corridors = [], selected = [];
   const chosen = selectedContact();
   const at = now();
+  let room = MOST_NAMED;
   for (const contact of state.contacts.values()) {
-    const alarm = alarmOf(contact.id);
+    const alarm = alarmOf(contact.id), isChosen = contact === chosen;
+    if (!alarm && !isChosen) {
+      if (room <= 0 || zoom < NAMED_FROM_ZOOM || !isInSight(contact.position)) continue;
+      room -= 1;
+    }
     const age = (at - contact.last_seen_ns / 1e6) / 1000;
     const rank = alarm?.priority ?? 9;
-    const properties = { id: contact.id, rank, fresh: freshness(age), simulated: contact.simulated, state: contact.state };
-    const here = lonLat(contact.position);
-    const isChosen = contact === chosen;
-    const isOver = contact.state === "ended" && !isChosen;      // a mark where it was lost; its error says nothing any more
-    points.push(feature("Point", here, {
-      ...properties, icon: iconOf(contact, alarm), selected: isChosen, order: isChosen ? 0 : isOver ? rank + 10 : rank,
-      label: isOver ? "" : contactLabel(contact, alarm, age),
+    const isOver = contact.state === "ended" && !isChosen;
+    points.push(feature("Point", lonLat(contact.position), {
+      id: contact.id, selected: isChosen, order: isChosen ? 0 : isOver ? rank + 10 : rank, label: isOver ? "" : contactLabel(contact, alarm, age),
     }));
-    if (!isOver) ellipses.push(feature("Polygon", [ellipse(contact.position, contact.covariance)], { ...properties, pattern: alarm ? `p${rank}` : "none" }));
-    const [east, north] = contact.velocity_m_s;
-    if (Math.hypot(east, north) > STANDING_M_S && contact.state === "live") {
-      ticks.push(feature("LineString", [here, moved(contact.position, east * TICK_S, north * TICK_S)], properties));
-    }
-    trails.push(...trailPieces(contact.trail, here, properties));
-    if (isChosen) selected.push(feature("Point", here));
+    if (isChosen) selected.push(feature("Point", lonLat(contact.position)));
   }
   if (!chosen && state.selection?.kind === "alarm") {
     const position = state.alarms.get(state.selection.id)?.position;
     if (position) selected.push(feature("Point", lonLat(position)));
   }
+  const ranks = new Map();
+  for (const alarm of state.alarms.values()) if (isWaiting(alarm) && alarm.corridor) ranks.set(alarm.corridor, Math.min(alarm.priority, ranks.get(alarm.corridor) ?? 9));
   for (const strip of state.geography.strips.features) {
-    const ranks = [...state.alarms.values()].filter((a) => isWaiting(a) && a.corridor === strip.properties.id).map((a) => a.priority);
-    if (ranks.length) corridors.push({ ...strip, properties: { rank: Math.min(...ranks) } });
+    if (ranks.has(strip.properties.id)) corridors.push({ ...strip, properties: { rank: ranks.get(strip.properties.id) } });
   }
-  return { contacts: collection(points), ellipses: collection(ellipses), ticks: collection(ticks), trails: collection(trails),
-    "corridor-alarms": collection(corridors), selected: collection([...selected, ...otherSelection()]) };
+  return { contacts: collection(points), "corridor-alarms": collection(corridors), selected: collection([...selected, ...otherSelection()]) };
 }
 
 function otherSelection() {

@@ -4,7 +4,7 @@ import { fact, make } from "./dom.js";
 import { ageText, clockText } from "./format.js";
 import { collection, cut, feature } from "./ground.js";
 import { number, onLanguage, t } from "./language.js";
-import { now, on, state, tell } from "./state.js";
+import { now, onCalmly, state, tell } from "./state.js";
 import { RefusedError, askLoggedIn } from "./api.js";
 import { announce, warn } from "./status.js";
 
@@ -26,7 +26,7 @@ function remembered() {
 
 export function startCoverage(element) {
   root = element;
-  on("picture", () => build());
+  onCalmly("picture", () => build(), 1000);
   onLanguage(() => build(true));
   setInterval(() => build(), 5000);
   build(true);

@@ -4,6 +4,7 @@ import { ask, askLoggedIn } from "./api.js";
 import { make } from "./dom.js";
 import { dateText, setOffset, timeElement, utcText } from "./format.js";
 import { hasWords, loadLanguage, onLanguage, otherLanguage, say, setNames, t } from "./language.js";
+import { nightSwitch } from "./look.js";
 import { state } from "./state.js";
 
 const SAID_MS = 6000;
@@ -41,6 +42,7 @@ function head(title, pages, home) {
     make("nav", { "aria-label": t("desk.pages") }, pages.filter(([, , roles]) => may(roles)).map(([path, text]) =>
       make("a", { href: path, "aria-current": isHere(path) ? "page" : null }, t(text)))),
     make("button", { type: "button", class: "icon text", title: t("action.language"), onclick: otherLanguage }, t("language.other")),
+    nightSwitch(),
     make("div", { class: "desk-person" }, make("b", {}, state.me.name), make("small", {}, t(`role.${state.me.role}`))),
     make("button", { type: "button", class: "quiet", onclick: logOut }, t("action.log_out")));
 }

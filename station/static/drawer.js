@@ -12,14 +12,14 @@ import { candidateSection, candidatesHead, matchSection } from "./match.js";
 import { investigateSection } from "./investigate.js";
 import { centreOnSelected } from "./map.js";
 import { choiceSection, orderSection, presetText, profileText } from "./orders.js";
-import { alarmOf, candidateOf, candidates, isWaiting, now, on, select, selectedContact, state } from "./state.js";
+import { alarmOf, candidateOf, candidates, isWaiting, now, on, onCalmly, select, selectedContact, state } from "./state.js";
 
 let root = null;
 const shown = new Map();        // section -> {key, element}
 
 export function startDrawer(element) {
   root = element;
-  on("picture", render);
+  onCalmly("picture", render, 300);
   on("selection", () => { shown.clear(); render(); root.scrollTop = 0; });
   on("candidate", render);
   on("duty", render);

@@ -5,8 +5,10 @@ import { openHandover, sendTeamNext } from "./duty.js";
 import { investigateSelected } from "./investigate.js";
 import { otherLanguage, t } from "./language.js";
 import { toggleCoverage } from "./coverage.js";
+import { toggleNight } from "./look.js";
 import { centreOnSelected, showSector } from "./map.js";
 import { acknowledgeNext, escalateChosen, openChosen, step } from "./queue.js";
+import { openSearch } from "./search.js";
 import { toggleSound } from "./sound.js";
 import { select } from "./state.js";
 
@@ -22,6 +24,7 @@ let KEYS = [         // without a text of its own: another key for the same
   ["S", "keys.team", sendTeamNext],
   ["I", "keys.investigate", investigateSelected],
   ["E", "keys.escalate", escalateChosen],
+  ["/", "keys.search", openSearch],
   ["C", "keys.centre", centreOnSelected],
   ["F", "keys.sector", showSector],
   ["V", "keys.coverage", toggleCoverage],
@@ -30,6 +33,7 @@ let KEYS = [         // without a text of its own: another key for the same
   ["R", "keys.replay", () => location.assign("/replay")],
   ["P", "keys.pilot", () => location.assign("/pilot")],
   ["W", "keys.watchlist", () => location.assign("/watchlist")],
+  ["N", "keys.night", toggleNight],
   ["L", "keys.language", otherLanguage],
   ["Esc", "keys.close", () => select(null)],
   ["?", "keys.this", showKeys],

@@ -5,11 +5,10 @@ import { COLOURS as C } from "./symbols.js";
 const FONT = ["Noto Sans"];
 const byRank = ["match", ["get", "rank"], 1, C.p1, 2, C.p2, 3, C.p3, C.trail];
 const opacity = ["case", ["==", ["get", "state"], "ended"], 0.3, ["match", ["get", "fresh"], "fresh", 1, "dim", 0.6, 0.45]];
-const isStale = ["==", ["get", "fresh"], "stale"];
 const empty = { type: "FeatureCollection", features: [] };
 
-export const LIVE_SOURCES = ["contacts", "ellipses", "ticks", "trails", "sensors", "footprints", "drones", "drone-trails", "plans",
-  "plan-points", "corridor-alarms", "selected", "coverage"];
+export const LIVE_SOURCES = ["contacts", "sensors", "footprints", "drones", "drone-trails", "plans",
+  "plan-points", "corridor-alarms", "selected", "found", "coverage"];
 export const GROUND_SOURCES = ["outside", "own-side", "other-side", "graticule", "strips", "centre-lines", "keep-outs", "border",
   "side-names", "box"];
 
@@ -80,26 +79,10 @@ const watchers = [
 ];
 
 const contacts = [
-  line("trails", "trails", { "line-color": byRank, "line-width": 2, "line-opacity": ["get", "opacity"] }),
-  { id: "ellipses", type: "fill", source: "ellipses", filter: ["!", isStale],
-    paint: { "fill-color": byRank, "fill-opacity": ["*", 0.16, opacity] } },
-  { id: "ellipses-stale", type: "fill", source: "ellipses", filter: isStale,
-    paint: { "fill-pattern": ["concat", "hatch-", ["get", "pattern"]], "fill-opacity": 0.3 } },
-  line("ellipse-edges", "ellipses", { "line-color": byRank, "line-width": 1.3, "line-opacity": ["*", 0.9, opacity] },
-    { filter: ["!", ["get", "simulated"]] }),
-  line("ellipse-edges-simulated", "ellipses", { "line-color": byRank, "line-width": 1.3, "line-opacity": ["*", 0.9, opacity],
-    "line-dasharray": [3, 2.4] }, { filter: ["get", "simulated"], layout: { "line-join": "round" } }),
-  line("ticks", "ticks", { "line-color": byRank, "line-width": 2.4, "line-opacity": opacity }),
   { id: "selected", type: "circle", source: "selected",
     paint: { "circle-radius": 19, "circle-opacity": 0, "circle-stroke-color": C.bright, "circle-stroke-width": 1.6 } },
-  { id: "contacts", type: "circle", source: "contacts", filter: ["==", ["get", "icon"], ""],
-    paint: { "circle-radius": ["case", ["==", ["get", "state"], "live"], 5.2, 4.4],
-      "circle-color": ["case", ["==", ["get", "state"], "live"], byRank, C.background], "circle-opacity": opacity,
-      "circle-stroke-color": ["case", ["==", ["get", "state"], "live"], C.background, byRank], "circle-stroke-width": 1.8,
-      "circle-stroke-opacity": opacity } },
-  { id: "alarming", type: "symbol", source: "contacts", filter: ["!=", ["get", "icon"], ""],
-    layout: { "icon-image": ["get", "icon"], "icon-allow-overlap": true, "symbol-sort-key": ["-", 0, ["get", "rank"]] },
-    paint: { "icon-opacity": opacity } },
+  { id: "found", type: "circle", source: "found",
+    paint: { "circle-radius": 14, "circle-opacity": 0, "circle-stroke-color": C.ours, "circle-stroke-width": 2.4 } },
   { id: "drones", type: "symbol", source: "drones",
     layout: { "icon-image": "drone", "icon-rotate": ["get", "heading"], "icon-rotation-alignment": "map", "icon-allow-overlap": true },
     paint: { "icon-opacity": opacity } },
@@ -118,8 +101,7 @@ const labels = [
       "text-justify": "auto", "text-padding": 3, "text-max-width": 20 }) },
   { id: "drone-names", type: "symbol", source: "drones",
     ...text(["get", "label"], 12, C.ours, { "text-anchor": "left", "text-offset": [1.75, 0], "text-justify": "left" }) },
-  { id: "contact-names", type: "symbol", source: "contacts", filter: ["any", ["get", "selected"], ["!=", ["get", "icon"], ""], [">=", ["zoom"], 16.5]],
-    ...text(["get", "label"], 12, ["case", ["get", "selected"], C.bright, "#d5dde4"], { "text-variable-anchor": ["left", "right", "bottom", "top"],
+  { id: "contact-names", type: "symbol", source: "contacts", ...text(["get", "label"], 12, ["case", ["get", "selected"], C.bright, "#d5dde4"], { "text-variable-anchor": ["left", "right", "bottom", "top"],
       "text-radial-offset": 1.45, "text-max-width": 24, "text-justify": "auto", "symbol-sort-key": ["get", "order"] }) },
 ];
 
@@ -128,6 +110,6 @@ export function emptyStyle() {
   return { version: 8, sources, layers: [...ground, ...coverage, ...watchers, ...contacts, ...labels], transition: { duration: 150, delay: 0 } };
 }
 
-/** What a click may mean, the most important first. */
-export const CLICKABLE = [["alarming", "contact"], ["contacts", "contact"], ["contact-names", "contact"], ["drones", "drone"],
-  ["sensors", "sensor"], ["ellipses", "contact"], ["ellipses-stale", "contact"], ["footprints", "sensor"]];
+/** What a click may mean, the most important first; what begins with "marks" the light marks know. */
+export const CLICKABLE = [["marks-dot", "contact"], ["contact-names", "contact"], ["drones", "drone"],
+  ["sensors", "sensor"], ["marks-ring", "contact"], ["footprints", "sensor"]];

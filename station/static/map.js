@@ -7,7 +7,8 @@ import { collection, feature, moved } from "./ground.js";
 import { onLanguage, t } from "./language.js";
 import { graticule, startRuler } from "./ruler.js";
 import { CLICKABLE, emptyStyle } from "./layers.js";
-import { contactFeatures, droneFeatures, sensorFeatures } from "./contacts.js";
+import { contactFeatures, drawMarks, droneFeatures, sensorFeatures } from "./contacts.js";
+import { Marks } from "./marks.js";
 import { coverageFeatures, coverageWidth } from "./coverage.js";
 import { drawerWidth } from "./drawer.js";
 import { on, select, selectedContact, state, tell } from "./state.js";
@@ -17,7 +18,7 @@ import { make } from "./dom.js";
 setWorkerUrl("/static/vendor/maplibre/maplibre-gl-worker.mjs");
 
 let map = null;
-let due = false;
+let marks = null;
 let wholeSector = true;         // what is shown is the working area, so a page that changes its size shows it again
 
 const CLOSE_ZOOM = 17.4;        // about 900 m across: the place, and still the trail it is on
@@ -41,12 +42,14 @@ export function openMap(container) {
   map.on("resize", () => { if (wholeSector) map.fitBounds(workingBounds(), { padding: padding(), duration: 0 }); });
   return new Promise((resolve, reject) => {
     map.once("load", () => {
-      addSymbols(map);
+      marks = new Marks(map, [g.box[1], g.box[0]]);
+      addSymbols(map, marks);
+      map.on("moveend", soon);
       drawGround();
       onLanguage(() => { drawGround(); drawLive(); });
-      on("picture", soon);
-      on("selection", () => { soon(); follow(); });
-      on("candidate", () => { soon(); follow(); });
+      on("picture", (news) => { if (news?.isUrgent) drawNow(); else soon(); });
+      on("selection", () => { drawNow(); follow(); });
+      on("candidate", () => { drawNow(); follow(); });
       on("layout", () => { if (wholeSector) showSector(); });
       setInterval(soon, 1000);
       startRuler(map, document.getElementById("ruler"));
@@ -123,8 +126,9 @@ export function centreOnSelected() {
 function at(point) {
   const box = [[point.x - 6, point.y - 6], [point.x + 6, point.y + 6]];
   for (const [layer, kind] of CLICKABLE) {
-    const found = map.queryRenderedFeatures(box, { layers: [layer] })[0];
-    if (found) return [kind, found.properties.id];
+    const id = layer === "marks-dot" ? marks?.dotAt(point) : layer === "marks-ring" ? marks?.ringAt(point)
+      : map.queryRenderedFeatures(box, { layers: [layer] })[0]?.properties.id;
+    if (id) return [kind, id];
   }
   return null;
 }
@@ -182,16 +186,69 @@ function drawNotes() {
   );
 }
 
-function soon() {
-  if (due) return;
-  due = true;
-  requestAnimationFrame(() => { due = false; drawLive(); });
+// Drawing follows the news at its own pace: however much is told, most of the time is left for whoever uses the page.
+const REST = 3, LEAST_GAP_MS = 60, LONGEST_GAP_MS = 400;
+let due = null, restUntil = 0;
+
+function soon() { due ??= setTimeout(() => requestAnimationFrame(draw), Math.max(0, restUntil - performance.now())); }
+
+function drawNow() {
+  namedMs = -Infinity;
+  clearTimeout(due);
+  due = setTimeout(() => requestAnimationFrame(draw), 0);
 }
+
+function draw() {
+  due = null;
+  const began = performance.now();
+  drawLive();
+  const took = performance.now() - began;
+  restUntil = began + took + Math.min(LONGEST_GAP_MS, Math.max(LEAST_GAP_MS, REST * took));
+}
+
+const NAMES_EVERY_MS = 1000;     // names are the ground's, which is dear to draw; marks move at once
+let namedMs = -Infinity;
 
 function drawLive() {
   if (!map?.getSource("contacts")) return;
-  for (const [source, data] of Object.entries({ ...coverageFeatures(), ...contactFeatures(), ...sensorFeatures(), ...droneFeatures() })) put(source, data);
+  drawMarks(marks);
+  tell("drawn", state.turn);
+  if (performance.now() - namedMs < NAMES_EVERY_MS) return;
+  namedMs = performance.now();
+  const bounds = map.getBounds(), west = bounds.getWest(), east = bounds.getEast(), south = bounds.getSouth(), north = bounds.getNorth();
+  const isInSight = ([lat, lon]) => lon > west && lon < east && lat > south && lat < north;
+  const parts = { ...coverageFeatures(), ...contactFeatures(map.getZoom(), isInSight), ...sensorFeatures(), ...droneFeatures() };
+  for (const [source, data] of Object.entries(parts)) put(source, data);
+}
+
+/** A place that somebody looked for ([lat, lon]), marked; or all of a line's or area's points, as numbers or pairs. */
+export function showPlace(place, points = []) {
+  if (!map) return;
+  const flat = points.flat(Infinity), lon = flat.filter((_, i) => i % 2 === 0), lat = flat.filter((_, i) => i % 2 === 1);
+  select(null);
+  put("found", collection(place ? [feature("Point", [place[1], place[0]])] : []));
+  if (place) go([place[1], place[0]], Math.max(map.getZoom(), CLOSE_ZOOM));
+  else if (flat.length) {
+    wholeSector = false;
+    map.fitBounds([Math.min(...lon), Math.min(...lat), Math.max(...lon), Math.max(...lat)], { padding: padding(), duration: 300, maxZoom: CLOSE_ZOOM });
+  }
+}
+
+/** The named places of the base map, as far as it is loaded: {name, point}. */
+export function placesOfMap() {
+  if (!map?.getSource("base-vector")) return [];
+  const names = new Map();
+  for (const layer of ["place", "water", "road"]) {
+    for (const f of map.querySourceFeatures("base-vector", { sourceLayer: layer, filter: ["has", "name"] })) {
+      if (names.has(f.properties.name)) continue;
+      const [lon, lat] = f.geometry.coordinates.flat(Infinity);
+      names.set(f.properties.name, [lat, lon]);
+    }
+  }
+  return [...names].map(([name, point]) => ({ name, point }));
 }
 
 /** For whoever steers the page from outside (tests, screenshots): a place on the screen. */
 export function onScreen([lat, lon]) { return map.project(moved([lat, lon], 0, 0)); }
+
+export function theMap() { return map; }

@@ -7,7 +7,7 @@ import { enterDrawer } from "./drawer.js";
 import { onLanguage, say, t } from "./language.js";
 import { personText, reasonText } from "./decision.js";
 import { announce, warn } from "./status.js";
-import { isWaiting, now, on, select, state, taken, waiting } from "./state.js";
+import { isWaiting, now, on, onCalmly, select, state, taken, waiting } from "./state.js";
 
 const TAKEN_SHOWN = 30;
 const cards = new Map();        // alarm id -> {element, signature}
@@ -17,7 +17,7 @@ let root = null;
 
 export function startQueue(element) {
   root = element;
-  on("picture", render);
+  onCalmly("picture", render, 500);
   on("selection", () => { render(); scrollToSelected(); });
   onLanguage(() => { cards.clear(); render(); });
   setInterval(ages, 1000);

@@ -9,6 +9,7 @@ export const state = {
   contacts: new Map(), alarms: new Map(), matches: new Map(), sensors: new Map(), nodes: new Map(), drones: new Map(), fleets: new Map(),
   coverage: new Map(), coverageWhole: null,
   counts: null,
+  turn: -1,               // of the mind's, that what is known is as new as
   hasPicture: false,      // the mind's; before it has said anything the station sends an empty one of turn -1
   feed: { open: false, heardMs: performance.now(), offsetMs: 0, mindSilentSinceNs: null, p50: null, p99: null, attempt: 0 },
   selection: null,        // {kind: "alarm" | "contact" | "sensor" | "drone", id}
@@ -17,7 +18,8 @@ export const state = {
 
 const listeners = new Map();
 
-/** Topics: picture, selection, candidate, feed, replay (where it is), layout (what covers the map), alarm (a new one, its value). */
+/** Topics: picture (isUrgent: with news of alarms or matches), selection, candidate, feed, replay (where it is), layout (what covers the map), alarm (a new one, its value),
+ *  drawn (a turn that a frame of the map now shows). */
 export function on(topic, listener) {
   listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
 }
@@ -53,9 +55,11 @@ export function takePicture(picture) {
   state.counts = picture.counts;
   state.coverageWhole = picture.coverage_whole ?? null;
   state.realm = picture.realm;
+  state.turn = picture.turn;
   state.hasPicture = picture.turn >= 0;
+  byContact = null;
   if (!first && !state.isReplay) for (const alarm of picture.alarms) if (!known.has(alarm.id)) tell("alarm", alarm);
-  tell("picture");
+  tell("picture", { isUrgent: true });
 }
 
 const TRAIL_LIMIT = 90;         // as station/contacts.py keeps it
@@ -76,10 +80,12 @@ export function takeDelta(delta) {
     }
   }
   for (const id of delta.contacts_gone ?? []) state.contacts.delete(id);
+  state.turn = delta.turn;
   state.counts = delta.counts ?? state.counts;
   state.coverageWhole = delta.coverage_whole ?? state.coverageWhole;
+  if (delta.alarms?.length) byContact = null;
   if (!state.isReplay) for (const alarm of fresh) tell("alarm", alarm);
-  tell("picture");
+  tell("picture", { isUrgent: Boolean(delta.alarms?.length || delta.matches?.length) });
 }
 
 export function select(kind, id) {
@@ -102,15 +108,25 @@ export function isWaiting(alarm) { return alarm.state === "active" || alarm.stat
 
 function sorted(alarms) { return alarms.sort((a, b) => a.priority - b.priority || b.raised_ns - a.raised_ns); }
 
+let byContact = null;           // the most urgent open alarm of each contact; made anew when alarms have changed
+
 /** The most urgent open alarm of a contact: one that waits before one that is taken; null when there is none. */
 export function alarmOf(contactId) {
-  let best = null;
+  byContact ??= mostUrgent();
+  return byContact.get(contactId) ?? null;
+}
+
+function mostUrgent() {
+  const found = new Map();
   for (const alarm of state.alarms.values()) {
-    if (alarm.state === "closed" || !(alarm.contact === contactId || alarm.contacts.includes(contactId))) continue;
-    if (!best || Number(isWaiting(alarm)) - Number(isWaiting(best)) > 0
-      || (isWaiting(alarm) === isWaiting(best) && alarm.priority < best.priority)) best = alarm;
+    if (alarm.state === "closed") continue;
+    for (const id of new Set([alarm.contact, ...alarm.contacts])) {
+      const best = found.get(id);
+      if (!best || Number(isWaiting(alarm)) - Number(isWaiting(best)) > 0
+        || (isWaiting(alarm) === isWaiting(best) && alarm.priority < best.priority)) found.set(id, alarm);
+    }
   }
-  return best;
+  return found;
 }
 
 /** The contact that is meant by what is selected: itself, or the alarm's. */

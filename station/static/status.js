@@ -5,9 +5,10 @@ import { glyph, make } from "./dom.js";
 import { ageText, clockText, dateText, utcText, zoneText } from "./format.js";
 import { showKeys } from "./keys.js";
 import { number, onLanguage, otherLanguage, t } from "./language.js";
+import { nightSwitch } from "./look.js";
 import { presetText } from "./orders.js";
 import { soundState, toggleSound } from "./sound.js";
-import { now, on, select, state } from "./state.js";
+import { now, on, onCalmly, select, state } from "./state.js";
 
 const LATE_MS = 3000;
 const WARNING_MS = 7000;
@@ -20,7 +21,7 @@ export function startStatus(lineElement, bannerElement) {
   banner = bannerElement;
   onLanguage(build);
   on("feed", update);
-  on("picture", update);
+  onCalmly("picture", update, 500);
   setInterval(update, 1000);
   build();
 }
@@ -38,6 +39,7 @@ function build() {
     parts.nodes,
     parts.rate, parts.feed, parts.clock, parts.sound,
     make("button", { class: "icon text", type: "button", title: t("action.language"), onclick: otherLanguage }, t("language.other")),
+    nightSwitch(),
     link("replay", "/replay", "rewind", "replay.open", "keys.replay"),
     link("handover", `/handover?lang=${document.documentElement.lang}`, "sheet", "handover.title", "keys.handover"),
     location.pathname === "/pilot" ? link("map-link", "/", "map", "desk.map", "desk.to_map") : state.me.flies ? link("pilot-link", "/pilot", "drone", "pilot.title", "keys.pilot") : "",

@@ -19,7 +19,7 @@ from tests.web_stage import PASSWORD, Stage
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
     "--no-sandbox",                     # the test may run as root, where Chromium's sandbox refuses to start
-    "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist",
+    "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-gpu-compositing",
     "--disable-background-networking", "--disable-component-update", "--no-first-run", "--disable-sync",
     "--disable-dev-shm-usage",
 ]
