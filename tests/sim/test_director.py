@@ -8,10 +8,12 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from models.registry import resolve_weights
 from sim.director_orders import OrderSocket, tell
+from sim.director_view import DirectorView, Phase, TruthNow
 from sim.exercise_debrief import debrief
 from sim.exercise_log import read_log
 from sim.exercise_scenario import LIBRARY
@@ -58,12 +60,24 @@ def test_an_exercise_is_led_and_the_death_of_a_process_ends_it_with_what_was_rec
     weights = resolve_weights("yolo11n", None, training=True)
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "ground_station.py"), "exercise", "run", str(file), "--keep", str(run),
-         "--weights", str(weights), "--headless"],
+         "--weights", str(weights), "--headless", "--wait"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"YOLO_AUTOINSTALL": "false"},
     )
     try:
-        wait_for(lambda: began(run) or process.poll() is not None, 600)
+        wait_for(lambda: process.poll() is not None or "say start" in heard(run), 600)
         assert process.poll() is None, process.stdout.read()
+        # Everybody sees, and nobody walks before the trainer's word.
+        with pytest.raises(SettingsError, match="has not begun"):
+            tell(run, "pause")
+        view = msgspec.json.decode(tell(run, "look"), type=DirectorView)
+        assert view.phase is Phase.READY and view.at_s == 0.0 and not began(run)
+        assert {p.name for p in view.processes} >= {"station", "world", "camera-1"} and all(p.alive for p in view.processes)
+        assert set(view.accounts) == {"admin", "operator", "supervisor", "trainer"}
+        first = msgspec.json.decode(tell(run, "truth"), type=TruthNow)
+        time.sleep(2.0)
+        assert msgspec.json.decode(tell(run, "truth"), type=TruthNow).actors == first.actors and first.actors
+        tell(run, "start")
+        assert began(run)
         assert "goes on at 1 times" in tell(run, "state")
         paused = tell(run, "pause")
         assert "stands still" in paused
@@ -89,6 +103,13 @@ def test_an_exercise_is_led_and_the_death_of_a_process_ends_it_with_what_was_rec
     assert "crash" in {m.kind for m in found.moments} and found.score.mode == "processes"
     # Nobody is left behind.
     assert not [p for p in processes() if str(run) in command_of(p)]
+
+
+def heard(run):
+    try:
+        return tell(run, "state", 2_000)
+    except SettingsError:
+        return ""
 
 
 def began(run):
