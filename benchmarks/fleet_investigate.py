@@ -77,7 +77,10 @@ kind = "person"
 role = "crosser"
 enters_s = 1.0
 at = {{ on = "khe-da", at_m = 620.0 }}
-script = [{{ do = "follow_trail", trail = "khe-da", to_m = 1250.0, gait = "walk" }}]
+script = [
+    {{ do = "follow_trail", trail = "khe-da", to_m = 1250.0, gait = "walk" }},
+    {{ do = "follow_trail", trail = "khe-da-inland", to_m = 300.0 }},
+]
 
 [[drones]]
 id = "drone-1"
@@ -265,6 +268,8 @@ class _Walk:
             moment = self._world.moment_at(frame / FPS)
             moment = replace(moment, utc_ns=begun_ns + round(moment.t_s * NS_PER_S))
             frame = max(frame + 1, int(until() * FPS))      # a machine that is too slow leaves pictures out
+            if moment.t_s > 2.0 and not any(a.actor.kind is Kind.PERSON for a in moment.actors):
+                raise RuntimeError(f"he has left the world after {moment.t_s:.0f} s, before the time was over")
             self._turn(s, moment, counts=look_s is not None and until() > look_s + SETTLE_S)
             if not ordered:
                 ordered = True

@@ -47,7 +47,7 @@ BEARINGS = np.arange(SIDES) * (360.0 / SIDES)
 @dataclass(frozen=True, slots=True)
 class Room:
     """Where one drone may be: polygon, around its home. home_msl_m: of the ground there. top_m: above the ground, the most
-    for which the polygon's distance from the border is enough.
+    for which the polygon's distance from the border is enough, at speed_m_s.
     """
 
     polygon: Polygon
@@ -55,6 +55,7 @@ class Room:
     home_msl_m: float
     limits: CheckLimits
     top_m: float
+    speed_m_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def room_of(sector: Sector, home: Array, limits: CheckLimits, speed_m_s: float, 
     top_m = min(WIDER * height_m + TOP_M, limits.ceiling_m - 1.0)
     border_m = demanded_buffer(limits.wind, top_m, speed_m_s, sector.border_buffer_m).total_m + STAND_OFF_M
     polygon = routes.reachable(sector, home, border_m, limits.keep_out_margin_m + STAND_OFF_M)
-    return Room(polygon, sector, float(sector.terrain.height_msl_m(home)[0]), limits, top_m)
+    return Room(polygon, sector, float(sector.terrain.height_msl_m(home)[0]), limits, top_m, speed_m_s)
 
 
 def point_at(contact: Array, bearing_deg: float, radius_m: float) -> Array:
@@ -110,7 +111,11 @@ def sides_of(contact: Array, radius_m: float, height_m: float, room: Room, other
     places = contact + radius_m * np.column_stack([np.sin(angles), np.cos(angles)])
     inside = shapely.contains_xy(room.polygon, places[:, 0], places[:, 1])
     level, ground = _levels(contact, places, height_m, room)
-    inside &= np.isfinite(level) & (level - ground <= room.top_m)
+    over_m = level - ground
+    inside &= np.isfinite(level) & (over_m <= room.limits.ceiling_m - 1.0)
+    for i in np.flatnonzero(inside & (over_m > room.top_m)):      # over a valley it may drift farther, and is asked for that
+        demanded = demanded_buffer(room.limits.wind, float(over_m[i]), room.speed_m_s, room.sector.border_buffer_m)
+        inside[i] = room.sector.border.signed_distance_m(places[i])[0] >= demanded.total_m + STAND_OFF_M
     for other in others:
         inside &= np.hypot(*(places - other).T) >= AWAY_M
     hidden = _hidden(contact, places, level, room.sector)
