@@ -67,7 +67,7 @@ function legParam(finding) { return typeof finding.params?.leg === "number" ? { 
 
 // ------------------------------------------------------------------------------------------------------------ who is there
 
-export function fleetNodes() { return [...state.nodes.values()].filter((n) => n.kind === "fleet"); }
+function fleetNodes() { return [...state.nodes.values()].filter((n) => n.kind === "fleet"); }
 
 /** Why nothing can be ordered at all; null where it can. */
 export function whyNoFleet() {
@@ -81,9 +81,7 @@ export function whyNoFleet() {
 
 export function droneNames() { return [...state.drones.keys()].sort((a, b) => a.localeCompare(b, undefined, { numeric: true })); }
 
-export function fleetOf(drone) { return [...state.fleets.values()].find((f) => f.drones.includes(drone)) ?? null; }
-
-export function dispatches() { return [...state.fleets.values()].map((f) => f.dispatch).filter(Boolean); }
+function dispatches() { return [...state.fleets.values()].map((f) => f.dispatch).filter(Boolean); }
 
 export function waitingTasks() { return dispatches().flatMap((d) => d.waiting ?? []).sort((a, b) => a.priority - b.priority || a.since_ns - b.since_ns); }
 
@@ -98,7 +96,8 @@ export function reliefOf(drone) {
   return null;
 }
 
-export function openOffers() { return [...state.fleets.values()].flatMap((f) => f.offers).filter((o) => secondsLeft(o) > 0); }
+/** Those that may be taken, and those of nothing, which only say why. */
+export function openOffers() { return [...state.fleets.values()].flatMap((f) => f.offers).filter((o) => !o.plan || secondsLeft(o) > 0); }
 
 export function secondsLeft(offer) { return (offer.expires_ns / 1e6 - now()) / 1000; }
 

@@ -2,10 +2,10 @@
 
 import { cap, fact, glyph, make } from "./dom.js";
 import { clockText } from "./format.js";
-import { command, durationText, findingText, forget, isOver, kindText, lookingOf, offerOfOrder, openOffers, orderAt, percent, reliefOf, secondsLeft,
+import { command, durationText, findingText, forget, isOver, lookingOf, offerOfOrder, openOffers, orderAt, percent, reliefOf, secondsLeft,
   waitingTasks, whyNoFleet, wishOf, words } from "./fleet.js";
-import { holdButton } from "./hold.js";
-import { onLanguage, short, t } from "./language.js";
+import { holdButton, isHeld } from "./hold.js";
+import { onLanguage, t } from "./language.js";
 import { metresBetween } from "./ground.js";
 import { on, onCalmly, selectedContact, state } from "./state.js";
 
@@ -90,7 +90,7 @@ function draw(id, part) {
 function put(part, content, title) {
   const key = JSON.stringify(content.key);
   content.update?.();
-  if (part.key === key) return;
+  if (part.key === key || isHeld(part.root)) return;
   part.key = key;
   const focus = part.root.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
   part.root.replaceChildren(...[title, ...content.build()].flat().filter(Boolean));
@@ -195,11 +195,4 @@ function ended({ view }, again) {
     make("p", { class: `fleet-ended ${task.phase}` }, make("span", { "aria-hidden": "true" }, task.phase === "done" ? "✓ " : "✕ "),
       t("investigate.ended", { drone: view.drone, how: t(`task.${task.phase}`), at: clockText(task.at_ns / 1e6) }), make("small", {}, words(task.key, task.params, task.sentence))),
     again?.() ?? null] };
-}
-
-/** One line for a card of the queue: that a drone looks, or is on its way. */
-export function investigateLine(contactId) {
-  const flight = contactId ? flightTo(contactId) : null;
-  if (!flight || flight.over) return "";
-  return t(flight.looking?.inView ? "investigate.line_in_view" : "investigate.line", { drone: flight.view.drone, contact: short(contactId), kind: kindText(wishOf(flight.view)) });
 }

@@ -4,7 +4,7 @@ import { fact, make } from "./dom.js";
 import { ageText, clockText } from "./format.js";
 import { ageOf, ageOfValue, command, droneNames, findingText, forget, freshness, isFlying, isOver, kindText, linkText, lookingOf, modeText, offerOfOrder,
   openOffers, orderAt, percent, reliefOf, secondsLeft, waitingTasks, whyNoFleet, wishOf, words } from "./fleet.js";
-import { holdButton } from "./hold.js";
+import { holdButton, isHeld } from "./hold.js";
 import { investigateSection } from "./investigate.js";
 import { hasWords, number, onLanguage, t } from "./language.js";
 import { markLeg, offerParts } from "./pilot_offer.js";
@@ -17,7 +17,7 @@ const PHASES = ["created", "sent", "received", "accepted", "executing", "done"];
 const LOW_PERCENT = 30, OLDER_S = 3;
 const MARKS = { off: "–", pass: "✓", warning: "!", running: "…", soft_failure: "▲", failure: "✕", error: "✕" };
 const PARTS = ["none", "head", "acts", "doing", "look", "plan", "offer", "launch", "preflight", "waiting"];
-let root = null, shownOffer = null;
+let root = null, shownOffer = null, answered = null;
 const boxes = {}, keys = {}, holds = new Map();
 
 export function startPanel(element) {
@@ -46,7 +46,7 @@ export function theOffer() {
   const drone = pilot.drone;
   if (!drone || pilot.isPlanning.has(drone)) return null;
   const own = offerOfOrder(orderAt(`plan:${drone}`)?.id);
-  if (own) return own;
+  if (own?.plan) return own;
   return openOffers().filter((o) => o.drone === drone && o.plan).sort((a, b) => b.made_ns - a.made_ns)[0] ?? null;
 }
 
@@ -58,7 +58,9 @@ function keep(name, key, build) {
   const text = JSON.stringify(key);
   if (keys[name] === text) return;
   keys[name] = text;
-  const box = boxes[name], focus = box.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
+  const box = boxes[name];
+  if (isHeld(box)) { keys[name] = null; return; }
+  const focus = box.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
   box.replaceChildren(...[build()].flat(3).filter(Boolean));
   if (focus) box.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
 }
@@ -190,6 +192,11 @@ function look() {
 function planning(view, why) {
   const drone = view.drone, asked = orderAt(`plan:${drone}`), launched = orderAt(`launch:${drone}`);
   if (!state.me.flies || why) { for (const name of ["plan", "offer", "launch"]) nothing(name); return; }
+  const own = offerOfOrder(asked?.id);
+  if (own?.plan && answered !== own.order_id) {      // what was asked for has come, whatever the answer said that came before it
+    answered = own.order_id;
+    pilot.isPlanning.delete(drone);
+  }
   const offer = theOffer(), isAsking = asked && ["sending", "waiting"].includes(asked.state);
   if (!offer && !pilot.isPlanning.has(drone) && !isFlying(view) && !isAsking && !isLaunching(launched, view) && (!view.task || isOver(view.task))) pilot.isPlanning.add(drone);
   if (pilot.isPlanning.has(drone)) form(view, asked);
@@ -217,7 +224,7 @@ function form(view, asked) {
     bad ? make("p", { class: "fleet-trouble", role: "status" }, make("span", { "aria-hidden": "true" }, "✕ "), bad) : null,
     make("div", { class: "row" },
       make("button", { type: "button", class: "primary check", disabled: !isComplete(), "data-focus": "check", onclick: () => check(view.drone) }, t("plan.check")),
-      isFlying(view) || openOffers().some((o) => o.drone === view.drone) ? make("button", { type: "button", "data-focus": "plan-shut", onclick: () => { pilot.isPlanning.delete(view.drone); tell("draft"); } }, t("plan.shut")) : null))]);
+      isFlying(view) || openOffers().some((o) => o.drone === view.drone && o.plan) ? make("button", { type: "button", "data-focus": "plan-shut", onclick: () => { pilot.isPlanning.delete(view.drone); tell("draft"); } }, t("plan.shut")) : null))]);
 }
 
 async function check(drone) {
@@ -234,17 +241,18 @@ function launchLine(launched, view) {
 }
 
 function launchButton(view, offer, launched) {
-  const busy = isFlying(view), isBusyWithOther = busy && !offer.airborne;
+  const busy = isFlying(view);
   const button = hold(`launch:${offer.plan_id}`, "launch", "launch-hint", () => launch(offer));
   const sending = launched?.plan === offer.plan_id && ["sending", "waiting", "done"].includes(launched.state);
   button.set(t(busy ? "act.launch_now" : "act.launch", { drone: offer.drone }),
     t("hold.battery_home", { battery: percent(view.telemetry.battery_percent), home: percent(offer.left_percent) }), sending);
-  const left = Math.max(0, Math.floor(secondsLeft(offer) / 10) * 10);
-  keep("launch", [offer.plan_id, offer.check?.passed, launched?.state, launched?.words, left, isBusyWithOther, draft().wait], () => [make("section", { class: "launch-part" },
-    offer.check?.passed ? [button, make("p", { class: "hold-hint", id: "launch-hint" }, t("hold.hint"), " ", t("offer.holds_for", { seconds: left }))] : null,
+  keep("launch", [offer.plan_id, offer.check?.passed, launched?.state, launched?.words, busy], () => [make("section", { class: "launch-part" },
+    offer.check?.passed ? [button, make("p", { class: "hold-hint", id: "launch-hint" }, t("hold.hint"), " ", make("span", { class: "offer-left" }))] : null,
     busy && offer.check?.passed ? make("label", { class: "switch" }, make("input", { type: "checkbox", checked: draft().wait, "data-focus": "wait", onchange: (event) => change({ wait: event.target.checked }) }), t("plan_field.wait")) : null,
     launched ? orderLine(launched) : null,
     make("button", { type: "button", class: "quiet", "data-focus": "discard", onclick: () => discard(offer) }, t("offer.discard")))]);
+  const left = boxes.launch.querySelector(".offer-left"), text = t("offer.holds_for", { seconds: Math.max(0, Math.floor(secondsLeft(offer) / 10) * 10) });
+  if (left && left.textContent !== text) left.textContent = text;
 }
 
 function launch(offer) { command({ action: "launch", drone: offer.drone, plan_id: offer.plan_id, wait: draft().wait }, `launch:${offer.drone}`); }

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.accessibility import faults
@@ -41,7 +42,7 @@ def press_for(page: Page, button: Locator, ms: int) -> None:
 def hold_key(page: Page, button: Locator) -> None:
     button.focus()
     page.keyboard.down("Space")
-    page.wait_for_timeout(1700)
+    page.wait_for_timeout(2500)
     page.keyboard.up("Space")
 
 
@@ -52,6 +53,7 @@ def orders(settings) -> list[str]:
     return [json.loads(details)["action"] for (details,) in rows]
 
 
+@pytest.mark.timeout(900)       # a station, a fleet, two drones and a browser, where others want the processor as well
 def test_a_pilot_flies_from_plan_to_landing_through_an_investigation_and_a_return(serving, watched) -> None:
     settings, one_time = serving
     page = watched
@@ -91,6 +93,7 @@ def test_a_pilot_flies_from_plan_to_landing_through_an_investigation_and_a_retur
         # Lower, it passes; a touch does not launch it, and a hold does.
         panel.get_by_role("button", name="Lập kế hoạch khác").click()
         panel.get_by_role("textbox", name="Độ cao").fill("40")
+        panel.get_by_role("textbox", name="Dừng nhìn").fill("200")      # it is still there when somebody comes
         check.click()
         expect(panel.locator(".verdict.passed")).to_be_visible(timeout=LONG_MS)
         launch = panel.locator(".hold.launch")
@@ -101,13 +104,13 @@ def test_a_pilot_flies_from_plan_to_landing_through_an_investigation_and_a_retur
         press_for(page, launch, 400)
         page.wait_for_timeout(1500)
         assert orders(settings).count("launch") == 0
-        press_for(page, launch, 1800)
+        press_for(page, launch, 2500)
         expect(panel.locator(".phases .now")).to_have_text("đang bay", timeout=LONG_MS)
         assert orders(settings).count("launch") == 1, log.read_text()
         expect(panel.locator(".preflight li.pass").first).to_be_visible()
         shot(page, "pilot-flying")
 
-        with walking(settings, 1040.0):
+        with walking(settings, 850.0):
             # Somebody is seen; the drone that is there goes and looks, and the screen follows it.
             contact = page.evaluate(
                 "async () => { const { state } = await import('/static/state.js');"
