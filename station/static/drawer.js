@@ -9,6 +9,7 @@ import { number, onLanguage, say, short, t } from "./language.js";
 import { decisionSection, personText, reasonText } from "./decision.js";
 import { incidentKey, incidentSection, noteSection, teamKey, teamSection } from "./duty.js";
 import { candidateSection, candidatesHead, matchSection } from "./match.js";
+import { isHeld } from "./hold.js";
 import { investigateSection } from "./investigate.js";
 import { centreOnSelected } from "./map.js";
 import { choiceSection, orderSection, presetText, profileText } from "./orders.js";
@@ -46,6 +47,7 @@ function render() {
   if (!parts) return;
   root.setAttribute("aria-label", t("drawer.title"));
   const wanted = parts.filter(Boolean);
+  if (isHeld(root)) return;
   if (wanted.length === root.children.length && wanted.every((p, i) => p === root.children[i])) return;
   const focused = root.contains(document.activeElement) ? document.activeElement : null;
   root.replaceChildren(...wanted);
