@@ -59,6 +59,7 @@ class Contacts:
         self.reliefs: list[Relief] = []
         self._pilots, self._terms, self._orders, self._standings = pilots, terms, orders, standings
         self._asked_s: dict[str, float] = {}
+        self._unrelieved: dict[str, str] = {}       # why not, as said last
 
     # ------------------------------------------------------------------------------------------------------- what is
 
@@ -259,7 +260,9 @@ class Contacts:
         try:
             chosen = await self.choose(order, ground, plan_id)
         except WishError as error:
-            _log.warning("%s has %.0f s left at contact %s, and is not relieved: %s", name, left_s, look.contact, error)
+            if self._unrelieved.get(name) != str(error):
+                self._unrelieved[name] = str(error)
+                _log.warning("%s has %.0f s left at contact %s, and is not relieved: %s", name, left_s, look.contact, error)
             return None
         return (order, chosen) if left_s <= chosen.drawn.arrives_s + RELIEF_SLACK_S + RELIEF_AGAIN_S else None
 

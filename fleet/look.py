@@ -21,7 +21,7 @@ from cameras.pose import Pose
 from cameras.project import project
 from fleet.checker import CheckLimits
 from fleet.checker_air import check_from_here
-from fleet.commands import read_parameter, set_mode, write_parameter
+from fleet.commands import command, read_parameter, set_mode, write_parameter
 from fleet.dispatch_words import Said, plain, said
 from fleet.drone import Drone
 from fleet.routes_camera import CameraView
@@ -109,7 +109,7 @@ class Look:
         self._drone, self._link, self._room, self._terms, self._say = drone, link, room, terms, say
         self._frame = room.sector.frame
         self._last = last
-        self._begun = False
+        self._begun = self._slowed = False
         self._next_ns = self._checked_ns = 0
         self._way = 1.0             # round it: 1 clockwise, -1 against
         self._place: Place | None = None
@@ -126,7 +126,7 @@ class Look:
         return self._begun
 
     def pause(self) -> None:
-        self._begun = False
+        self._begun = self._slowed = False
 
     def finish(self, phase: TaskPhase, why: Said) -> None:
         """It is over, or was cut short: the gimbal is let go, and a look with a task of its own has told its last phase."""
@@ -166,6 +166,8 @@ class Look:
             return
         self._look_at(self._estimate)
         self._judge_view(here, self._estimate)
+        if self._place is not None and not self._slowed and not await self._slow():
+            return
         self._go(here, self._estimate)
 
     # ------------------------------------------------------------------------------------------------------- its parts
@@ -187,6 +189,18 @@ class Look:
         self._begun = True
         self._tell("look.begins")
         return True
+
+    async def _slow(self) -> bool:
+        """To the plan's speed, for which its distances are reckoned: an ArduCopter takes it once it has a first place."""
+        speed = self.plan.waypoints[1].speed_m_s
+        change = mavlink.MAV_CMD_DO_CHANGE_SPEED
+        outcome = await command(
+            self._link, self._drone, self.plan.system_id, change, (1.0, speed, -1.0), f"{speed:g} m/s"
+        )
+        self._slowed = outcome.done
+        if not outcome.done:
+            self.end(plain(outcome.sentence))
+        return outcome.done
 
     def _still_there(self, target: Target, now: Estimate) -> bool:
         if target.gone and self._gone_ns is None:

@@ -186,7 +186,7 @@ class Autopilot:
 
     def _change_speed(self, m: Any, _channel: int) -> int:
         if not m.param2 > 0:
-            return FAILED
+            return DENIED
         self.flight.change_speed(m.param2)
         return ACCEPTED
 

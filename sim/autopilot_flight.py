@@ -96,7 +96,7 @@ class Flight:
         self._auto_go = False
         self._guided: Target | None = None
         self._guided_yaw_deg: float | None = None
-        self._stopping = False
+        self._stopping = self._placed = False
         self._guided_speed_m_s: float | None = None
         self._taking_off = False
         self._go_s = 0.0
@@ -235,15 +235,17 @@ class Flight:
         """yaw_deg: which way it looks on the way and there; None: where it goes, as it is told with each target anew."""
         if self.mode is not Mode.GUIDED or not self.armed or self.body.on_ground:
             return False
-        self._guided, self._guided_speed_m_s, self._taking_off = target, speed_m_s, False
-        self._guided_yaw_deg, self._stopping = yaw_deg, False
+        # The first place in GUIDED begins at its own speed; what is ordered after that holds for the places that follow.
+        kept = self._guided_speed_m_s if self._placed else None
+        self._guided, self._guided_speed_m_s, self._taking_off = target, speed_m_s or kept, False
+        self._guided_yaw_deg, self._stopping, self._placed = yaw_deg, False, True
         return True
 
     def stop_there(self) -> None:
         """What GUIDED does with a target that it cannot use."""
         if self.mode is Mode.GUIDED and not self.body.on_ground:
             self._guided, self._guided_yaw_deg = Target(*self.body.reported(), self.body.up_m), None
-            self._stopping = True
+            self._stopping, self._placed = True, False
 
     def look_at(self, target: Target | None) -> None:
         """The mount follows a place from now on, from wherever the aircraft is; None: it looks ahead again."""
@@ -375,6 +377,7 @@ class Flight:
         self.mission = None
         self._guided_speed_m_s = self._guided_yaw_deg = None
         self._guided = None if self.body.on_ground else Target(*self.body.reported(), self.body.up_m)
+        self._placed = False
         self._stopping = mode in (Mode.BRAKE, Mode.GUIDED) and not self.body.on_ground
         if mode is Mode.RTL:
             self._return = ReturnHome(self.body, self.home_target(), self.p)

@@ -208,3 +208,20 @@ async def test_a_mission_goes_on_where_it_was_after_a_stop_and_after_guided(
             assert drone.ground_speed_m_s.value > 8.0, "the speed that the mission had set is forgotten"
             assert (await command(link, drone, system_id, 178, (1.0, 6.0, -1.0), "6 m/s")).done
             assert await until(lambda: abs(drone.ground_speed_m_s.value - 6.0) < 0.7, 10.0), "and is set anew"
+
+
+@flown
+async def test_a_speed_ordered_in_guided_holds_from_the_first_place_on(vehicle: Any, listening: Callable[..., Any]) -> None:
+    async with listening(vehicle.connection) as both:
+        link, drone = both.link, both.drone
+        system_id = await in_the_air(link, drone, 25.0)
+        assert (await command(link, drone, system_id, 178, (1.0, 4.0, -1.0), "4 m/s")).done
+        link.send(go_to(system_id, 0.0, -300.0, 25.0, 270.0))
+        assert await until(lambda: drone.ground_speed_m_s.value > 7.0, 15.0), "before a place it is forgotten"
+        assert (await command(link, drone, system_id, 178, (1.0, 4.0, -1.0), "4 m/s")).done
+        assert await until(lambda: drone.ground_speed_m_s.value < 4.6, 15.0)
+        for east in (-310.0, -320.0, -330.0):
+            link.send(go_to(system_id, 0.0, east, 25.0, 270.0))
+            await asyncio.sleep(2.0 / vehicle.rate)
+            assert drone.ground_speed_m_s.value < 5.0, "and kept for the places that follow"
+        assert not (await command(link, drone, system_id, 178, (1.0, -1.0, -1.0), "no speed")).done
