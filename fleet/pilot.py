@@ -91,6 +91,7 @@ class Pilot:
         self.flight: Flight | None = None
         self.patrols_held = False
         self._assigned: Flight | None = None
+        self._learner: EnergyLearner | None = None
         self.settings = settings
         self._patrols = patrols
         self._terms = terms
@@ -322,7 +323,7 @@ class Pilot:
         identity = self.drone.identity
         if identity is None or (self.drone.airborne() and flight.plan.hardware_id != identity.hardware_id):
             return False
-        learner = EnergyLearner(self._energy(identity.hardware_id))
+        learner = self._learner = EnergyLearner(self._energy(identity.hardware_id))
         terms = SortieTerms(
             self._terms.realm, self.limits(learner.model), self.settings.battery_least_percent,
             self.settings.battery_return_percent, learner, self.traffic, self._camera_pitch_deg(),
@@ -339,7 +340,7 @@ class Pilot:
             if sortie.launched and not done and not sortie.handed_over:
                 await until(lambda: not self.drone.armed() or self._assigned is not None, 600.0)
         finally:
-            self.sortie = self.flight = None
+            self.sortie = self.flight = self._learner = None
         self._keep_energy(identity.hardware_id, learner)
         return sortie.launched or done or sortie.handed_over
 
@@ -367,7 +368,9 @@ class Pilot:
         return folder / f"{self.drone.name}-{hardware_id}.json" if folder is not None else None
 
     def _energy(self, hardware_id: str) -> EnergyModel:
-        """What earlier flights of this aircraft have taught, or what its settings claim."""
+        """What earlier flights of this aircraft have taught, and this one so far; or what its settings claim."""
+        if self._learner is not None:
+            return self._learner.model
         file = self._energy_file(hardware_id)
         known = EnergyModel.load(file) if file is not None else None
         return known.aged() if known is not None else EnergyModel.of_endurance(self.settings.endurance_s)

@@ -85,6 +85,7 @@ class Sortie:
         self._warned: frozenset[str] = frozenset()
         self._ended: Said | None = None             # by a person, and how
         self._errand_end: Said | None = None
+        self._home_mode = ""        # in which it was told to end, and does not fly anything else any more
         self.last_sentence = ""
 
     async def fly(self) -> bool:
@@ -124,8 +125,10 @@ class Sortie:
         return outcome
 
     async def resume(self, person: str) -> Outcome:
-        """Go on where it was."""
-        if self.errand is not None:
+        """Go on where it was: with what it flew, or on its way home."""
+        if self._home_mode:
+            outcome = await self._mode(self._home_mode)
+        elif self.errand is not None:
             self.errand.pause()
             outcome = await self._mode("GUIDED")
         else:
@@ -142,6 +145,7 @@ class Sortie:
             return Outcome(True, self._ended.sentence, self._ended.key, self._ended.params)
         outcome = await self._mode(mode)
         if outcome.done:
+            self._home_mode, self.paused_by = mode, ""
             key = "task.returns" if mode == "RTL" else "task.lands"
             self._ended = said(key, drone=self.plan.drone, person=person)
             self._drop_errand(TaskPhase.CANCELLED, self._ended)
@@ -455,7 +459,7 @@ class Sortie:
         why = "; ".join(f.sentence for f in verdict.findings)
         if verdict.level is Level.RETURN and self._drone.mode() in IN_HAND:
             self._drop_errand(TaskPhase.CANCELLED, plain(f"{self.plan.drone} is called back: {why}"))
-            outcome = await set_mode(self._link, self._drone, self.plan.system_id, "RTL")
+            outcome = await self._call_home()
             self.say(TaskPhase.EXECUTING, f"{self.plan.drone} is called back: {why}; {outcome.sentence}", verdict.findings)
             if outcome.done:
                 self._before_landing.append(f"it was called back, because {why}")
@@ -463,9 +467,15 @@ class Sortie:
             self.say(TaskPhase.EXECUTING, f"{self.plan.drone}: warning: {why}", verdict.findings)
         self._warned = rules
 
+    async def _call_home(self) -> Outcome:
+        outcome = await self._mode("RTL")
+        if outcome.done:
+            self._home_mode, self.paused_by = "RTL", ""
+        return outcome
+
     async def _call_back(self, percent: float) -> None:
         self._drop_errand(TaskPhase.CANCELLED, plain(f"{self.plan.drone} has {percent:.0f} % left in its battery"))
-        outcome = await set_mode(self._link, self._drone, self.plan.system_id, "RTL")
+        outcome = await self._call_home()
         _log.warning("%s: %.0f %% left in its battery, called back: %s", self.plan.drone, percent, outcome.sentence)
         if outcome.done:
             self._before_landing.append(f"it was called back with {percent:.0f} % left in its battery")

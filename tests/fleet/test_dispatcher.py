@@ -123,6 +123,9 @@ def test_a_plan_is_offered_launched_paused_resumed_replaced_and_called_home(stag
         assert point.airborne and s.heard.phases(offer.plan_id)[-1] is TaskPhase.CANCELLED
         assert "in its place" in [t for t in s.heard.of(TaskState) if t.plan_id == offer.plan_id][-1].sentence
         assert (await s.ordered(FleetOrder("h", "return", "Lan", "drone-1"))).done and drone.mode() == "RTL"
+        assert (await s.ordered(FleetOrder("p2", "pause", "Lan", "drone-1"))).done and drone.mode() == "BRAKE"
+        assert (await s.ordered(FleetOrder("r2", "resume", "Lan", "drone-1"))).done
+        assert drone.mode() == "RTL", "who was called home goes on home, and not with the plan"
         await s.until(lambda: s.heard.phases(point.plan_id)[-1] is TaskPhase.CANCELLED, 90.0)
         last = [t for t in s.heard.of(TaskState) if t.plan_id == point.plan_id][-1]
         assert (last.key, last.params["person"]) == ("task.returns", "Lan") and not drone.armed()
