@@ -9,7 +9,6 @@ import { number, onLanguage, say, short, t } from "./language.js";
 import { decisionSection, personText, reasonText } from "./decision.js";
 import { incidentKey, incidentSection, noteSection, teamKey, teamSection } from "./duty.js";
 import { candidateSection, candidatesHead, matchSection } from "./match.js";
-import { isHeld } from "./hold.js";
 import { investigateSection } from "./investigate.js";
 import { centreOnSelected } from "./map.js";
 import { choiceSection, orderSection, presetText, profileText } from "./orders.js";
@@ -47,10 +46,11 @@ function render() {
   if (!parts) return;
   root.setAttribute("aria-label", t("drawer.title"));
   const wanted = parts.filter(Boolean);
-  if (isHeld(root)) return;
   if (wanted.length === root.children.length && wanted.every((p, i) => p === root.children[i])) return;
   const focused = root.contains(document.activeElement) ? document.activeElement : null;
-  root.replaceChildren(...wanted);
+  // What stays is not taken out of the page for a moment: a press or a hold on it would be lost.
+  for (const child of [...root.children]) if (!wanted.includes(child)) child.remove();
+  wanted.forEach((part, i) => { if (root.children[i] !== part) root.insertBefore(part, root.children[i] ?? null); });
   if (focused?.isConnected) focused.focus();
   else if (focused?.dataset.focus) root.querySelector(`[data-focus="${CSS.escape(focused.dataset.focus)}"]`)?.focus();
 }
