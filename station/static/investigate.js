@@ -167,8 +167,7 @@ function flying(id, { view, looking }) {
   const heard = view.telemetry, contact = state.contacts.get(id), relief = reliefOf(view.drone);
   const far = heard.position && contact ? Math.round(metresBetween(heard.position, contact.position) / 10) * 10 : null;
   const order = orderAt(`return:${view.drone}`), isBack = ["RTL", "LAND"].includes(heard.mode);
-  const key = ["flying", view.drone, view.task?.phase, view.task?.sentence, looking, far, percent(heard.battery_percent), heard.mode, heard.link, order?.state, relief, (view.task?.findings ?? []).length];
-  const build = () => [
+  const live = () => [
     make("ol", { class: "steps" }, ["accepted", "executing", "in_view"].map((step) => {
       const done = step === "accepted" ? view.task !== null && view.task.phase !== "created" && view.task.phase !== "sent" && view.task.phase !== "received"
         : step === "executing" ? view.task?.phase === "executing" : looking?.inView === true;
@@ -181,11 +180,20 @@ function flying(id, { view, looking }) {
       view.task ? fact(t("fact.task"), t(`task.${view.task.phase}`), make("span", { class: "second" }, words(view.task.key, view.task.params, view.task.sentence))) : null,
       relief ? fact(t("drone.relief"), t("drone.relief_value", relief)) : null),
     view.task?.findings?.length ? make("ul", { class: "fleet-reasons warned" }, view.task.findings.map((f) => make("li", {}, findingText(f)))) : null,
-    state.me?.sends && !state.isReplay ? (isBack ? progress(t("order_now.returns", { drone: view.drone }))
-      : make("button", { type: "button", class: "return", "data-focus": "return", onclick: () => command({ action: "return", drone: view.drone }, `return:${view.drone}`) }, t("act.return"), make("small", {}, view.drone))) : null,
     order && order.state !== "done" && !isBack ? (["sending", "waiting"].includes(order.state) ? progress(order.words) : trouble(order.words)) : null,
   ];
-  return { key, build };
+  const build = () => [make("div", { class: "live" }),
+    state.me?.sends && !state.isReplay ? (isBack ? progress(t("order_now.returns", { drone: view.drone }))
+      : make("button", { type: "button", class: "return", "data-focus": "return", onclick: () => command({ action: "return", drone: view.drone }, `return:${view.drone}`) }, t("act.return"), make("small", {}, view.drone))) : null,
+  ];
+  const now_ = JSON.stringify([view.task?.phase, view.task?.sentence, looking, far, percent(heard.battery_percent), heard.link, order?.state, order?.words, relief, view.task?.findings ?? []]);
+  const update = () => {          // what moves is filled in anew; the button stays where it is
+    const part = shown.get(id)?.root.querySelector(".live");
+    if (!part || part.dataset.key === now_) return;
+    part.dataset.key = now_;
+    part.replaceChildren(...live().filter(Boolean));
+  };
+  return { key: ["flying", view.drone, isBack], build, update };
 }
 
 /** How the last look ended; and the button to look again. */

@@ -144,7 +144,7 @@ function acts(view) {
   const land = hold(`land:${view.drone}`, "land", "land-hint", () => order("land", pilot.drone));
   land.set(t("act.land"), t("hold.short"));
   const said = done && (done.state !== "done" || done.passed < 20) ? done : null;
-  keep("acts", [view.drone, isBack, mode, isPaused, said?.state, said?.words], () => [
+  keep("acts", [view.drone, isBack, mode, isPaused], () => [
     make("button", { type: "button", class: "return", "data-focus": "return", onclick: () => order("return", view.drone) },
       make("span", {}, t("act.return"), make("kbd", { "aria-hidden": "true" }, "R")), make("small", {}, mode === "RTL" ? t("order_now.returns", { drone: view.drone }) : view.drone)),
     make("div", { class: "acts" },
@@ -152,7 +152,16 @@ function acts(view) {
         : isBack ? null : make("button", { type: "button", "data-focus": "pause", onclick: () => order("pause", view.drone) }, t("act.pause")),
       land),
     make("p", { class: "unseen", id: "land-hint" }, t("hold.hint")),
-    said ? orderLine(said) : null]);
+    make("div", { class: "act-said" })]);
+  fill(boxes.acts.querySelector(".act-said"), [said?.state, said?.words, said?.action], () => (said ? [orderLine(said)] : []));
+}
+
+/** Only this part of a box, so that the buttons beside it stay. */
+function fill(part, key, build) {
+  const text = JSON.stringify(key);
+  if (!part || part.dataset.key === text) return;
+  part.dataset.key = text;
+  part.replaceChildren(...build());
 }
 
 function orderLine(said) {

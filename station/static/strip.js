@@ -7,7 +7,8 @@ import { onLanguage, t } from "./language.js";
 import { on, onCalmly, select, state } from "./state.js";
 
 const LOW_PERCENT = 30;
-let root = null, key = "", choose = null, chosen = () => null;
+const chips = new Map();        // drone -> {button, key}: a chip stays the same element, or a press on it would be lost
+let root = null, choose = null, chosen = () => null;
 
 /** onChoose, isChosen: of the page; by themselves they select the drone. */
 export function startStrip(element, onChoose = (drone) => select("drone", drone),
@@ -17,7 +18,7 @@ export function startStrip(element, onChoose = (drone) => select("drone", drone)
   chosen = whichOne;
   onCalmly("picture", render, 500);
   for (const topic of ["selection", "fleet"]) on(topic, render);
-  onLanguage(() => { key = ""; render(); });
+  onLanguage(() => { chips.clear(); render(); });
   setInterval(render, 1000);
   render();
 }
@@ -30,22 +31,25 @@ function render() {
       battery: percent(heard.battery_percent), low: heard.battery_percent !== null && heard.battery_percent < LOW_PERCENT, doing: doingText(view),
       warned: (view.task?.findings ?? []).length > 0 && view.task.phase === "executing", chosen: chosen() === name };
   });
-  const text = JSON.stringify(all);
-  if (text === key) return;
-  key = text;
   root.hidden = !all.length;
   root.setAttribute("aria-label", t("strip.title"));
-  const focused = root.contains(document.activeElement) ? document.activeElement.dataset.drone : null;
-  root.replaceChildren(...all.map(chip));
-  if (focused) root.querySelector(`[data-drone="${CSS.escape(focused)}"]`)?.focus();
+  const wanted = all.map(chip);
+  if (wanted.length !== root.children.length || wanted.some((button, i) => button !== root.children[i])) root.replaceChildren(...wanted);
 }
 
 function chip(d) {
-  const state_ = d.link !== "connected" ? "lost" : d.warned || d.low ? "warned" : d.flying ? "flying" : "ground";
-  return make("button", { type: "button", class: `drone-chip ${state_} ${d.how}`, "data-drone": d.name, "aria-pressed": String(d.chosen), onclick: () => choose(d.name) },
-    glyph("drone"),
+  const text = JSON.stringify(d);
+  if (!chips.has(d.name)) chips.set(d.name, { key: "", button: make("button", { type: "button", "data-drone": d.name, onclick: () => choose(d.name) }) });
+  const kept = chips.get(d.name), button = kept.button;
+  if (kept.key === text) return button;
+  kept.key = text;
+  const how = d.link !== "connected" ? "lost" : d.warned || d.low ? "warned" : d.flying ? "flying" : "ground";
+  button.className = `drone-chip ${how} ${d.how}`;
+  button.setAttribute("aria-pressed", String(d.chosen));
+  button.replaceChildren(glyph("drone"),
     make("span", { class: "chip-words" },
       make("b", {}, d.name, d.sim ? make("span", { class: "sim" }, "SIM") : null),
       make("small", {}, d.link === "connected" ? d.doing : `${t(`link.${d.link}`)} ${d.age}`)),
     make("span", { class: `chip-battery ${d.low ? "low" : ""}` }, d.low ? "▼ " : "", d.battery));
+  return button;
 }
