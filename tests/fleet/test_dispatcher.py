@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
+from cameras.lens import Lens
+from fleet.routes_camera import CameraView
 from fleet.settings import PatrolSettings
 from fleet.stand_off import LEAST_M
 from geofences.sector import Sector
 from sim.autopilot import BatterySettings
 from sim.autopilot_stage import Stage, drone_settings
+from wire.coverage import CoverageDebt, DebtSegment
 from wire.flying import CheckResult, DroneTelemetry, Plan, TaskPhase, TaskState
 from wire.messages import OrderResult
 from wire.tasking import Dispatch, FleetOrder, FlightKind, FlightWish, Offer, Target
@@ -162,6 +165,15 @@ def test_every_kind_is_offered_or_refused_with_its_reason(stage: Callable[..., S
             assert answer.done is (key == ""), (name, answer)
             assert not key or (answer.key, offer.key, offer.plan) == (key, key, None), (name, answer)
         assert s.offer("share").check.passed      # type: ignore[union-attr]
+        seen = await s.ordered(FleetOrder("area-2", "plan", "Lan", "drone-2", wishes["area"][0]))
+        assert seen.done and len(s.offer("area-2").plan.waypoints) > 6, "passes that fit its camera"   # type: ignore[union-attr]
+        line = s.sector.corridors.ground("khe-da").centre_line
+        ends = [s.sector.frame.position(*line.interpolate(m).coords[0]) for m in (900.0, 1000.0)]
+        debt = CoverageDebt("laobao", s.sector.corridor_set.version, 0, (
+            DebtSegment("khe-da", 900, 1000, ends[0], ends[1], 0, 3600.0, 100.0, 1.0),
+        ))
+        paid = await s.ordered(FleetOrder("debt-2", "plan", "Lan", "drone-2", wishes["debt"][0], debt=debt))
+        assert paid.done, paid
         late = await s.ordered(FleetOrder("late", "launch", "Lan", plan_id="plan-x", expires_ns=1))
         assert (late.done, late.key) == (False, "dispatch.late")
         stranger = await s.ordered(FleetOrder("s", "plan", "Lan", "drone-9", CORRIDOR))
@@ -174,7 +186,8 @@ def test_every_kind_is_offered_or_refused_with_its_reason(stage: Callable[..., S
         assert launch.key == "dispatch.no_offer"
         assert not any(t.armed for t in s.heard.of(DroneTelemetry)), "and nothing has flown"
 
-    stage(2).run(play)
+    view = CameraView(Lens(960, 540, 1600.0, 1600.0, 479.5, 269.5), -35.0, 150.0, 20.0)
+    stage(2, views={"drone-2": view}).run(play)
 
 
 def test_a_patrol_is_left_for_a_contact_that_walks_and_goes_on_where_it_was(stage: Callable[..., Stage]) -> None:
