@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import socket
 from pathlib import Path
 
 from wire.settings import find_line
+
+QUIET_FROM, QUIET_TO = 20_000, 32_000      # below Linux' ip_local_port_range
 
 Value = str | int | float | bool | list[int]
 
@@ -17,6 +20,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def quiet_ports(count: int) -> list[int]:
+    """So many different ports on which nobody listens just now, of those that no client is ever given by the kernel: for
+    who needs many, a while before somebody listens on them.
+    """
+    found: set[int] = set()
+    while len(found) < count:
+        port = QUIET_FROM + secrets.randbelow(QUIET_TO - QUIET_FROM)
+        if is_free(port):
+            found.add(port)
+    return sorted(found)
 
 
 def is_free(port: int) -> bool:

@@ -59,13 +59,15 @@ class LookFigures(msgspec.Struct, frozen=True):
 
 
 class ReliefFigures(msgspec.Struct, frozen=True):
-    """By true places and attitudes. overlap_s: both were there and had the walker in their pictures. unwatched_s: neither
-    had, between the first's arrival and the second's leaving.
+    """By true places and attitudes. overlap_s: both looked and had the walker in their pictures, from wherever they were;
+    overlap_there_s: both as near as a look is flown from. unwatched_s: neither had him, between the first's arrival and the
+    second's leaving.
     """
 
     first: str
     second: str
     overlap_s: float
+    overlap_there_s: float
     unwatched_s: float
 
 
@@ -215,23 +217,24 @@ def _end_ns(heard: Heard) -> int:
 def _relief(stage: ShiftStage, told: Told, heard: Heard, truths: dict[str, list[DroneTruth]]) -> ReliefFigures | None:
     """By the clock of the truth, whose lines of all drones are of the same moments."""
     near_m = stage.shift.settings.look.radius_m + ON_STATION_M
-    holding: dict[str, dict[int, bool]] = {}
+    viewing: dict[str, set[int]] = {}
+    there: dict[str, set[int]] = {}
     for drone in (told.first, told.second):
         spans = looking_spans(heard.dispatches, drone, told.contact, _end_ns(heard))
-        holding[drone] = {
-            t.at_ns: t.in_picture and t.followed_m is not None and t.followed_m <= near_m
-            and any(a <= t.at_ns < b for a, b in spans) for t in truths.get(drone, [])
-        }
-    first, second = holding[told.first], holding[told.second]
-    held = sorted(at for at in {*first, *second} if first.get(at) or second.get(at))
-    if not held or not any(second.values()):
+        seen = [t for t in truths.get(drone, []) if t.in_picture and any(a <= t.at_ns < b for a, b in spans)]
+        viewing[drone] = {t.at_ns for t in seen}
+        there[drone] = {t.at_ns for t in seen if t.followed_m is not None and t.followed_m <= near_m}
+    arrived, left = min(there[told.first], default=None), max(there[told.second], default=None)
+    if arrived is None or left is None:
         return None
-    overlap_s = unwatched_s = 0.0
-    for a, b in pairwise(at for at in sorted({*first, *second}) if held[0] <= at <= held[-1]):
+    overlap_s = overlap_there_s = unwatched_s = 0.0
+    moments = sorted({t.at_ns for of_one in truths.values() for t in of_one if arrived <= t.at_ns <= left})
+    for a, b in pairwise(moments):
         step_s = (b - a) / NS_PER_S
-        overlap_s += step_s * bool(first.get(a) and second.get(a))
-        unwatched_s += step_s * (not first.get(a) and not second.get(a))
-    return ReliefFigures(told.first, told.second, round(overlap_s, 1), round(unwatched_s, 1))
+        overlap_s += step_s * all(a in viewing[d] for d in viewing)
+        overlap_there_s += step_s * all(a in there[d] for d in there)
+        unwatched_s += step_s * (not any(a in viewing[d] for d in viewing))
+    return ReliefFigures(told.first, told.second, round(overlap_s, 1), round(overlap_there_s, 1), round(unwatched_s, 1))
 
 
 # ------------------------------------------------------------------------------------------------------------- the looks

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geofences.sector import load_sector
-from sim.demo_settings import Value, filled, free_port, is_free
+from sim.demo_settings import Value, filled, is_free, quiet_ports
 from sim.demo_stage import WEB_PORT
 from sim.landscape_cache import cached_landscape
 from sim.landscape_map import cached_basemap
@@ -90,8 +90,9 @@ def set_the_shift(folder: Path, file: Path = SHIFT) -> ShiftStage:
     sector_file = folder / "sector/sector.toml"
     survey: Values = {("terrain", "file"): SURVEY, ("terrain", "sigma_m"): sigma_m}
     sector_file.write_text(filled(sector_file, survey), encoding="utf-8")
-    inbox = f"tcp://127.0.0.1:{free_port()}"
-    web_port = WEB_PORT if is_free(WEB_PORT) else free_port()
+    ports_left = quiet_ports(4 + PORTS * len(shift.settings.drones))
+    inbox, moments, places = (f"tcp://127.0.0.1:{ports_left.pop()}" for _ in range(3))
+    web_port = WEB_PORT if is_free(WEB_PORT) else ports_left.pop()
     settings = _station(folder, inbox, web_port)
     cached_basemap(settings.basemap_dir, shift.scenario, landscape)
     station_key = make_station_key(Realm.TRAINING)
@@ -103,7 +104,7 @@ def set_the_shift(folder: Path, file: Path = SHIFT) -> ShiftStage:
         append_allowed(settings.nodes_file, AllowedNode(name, kind, Realm.TRAINING, key.public))
     drones = {}
     for i, drone in enumerate(shift.settings.drones):
-        drones[drone.id] = ports = DronePorts(i + 1, *(free_port() for _ in range(PORTS)))
+        drones[drone.id] = ports = DronePorts(i + 1, *(ports_left.pop() for _ in range(PORTS)))
         ground = landscape.terrain.height_msl_m([shift.sector.frame.point(GroundPosition(*drone.home))])
         _write(folder, drone.id, "drone", {
             ("system_id",): ports.system_id, ("hardware_id",): (b"TRAILWATCH-%d" % ports.system_id).hex(),
@@ -114,7 +115,6 @@ def set_the_shift(folder: Path, file: Path = SHIFT) -> ShiftStage:
     for i, ports in enumerate(drones.values()):
         fleet |= {("drones", i, "connection"): f"tcp:127.0.0.1:{ports.radio}"}
     _write(folder, "fleet", "fleet", fleet)
-    moments, places = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     world: Values = {
         ("sector",): str(SECTOR), ("scenario",): str((file.parent / shift.settings.scenario).resolve()),
         ("endpoint",): moments, ("drones",): places, ("truth",): "truth.db",
