@@ -91,6 +91,7 @@ WORDS: dict[str, str] = {
     "task.after": "{why}; {drone} goes on with {corridor} where it was",
     "task.home": "{why}; {drone} comes home",
     "task.ended": "{why}; {drone} has landed and disarmed",
+    "task.errand_failed": "{drone}: the fleet service failed at what it was sent for",
     "task.taken_over": "{drone} is in {mode}, which the fleet has not ordered: what it was sent for is over",
     "task.looks": "{drone} is to look at contact {contact}; {plan} waits",
     "look.not_taken": "{drone} did not take it up",

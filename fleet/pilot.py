@@ -24,7 +24,7 @@ from fleet.preflight import realm_refusal
 from fleet.routes_camera import CameraView
 from fleet.settings import DroneSettings, PatrolSettings
 from fleet.sortie import Sortie
-from fleet.sortie_terms import STARTED_LOOK_S, Errand, Report, SortieTerms
+from fleet.sortie_terms import PAUSE_MODE, STARTED_LOOK_S, Errand, Report, SortieTerms
 from fleet.standing import Habit
 from fleet.wind import ASSUMED, Wind
 from geofences.sector import Sector
@@ -42,6 +42,7 @@ SILENT_REPORTS_S = 4.0          # heartbeats come and positions do not: it forgo
 AGAIN_S = 15.0                  # after a sortie that failed before take-off
 STARTED_WITHIN_S = 300.0        # waiting for its estimate, checks and take-off included
 CAMERA_PITCH_DEG = -35.0        # of a gimbal on patrol, where the settings name no camera
+HOVERING, ORPHAN_S = ("GUIDED", PAUSE_MODE), 10.0
 CALL_BACK_S = 6.0               # on leaving: the drone's own failsafe covers what is not done by then
 
 _log = logging.getLogger("trailwatch.fleet")
@@ -92,6 +93,7 @@ class Pilot:
         self.patrols_held = False
         self._assigned: Flight | None = None
         self._learner: EnergyLearner | None = None
+        self._orphan_s: float | None = None
         self.settings = settings
         self._patrols = patrols
         self._terms = terms
@@ -260,6 +262,7 @@ class Pilot:
                 await self._fly(flight)
                 continue
             await asyncio.sleep(0.1)
+            await self._call_orphan_home()
             ready = [i for i, at_s in due.items() if loop.time() >= at_s]
             if not ready or self.patrols_held or not self._may_start() or self._assigned is not None:
                 continue
@@ -270,6 +273,23 @@ class Pilot:
                 due[number] = loop.time() + AGAIN_S     # refused on the ground: the same again, until it works
             elif patrol.repeat:
                 due[number] = loop.time() + patrol.pause_s
+
+    async def _call_orphan_home(self) -> None:
+        """A drone that hovers because an earlier start of this service told it to, and that nobody has a plan of any more.
+
+        While we speak its own station failsafe keeps still; in AUTO it comes home by itself.
+        """
+        drone = self.drone
+        known = drone.identity is not None and self._known_for == (self.link.connections, drone.boots)
+        if not known or self.refusal() is not None or not drone.airborne() or drone.mode() not in HOVERING:
+            self._orphan_s = None
+            return
+        now_s = asyncio.get_running_loop().time()
+        self._orphan_s = now_s if self._orphan_s is None else self._orphan_s
+        if now_s - self._orphan_s >= ORPHAN_S:
+            self._orphan_s = None
+            outcome = await self.set_mode("RTL")
+            _log.warning("%s hovers in nobody's plan and is called home: %s", drone.name, outcome.sentence)
 
     def _may_start(self) -> bool:
         """Whether the drone is known, allowed to be commanded, and on the ground; why not is said once."""
@@ -339,6 +359,11 @@ class Pilot:
             done = await sortie.fly()
             if sortie.launched and not done and not sortie.handed_over:
                 await until(lambda: not self.drone.armed() or self._assigned is not None, 600.0)
+        except Exception:  # a fault in our own code: told and raised on, and the drone does not wait for it
+            if self.drone.airborne():
+                back = await self.set_mode("RTL")
+                sortie.say(TaskPhase.FAILED, f"{self.drone.name}: the fleet service failed at this flight; {back.sentence}")
+            raise
         finally:
             self.sortie = self.flight = self._learner = None
         self._keep_energy(identity.hardware_id, learner)

@@ -431,7 +431,11 @@ class Sortie:
             await self._let_go_of(errand)
             return
         if not errand.over:
-            await errand.step()
+            try:
+                await errand.step()
+            except Exception:  # a fault in our own code must not leave a drone hovering in GUIDED  # noqa: BLE001
+                _log.exception("%s: its errand failed", self.plan.drone)
+                errand.end(said("task.errand_failed", drone=self.plan.drone))
             if not errand.over:
                 return
         self._errand_end = errand.over

@@ -44,6 +44,10 @@ class Errand(Protocol):
         """It was told to stay where it is: the next step begins anew."""
         ...
 
+    def end(self, why: Said) -> None:
+        """It is over at its next step."""
+        ...
+
     def finish(self, phase: TaskPhase, why: Said) -> None:
         """It will not be stepped any more."""
         ...

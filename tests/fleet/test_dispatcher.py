@@ -14,6 +14,7 @@ import pytest
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from cameras.lens import Lens
+from fleet.commands import command, set_mode
 from fleet.routes_camera import CameraView
 from fleet.settings import PatrolSettings
 from fleet.stand_off import LEAST_M
@@ -340,3 +341,32 @@ def test_a_take_off_is_commanded_within_two_seconds_of_the_order(sector: Sector,
         telling.cancel()
 
     Stage(sector, tmp_path, {"drone-1": drone_settings(1)}, rate=1.0).run(play)
+
+
+def test_a_drone_that_hovers_in_nobodys_plan_is_called_home_and_a_fault_of_ours_leaves_none_hovering(
+    stage: Callable[..., Stage]
+) -> None:
+    async def play(s: Stage) -> None:
+        telling = asyncio.create_task(Walker(s, 1150.0, 0.2).tell())
+        offer = await flown_offer(s, "1", LOOK, "drone-1")
+        pilot = s.pilots["drone-1"]
+        await s.until(lambda: (look := s.dispatcher.looks().get("drone-1")) is not None and look.on_station, 90.0)
+
+        def broken(*_: object) -> None:
+            raise ZeroDivisionError
+
+        s.dispatcher.looks()["drone-1"]._go = broken       # type: ignore[method-assign]
+        await s.until(lambda: pilot.drone.mode() == "RTL", 5.0)
+        await s.until(lambda: s.heard.phases(offer.plan_id)[-1] is TaskPhase.DONE, 120.0)
+        assert "failed at what it was sent for" in s.heard.of(TaskState)[-1].sentence
+
+        # As a service finds it that was started anew while a drone hovered.
+        for mode, number, parameters in (("GUIDED", 400, (1.0,)), ("GUIDED", 22, (0, 0, 0, 0, 0, 0, 20.0))):
+            assert (await set_mode(pilot.link, pilot.drone, 1, mode)).done
+            assert (await command(pilot.link, pilot.drone, 1, number, parameters, "by hand")).done
+        await s.until(lambda: pilot.drone.airborne() and pilot.drone.height_m.value > 5.0, 30.0)
+        assert pilot.drone.mode() == "GUIDED"
+        await s.until(lambda: pilot.drone.mode() == "RTL", 20.0)
+        telling.cancel()
+
+    stage().run(play)
