@@ -107,7 +107,7 @@ def measure() -> dict[str, Figure]:
             [100.0 * r.middle for r in runs], "%", f"{how}: he is in the middle third of width and of height", ">= 95",
         ),
         "investigate_off_middle": figure(
-            [100.0 * r.off for r in runs], "%", f"{how}: of width or height, whichever is more, not exceeded 95 % of the time",
+            [100.0 * r.off for r in runs], "%", f"{how}: of width or height, whichever is more; 95 % of the time no more",
         ),
         "investigate_in_picture": figure([100.0 * r.inside for r in runs], "%", f"{how}: he is in the picture"),
         "investigate_nearest_m": figure([r.nearest_m for r in runs], "m", f"{how}: least level distance", ">= 40"),
