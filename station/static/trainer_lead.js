@@ -159,7 +159,9 @@ function drawStation(v) {
   parts.station.dataset.key = key_;
   const waits = v.phase === "starting" ? make("p", { class: "hint" }, v.missing.length ? t("trainer.missing", { who: v.missing.join(", ") }) : t("trainer.station_comes"))
     : v.phase === "ready" ? make("p", { class: "ready" }, t("trainer.ready_advice")) : null;
-  const was = parts.station.querySelector("details");
+  // Once it goes on, nobody looks over the trainer's shoulder at passwords.
+  const was = parts.phase === v.phase ? parts.station.querySelector("details") : null;
+  parts.phase = v.phase;
   parts.station.replaceChildren(waits ?? "", make("details", { open: was ? was.open : v.phase !== "going" },
     make("summary", {}, t("trainer.accounts")), make("p", {}, make("a", { href: v.address, target: "_blank", rel: "noopener" }, v.address)),
     make("table", {}, make("tbody", {}, Object.entries(v.accounts).map(([name, word]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, make("code", {}, word)))))),
