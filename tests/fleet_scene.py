@@ -1,4 +1,4 @@
-"""The night of tests.scene with a fleet: one drone on its patrol, one that looks at a walker, one that waits with an offer."""
+"""The night of tests.scene with a fleet: one drone patrols, one looks at a walker, one waits with an offer, one is lost."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def an_offer(
 ) -> Offer:
     check = CheckResult(plan_id, not refused, tuple(refused), 2310.0, 402.0, 188.0, BUFFER, 31.4, 2.8)
     return Offer(
-        order_id, plan_id, name, wish, now, now + 170 * S, a_plan(plan_id, name, way, now), check, 74.0, 31.4, 61.0,
+        order_id, plan_id, name, wish, now, now + 3600 * S, a_plan(plan_id, name, way, now), check, 74.0, 31.4, 61.0,
         airborne=bool(resumes), resumes=resumes, others=tuple(others), sentence="offered",
     )
 

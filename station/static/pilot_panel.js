@@ -47,7 +47,9 @@ export function theOffer() {
   if (!drone || pilot.isPlanning.has(drone)) return null;
   const own = offerOfOrder(orderAt(`plan:${drone}`)?.id);
   if (own?.plan) return own;
-  return openOffers().filter((o) => o.drone === drone && o.plan).sort((a, b) => b.made_ns - a.made_ns)[0] ?? null;
+  // Others': what may be launched, and was not overtaken by what the drone flies since.
+  const since = state.drones.get(drone)?.task?.at_ns ?? 0;
+  return openOffers().filter((o) => o.drone === drone && o.plan && o.check?.passed && o.made_ns > since).sort((a, b) => b.made_ns - a.made_ns)[0] ?? null;
 }
 
 export function isDrawing() {
@@ -166,7 +168,7 @@ function fill(part, key, build) {
 
 function orderLine(said) {
   const bad = ["failed", "refused", "late"].includes(said.state);
-  return make("p", { class: bad ? "fleet-trouble" : "fleet-progress", role: "status" }, make("span", { "aria-hidden": "true" }, bad ? "✕ " : said.state === "done" ? "✓ " : "… "), t(`act.${said.action}`), ": ", said.words);
+  return make("p", { class: bad ? "fleet-trouble" : "fleet-progress", role: "status" }, make("span", { "aria-hidden": "true" }, bad ? "✕ " : said.state === "done" ? "✓ " : "… "), said.action === "launch" ? t("act.launched", { drone: said.drone }) : t(`act.${said.action}`), ": ", said.words);
 }
 
 // ------------------------------------------------------------------------------------------------------------- what it does

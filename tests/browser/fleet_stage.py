@@ -46,6 +46,7 @@ DRONE = """
 id = "drone-{n}"
 connection = "tcp:127.0.0.1:{port}"
 home = [{home[0]}, {home[1]}]
+endurance_s = 3000.0
 """
 
 

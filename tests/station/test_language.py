@@ -43,7 +43,7 @@ from wire.units import Colour, ObjectClass, VehicleKind
 STATIC = ROOT / "station" / "static"
 LANGUAGES = {name: json.loads((STATIC / "language" / f"{name}.json").read_text(encoding="utf-8")) for name in ("vi", "en")}
 SCRIPTS = {p.name: p.read_text(encoding="utf-8") for p in STATIC.glob("*.js")}
-ADMIN_SECTIONS = ("people", "nodes", "tokens", "health", "backups", "retention", "record")
+ADMIN_SECTIONS = ("people", "nodes", "tokens", "health", "backups", "retention", "layers", "record")
 PLANNED_KINDS = ("corridor", "area", "point", "orbit", "debt")
 PLAN_FIELDS = (*BOUNDS.keys() - {"overlap"}, "corridor", "follow_ground", "by_camera", "wait")
 PREFLIGHT_ITEMS = [
@@ -80,6 +80,7 @@ BUILT = {
     "person": ["system"],
     "layers": ["contour", "cover", "relief", "way"],
     "search_kind": ["place", "alarm", "contact", "plate", "sensor", "drone", "corridor", "keep_out", "subject", "match"],
+    "layer_form": ["geojson", "geopackage", "geotiff"],
     "weekday": [str(day) for day in range(7)],
     "said": ["acknowledged", "escalated", "shelved", "closed"],
     "lane_name": Lane, "lane_who": Lane, "lane_how": Lane, "shown": Shown, "row_state": RowState, "column": COLUMNS,
@@ -87,7 +88,8 @@ BUILT = {
     "detail": [],       # names in the record's details; one that has no words is shown as it stands there
     "file": [name.removesuffix(".db") for name, _ in FILES], "node_kind": NodeKind,
     "kept": [kind.replace(" ", "_") for kind in KEPT_KINDS], "admin_tab": ADMIN_SECTIONS, "admin_about": ADMIN_SECTIONS,
-    "flight": FlightKind, "flight_about": PLANNED_KINDS, "waypoint": WaypointKind, "act": [*FleetAction, "launch_now"],
+    "flight": FlightKind, "flight_about": PLANNED_KINDS, "waypoint": WaypointKind,
+    "act": [*FleetAction, "launch_now", "launched"],
     "plan_field": PLAN_FIELDS, "plan_habit": ["height_m", "speed_m_s", "reach_m"], "leg": ["good", "bad"],
     "buffer": ["drift_m", "reaction_m", "margin_m"], "investigate_step": ["accepted", "executing", "in_view"],
     "preflight_item": PREFLIGHT_ITEMS, "preflight_says": [w.removeprefix("preflight_says.") for w in SAYS],
