@@ -37,6 +37,7 @@ from station.web_duty import DutyRoutes
 from station.web_feed import FeedRoutes
 from station.web_fleet import FleetRoutes
 from station.web_history import HistoryRoutes
+from station.web_layers import LayerRoutes
 from station.web_login import LoginRoutes
 from station.web_matches import MatchRoutes
 from station.web_orders import OrderRoutes
@@ -73,6 +74,7 @@ class Web:
             *ReplayRoutes(door).routes(),
             *CoverageRoutes(door).routes(),
             *BaseMapRoutes(door).routes(),
+            *LayerRoutes(door).routes(),
             *FeedRoutes(door).routes(),
         ]
         self.routes += OpenApiRoutes(door, self.routes).routes()

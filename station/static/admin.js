@@ -1,6 +1,7 @@
 // Administration: one section at a time; who sees which is checked by the station, and here only not offered.
 
 import { askLoggedIn } from "./api.js";
+import { drawLayers } from "./admin_layers.js";
 import { drawNodes } from "./admin_nodes.js";
 import { drawPeople, drawTokens } from "./admin_people.js";
 import { drawBackups, drawHealth, drawRecord, drawRetention } from "./admin_station.js";
@@ -16,6 +17,7 @@ const SECTIONS = [
   ["health", WHO_LOOKS_AFTER, "/api/admin/health", drawHealth],
   ["backups", ADMINISTRATOR, "/api/admin/backups", drawBackups],
   ["retention", WHO_LOOKS_AFTER, "/api/retention", drawRetention],
+  ["layers", ADMINISTRATOR, "/api/layers", drawLayers],
   ["record", AUDIT, "/api/admin/record", drawRecord],
 ];
 const REFRESH_MS = { nodes: 5000, health: 5000, backups: 2000 };     // what changes by itself, while nobody types in it

@@ -43,12 +43,14 @@ async function answerOf(path, options) {
   throw new RefusedError(answer.status, says);
 }
 
-/** As ask(); a session that has ended leads to the login. */
+/** As ask(); where the session has ended, who was logged in is asked for the password, and then it goes on. */
 export async function askLoggedIn(path, body = undefined) {
   try {
     return await ask(path, body);
   } catch (error) {
-    if (error.status === 401) location.assign("/login");
+    if (error.status !== 401) throw error;
+    if (!state.me) location.assign("/login");
+    else if (await (await import("./again.js")).logInAgain()) return ask(path, body);
     throw error;
   }
 }

@@ -64,12 +64,46 @@ export async function startBaseMap(openedMap, retold) {
 }
 
 async function look() {
-  let sheets;
-  try { sheets = await ask("/api/basemap"); } catch { return; }
+  let sheets, layers;
+  try { [sheets, layers] = await Promise.all([ask("/api/basemap"), ask("/api/layers")]); } catch { return; }
   state.basemap = sheets;
   let changed = false;
   for (const kind of ["vector", "hillshade"]) changed = put(kind, sheets[kind]) || changed;
+  changed = putOwn(layers) || changed;
   if (changed) told();
+}
+
+// ------------------------------------------------------------------------------------------ the agency's own layers
+
+let own = [];                           // as the station has them, in the order in which they were taken
+
+const OWN = (id, source) => [
+  { id: `own-${id}-area`, type: "fill", source, "source-layer": "cover", paint: { "fill-color": "#8fb8ff", "fill-opacity": 0.1 } },
+  { id: `own-${id}-edge`, type: "line", source, "source-layer": "cover", paint: { "line-color": "#8fb8ff", "line-opacity": 0.7, "line-width": 1.2, "line-dasharray": [4, 2] } },
+  { id: `own-${id}-line`, type: "line", source, "source-layer": "road", paint: { "line-color": "#8fb8ff", "line-opacity": 0.85, "line-width": 1.6 } },
+  { id: `own-${id}-point`, type: "circle", source, "source-layer": "place", paint: { "circle-radius": 3.6, "circle-color": C.background, "circle-stroke-color": "#8fb8ff", "circle-stroke-width": 1.6 } },
+  { id: `own-${id}-name`, type: "symbol", source, "source-layer": "place", filter: ["has", "name"], ...text(["get", "name"], 11.5, "#b9d2ff", { "text-anchor": "left", "text-offset": [0.7, 0] }) },
+];
+
+export function ownLayers() { return own; }
+
+function putOwn(layers) {
+  const usable = layers.filter((it) => it.sheet), key = (list) => JSON.stringify(list.map((it) => [it.id, it.sheet.version]));
+  if (key(usable) === key(own)) return false;
+  for (const { id } of own) {
+    for (const layer of map.getStyle().layers.filter((it) => it.source === `own-${id}`)) map.removeLayer(layer.id);
+    if (map.getSource(`own-${id}`)) map.removeSource(`own-${id}`);
+  }
+  own = usable;
+  for (const { id, kind, sheet, attribution } of own) {
+    const source = `own-${id}`, isVector = kind === "vector";
+    map.addSource(source, { type: isVector ? "vector" : "raster", tiles: [`${location.origin}/api/layers/${id}/${kind}/${sheet.version}/{z}/{x}/{y}`], minzoom: sheet.least_zoom,
+      maxzoom: sheet.most_zoom, bounds: sheet.box, attribution: escaped(attribution), ...(isVector ? {} : { tileSize: 256 }) });
+    for (const spec of isVector ? OWN(id, source) : [{ id: `own-${id}-relief`, type: "raster", source, paint: { "raster-opacity": 0.5, "raster-fade-duration": 0 } }]) {
+      map.addLayer(visible(spec, source), spec.type === "symbol" ? "side-names" : BELOW);
+    }
+  }
+  return true;
 }
 
 function put(kind, sheet) {
@@ -103,6 +137,7 @@ export function has(part) { return Boolean(shown[part === "relief" ? "hillshade"
 export function toggle(part) {
   if (off.has(part)) off.delete(part); else off.add(part);
   try { localStorage.setItem(KEPT, JSON.stringify([...off])); } catch { /* it is then forgotten with the page */ }
+  for (const layer of map?.getStyle().layers ?? []) if (layer.source === part) map.setLayoutProperty(layer.id, "visibility", off.has(part) ? "none" : "visible");
   for (const { part: of, spec } of [...LAYERS.vector, ...LAYERS.hillshade]) {
     if (of === part && map?.getLayer(spec.id)) map.setLayoutProperty(spec.id, "visibility", off.has(part) ? "none" : "visible");
   }

@@ -3,6 +3,7 @@
 import { axes, collection, feature, lonLat, moved } from "./ground.js";
 import { ageText } from "./format.js";
 import { number, short, t } from "./language.js";
+import { hasMil, milImage } from "./mil.js";
 import { alarmOf, isWaiting, now, selectedContact, state } from "./state.js";
 import { COLOURS } from "./symbols.js";
 
@@ -28,11 +29,17 @@ function trailPieces(trail, head, properties) {
 
 function groupOf(objectClass) { return objectClass === "person" || objectClass === "boat" ? objectClass : "vehicle"; }
 
-/** The name of the symbol; none for a person without an alarm, who is a dot. */
-function iconOf(contact, alarm) {
+/** The name of the sign, made when it is first needed; none for who raises no alarm, is not chosen and goes on foot. */
+function signOf(marks, contact, alarm, isChosen) {
   const group = groupOf(contact.object_class);
-  if (alarm) return `p${alarm.priority}-${group}${isWaiting(alarm) ? "" : "-taken"}`;
-  return group === "person" ? "" : `plain-${group}`;
+  if (!hasMil() || (!alarm && !isChosen)) {
+    if (alarm) return `p${alarm.priority}-${group}${isWaiting(alarm) ? "" : "-taken"}`;
+    return group === "person" ? "" : `plain-${group}`;
+  }
+  const how = { priority: alarm?.priority ?? 0, isTaken: Boolean(alarm) && !isWaiting(alarm), objectClass: contact.object_class, isOurs: Boolean(contact.own_patrol), isSimulated: contact.simulated };
+  const name = `mil-${Object.values(how).join("-")}`;
+  if (!marks.signs.has(name)) marks.addSign(name, milImage(how), 2);
+  return name;
 }
 
 /** An age on the map changes every five seconds: each change of a label has the whole map drawn again. */
@@ -67,8 +74,8 @@ export function drawMarks(marks) {
       const [lon, lat] = moved(here, east * TICK_S, north * TICK_S);
       marks.tick(here, [lat, lon], colour, opacity);
     }
-    const sign = iconOf(contact, alarm);
-    if (sign) signs.push([alarm?.priority ?? 9, contact.id, here, sign, opacity]);
+    const sign = signOf(marks, contact, alarm, contact === chosen);
+    if (sign) signs.push([alarm?.priority ?? 9, contact.id, here, sign, alarm ? Math.max(opacity, 0.75) : opacity]);
     else marks.dot(contact.id, here, colour, opacity, isLive);
   }
   for (const [, ...sign] of signs.sort((a, b) => b[0] - a[0])) marks.sign(...sign);      // the most urgent on top

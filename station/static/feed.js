@@ -1,15 +1,21 @@
 // The WebSocket to the station: picture, deltas, beats. Lost, it comes back with growing pauses and a whole picture.
 
+import { logInAgain } from "./again.js";
 import { ask } from "./api.js";
-import { state, takeDelta, takePicture, tell } from "./state.js";
+import { on, state, takeDelta, takePicture, tell } from "./state.js";
 
 const SILENT_MS = 4000;         // four beats missed: the line is dead, whatever the browser believes
 const FIRST_PAUSE_MS = 500, LONGEST_PAUSE_MS = 8000;
 
 let socket = null;
+let askedAgain = false;         // whether a session that has ended was spoken of
 
 export function startFeed() {
   open();
+  on("session", () => {
+    state.feed.ended = askedAgain = false;
+    if (!socket) open();
+  });
   setInterval(() => {
     if (socket && state.feed.open && performance.now() - state.feed.heardMs > SILENT_MS) drop(socket);
   }, 500);
@@ -55,6 +61,7 @@ function take(message) {
   } else if (message.type === "picture") {
     feed.attempt = 0;
     feed.open = true;
+    feed.ended = false;
     takePicture(message);
     tell("feed");
   } else if (message.type === "delta") {
@@ -73,9 +80,15 @@ async function lost(old, code) {
   if (code === 4401 || state.feed.attempt % 5 === 1) {
     // Browsers hide why a WebSocket was refused; a plain question tells a lost line from an ended session.
     const me = await ask("/api/me").catch(() => undefined);
-    if (me === null) { location.assign("/login"); return; }
+    if (me === null) {
+      if (!state.me) { location.assign("/login"); return; }
+      // The map and the sound stay. Who says "later" is asked again when they do something.
+      state.feed.ended = true;
+      tell("feed");
+      if (!askedAgain) { askedAgain = true; logInAgain(); }
+    }
   }
   const pause = Math.min(FIRST_PAUSE_MS * 2 ** state.feed.attempt, LONGEST_PAUSE_MS) * (0.75 + Math.random() / 2);
   state.feed.attempt += 1;
-  setTimeout(open, pause);
+  setTimeout(() => { if (!socket) open(); }, pause);
 }

@@ -1,6 +1,6 @@
 // What the map's signs mean, and what of the base map is drawn. Folded away unless asked for.
 
-import { has, isOn, PARTS, toggle } from "./basemap.js";
+import { has, isOn, ownLayers, PARTS, toggle } from "./basemap.js";
 import { classGlyph, make, priorityShape } from "./dom.js";
 import { onLanguage, t } from "./language.js";
 import { on } from "./state.js";
@@ -26,8 +26,8 @@ export function startLegend(element) {
 
 /** A switch for each part of the base map that there is. */
 function layers() {
-  const parts = PARTS.filter(has);
+  const parts = [...PARTS.filter(has).map((part) => [part, t(`layers.${part}`)]), ...ownLayers().map((it) => [`own-${it.id}`, it.name])];
   if (!parts.length) return "";
   return make("fieldset", { class: "layers" }, make("legend", {}, t("layers.title")),
-    parts.map((part) => make("label", {}, make("input", { type: "checkbox", checked: isOn(part), onchange: () => toggle(part) }), t(`layers.${part}`))));
+    parts.map(([part, words]) => make("label", {}, make("input", { type: "checkbox", checked: isOn(part), onchange: () => toggle(part) }), words)));
 }

@@ -11,6 +11,7 @@ import { contactFeatures, drawMarks, droneFeatures, sensorFeatures } from "./con
 import { Marks } from "./marks.js";
 import { coverageFeatures, coverageWidth } from "./coverage.js";
 import { drawerWidth } from "./drawer.js";
+import { fetchMil } from "./mil.js";
 import { on, select, selectedContact, state, tell } from "./state.js";
 import { addSymbols } from "./symbols.js";
 import { make } from "./dom.js";
@@ -21,6 +22,7 @@ let map = null;
 let marks = null;
 let wholeSector = true;         // what is shown is the working area, so a page that changes its size shows it again
 
+const AFTER_MAP_MS = 1000;      // then what a first look does not need is fetched
 const CLOSE_ZOOM = 17.4;        // about 900 m across: the place, and still the trail it is on
 const NEAREST_ZOOM = 19.2;
 
@@ -62,6 +64,7 @@ export function openMap(container) {
         if (wholeSector) map.fitBounds(workingBounds(), { padding: padding(), duration: 0 });
       });
       document.body.dataset.map = "ready";
+      setTimeout(() => fetchMil().then((is) => { if (is) drawNow(); }), AFTER_MAP_MS);
       resolve(map);
     });
     map.once("error", (event) => reject(event.error));

@@ -87,7 +87,8 @@ PROGRAMS.sign = {
     void main() { vec4 c = texture(sheet, at); ink = vec4(c.rgb * c.a, c.a) * opacity; }`,
 };
 const ORDER = ["line", "ellipse", "dot", "sign"];
-const CELL_PX = 96, SHEET_PX = 1024;        // of the sheet of signs: a hundred of them
+const CELL_PX = 96, SHEET_PX = 1024;        // of the sheet of signs
+const SIGNS = 100, SIGNS_KEPT = 20;         // it has room for so many; when it is full, those after the first are made anew
 
 function compile(gl, { vertex, fragment }) {
   const program = gl.createProgram();
@@ -177,6 +178,7 @@ export class Marks {
 
   /** A sign by a name. image: ImageData, square, at most CELL_PX wide, `ratio` of its pixels one of the screen's. */
   addSign(name, image, ratio) {
+    if (!this.signs.has(name) && this.signs.size === SIGNS) for (const old of [...this.signs.keys()].slice(SIGNS_KEPT)) this.signs.delete(old);
     const sign = { cell: this.signs.get(name)?.cell ?? this.signs.size, image, ratio };
     this.signs.set(name, sign);
     this.load(sign);

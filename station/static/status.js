@@ -12,6 +12,7 @@ import { now, on, onCalmly, select, state } from "./state.js";
 
 const LATE_MS = 3000;
 const WARNING_MS = 7000;
+const CLOCK_WRONG_MS = 15_000;  // of this computer against the station; times on the screen are the station's
 const STARTING_S = 120;         // a mind that reads a long night again may take so long
 const BACKLOG = 100;            // messages waiting at a node that are worth saying: ten seconds of a busy camera
 let line = null, banner = null, parts = {};
@@ -66,6 +67,13 @@ function update() {
   const at = now();
   parts.clock.replaceChildren(make("b", {}, clockText(at)), make("span", {}, `${dateText(at)} ${zoneText()}`));
   parts.clock.title = utcText(at);
+  const wrongMs = state.isReplay ? 0 : -state.feed.offsetMs, isWrong = Math.abs(wrongMs) > CLOCK_WRONG_MS;
+  parts.clock.classList.toggle("off", isWrong);
+  if (isWrong) {
+    const words = t(wrongMs > 0 ? "clock.ahead" : "clock.behind", { age: ageText(Math.abs(wrongMs) / 1000) });
+    parts.clock.lastChild.textContent = words;
+    parts.clock.title = `${words}. ${t("clock.advice")}`;
+  }
   const sound = soundState();
   parts.sound.replaceChildren(glyph(sound === "on" ? "sound" : "silent"), make("span", {}, t(`sound.${sound}`)));
   parts.sound.className = `icon sound ${sound}`;
@@ -139,7 +147,7 @@ function feed(at) {
   parts.feed.textContent = lost ? t("feed.lost_short", { age: ageText(quietMs / 1000) })
     : f.p50 === null ? t("feed.live") : t("feed.live_latency", { seconds: number(f.p50 / 1000, 1) });
   parts.feed.title = f.p99 === null ? "" : t("feed.latency", { p50: number(f.p50, 0), p99: number(f.p99, 0) });
-  const text = lost && state.hasPicture ? t("feed.lost", { age: ageText(quietMs / 1000) })
+  const text = lost && f.ended ? t("feed.session_ended", { age: ageText(quietMs / 1000) }) : lost && state.hasPicture ? t("feed.lost", { age: ageText(quietMs / 1000) })
     : lost ? t("feed.connecting") : silentS === null ? ""
       : t(state.hasPicture || silentS > STARTING_S ? "feed.mind_silent" : "feed.mind_starting", { age: ageText(silentS) });
   if (banner.textContent !== text) banner.textContent = text;

@@ -119,6 +119,8 @@ def test_a_lost_feed_is_said_with_its_age_and_comes_back_with_the_whole_picture(
     banner = watched.locator("#banner")
     expect(banner).to_contain_text("Mất kết nối với trạm", timeout=30_000)
     expect(banner).to_contain_text(re.compile(r"\d+ (giây|phút)"), timeout=30_000)
+    watched.evaluate("import('/static/state.js').then(({ state }) => { state.feed.heardMs -= 3_600_000; })")
+    expect(banner).to_contain_text("1 giờ 00")
     mind.say(alarms=(alarm("A-9", time.time_ns(), says=corridor_entry()),))
     stage.start()
     expect(banner).to_be_hidden(timeout=60_000)
@@ -138,13 +140,33 @@ def test_a_silent_mind_is_said_and_a_decision_is_not_pretended(logged_in, watche
     expect(watched.locator("#banner")).to_be_hidden(timeout=30_000)
 
 
-def test_an_ended_session_leads_to_the_door(logged_in, stage, watched):
-    logged_in(scene())
+def test_an_ended_session_keeps_the_map_and_goes_on_with_what_was_pressed(logged_in, stage, watched):
     from station.access import set_password
 
-    set_password(stage.settings, "lan")
+    mind = logged_in(scene())
+    expect(watched.locator(".card.open")).to_have_count(3)
+    set_password(stage.settings, "lan", PASSWORD)       # ends all sessions
     watched.keyboard.press("a")
-    watched.wait_for_url("**/login")
+    again = watched.locator("#again")
+    expect(again).to_contain_text("Phiên đăng nhập đã hết")
+    expect(watched.locator(".card.open")).to_have_count(3)
+    watched.fill("#again-password", "not it at all")
+    watched.keyboard.press("Enter")
+    expect(again.locator(".problem")).to_contain_text("không đúng")
+    watched.fill("#again-password", PASSWORD)
+    watched.keyboard.press("Enter")
+    expect(watched.locator('.card.done[data-id="A-0207"]')).to_be_visible()
+    assert watched.url == f"{stage.address}/"
+    assert mind.asked == [ChangeAlarm("A-0207", AlarmState.ACKNOWLEDGED, "lan")]
+
+
+def test_a_computer_with_a_wrong_clock_is_told_so_and_shows_the_stations_time(logged_in, watched):
+    watched.add_init_script("{ const real = Date.now; Date.now = () => real() + 400_000; }")
+    logged_in(scene())
+    expect(watched.locator("#status .clock")).to_contain_text(re.compile("máy này nhanh 6 phút (39|40)"))
+    shown = watched.locator("#status .clock b").inner_text().split(":")
+    seconds = sum(int(n) * k for n, k in zip(shown, (3600, 60, 1), strict=True))
+    assert abs((seconds - 7 * 3600 - time.time()) % 86_400 % 86_395) < 6, "the station's time, seven hours from UTC"
 
 
 def test_the_language_switches_and_is_remembered(logged_in, stage, watched):
