@@ -69,6 +69,9 @@ WORDS: dict[str, str] = {
     "dispatch.nobody": "no drone can: {why}",
     # what a drone that looks at a contact says
     "look.begins": "{drone} is on its way to look at contact {contact}",
+    "look.knows_line": "{drone} knows the border line round contact {contact}; no slopes, for the terrain is flat here, and "
+    "no water",
+    "look.knows_ground": "{drone} knows steep ground and the border line round contact {contact}, and no water",
     "look.unknown": "the station says nothing of contact {contact} any more",
     "look.lost": "{drone} does not see contact {contact} any more, for {seconds} s: it looks wider",
     "look.found": "{drone} sees contact {contact} again",

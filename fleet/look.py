@@ -27,6 +27,7 @@ from fleet.drone import Drone
 from fleet.routes_camera import CameraView
 from fleet.stand_off import FAR_M, HEIGHT_M, RADIUS_M, WIDER, Place, Room, Sides, bearing_to, next_place, turn_deg
 from geofences.geodesy import Array
+from geofences.terrain import FlatTerrain
 from mavlink.link import MessageLink
 from wire.clock import NS_PER_S, Clock
 from wire.flying import Plan, TaskPhase, Waypoint, WaypointKind
@@ -188,6 +189,8 @@ class Look:
                 return False
         self._begun = True
         self._tell("look.begins")
+        flat = isinstance(self._room.sector.terrain, FlatTerrain)
+        self._tell("look.knows_line" if flat else "look.knows_ground")
         return True
 
     async def _slow(self) -> bool:
