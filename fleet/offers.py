@@ -75,7 +75,8 @@ def draw(
     except PlanError as error:
         if error.plan is not None:      # so that a person sees which legs, and why
             return checked(error.plan, standing, ground)
-        raise WishError(said("dispatch.cannot", why=str(error))) from None
+        words = Said(str(error), error.key, error.params) if error.key else said("dispatch.cannot", why=str(error))
+        raise WishError(words) from None
     return checked(plan, standing, ground)
 
 

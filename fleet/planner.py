@@ -20,6 +20,8 @@ from shapely.geometry.base import BaseGeometry
 from fleet import routes
 from fleet.checker import CheckLimits, check_plan
 from fleet.planner_heights import follow, return_height_m
+from fleet.planner_words import PlanError as PlanError
+from fleet.planner_words import refused
 from fleet.routes_camera import CameraView, Strip, strip
 from fleet.wind import demanded_buffer
 from geofences.geodesy import Array
@@ -37,14 +39,6 @@ WIDEN_TRIES = 4
 WAYPOINTS_LIMIT = 300           # ArduCopter holds 650 items; each change of speed is one more
 LAYER_M = 10.0                  # between the heights of drones that share a corridor
 ENDLESS = CheckLimits(endurance_s=1e9)      # for plans whose battery is asked about later
-
-
-class PlanError(ValueError):
-    """No patrol can be made of this. Its text says why. plan: one that was laid, and does not pass its checks."""
-
-    def __init__(self, text: str, plan: Plan | None = None) -> None:
-        super().__init__(text)
-        self.plan = plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +96,7 @@ def plan_patrol(
         begins = Point(whole.coords[0])
         near = [p for p in parts if wish.from_m > 0 or Point(p.coords[0]).distance(begins) < 1e-6]
         if not near or near[0].length < SHORTEST_M:
-            raise PlanError(_unreachable(wish, sector, begins, room))
+            raise _unreachable(wish, sector, begins, room)
         centre = near[0]
         if wish.reach_m > 0:
             centre = routes.stretch(centre, 0.0, min(wish.reach_m, centre.length))
@@ -134,15 +128,15 @@ def plan_area(wish: PatrolWish, maker: Maker, plan_id: str, area: Sequence[Groun
     corners = maker.sector.frame.to_enu([p.lat_deg for p in area], [p.lon_deg for p in area])
     outline = shapely.make_valid(Polygon(corners)) if len(corners) >= 3 else Polygon()
     if outline.area < 1.0:
-        raise PlanError("an area has three corners or more, and some ground between them")
+        raise refused("corners")
 
     def lay(room: Polygon, home: Array, seen: Strip | None) -> _Ground:
         if seen is None:
-            raise PlanError("passes over an area need a camera, to know how far apart they are")
+            raise refused("camera")
         spacing = seen.width_m * (1.0 - wish.overlap)
         passes = [np.asarray(p.coords) for p in routes.lawn_mower(outline.intersection(room), spacing)]
         if not passes:
-            raise PlanError("no part of the area can be flown over: it is too near to the border or in a keep-out")
+            raise refused("area")
         return _Ground(routes.joined(passes * wish.repeats, room, home))
 
     return _make(wish, maker, plan_id, lay)
@@ -155,7 +149,7 @@ def plan_orbit(wish: PatrolWish, maker: Maker, plan_id: str, centre: GroundPosit
     def lay(room: Polygon, home: Array, seen: Strip | None) -> _Ground:
         del seen, home
         if not room.covers(Point(at).buffer(radius_m + routes.INSIDE_M + 2.5, quad_segs=32)):
-            raise PlanError("the circle comes too near to the border or a keep-out; choose a smaller one, or another place")
+            raise refused("circle")
         return _Ground(at[None], orbit=(radius_m, turns))
 
     return _make(wish, maker, plan_id, lay)
@@ -168,7 +162,7 @@ def plan_point(wish: PatrolWish, maker: Maker, plan_id: str, place: GroundPositi
     def lay(room: Polygon, home: Array, seen: Strip | None) -> _Ground:
         del seen, home
         if not room.covers(Point(at)):
-            raise PlanError("the place, or the straight way home from it, is too near to the border or a keep-out")
+            raise refused("place")
         return _Ground(at[None], holds={0: max(hold_s, 0.1)})
 
     return _make(wish, maker, plan_id, lay)
@@ -182,7 +176,7 @@ def plan_stretches(
     Of each as much as may be flown; raises PlanError for one of which that is nothing.
     """
     if not stretches:
-        raise PlanError("no stretch was asked for")
+        raise refused("no_stretch")
 
     def lay(room: Polygon, home: Array, seen: Strip | None) -> _Ground:
         del seen
@@ -192,10 +186,7 @@ def plan_stretches(
             line = routes.stretch(maker.sector.corridors.ground(corridor).centre_line, from_m, to_m)
             parts = routes.inside(line, room)
             if sum(p.length for p in parts) < STRETCH_LEAST_M:
-                raise PlanError(
-                    f"metres {from_m:.0f} to {to_m:.0f} of {corridor} cannot be flown from this home: too near to the "
-                    "border, in a keep-out, or without a straight way home"
-                )
+                raise refused("stretch", from_m=round(from_m), to_m=round(to_m), corridor=corridor)
             for part in parts:
                 points = np.asarray(part.coords)
                 if np.linalg.norm(points[-1] - here) < np.linalg.norm(points[0] - here):
@@ -244,9 +235,7 @@ def _make(
     for _ in range(WIDEN_TRIES):
         room = routes.reachable(sector, home, border_m, limits.keep_out_margin_m + STAND_OFF_M)
         if room.is_empty:
-            raise PlanError(
-                f"{wish.corridor}: home lies within {border_m:.0f} m of the border, in a keep-out or beyond the border"
-            )
+            raise refused("home", corridor=wish.corridor, border_m=round(border_m))
         plan = _plan(wish, maker, plan_id, home, lay(room, home, seen))
         result = check_plan(plan, sector, Realm.TRAINING, _only_ground(limits))
         if result.passed:
@@ -256,7 +245,7 @@ def _make(
         if needed + STAND_OFF_M <= border_m:
             break
         border_m = needed + STAND_OFF_M
-    raise PlanError(f"the patrol {wish.corridor} does not pass its checks: {said}", plan)
+    raise refused("checks", plan, corridor=wish.corridor, why=said)
 
 
 def _plan(wish: PatrolWish, maker: Maker, plan_id: str, home: Array, ground: _Ground) -> Plan:
@@ -264,7 +253,7 @@ def _plan(wish: PatrolWish, maker: Maker, plan_id: str, home: Array, ground: _Gr
     terrain = sector.terrain
     home_msl_m = float(terrain.height_msl_m(home)[0])
     if not math.isfinite(home_msl_m):
-        raise PlanError("there is no terrain height at home")
+        raise refused("home_height")
     path, heights, holds = ground.path, np.full(len(ground.path), wish.height_m), ground.holds
     if wish.follow_ground:
         try:
@@ -273,11 +262,11 @@ def _plan(wish: PatrolWish, maker: Maker, plan_id: str, home: Array, ground: _Gr
             raise PlanError(str(error)) from None
         holds = _moved(ground, path)
     if len(path) > WAYPOINTS_LIMIT:
-        raise PlanError(f"{len(path)} waypoints are more than the {WAYPOINTS_LIMIT} of a plan; fly a part, or fewer times")
+        raise refused("waypoints", count=len(path), most=WAYPOINTS_LIMIT)
     margin_m = limits.clearance_m + 3.0 * terrain.sigma_m
     back_m = return_height_m(np.vstack([home, path]), home, margin_m, home_msl_m, terrain, RTL_LEAST_M)
     if not math.isfinite(back_m):
-        raise PlanError("the way home leaves the known terrain")
+        raise refused("way_home")
     up_m = float(max(heights[0], _takeoff_m(home, path[0], margin_m, home_msl_m, sector)))
     waypoints = [Waypoint(WaypointKind.TAKEOFF, wish.home, up_m, wish.speed_m_s)]
     for i, ((east, north), height) in enumerate(zip(path, heights, strict=True)):
@@ -319,10 +308,7 @@ def _strip(wish: PatrolWish) -> Strip | None:
         return None
     seen = strip(wish.camera, wish.height_m, wish.speed_m_s)
     if seen.width_m <= 0:
-        raise PlanError(
-            f"from {wish.height_m:g} m this camera has less than {wish.camera.pixels_per_m:g} pixels a metre of a person "
-            "everywhere; fly lower, or ask for fewer"
-        )
+        raise refused("pixels", height_m=f"{wish.height_m:g}", pixels=f"{wish.camera.pixels_per_m:g}")
     return seen
 
 
@@ -337,11 +323,7 @@ def _needed_m(result: CheckResult) -> float:
     return result.buffer.total_m if result.buffer is not None else 0.0
 
 
-def _unreachable(wish: PatrolWish, sector: Sector, begins: BaseGeometry, room: Polygon) -> str:
+def _unreachable(wish: PatrolWish, sector: Sector, begins: BaseGeometry, room: Polygon) -> PlanError:
     if not room.covers(begins):
-        return (
-            f'corridor "{wish.corridor}" cannot be flown from this home: where it begins, or the straight way home from '
-            "there, is too near to the border, in a keep-out or beyond the border; choose another corridor or home"
-        )
-    return f'of corridor "{wish.corridor}" less than {SHORTEST_M:g} m can be flown from this home; choose another home'
-
+        return refused("begins", corridor=wish.corridor)
+    return refused("short", corridor=wish.corridor, least_m=f"{SHORTEST_M:g}")

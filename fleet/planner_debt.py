@@ -12,6 +12,7 @@ import numpy as np
 
 from fleet.checker import check_plan
 from fleet.planner import Maker, PatrolWish, PlanError, plan_stretches
+from fleet.planner_words import refused
 from geofences.geodesy import Array
 from wire.coverage import CoverageDebt, DebtSegment
 from wire.flying import Plan
@@ -37,7 +38,7 @@ def plan_debt(wish: PatrolWish, maker: Maker, plan_id: str, debt: CoverageDebt) 
     """
     sector = maker.sector
     if debt.corridors_version != sector.corridor_set.version:
-        raise PlanError("the coverage debt was counted along another version of the corridors; ask for it anew")
+        raise refused("debt_version")
     home = sector.frame.point(wish.home)
     left = [_candidate(s, maker) for s in debt.segments if s.to_m - s.from_m >= LEAST_M and s.debt_mh > 0]
     chosen: list[_Candidate] = []
@@ -58,7 +59,7 @@ def plan_debt(wish: PatrolWish, maker: Maker, plan_id: str, debt: CoverageDebt) 
             continue
         chosen, plan = longer, tried
     if plan is None:
-        raise PlanError(f"no stretch of the debt can be flown: {last_error}")
+        raise refused("debt", why=last_error)
     return plan, tuple(c.segment for c in chosen)
 
 
