@@ -82,6 +82,9 @@ async def test_it_flies_to_a_place_and_looks_where_it_is_told(vehicle: Any, list
     async with listening(vehicle.connection) as both:
         link, drone = both.link, both.drone
         system_id = await in_the_air(link, drone)
+        # A heartbeat is to be had when it is asked for.
+        answer = await one_answer(link, long(system_id, 512, float(mavlink.MAVLINK_MSG_ID_HEARTBEAT)), ("COMMAND_ACK",))
+        assert answer is not None and (answer.command, answer.result) == (512, 0)
         link.send(go_to(system_id, 40.0, 0.0, 25.0, 90.0))
         assert await until(lambda: is_at(drone, 40.0, 0.0) and abs(drone.height_m.value - 25.0) < 1.0, 15.0), offset_m(drone)
         assert await until(lambda: away_deg(heading(drone), 90.0) < 5.0, 5.0), heading(drone)
