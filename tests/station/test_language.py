@@ -8,6 +8,7 @@ import pytest
 
 from edge.settings import PROFILES
 from fleet.checker_words import PARTS, WORDS
+from fleet.dispatch_words import WORDS as DISPATCHED
 from fleet.planner_words import WORDS as REFUSALS
 from fleet.preflight_words import WORDS as SAYS
 from sim.director_view import Phase
@@ -93,6 +94,8 @@ BUILT = {
     "act": [*FleetAction, "launch_now", "launched"],
     "plan_field": PLAN_FIELDS, "plan_habit": ["height_m", "speed_m_s", "reach_m"], "leg": ["good", "bad"],
     "buffer": ["drift_m", "reaction_m", "margin_m"], "investigate_step": ["accepted", "executing", "in_view"],
+    "dispatch": [w.removeprefix("dispatch.") for w in DISPATCHED if w.startswith("dispatch.")],
+    "look": [w.removeprefix("look.") for w in DISPATCHED if w.startswith("look.")],
     "plan_refused": [w.removeprefix("plan_refused.") for w in REFUSALS],
     "preflight_item": PREFLIGHT_ITEMS, "preflight_says": [w.removeprefix("preflight_says.") for w in SAYS],
     "flight_mode": [],      # an autopilot's names of its modes; one that has no words is shown as it is
