@@ -10,6 +10,7 @@ import { startKeys } from "./keys.js";
 import { loadLanguage, setNames, t } from "./language.js";
 import { startLegend } from "./legend.js";
 import { openMap } from "./map.js";
+import { startMeasure } from "./measure.js";
 import { startQueue } from "./queue.js";
 import { startSearch } from "./search.js";
 import { startSound } from "./sound.js";
@@ -37,6 +38,7 @@ async function start() {
   startLegend(element("legend"));
   startCoverage(element("coverage"));
   startSearch(element("search"));
+  startMeasure(document.querySelector(".ground"));
   try {
     await openMap(element("map"));
   } catch (error) {

@@ -5,6 +5,7 @@ import { ask } from "./api.js";
 import { on, state, takeDelta, takePicture, tell } from "./state.js";
 
 const SILENT_MS = 4000;         // four beats missed: the line is dead, whatever the browser believes
+const CONNECT_MS = 10_000, HELD_UP_MS = 1500;
 const FIRST_PAUSE_MS = 500, LONGEST_PAUSE_MS = 8000;
 
 let socket = null;
@@ -16,8 +17,13 @@ export function startFeed() {
     state.feed.ended = askedAgain = false;
     if (!socket) open();
   });
+  let ticked = performance.now(), silent = 0;
   setInterval(() => {
-    if (socket && state.feed.open && performance.now() - state.feed.heardMs > SILENT_MS) drop(socket);
+    const at = performance.now(), wasHeldUp = at - ticked > HELD_UP_MS;
+    ticked = at;
+    // A page that was held up itself has messages waiting: it hears them before it calls the line dead.
+    silent = !wasHeldUp && socket && state.feed.open && at - state.feed.heardMs > SILENT_MS ? silent + 1 : 0;
+    if (silent > 1) { silent = 0; drop(socket); }
   }, 500);
 }
 
@@ -29,7 +35,7 @@ function open() {
   mine.onmessage = (event) => { if (mine === socket) take(JSON.parse(event.data)); };
   mine.onclose = (event) => lost(mine, event.code);
   if (state.isReplay && state.replay) mine.onopen = goOn;
-  setTimeout(() => { if (mine === socket && mine.readyState === WebSocket.CONNECTING) drop(mine); }, SILENT_MS);
+  setTimeout(() => { if (mine === socket && mine.readyState === WebSocket.CONNECTING) drop(mine); }, CONNECT_MS);
 }
 
 /** A replay whose line was lost goes on where it was. */

@@ -54,6 +54,12 @@ function distance([lonA, latA], [lonB, latB]) {
 /** Between two places, [lat, lon, ...]. */
 export function metresBetween(a, b) { return distance([a[1], a[0]], [b[1], b[0]]); }
 
+/** From one place to another, degrees clockwise from true north. */
+export function bearingOf(from, to) {
+  const east = metresBetween(from, [from[0], to[1]]) * Math.sign(to[1] - from[1]), north = metresBetween(from, [to[0], from[1]]) * Math.sign(to[0] - from[0]);
+  return (Math.atan2(east, north) * 180 / Math.PI + 360) % 360;
+}
+
 export const lonLat = (p) => [p[1], p[0]];
 
 export function feature(type, coordinates, properties = {}) {

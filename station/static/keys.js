@@ -7,6 +7,7 @@ import { otherLanguage, t } from "./language.js";
 import { toggleCoverage } from "./coverage.js";
 import { toggleNight } from "./look.js";
 import { centreOnSelected, showSector } from "./map.js";
+import { isMeasuring, toggleMeasure } from "./measure.js";
 import { acknowledgeNext, escalateChosen, openChosen, step } from "./queue.js";
 import { openSearch } from "./search.js";
 import { toggleSound } from "./sound.js";
@@ -27,6 +28,7 @@ let KEYS = [         // without a text of its own: another key for the same
   ["/", "keys.search", openSearch],
   ["C", "keys.centre", centreOnSelected],
   ["F", "keys.sector", showSector],
+  ["D", "keys.measure", toggleMeasure],
   ["V", "keys.coverage", toggleCoverage],
   ["M", "keys.sound", toggleSound],
   ["H", "keys.handover", openHandover],
@@ -35,7 +37,7 @@ let KEYS = [         // without a text of its own: another key for the same
   ["W", "keys.watchlist", () => location.assign("/watchlist")],
   ["N", "keys.night", toggleNight],
   ["L", "keys.language", otherLanguage],
-  ["Esc", "keys.close", () => select(null)],
+  ["Esc", "keys.close", () => (isMeasuring() ? toggleMeasure() : select(null))],
   ["?", "keys.this", showKeys],
 ];
 

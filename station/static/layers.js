@@ -8,7 +8,7 @@ const opacity = ["case", ["==", ["get", "state"], "ended"], 0.3, ["match", ["get
 const empty = { type: "FeatureCollection", features: [] };
 
 export const LIVE_SOURCES = ["contacts", "sensors", "footprints", "drones", "drone-trails", "plans",
-  "plan-points", "corridor-alarms", "selected", "found", "coverage"];
+  "plan-points", "corridor-alarms", "selected", "found", "measured", "coverage"];
 export const GROUND_SOURCES = ["outside", "own-side", "other-side", "graticule", "strips", "centre-lines", "keep-outs", "border",
   "side-names", "box"];
 
@@ -34,8 +34,6 @@ const ground = [
   line("box", "box", { "line-color": "#8fa3b5", "line-opacity": 0.35, "line-width": 1 }),
   { id: "strips", type: "fill", source: "strips", paint: { "fill-color": C.trail, "fill-opacity": 0.1 } },
   line("strip-edges", "strips", { "line-color": C.trail, "line-opacity": 0.34, "line-width": 1 }),
-  { id: "corridor-alarms", type: "fill", source: "corridor-alarms", paint: { "fill-color": byRank, "fill-opacity": 0.05 } },
-  line("corridor-alarm-edges", "corridor-alarms", { "line-color": byRank, "line-opacity": 0.6, "line-width": 1.3 }),
   line("centre-lines", "centre-lines", { "line-color": C.trail, "line-opacity": 0.6, "line-width": 1.2, "line-dasharray": [1, 3] }),
   { id: "keep-outs", type: "fill", source: "keep-outs", paint: { "fill-pattern": "hatch-keep-out" } },
   line("keep-out-edges", "keep-outs", { "line-color": C.grey, "line-opacity": 0.7, "line-width": 1.2 }),
@@ -51,6 +49,8 @@ const AGES = [[1, "#8093a8", 3, [4.3, 0.7]], [2, "#8f8fc4", 4, [2.3, 0.8]], [3, 
 const flat = { layout: { "line-join": "round", "line-cap": "butt" } };
 
 const coverage = [
+  { id: "corridor-alarms", type: "fill", source: "corridor-alarms", paint: { "fill-color": byRank, "fill-opacity": 0.05 } },
+  line("corridor-alarm-edges", "corridor-alarms", { "line-color": byRank, "line-opacity": 0.6, "line-width": 1.3 }),
   line("coverage-casing", "coverage", { "line-color": C.background, "line-width": ["case", [">", ["get", "grade"], 0], ["+", 6, ["*", 2, ["get", "grade"]]], 9], "line-opacity": 0.85 }, flat),
   ...GRADES.map(([grade, colour, width]) => line(`coverage-grade-${grade}`, "coverage", { "line-color": colour, "line-width": width },
     { ...flat, filter: ["==", ["get", "grade"], grade] })),
@@ -81,6 +81,9 @@ const watchers = [
 const contacts = [
   { id: "selected", type: "circle", source: "selected",
     paint: { "circle-radius": 19, "circle-opacity": 0, "circle-stroke-color": C.bright, "circle-stroke-width": 1.6 } },
+  line("measured", "measured", { "line-color": C.bright, "line-width": 2, "line-dasharray": [2, 1.5] }, { filter: ["==", ["geometry-type"], "LineString"] }),
+  { id: "measured-points", type: "circle", source: "measured", filter: ["==", ["geometry-type"], "Point"],
+    paint: { "circle-radius": 4, "circle-color": C.background, "circle-stroke-color": C.bright, "circle-stroke-width": 2 } },
   { id: "found", type: "circle", source: "found",
     paint: { "circle-radius": 14, "circle-opacity": 0, "circle-stroke-color": C.ours, "circle-stroke-width": 2.4 } },
   { id: "drones", type: "symbol", source: "drones",
@@ -101,14 +104,35 @@ const labels = [
       "text-justify": "auto", "text-padding": 3, "text-max-width": 20 }) },
   { id: "drone-names", type: "symbol", source: "drones",
     ...text(["get", "label"], 12, C.ours, { "text-anchor": "left", "text-offset": [1.75, 0], "text-justify": "left" }) },
+  { id: "measured-names", type: "symbol", source: "measured", filter: ["all", ["==", ["geometry-type"], "Point"], ["!=", ["get", "label"], ""]],
+    ...text(["get", "label"], 13, C.bright, { "text-anchor": "left", "text-offset": [0.8, 0], "text-allow-overlap": true }) },
   { id: "contact-names", type: "symbol", source: "contacts", ...text(["get", "label"], 12, ["case", ["get", "selected"], C.bright, "#d5dde4"], { "text-variable-anchor": ["left", "right", "bottom", "top"],
       "text-radial-offset": 1.45, "text-max-width": 24, "text-justify": "auto", "symbol-sort-key": ["get", "order"] }) },
 ];
 
-export function emptyStyle() {
-  const sources = Object.fromEntries([...GROUND_SOURCES, ...LIVE_SOURCES].map((name) => [name, { type: "geojson", data: empty }]));
-  return { version: 8, sources, layers: [...ground, ...coverage, ...watchers, ...contacts, ...labels], transition: { duration: 150, delay: 0 } };
+// A map cuts what it draws to its tiles with a stencil, over the whole screen, each time the source changes from one layer to the
+// next: 16 sources of lines and areas were 16 such passes a frame. They are parts of two.
+export const GROUP_OF = Object.fromEntries([...GROUND_SOURCES.map((name) => [name, "ground"]),
+  ...["corridor-alarms", "coverage", "footprints", "plans", "drone-trails", "measured"].map((name) => [name, "live"])]);
+
+function grouped(layer) {
+  const group = GROUP_OF[layer.source];
+  if (!group) return layer;
+  const isPart = ["==", ["get", "part"], layer.source];
+  return { ...layer, source: group, filter: layer.filter ? ["all", isPart, layer.filter] : isPart };
 }
+
+function style(names, layers) {
+  return { version: 8, sources: Object.fromEntries(names.map((name) => [name, { type: "geojson", data: empty }])), layers, transition: { duration: 150, delay: 0 } };
+}
+
+const LAYERS = [...ground, ...coverage, ...watchers, ...contacts, ...labels], SOURCES = [...GROUND_SOURCES, ...LIVE_SOURCES];
+
+/** A source for each name. */
+export function emptyStyle() { return style(SOURCES, LAYERS); }
+
+/** The same with the parts of GROUP_OF as parts of its sources. */
+export function groupedStyle() { return style([...new Set(SOURCES.map((name) => GROUP_OF[name] ?? name))], LAYERS.map(grouped)); }
 
 /** What a click may mean, the most important first; what begins with "marks" the light marks know. */
 export const CLICKABLE = [["marks-dot", "contact"], ["contact-names", "contact"], ["drones", "drone"],

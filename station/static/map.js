@@ -6,7 +6,7 @@ import { startBaseMap } from "./basemap.js";
 import { collection, feature, moved } from "./ground.js";
 import { onLanguage, t } from "./language.js";
 import { graticule, startRuler } from "./ruler.js";
-import { CLICKABLE, emptyStyle } from "./layers.js";
+import { CLICKABLE, GROUP_OF, groupedStyle } from "./layers.js";
 import { contactFeatures, drawMarks, droneFeatures, sensorFeatures } from "./contacts.js";
 import { Marks } from "./marks.js";
 import { coverageFeatures, coverageWidth } from "./coverage.js";
@@ -30,7 +30,7 @@ const NEAREST_ZOOM = 19.2;
 export function openMap(container) {
   const g = state.geography;
   map = new GroundMap({
-    container, style: emptyStyle(), bounds: workingBounds(), fitBoundsOptions: { padding: padding() }, attributionControl: false,
+    container, style: groupedStyle(), bounds: workingBounds(), fitBoundsOptions: { padding: padding() }, attributionControl: false,
     maxPitch: 0, dragRotate: false, pitchWithRotate: false, touchPitch: false, fadeDuration: 0, minZoom: 9, maxZoom: 20,
     maxBounds: grown(g.box, 0.6), keyboard: true, validateStyle: false, localIdeographFontFamily: false,
   });
@@ -152,12 +152,24 @@ function hovered(event) { map.getCanvas().style.cursor = taker?.isWanted() ? "cr
 
 const drawn = new Map();
 
+const parts = {};               // of a source that several share: its features, by the part's name
+const changed = new Set();
+
 /** Hand data to the map, but only what is new: drawing is dear where there is no graphics card. */
-function put(source, data) {
+function put(name, data) {
   const text = JSON.stringify(data);
-  if (drawn.get(source) === text) return;
-  drawn.set(source, text);
-  map.getSource(source)?.setData(data);
+  if (drawn.get(name) === text) return;
+  drawn.set(name, text);
+  const group = GROUP_OF[name];
+  if (!group) { map.getSource(name)?.setData(data); return; }
+  (parts[group] ??= {})[name] = (data.features ?? [data]).map((f) => ({ ...f, properties: { ...f.properties, part: name } }));
+  if (!changed.size) queueMicrotask(handParts);
+  changed.add(group);
+}
+
+function handParts() {
+  for (const group of changed) map.getSource(group)?.setData(collection(Object.values(parts[group]).flat()));
+  changed.clear();
 }
 
 function drawGround() {
@@ -235,6 +247,12 @@ export function showPlace(place, points = []) {
     wholeSector = false;
     map.fitBounds([Math.min(...lon), Math.min(...lat), Math.max(...lon), Math.max(...lat)], { padding: padding(), duration: 300, maxZoom: CLOSE_ZOOM });
   }
+}
+
+/** What somebody measures: its places [lat, lon], and what is written at the last. */
+export function showMeasured(points, words) {
+  const line = points.map(([lat, lon]) => [lon, lat]);
+  put("measured", collection([...(line.length > 1 ? [feature("LineString", line)] : []), ...line.map((p, i) => feature("Point", p, { label: i === line.length - 1 ? words : "" }))]));
 }
 
 /** The named places of the base map, as far as it is loaded: {name, point}. */

@@ -21,6 +21,12 @@ def test_the_map_its_drawer_and_its_keys(logged_in, watched) -> None:
     watched.click(".card >> nth=0")
     expect(watched.locator("#drawer")).to_be_visible()
     assert faults(watched) == []
+    watched.keyboard.press("n")
+    assert watched.evaluate("document.documentElement.hasAttribute('data-night')")
+    watched.reload()
+    watched.wait_for_selector(".card")
+    assert watched.evaluate("document.documentElement.hasAttribute('data-night')"), "the browser remembers the night"
+    assert faults(watched) == []
     watched.keyboard.press("?")
     watched.wait_for_selector("#keys[open]")
     assert faults(watched) == []

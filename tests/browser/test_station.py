@@ -6,6 +6,7 @@ import sqlite3
 
 from playwright.sync_api import expect
 
+from tests.browser.accessibility import faults
 from tests.browser.whole_station import enter_first, walk
 
 
@@ -30,6 +31,18 @@ def test_a_walker_is_seen_and_taken_at_a_station_just_installed(serving, watched
         "SELECT state, person FROM alarm_events WHERE person <> 'system'"
     ).fetchall()
     assert events == [("acknowledged", "admin")]
+
+    # The end of the shift: the sheet says what was taken and by whom, and can be read by day and by night.
+    watched.goto(f"http://127.0.0.1:{settings.web.port}/handover?lang=vi")
+    expect(watched.locator("main")).to_contain_text("Người trong hành lang Đường mòn Khe Đá")
+    assert faults(watched) == []
+    watched.evaluate("localStorage.setItem('trailwatch.night', 'on')")
+    watched.reload()
+    expect(watched.locator("html[data-night]")).to_have_count(1)
+    assert faults(watched) == []
+    watched.evaluate("localStorage.setItem('trailwatch.night', 'off')")
+    watched.goto(f"http://127.0.0.1:{settings.web.port}/")
+    watched.wait_for_selector("body[data-map=ready]", timeout=120_000)
 
     watched.keyboard.press("l")
     expect(watched.locator("#queue h2")).to_have_text("Alarm queue")

@@ -1,0 +1,74 @@
+"""Search, measuring, and a phone: what a person reads out on the radio is found, and nothing needs a wide screen."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+
+from playwright.sync_api import expect
+
+from station.record import Record
+from tests.browser.accessibility import faults
+from tests.browser.conftest import enter
+from tests.scene import scene
+from wire.clock import WallClock
+
+
+def found(page, text):
+    page.fill("#search-field", text)
+    rows = page.locator("#search-list li")
+    expect(rows.first).to_be_visible()
+    page.wait_for_timeout(300)
+    return rows
+
+
+def test_places_plates_alarms_and_corridors_are_found_and_the_watchlist_is_asked_only_on_purpose(stage, watched) -> None:
+    with contextlib.closing(Record(stage.settings, WallClock())) as record:
+        record.append("somebody", "history.searched")
+    stage.mind(scene())
+    enter(watched, stage)
+    watched.keyboard.press("/")
+    expect(watched.locator("#search-field")).to_be_focused()
+    for text, kind, title in (
+        ("48q xd 70094 38269", "Vị trí", "16.62067°N"), ("16.62067, 106.59464", "Vị trí", "48Q XD 7009"),
+        ("16°37'14.4\"N 106°35'40.7\"E", "Vị trí", "16.62067°N"), ("khe da", "Hành lang", "Đường mòn Khe Đá"),
+        ("74ci", "Biển số", "74C-I23.45"), ("a-0206", "Cảnh báo", "A-206"), ("gate-2", "Camera", "gate-2"),
+        ("drone-1", "UAV", "drone-1"),
+    ):
+        rows = found(watched, text)
+        assert any(kind in row and title in row for row in rows.all_inner_texts()), (text, rows.all_inner_texts())
+    assert faults(watched) == []
+    looks = "SELECT count(*) FROM entries WHERE action = 'watchlist.listed'"
+    with contextlib.closing(sqlite3.connect(stage.settings.record_db)) as record:
+        assert record.execute(looks).fetchone()[0] == 0
+        found(watched, "nguyen").last.click()
+        expect(watched.locator("#search-list .none")).to_be_visible()
+        assert record.execute(looks).fetchone()[0] == 2, "a look at each lane that an operator may read"
+    found(watched, "k-0415")
+    watched.keyboard.press("Enter")
+    expect(watched.locator("#drawer h2")).to_contain_text("K-415")
+    watched.keyboard.press("Escape")
+    watched.keyboard.press("d")
+    watched.mouse.click(500, 400)
+    watched.mouse.click(600, 400)
+    expect(watched.locator(".measure")).to_contain_text("hướng 090°")
+    watched.keyboard.press("Escape")
+    expect(watched.locator(".measure")).to_be_hidden()
+
+
+def test_a_phone_shows_map_and_alarms_with_room_for_a_thumb(logged_in, watched) -> None:
+    watched.set_viewport_size({"width": 390, "height": 844})
+    logged_in(scene())
+    card = watched.locator(".card.open").first
+    expect(card).to_be_in_viewport()
+    assert watched.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    card.locator(".card-title").click()
+    take = watched.locator("#drawer .decision .primary")
+    expect(take).to_be_in_viewport()
+    small = watched.evaluate("""
+      [...document.querySelectorAll('#status button, #status a, .actions button, .decision button')]
+      .filter((e) => e.offsetParent && !e.matches('.node'))
+      .map((e) => [e.textContent, e.getBoundingClientRect().height]).filter(([, h]) => h < 44)""")
+    assert small == []
+    take.click()
+    expect(watched.locator('.card.done[data-id="A-0207"]')).to_be_attached()
