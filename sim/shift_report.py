@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
@@ -22,6 +23,7 @@ from wire.messages import UpBody
 from wire.tasking import Dispatch, FlightKind
 from wire.units import GroundPosition
 
+LATE_NS = NS_PER_S // 2         # between two words of a drone on its mode
 AT_HOME_M = 5.0                 # landed so near to it, it is at home
 GAP_S = 2.0                     # between two lines of the truth; a longer gap is counted as not seen
 
@@ -249,7 +251,13 @@ def _look(
     spans = looking_spans(heard.dispatches, offer.drone, told.contact, _end_ns(heard))
     near_m = max(stage.shift.settings.look.radius_m, offer.wish.radius_m) + ON_STATION_M
     known = [t for t in truths.get(offer.drone, []) if t.followed_m is not None]
-    looking = [t for t in known if any(a <= t.at_ns < b for a, b in spans)]
+    told_ns = [t.at_ns for t in heard.telemetry.get(offer.drone, [])]
+    modes = [t.mode for t in heard.telemetry.get(offer.drone, [])]
+    # A drone that has gone on is followed by the dispatcher's word a moment later.
+    looking = [
+        t for t in known if any(a <= t.at_ns < b for a, b in spans)
+        and modes[max(0, bisect_right(told_ns, t.at_ns + LATE_NS) - 1)] == "GUIDED"
+    ]
     there = next((i for i, t in enumerate(looking) if t.followed_m is not None and t.followed_m <= near_m), None)
     held = looking[there:] if there is not None else []
     weights = np.array([min(GAP_S, (b.at_ns - a.at_ns) / NS_PER_S) for a, b in pairwise(held)])
