@@ -50,7 +50,7 @@ def run_shift(request: ShiftRequest) -> int:
     radios: dict[str, Radio] = {}
     pilot: ShiftPilot | None = None
     try:
-        stage = set_the_shift(folder)
+        stage = set_the_shift(folder, usual_port=not request.headless)
         began_ns = clock.monotonic_ns()
         crew.start("station", "serve", "--config", str(stage.settings.file))
         wait_for_page(crew, stage.address, clock)

@@ -78,8 +78,11 @@ class ShiftStage:
         return ("world", "world", "--config", str(self.folder / "world.toml"))
 
 
-def set_the_shift(folder: Path, file: Path = SHIFT) -> ShiftStage:
-    """Fill this run's folder. Raises SettingsError when it holds an earlier run."""
+def set_the_shift(folder: Path, file: Path = SHIFT, *, usual_port: bool = True) -> ShiftStage:
+    """Fill this run's folder. usual_port: the page is at WEB_PORT where that is free, which somebody else may want too.
+
+    Raises SettingsError when the folder holds an earlier run.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "station.toml").exists():
         raise SettingsError(f"{folder}: an earlier demo was kept here. Name an empty folder with --keep, or delete it.")
@@ -92,7 +95,7 @@ def set_the_shift(folder: Path, file: Path = SHIFT) -> ShiftStage:
     sector_file.write_text(filled(sector_file, survey), encoding="utf-8")
     ports_left = quiet_ports(4 + PORTS * len(shift.settings.drones))
     inbox, moments, places = (f"tcp://127.0.0.1:{ports_left.pop()}" for _ in range(3))
-    web_port = WEB_PORT if is_free(WEB_PORT) else ports_left.pop()
+    web_port = WEB_PORT if usual_port and is_free(WEB_PORT) else ports_left.pop()
     settings = _station(folder, inbox, web_port)
     cached_basemap(settings.basemap_dir, shift.scenario, landscape)
     station_key = make_station_key(Realm.TRAINING)
