@@ -124,6 +124,7 @@ class DeskRoutes:
             Route("/login", self.login_page),
             Route("/static/{name:path}", self.static),
             Route("/api/geography", self.geography),
+            Route("/api/layers", self.layers),
             Route("/api/desk/exercises", self.exercises),
             Route("/api/desk/exercises/{name}", self.exercise),
             Route("/api/desk/exercises/{name}/ground", self.ground),
@@ -158,6 +159,11 @@ class DeskRoutes:
     async def geography(self, request: Request) -> Response:
         await self._door.known(request)
         return Response(self._geography, media_type="application/json")
+
+    async def layers(self, request: Request) -> Response:
+        """The map asks for an agency's own layers as well; those are a station's, and a desk has none."""
+        await self._door.known(request)
+        return answer_json([])
 
     # --------------------------------------------------------------------------------------------------- exercises
 

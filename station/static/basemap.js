@@ -57,6 +57,7 @@ const LAYERS = {
 
 /** Draw it, and again whenever the station has another one. `retold` is called when what must be said of it has changed. */
 export async function startBaseMap(openedMap, retold) {
+  if (map !== openedMap) { shown = {}; own = []; }        // another map on the same page has nothing of it yet
   map = openedMap;
   told = retold;
   await look();
