@@ -15,7 +15,7 @@ export function startLegend(element) {
       make("ul", {},
         [1, 2, 3].map((p) => row(priorityShape(p), t("priority.name", { n: p }))),
         row(sign("contact"), t("legend.contact")), row(classGlyph("car"), t("legend.vehicle")), row(sign("ellipse"), t("legend.ellipse")), row(sign("hatched"), t("legend.stale")),
-        row(sign("line"), t("legend.border")), row(sign("strip"), t("legend.corridor")), row(sign("keep-out"), t("legend.keep_out")),
+        row(sign("line"), t("legend.border")), row(sign("band"), t("legend.corridor")), row(sign("keep-out"), t("legend.keep_out")),
         row(sign("view"), t("legend.footprint")), row(sign("no-view"), t("legend.blind")), row(sign("plan"), t("legend.plan"))),
       layers()));
   };

@@ -32,8 +32,8 @@ export function sidc({ objectClass, isOurs, isSimulated }) {
 /** The symbol with its priority's colour and shape. Filled while it waits for a person, hollow once somebody has taken it. */
 export function milImage({ priority, isTaken, ...contact }) {
   const colour = COLOURS[priority ? `p${priority}` : "trail"], dark = COLOURS.background;
-  const symbol = new ms.Symbol(sidc(contact), { size: SIZE_PX * RATIO, fill: true, fillColor: isTaken ? dark : colour, frameColor: isTaken ? colour : dark,
-    iconColor: isTaken ? colour : dark, outlineColor: isTaken ? dark : colour, outlineWidth: 2, infoFields: false, strokeWidth: 3.4 });
+  const how = isTaken ? { fill: false, monoColor: colour, outlineColor: dark, outlineWidth: 5 } : { fillColor: colour, outlineColor: colour, outlineWidth: 2 };
+  const symbol = new ms.Symbol(sidc(contact), { size: SIZE_PX * RATIO, infoFields: false, strokeWidth: isTaken ? 6 : 4, ...how });
   const drawn = symbol.asCanvas(1), side = SIDE_PX * RATIO, sheet = new OffscreenCanvas(side, side), g = sheet.getContext("2d", { willReadFrequently: true });
   const scale = Math.min(1, (side - 12) / Math.max(drawn.width, drawn.height)), [w, h] = [drawn.width * scale, drawn.height * scale];
   g.drawImage(drawn, (side - w) / 2, (side - h) / 2, w, h);

@@ -102,12 +102,13 @@ function mark() {
 function candidates(text) {
   const wanted = plain(text), bare = letters(text), rows = [];
   const has = (...words) => words.some((word) => word && (plain(word).includes(wanted) || (bare.length >= LEAST && letters(word).includes(bare))));
-  const add = (kind, title, aside, go) => { if (rows.length < MOST) rows.push({ kind, title, aside, go: () => { close(); input.blur(); go(); } }); };
+  // What is called just so comes first: "K-12" is the contact before an alarm that speaks of it.
+  const add = (kind, title, aside, go, ...ids) => rows.push({ kind, title, aside, isIt: ids.some((id) => id && letters(id) === bare), go: () => { close(); input.blur(); go(); } });
   const place = placeOf(text);
   if (place) add("place", degrees(place), `MGRS ${mgrs(place)}`, () => showPlace(place));
-  for (const alarm of state.alarms.values()) if (alarm.state !== "closed" && has(alarm.id, short(alarm.id), say(alarm.says))) add("alarm", short(alarm.id), say(alarm.says), () => select("alarm", alarm.id));
+  for (const alarm of state.alarms.values()) if (alarm.state !== "closed" && has(alarm.id, short(alarm.id), say(alarm.says))) add("alarm", short(alarm.id), say(alarm.says), () => select("alarm", alarm.id), alarm.id, short(alarm.id));
   for (const contact of state.contacts.values()) {
-    if (has(contact.id, short(contact.id), contact.plate)) add(contact.plate && has(contact.plate) ? "plate" : "contact", contact.plate ?? short(contact.id), `${t(`class.${contact.object_class}`)} ${short(contact.id)}`, () => select("contact", contact.id));
+    if (has(contact.id, short(contact.id), contact.plate)) add(contact.plate && has(contact.plate) ? "plate" : "contact", contact.plate ?? short(contact.id), `${t(`class.${contact.object_class}`)} ${short(contact.id)}`, () => select("contact", contact.id), contact.id, short(contact.id), contact.plate);
   }
   for (const [id, it] of state.sensors) if (has(id, it.node)) add("sensor", id, t(`sensor.${it.state}`), () => select("sensor", id));
   for (const [id, it] of state.drones) if (has(id)) add("drone", id, t(`link.${it.telemetry.link}`), () => select("drone", id));
@@ -116,6 +117,7 @@ function candidates(text) {
   }
   for (const f of state.geography.keep_outs.features) if (has(f.properties.name)) add("keep_out", f.properties.name, "", () => showPlace(null, f.geometry.coordinates.flat(Infinity)));
   for (const { name, point } of placesOfMap()) if (has(name)) add("place", name, `MGRS ${mgrs(point)}`, () => showPlace(point));
+  rows.sort((a, b) => Number(b.isIt) - Number(a.isIt)).splice(MOST);
   const lanes = state.isReplay ? [] : LANES[state.me?.role] ?? [];
   if (lanes.length) rows.push({ kind: "subject", title: t("search.watchlist", { text }), aside: t("search.recorded"), go: () => askWatchlist(text, lanes) });
   return rows;

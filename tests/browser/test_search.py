@@ -46,7 +46,7 @@ def test_places_plates_alarms_and_corridors_are_found_and_the_watchlist_is_asked
         assert record.execute(looks).fetchone()[0] == 2, "a look at each lane that an operator may read"
     found(watched, "k-0415")
     watched.keyboard.press("Enter")
-    expect(watched.locator("#drawer h2")).to_contain_text("K-415")
+    expect(watched.locator("#drawer h2")).to_have_text("Xe tải K-0415")
     watched.keyboard.press("Escape")
     watched.keyboard.press("d")
     watched.mouse.click(500, 400)
