@@ -2,7 +2,7 @@
 
 import { askLoggedIn } from "./api.js";
 import { ageText } from "./format.js";
-import { hasWords, number, say, t } from "./language.js";
+import { hasWords, number, say, short, t } from "./language.js";
 import { now, state, tell } from "./state.js";
 
 const FRESH_S = 3, DIM_S = 10;
@@ -56,7 +56,7 @@ function answerTo(id) {
 }
 
 /** A sentence of the fleet: in the person's language where there are words for it, else as the fleet said it. */
-export function words(key, params, sentence) { return key && hasWords(key) ? t(key, { leg: "", ...params }) : sentence; }
+export function words(key, params, sentence) { return short(key && hasWords(key) ? t(key, { leg: "", ...params }) : sentence); }
 
 function answerWords(answer) { return words(answer.key, answer.params, answer.detail) || t(answer.done ? "order_state.done" : "order_state.failed"); }
 

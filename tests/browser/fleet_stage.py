@@ -18,7 +18,7 @@ from wire.messages import SensorReport, SensorState
 from wire.units import HeightMsl, Position
 
 HOMES = ((16.62225, 106.60230), (16.62195, 106.60225))
-SPEEDUP = 5.0                   # simulated seconds a second: the flights of a test are short
+SPEEDUP = 3.0                   # simulated seconds a second: the flights of a test are short
 
 AUTOPILOT = """
 system_id = {n}

@@ -93,7 +93,6 @@ def test_a_pilot_flies_from_plan_to_landing_through_an_investigation_and_a_retur
         # Lower, it passes; a touch does not launch it, and a hold does.
         panel.get_by_role("button", name="Lập kế hoạch khác").click()
         panel.get_by_role("textbox", name="Độ cao").fill("40")
-        panel.get_by_role("textbox", name="Dừng nhìn").fill("200")      # it is still there when somebody comes
         check.click()
         expect(panel.locator(".verdict.passed")).to_be_visible(timeout=LONG_MS)
         launch = panel.locator(".hold.launch")
@@ -111,7 +110,9 @@ def test_a_pilot_flies_from_plan_to_landing_through_an_investigation_and_a_retur
         shot(page, "pilot-flying")
 
         with walking(settings, 850.0):
-            # Somebody is seen; the drone that is there goes and looks, and the screen follows it.
+            # Somebody is seen: the second drone goes and looks, beside the first one's flight, and the screen follows it.
+            page.keyboard.press("2")
+            expect(panel.locator("h2")).to_contain_text("drone-2")
             contact = page.evaluate(
                 "async () => { const { state } = await import('/static/state.js');"
                 " for (;;) { const c = [...state.contacts.values()].find(c => c.state === 'live'); if (c) return c.id;"
@@ -121,7 +122,7 @@ def test_a_pilot_flies_from_plan_to_landing_through_an_investigation_and_a_retur
             section = panel.locator(".investigate")
             section.get_by_role("button", name="Cử UAV đi xem").click()
             send = section.locator(".hold.launch")
-            expect(send).to_contain_text("Giữ để cử drone-", timeout=LONG_MS)
+            expect(send).to_contain_text("Giữ để cử drone-2", timeout=LONG_MS)
             expect(section).to_contain_text("Tốn pin")
             expect(send).to_be_focused()
             shot(page, "investigate-offered")
@@ -129,13 +130,13 @@ def test_a_pilot_flies_from_plan_to_landing_through_an_investigation_and_a_retur
             expect(section.locator(".steps .done")).to_have_count(3, timeout=LONG_MS)
             shot(page, "investigate-in-view")
             assert faults(page) == []
-            drone = section.locator(".offer-facts b").first.text_content()
             section.locator("button.return").click()
             expect(section.locator(".fleet-ended, .fleet-progress").first).to_be_visible(timeout=LONG_MS)
 
-        # And home: everything is on the ground again.
-        page.get_by_role("button", name=drone).click()
-        expect(panel.locator(".on-ground")).to_have_text("Đang ở mặt đất, động cơ khóa.", timeout=LONG_MS)
+        # And home: both are on the ground again.
+        for key in ("1", "2"):
+            page.keyboard.press(key)
+            expect(panel.locator(".on-ground")).to_have_text("Đang ở mặt đất, động cơ khóa.", timeout=LONG_MS)
         shot(page, "pilot-home")
     assert orders(settings)[-3:] == ["plan", "launch", "return"]
     assert watched.seen["errors"] == []
