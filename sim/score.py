@@ -190,10 +190,15 @@ def gather(folder: Path, sector: Sector, landscape: Landscape, sight: Sight | No
         sensors = read_sensors(inbox, sector)
         began = next((e for e in log if e["what"] == "began"), {})
         seconds = max((float(e["at_s"]) for e in log), default=0.0)
+        began_ns = int(began.get("starts_ns", 0))
+        # While the trainer's word is waited for, whoever stands in sight may raise an alarm: that is before it began.
+        alarms = [a for a in read_alarms(mind) if any(at >= began_ns for _, at in a.contacts)]
+        counted = {a.id for a in alarms}
+        everything = [a for a in _all_alarms(mind) if a.id in counted or a.events[0].at_ns >= began_ns]
         return Evidence(
-            courses, sensors, sight, find_crossings(courses, sector, sensors, sight), read_alarms(mind),
-            contact_owners(mind, courses, sector), match_positions(inbox, courses, sector), _all_alarms(mind),
-            _all_matches(mind), int(began.get("starts_ns", 0)), seconds, log, _trails(mind), read_flights(inbox, sector),
+            courses, sensors, sight, find_crossings(courses, sector, sensors, sight), alarms,
+            contact_owners(mind, courses, sector), match_positions(inbox, courses, sector), everything,
+            _all_matches(mind), began_ns, seconds, log, _trails(mind), read_flights(inbox, sector),
         )
     finally:
         inbox.close()

@@ -99,6 +99,12 @@ def test_a_debrief_tells_what_happened_and_goes_onto_paper(tmp_path, ground):
         assert pdf.startswith(b"%PDF") and len(pdf) > 10_000
     # Nobody answered before: the debrief says so.
     assert "unanswered" in {m.kind for m in debrief(tmp_path / "before").moments}
+    # What came up while the trainer's word was waited for is before the exercise, and is not counted.
+    log = tmp_path / "before" / "exercise.jsonl"
+    began = next(e["starts_ns"] for e in read_log(log) if e["what"] == "began")
+    log.write_text(log.read_text(encoding="utf-8").replace(str(began), str(began + 10**13)), encoding="utf-8")
+    waited = debrief(tmp_path / "before").score
+    assert waited.load.alarms == 0 and waited.truth.false_alarms == 0 and not [c for c in waited.crossings if c.alarm]
     # The file has changed since: the run keeps the exercise as it was run, and is scored against that.
     file.write_text("what somebody made of it since", encoding="utf-8")
     assert debrief(tmp_path / "now").score == found.score
