@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 
 import httpx
@@ -120,6 +121,31 @@ def test_a_backup_is_made_and_stands_in_the_list(station, enter) -> None:
     expect(page.locator("tbody tr")).to_have_count(1, timeout=60_000)
     expect(page.locator("tbody tr")).to_contain_text(re.compile("trailwatch-training-"))
     expect(page.locator(".section")).to_contain_text("Cùng ổ đĩa với dữ liệu")
+
+
+def test_a_layer_of_the_agencys_own_is_seen_before_it_is_taken_and_lies_on_the_map(station, enter, tmp_path) -> None:
+    path = {"type": "LineString", "coordinates": [[106.59, 16.61], [106.60, 16.62]]}
+    file = tmp_path / "duong.geojson"
+    feature = {"type": "Feature", "properties": {"name": "Đường 3"}, "geometry": path}
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    wrong = tmp_path / "sai.geojson"
+    wrong.write_text(file.read_text().replace("106.", "6."))
+    page = enter("quan", "layers")
+    page.set_input_files("input[type=file]", wrong)
+    expect(page.locator("#dialog .problem[role=alert]")).to_contain_text("ngoài khu vực của trạm", timeout=90_000)
+    page.keyboard.press("Escape")
+    page.set_input_files("input[type=file]", file)
+    expect(page.locator("#dialog .layer-picture polyline")).to_have_count(1, timeout=90_000)
+    assert faults(page) == []
+    page.fill("#f-attribution", "Đồn X")
+    page.click("#dialog .primary")
+    expect(page.locator("tbody tr")).to_contain_text("duong")
+    station.mind(scene())
+    page.goto(station.address)
+    page.wait_for_selector("body[data-map=ready]")
+    page.click(".legend summary")
+    expect(page.locator(".layers")).to_contain_text("duong")
+    assert page.seen["errors"] == []
 
 
 def test_an_auditor_verifies_the_record_and_sees_nothing_to_change(station, enter) -> None:
