@@ -39,7 +39,7 @@ export function toggleCoverage() {
   isShown = !isShown;
   try { localStorage.setItem(REMEMBERED, isShown ? "on" : "off"); } catch { /* it is then off again after a reload */ }
   build(true);
-  tell("picture");
+  tell("picture", { isUrgent: true });
   tell("layout");
 }
 
