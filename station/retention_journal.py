@@ -97,11 +97,16 @@ class JournalRetention:
         until_ns = self._clock.utc_ns() - round(self._settings.retention.orders_days * DAY_NS)
         db = open_store(self._settings.orders_db, ORDERS, self._settings.realm, self._clock)
         with contextlib.closing(db):
-            over = db.execute("SELECT id FROM orders WHERE given_ns < ? LIMIT ?", (until_ns, ERASE_AT_ONCE)).fetchall()
-            if over:
-                eraser = Eraser(db, self._clock, Synchronous.FULL)
-                eraser.erase([("DELETE FROM orders WHERE id = ?", over)], {"orders": len(over)})
-        return len(over) == ERASE_AT_ONCE
+            eraser = Eraser(db, self._clock, Synchronous.FULL)
+            most = 0
+            for table in ("orders", "fleet_orders"):
+                over = db.execute(
+                    f"SELECT id FROM {table} WHERE given_ns < ? LIMIT ?", (until_ns, ERASE_AT_ONCE)
+                ).fetchall()
+                if over:
+                    eraser.erase([(f"DELETE FROM {table} WHERE id = ?", over)], {"orders": len(over)})
+                most = max(most, len(over))
+        return most == ERASE_AT_ONCE
 
 
 def contacts_of(block: Block) -> set[str]:

@@ -28,7 +28,7 @@ _KINDS: tuple[tuple[str, str, str | None, tuple[str, ...], str], ...] = (
     ("snapshots", "inbox", "unmatched_days", ("snapshot",), "SELECT min(captured_ns) FROM snapshots"),
     ("contacts", "mind", "unmatched_days", ("contacts",), "SELECT min(last_seen_ns) FROM contacts"),
     ("states", "inbox", "states_days",
-     ("sensor", "health", "telemetry", "plan", "check", "preflight", "task"),
+     ("sensor", "health", "telemetry", "plan", "check", "preflight", "task", "offer", "dispatch"),
      "SELECT received_ns FROM arrivals WHERE kind NOT IN ('detections', 'track', 'snapshot', 'footage', 'order_result') "
      "ORDER BY id LIMIT 1"),
     ("footage", "inbox", "footage_days", ("footage", "order_result"),
@@ -37,7 +37,8 @@ _KINDS: tuple[tuple[str, str, str | None, tuple[str, ...], str], ...] = (
     ("matches", "mind", "matches_days", ("matches",), "SELECT min(asked_ns) FROM matches"),
     ("journal", "journal", "journal_days", ("journal",), "SELECT min(first_ns) FROM blocks"),
     ("journal of the unmatched", "journal", "unmatched_days", ("unmatched",), "SELECT NULL"),
-    ("orders", "orders", "orders_days", ("orders",), "SELECT min(given_ns) FROM orders"),
+    ("orders", "orders", "orders_days", ("orders",),
+     "SELECT min(given_ns) FROM (SELECT given_ns FROM orders UNION ALL SELECT given_ns FROM fleet_orders)"),
 )
 KINDS = (*(kind for kind, *_ in _KINDS), "record")      # in the order in which they are shown
 

@@ -19,8 +19,11 @@ from station.access import Role, add_person
 from station.fleet_orders import AGAIN_NS, VALID_S, FleetOrderBook, FleetOrderSender
 from station.fleet_roles import may_order
 from station.inbox import ensure_station_key
+from station.journal_schema import JOURNAL
 from station.orders import ORDERS, OrderBook, OrderState
 from station.record import public_key_file, verify
+from station.retention_journal import JournalRetention
+from station.retention_show import read_retention
 from station.settings import load_station_settings
 from station.store import INBOX, Schema, open_store
 from tests.station.conftest import SECTOR, Process, Sender, allow, frame_of, point_detection, write_station
@@ -349,3 +352,20 @@ def test_an_orders_file_of_before_gets_a_place_for_them_at_the_start_of_the_web_
     open_store(settings.orders_db, old, settings.realm, WallClock()).close()
     FleetOrderBook(settings, WallClock()).make_ready()
     assert FleetOrderBook(settings, WallClock()).newest() == () and OrderBook(settings, WallClock()).newest() == ()
+
+
+def test_orders_to_drones_are_erased_when_those_to_cameras_are_and_their_age_is_shown(settings) -> None:
+    clock = SteppedClock(utc_ns=time.time_ns())
+    book = FleetOrderBook(settings, clock)
+    book.give("phi", "fleet", FleetOrder("", "return", "", "drone-1"))
+    first_ns = clock.utc_ns()
+    clock.advance(settings.retention.orders_days * 86_400 - 60)
+    kept = book.give("phi", "fleet", FleetOrder("", "return", "", "drone-1"))
+    (shown,) = [v for v in read_retention(settings) if v.kind == "orders"]
+    assert shown.oldest_ns == first_ns
+    journal = open_store(settings.journal_db, JOURNAL, settings.realm, clock)
+    retention = JournalRetention(journal, settings, clock)
+    clock.advance(120)
+    retention.step()
+    journal.close()
+    assert [o.id for o in book.newest()] == [kept]
