@@ -71,6 +71,7 @@ def run_shift(request: ShiftRequest) -> int:
         restarts = crew.restarts + station_restarts(stage.settings)
         seconds = (clock.monotonic_ns() - began_ns) / NS_PER_S
         report = add_up_shift(stage, told, complete=story.complete, seconds=seconds, restarts=restarts)
+        (folder / "report.json").write_bytes(msgspec.json.encode(report))
         _tell(request, report, folder)
     finally:
         if pilot is not None:

@@ -66,7 +66,7 @@ class ShiftStage:
 
     @property
     def people(self) -> list[tuple[str, ...]]:
-        """Name and command line of everybody but the station and the world, which begins when the patrols do."""
+        """Name and command line of everybody but the station and the world, which begins when the first drone is up."""
         return [
             *((d, "autopilot", "--config", str(self.folder / f"{d}.toml")) for d in self.drones),
             ("fleet", "fleet", "--config", str(self.folder / "fleet.toml")),

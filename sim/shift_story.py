@@ -33,7 +33,7 @@ from wire.units import GroundPosition, ObjectClass
 
 LOOK_S = 0.2
 ANSWER_S = 60.0                 # a launch is answered when the drone is in the air
-READY_S, CONTACT_S, ARRIVE_S, RELIEF_S, HOME_S = 60.0, 60.0, 90.0, 120.0, 180.0
+READY_S, CLIMB_S, CONTACT_S, ARRIVE_S, RELIEF_S, HOME_S = 60.0, 60.0, 60.0, 90.0, 120.0, 180.0
 LOOK_PLANNED_S = 60.0           # for which the battery is reckoned
 THERE_M = 20.0                  # over the level distance of a look
 DETECTIONS_LEAST = 5            # of a contact, before the pilot sends anybody to it
@@ -155,12 +155,18 @@ class Story:
     def _patrol(self) -> None:
         patrols = [d for d in self._settings.drones if d.corridor]
         launched = [self._offer_and_launch(self._wish_of(d), d.id, PATROL_PRIORITY) for d in patrols]
-        self._crew.start(*self._stage.world)
-        for one in launched:
+        for number, one in enumerate(launched):
             self._in_the_air(one)
+            if number == 0:         # nobody walks before
+                self._crew.start(*self._stage.world)
             self._note("patrol", True, f"{one.offer.drone} on {one.offer.wish.corridor}: {self._says(one)}")
             if one.offer.drone == self._settings.gps_loss.drone:
                 self._after(self._settings.gps_loss.after_s, self._lose_gps)
+
+        for one in launched:
+            flies = functools.partial(self._is_in, one.offer.drone, "AUTO")
+            self._until(flies, CLIMB_S, f"{one.offer.drone} has climbed and flies its patrol")
+        self._note("on_patrol", True, f"{' and '.join(one.offer.drone for one in launched)} fly their patrols")
 
     def _look_at_walker(self) -> None:
         found = self._until(self._alarming, CONTACT_S, "an alarm about a person comes up, and his contact is seen")
@@ -327,6 +333,9 @@ class Story:
         return t is not None and t.link is LinkState.CONNECTED and t.position is not None and bool(t.hardware_id) and (
             t.battery_percent is not None and not t.arming_reasons
         )
+
+    def _is_in(self, drone: str, mode: str) -> bool:
+        return self._mode(drone) == mode
 
     def _mode(self, drone: str) -> str:
         view = self._pilot.drone(drone)

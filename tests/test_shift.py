@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 STORY = [
-    "ready", "refused", "patrol", "patrol", "contact", "investigate", "there", "held", "relief", "relieved", "resumed",
-    "link_cut", "held_alone", "return", "link_lost", "link_back", "all_down",
+    "ready", "refused", "patrol", "patrol", "on_patrol", "contact", "investigate", "there", "held", "relief", "relieved",
+    "resumed", "link_cut", "held_alone", "return", "link_lost", "link_back", "all_down",
 ]
 
 
