@@ -16,7 +16,7 @@ from sim.actors import COMFORTABLE_MPS, GAITS, OFF_TRAIL
 from sim.behaviours_wheels import CRUISE_MPS
 from sim.exercise_build import Checked, Opened, blank, check, check_text, data_of, open_exercise, save
 from sim.exercise_desk_web import changing_trainer, in_thread, trainer
-from sim.exercise_from_past import Past, Wanted, from_past, read_past, write_exercise
+from sim.exercise_from_past import Past, Wanted, from_past, read_past, record_taking, write_exercise
 from sim.exercise_ground import EyeView, GroundView, ground_of
 from sim.exercise_scenario import LIBRARY, Exercise, load_exercise
 from sim.world_state import Kind, Role
@@ -182,18 +182,18 @@ class BuildRoutes:
         return {name: load_station_settings(file) for name, file in files.items()}
 
     async def take(self, request: Request) -> Response:
-        await changing_trainer(self._door, request)
+        session = await changing_trainer(self._door, request)
         wanted = await read_body(request, PastRequest)
-        return answer_json(await in_thread(lambda _: self._take(wanted), ""))
+        return answer_json(await in_thread(lambda name: self._take(wanted, name), session.person.name))
 
-    def _take(self, wanted: PastRequest) -> PastSaved:
+    def _take(self, wanted: PastRequest, person: str) -> PastSaved:
         settings = self._settings().get(wanted.source)
         if settings is None:
             raise SettingsError(f"exercise: there is no station {wanted.source}")
-        made = from_past(
-            settings, Wanted(wanted.incident, wanted.from_ns, wanted.to_ns, wanted.invent_plates), wanted.name
-        )
+        what = Wanted(wanted.incident, wanted.from_ns, wanted.to_ns, wanted.invent_plates)
+        made = from_past(settings, what, wanted.name)
         checked, _ = check_text(self._folder, wanted.name, write_exercise(made, self._folder / f"{wanted.name}.toml"))
+        record_taking(settings, f"{person} (trainer's desk)", what, made, self._door.clock)
         save(self._folder, checked, wanted.name, "")
         return PastSaved(wanted.name, made.left_out)
 

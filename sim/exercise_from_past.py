@@ -34,10 +34,11 @@ from station.alarms import Alarm
 from station.contacts import ContactState, contact_id
 from station.incidents import Incidents
 from station.picture import NodeView, SensorView
+from station.record import Record
 from station.settings import StationSettings
 from station.shift_log import number_of, read_entries
-from station.store import MIND, open_reader
-from wire.clock import NS_PER_S
+from station.store import MIND, StoreError, open_reader
+from wire.clock import NS_PER_S, Clock
 from wire.keys import NodeKind
 from wire.settings import SettingsError, load_settings
 from wire.units import HeightMsl, ObjectClass, VehicleKind
@@ -158,6 +159,17 @@ def from_past(settings: StationSettings, wanted: Wanted, name: str) -> Made:
         raise SettingsError("exercise: nobody is left whose way could be gone; choose another incident, or more time")
     seconds = min(max((max(g.at_ns[-1] for g in kept) - begins_ns) / NS_PER_S + AFTER_S, 120.0), LONGEST_S)
     return Made(_data(name, sector, settings, begins_ns, math.ceil(seconds), actors, cameras), tuple(left_out))
+
+
+def record_taking(settings: StationSettings, person: str, wanted: Wanted, made: Made, clock: Clock) -> None:
+    """That somebody took ways of people out of the store stands in the station's own record. Raises SettingsError."""
+    details: dict[str, str | int | float] = {"actors": len(made.data["actors"])}
+    details |= {"incident": wanted.incident} if wanted.incident else {"from_ns": wanted.from_ns, "to_ns": wanted.to_ns}
+    try:
+        with contextlib.closing(Record(settings, clock)) as record:
+            record.append(person, "exercise.taken", details)
+    except (StoreError, sqlite3.Error, OSError) as error:
+        raise SettingsError(f"exercise: nothing is taken that the station's record does not hold: {error}") from None
 
 
 def write_exercise(made: Made, file: Path) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 import tempfile
 import threading
 from pathlib import Path
@@ -136,6 +137,9 @@ def test_an_exercise_is_opened_checked_and_saved_and_then_stands_in_the_list(des
     taken = client.post("/api/desk/past/take", headers=headers, json={
         "source": "20260101-120000", "name": "again", "from_ns": 0, "to_ns": 2**62})
     assert taken.status_code == 200 and (where.exercises / "again.toml").exists()
+    with sqlite3.connect(where.runs / "20260101-120000/station/record.db") as record:
+        said = [str(row) for row in record.execute("select * from entries") if "exercise.taken" in str(row)]
+    assert len(said) == 1 and "trainer (trainer's desk)" in said[0]
 
 
 def test_a_desk_that_is_started_again_finds_what_runs(desk):
