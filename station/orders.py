@@ -16,6 +16,7 @@ import msgspec
 from sqlite_utils import Database
 
 from station.record import Record
+from station.retention_schema import make_retention
 from station.settings import StationSettings
 from station.store import INBOX, Schema, StoreError, open_reader, open_store, transaction
 from wire.clock import NS_PER_S, Clock
@@ -48,7 +49,12 @@ def _orders_2(db: Database) -> None:
     db["fleet_orders"].create_index(["given_ns"])
 
 
-ORDERS = Schema("orders", (_orders_1, _orders_2))
+def _orders_3(db: Database) -> None:
+    """What was erased: without it nothing of this file could be."""
+    make_retention(db)
+
+
+ORDERS = Schema("orders", (_orders_1, _orders_2, _orders_3))
 
 
 class OrderState(StrEnum):
