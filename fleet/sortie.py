@@ -323,7 +323,7 @@ class Sortie:
             raise SortieError(f"{drone.name} does not climb: {self._height_m():.0f} of {height_m:g} m")
         if drone.mode() != "GUIDED":
             return              # somebody or a failsafe took over: it is followed home, not fought with
-        self.under_way = True
+        self.under_way = self._for_errand
         if self._for_errand:
             return              # which it does in GUIDED
         await self._point_camera()
@@ -331,6 +331,7 @@ class Sortie:
         if not outcome.done:
             back = await set_mode(self._link, drone, system_id, "RTL")
             raise SortieError(f"{outcome.sentence}; called back: {back.sentence}")
+        self.under_way = True
 
     async def _join(self) -> None:
         """In the air: it stays where it is while what it holds is exchanged, and takes up the plan at its first place."""

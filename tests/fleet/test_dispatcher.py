@@ -151,11 +151,11 @@ def test_every_kind_is_offered_or_refused_with_its_reason(stage: Callable[..., S
         wishes = {
             "corridor": (CORRIDOR, ""), "share": (share, ""),
             "orbit": (FlightWish(FlightKind.ORBIT, places=area[:1], height_m=30.0, radius_m=40.0), ""), "point": (POINT, ""),
-            "area": (FlightWish(FlightKind.AREA, places=area, height_m=30.0), "dispatch.cannot"),
+            "area": (FlightWish(FlightKind.AREA, places=area, height_m=30.0), "plan_refused.camera"),
             "debt": (FlightWish(FlightKind.DEBT), "dispatch.no_debt"),
             "nowhere": (FlightWish(FlightKind.POINT), "dispatch.no_place"),
             "no trail": (FlightWish(FlightKind.CORRIDOR, corridor="nowhere"), "dispatch.no_corridor"),
-            "beyond": (FlightWish(FlightKind.POINT, places=(GroundPosition(16.60, 106.575),)), "dispatch.cannot"),
+            "beyond": (FlightWish(FlightKind.POINT, places=(GroundPosition(16.60, 106.575),)), "plan_refused.place"),
             "unknown": (LOOK, "dispatch.unknown_contact"),
             "not held": (FlightWish(FlightKind.RELIEF, contact="c1"), "dispatch.unknown_contact"),
         }
