@@ -6,6 +6,7 @@ import { COLOURS as C } from "./symbols.js";
 import { state } from "./state.js";
 
 const BELOW = "other-side-hatch";       // the layer over the base map
+const RELIEF_PX = 512;                  // that a tile's 256 pixels cover: relief is soft, and was two thirds of what a first look fetched
 const LOOK_EVERY_MS = 60_000;           // for a map that was exchanged
 const KEPT = "trailwatch.layers";
 const METRES = ["concat", ["to-string", ["get", "height_m"]], " m"];
@@ -99,7 +100,7 @@ function putOwn(layers) {
   for (const { id, kind, sheet, attribution } of own) {
     const source = `own-${id}`, isVector = kind === "vector";
     map.addSource(source, { type: isVector ? "vector" : "raster", tiles: [`${location.origin}/api/layers/${id}/${kind}/${sheet.version}/{z}/{x}/{y}`], minzoom: sheet.least_zoom,
-      maxzoom: sheet.most_zoom, bounds: sheet.box, attribution: escaped(attribution), ...(isVector ? {} : { tileSize: 256 }) });
+      maxzoom: sheet.most_zoom, bounds: sheet.box, attribution: escaped(attribution), ...(isVector ? {} : { tileSize: RELIEF_PX }) });
     for (const spec of isVector ? OWN(id, source) : [{ id: `own-${id}-relief`, type: "raster", source, paint: { "raster-opacity": 0.5, "raster-fade-duration": 0 } }]) {
       map.addLayer(visible(spec, source), spec.type === "symbol" ? "side-names" : BELOW);
     }
@@ -115,7 +116,7 @@ function put(kind, sheet) {
   shown = { ...shown, [kind]: sheet?.version };
   if (!sheet) return true;
   map.addSource(source, { type: kind === "vector" ? "vector" : "raster", tiles: [`${location.origin}/api/basemap/${kind}/${sheet.version}/{z}/{x}/{y}`],
-    minzoom: sheet.least_zoom, maxzoom: sheet.most_zoom, bounds: sheet.box, attribution: escaped(sheet.attribution), ...(kind === "vector" ? {} : { tileSize: 256 }) });
+    minzoom: sheet.least_zoom, maxzoom: sheet.most_zoom, bounds: sheet.box, attribution: escaped(sheet.attribution), ...(kind === "vector" ? {} : { tileSize: RELIEF_PX }) });
   for (const { part, spec } of LAYERS[kind]) map.addLayer(visible(spec, part), under(kind, spec));
   return true;
 }
