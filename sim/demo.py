@@ -107,8 +107,8 @@ def _video(given: Path) -> Path:
     return given.resolve()
 
 
-def wait_for_page(crew: Crew, address: str, clock: Clock) -> None:
-    until_ns = clock.monotonic_ns() + round(UP_WITHIN_S * NS_PER_S)
+def wait_for_page(crew: Crew, address: str, clock: Clock, within_s: float = UP_WITHIN_S) -> None:
+    until_ns = clock.monotonic_ns() + round(within_s * NS_PER_S)
     while clock.monotonic_ns() < until_ns:
         last_words = crew.failed_at_start("station")
         if last_words is not None:
@@ -119,7 +119,7 @@ def wait_for_page(crew: Crew, address: str, clock: Clock) -> None:
         except httpx.HTTPError:
             clock.sleep(0.2)
     log = crew.log_file("station")
-    raise SettingsError(f"demo: the page at {address} did not answer within {UP_WITHIN_S:.0f} s; see {log}")
+    raise SettingsError(f"demo: the page at {address} did not answer within {within_s:.0f} s; see {log}")
 
 
 def _wait_for_eyes(crew: Crew, stage: Stage, stop: threading.Event, clock: Clock) -> None:

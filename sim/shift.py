@@ -27,6 +27,7 @@ from sim.shift_story import Story
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.process import log_to_stderr, stop_on_signals
 
+STATION_UP_S = 120.0            # beside many others on the same machine it has taken more than 45
 MISSED_STATUS = 1               # a step of the story did not come
 
 
@@ -53,7 +54,7 @@ def run_shift(request: ShiftRequest) -> int:
         stage = set_the_shift(folder, usual_port=not request.headless)
         began_ns = clock.monotonic_ns()
         crew.start("station", "serve", "--config", str(stage.settings.file))
-        wait_for_page(crew, stage.address, clock)
+        wait_for_page(crew, stage.address, clock, STATION_UP_S)
         radios = {name: Radio(ports.radio, ports.autopilot).start() for name, ports in stage.drones.items()}
         for name, *arguments in stage.people:
             crew.start(name, *arguments)
