@@ -219,7 +219,8 @@ def test_a_patrol_is_left_for_a_contact_that_walks_and_goes_on_where_it_was(stag
         await s.until(lambda: pilot.drone.mode() == "AUTO", 10.0)
         assert pilot.sortie is patrol and pilot.drone.mission_item.value == item, "where it was"
         await s.until(lambda: abs(pilot.drone.gimbal_deg.value[0] + 35.0) < 1.0, 5.0)
-        await s.until(lambda: s.heard.phases(patrol.plan.plan_id)[-1] is TaskPhase.DONE, 150.0)
+        await s.until(lambda: pilot.drone.mission_item.value > item, 60.0)
+        assert not patrol.over
         telling.cancel()
 
     patrol = PatrolSettings("drone-1", "khe-da", 30.0, 8.0, 400.0, launch="auto")
