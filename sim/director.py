@@ -481,7 +481,8 @@ class Director:
             return
         pid = self._crew.pid(AUTOPILOT) if self._crew.has(AUTOPILOT) else None
         if pid is None:
-            raise SettingsError("the drone was connected, not started here: its link cannot be cut")
+            self._say("the drone was connected, not started here: its link cannot be cut")
+            return
         os.kill(pid, signal.SIGSTOP if fails else signal.SIGCONT)
 
     def _continue_autopilot(self) -> None:
