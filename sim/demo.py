@@ -33,7 +33,7 @@ from wire.clock import NS_PER_S, Clock, WallClock
 from wire.process import log_to_stderr, stop_on_signals
 from wire.settings import SettingsError
 
-UP_WITHIN_S = 45.0              # a cold start of Python, torch and three databases on two busy cores
+UP_WITHIN_S = 120.0             # a cold start of Python, torch and three databases on two busy cores
 EYES_WITHIN_S = 240.0           # three nodes load torch and three cameras compile shaders, side by side
 DRAIN_WITHIN_S = 10.0
 

@@ -279,18 +279,17 @@ def _relief(file: Path, out: Path, sector: Sector, source: Source, box: Box) -> 
 
 def _geotiff(file: Path) -> tuple[Any, float, float, float, float]:
     """Heights (rows from the north), the western and northern edge, and a pixel's size, degrees. OGC 19-008r4."""
-    from PIL import Image
+    from PIL.TiffImagePlugin import TiffImageFile      # and no other format may be tried on what was sent
 
-    Image.MAX_IMAGE_PIXELS = PIXELS_MOST
     try:
-        with Image.open(file) as picture:
+        with TiffImageFile(file) as picture:
             if picture.width * picture.height > PIXELS_MOST:
                 raise RefusedLayerError("layer.refused.pixels", n=picture.width * picture.height, most=PIXELS_MOST)
-            tags = dict(picture.tag_v2)     # type: ignore[attr-defined]
+            tags = dict(picture.tag_v2)
             if picture.mode not in ("F", "I", "I;16", "I;16B", "I;16L", "L"):
                 raise RefusedLayerError("layer.refused.no_heights")
             heights = np.asarray(picture, dtype=np.float32).copy()
-    except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, struct.error) as error:
         raise RefusedLayerError("layer.refused.broken", detail=str(error)[:200]) from None
     keys = tags.get(34735)
     scale, tie = tags.get(33550), tags.get(33922)
