@@ -14,6 +14,7 @@ from station.contacts import Contact
 from station.fleet_picture import FleetAnswer, FleetView
 from station.fleet_requests import DropOffer, FleetRequest, FollowContact
 from station.picture import Answer, ContactState, ContactView, Done, Refused, Sentence
+from station.situation import Situation
 from wire.clock import NS_PER_S
 from wire.flying import CheckResult, Plan, Preflight, TaskState
 from wire.messages import OrderResult
@@ -223,3 +224,12 @@ def drone_of_node(node: str, drones: Iterable[str]) -> str | None:
     """Whose eye a node is: it is called as the drone is, or so and a dash more; `drone-1-eye` is of `drone-1`."""
     named = [d for d in drones if node == d or node.startswith(f"{d}-")]
     return max(named, key=len, default=None)
+
+
+def drones_by_sensor(situation: Situation) -> Callable[[str], str | None]:
+    """Which drone carries a sensor; None for one that stands on the ground, or is not known."""
+    def drone_of(sensor: str) -> str | None:
+        seen_by = situation.sensors.get(sensor)
+        return None if seen_by is None else drone_of_node(seen_by.node, situation.drones)
+
+    return drone_of

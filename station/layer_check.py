@@ -279,7 +279,7 @@ def _relief(file: Path, out: Path, sector: Sector, source: Source, box: Box) -> 
 
 def _geotiff(file: Path) -> tuple[Any, float, float, float, float]:
     """Heights (rows from the north), the western and northern edge, and a pixel's size, degrees. OGC 19-008r4."""
-    from PIL.TiffImagePlugin import TiffImageFile      # and no other format may be tried on what was sent
+    from PIL.TiffImagePlugin import TiffImageFile  # and no other format may be tried on what was sent
 
     try:
         with TiffImageFile(file) as picture:

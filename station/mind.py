@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
-import numpy as np
 
 from geofences.sector import Sector
 from station.admission import captured_ns
@@ -27,17 +26,18 @@ from station.coverage import Coverage
 from station.doubts import ELSEWHERE, STALE
 from station.duty import DutyRequest
 from station.fleet_desk import STATE as FLEET
-from station.fleet_desk import FleetDesk, drone_of_node
+from station.fleet_desk import FleetDesk, drones_by_sensor
 from station.fleet_requests import DropOffer, FollowContact
 from station.fusion import Fusion
-from station.fusion_bearings import Bearing, Bearings
-from station.fusion_frames import Seen, SensorFrame
+from station.fusion_bearings import Bearings
+from station.fusion_frames import SensorFrame
 from station.fusion_offsets import OffsetsState
 from station.memory import Changes, Numbers, Remembered, load, read_raised, save
-from station.mind_contacts import ContactRequests
+from station.mind_contacts import ContactRequests, live_contact
 from station.mind_duty import DutyDesk
 from station.mind_faults import FaultWatch
 from station.mind_requests import MindParts, MindRequests
+from station.mind_sights import sights_of, stands_at
 from station.notifier import NOTICES
 from station.notifier_health import NotifierWatch
 from station.parties import companions
@@ -56,7 +56,7 @@ from wire.clock import NS_PER_S, Clock
 from wire.codec import RefusedError, decode_envelope
 from wire.flying import CheckResult, DroneTelemetry, Plan, Preflight, TaskState
 from wire.keys import NodeKind
-from wire.messages import DetectionBatch, NodeHealth, OrderResult, PlacementPoint, SensorReport, UpBody
+from wire.messages import DetectionBatch, NodeHealth, OrderResult, SensorReport, UpBody
 from wire.tasking import Dispatch, Offer, Target
 from wire.units import Realm
 
@@ -274,35 +274,11 @@ class Mind:
     def _take_detections(self, node: str, boot: int, batch: DetectionBatch, received_ns: int) -> None:
         sensor = self._situation.sensor_name(node, batch.sensor)
         self._situation.saw_frame(sensor, batch.captured_ns)
-        seen: list[Seen] = []
-        bearings: list[Bearing] = []
-        for d in batch.detections:
-            if not d.confirmed:
-                continue
-            track = f"{node}/{boot}/{sensor}/{d.track}"
-            if not isinstance(d.placement, PlacementPoint):
-                b = d.placement
-                bearings.append(
-                    Bearing(
-                        track, d.object_class, d.score, self._sector.frame.point(b.from_position), b.bearing_deg,
-                        b.sigma_deg, d.plate, d.plate_confidence, d.kind, d.colour,
-                    )
-                )
-                continue
-            place, c = d.placement.position, d.placement.covariance
-            seen.append(
-                Seen(
-                    track, d.object_class, d.score, self._sector.frame.point(place),
-                    np.array([[c.ee_m2, c.en_m2], [c.en_m2, c.nn_m2]]), d.plate,
-                    d.plate_confidence, d.kind, d.colour,
-                )
-            )
+        seen, bearings = sights_of(batch, f"{node}/{boot}/{sensor}", self._sector.frame)
         simulated = self._is_training or self._situation.is_simulated(sensor)
-        view = self._situation.sensors.get(sensor)
-        from_m = None if view is None else self._sector.frame.to_enu(view.position.lat_deg, view.position.lon_deg)[0]
+        stands = stands_at(self._situation.sensors.get(sensor), self._sector.frame)
         flying = self._situation.nodes[node].kind == "drone"
-        stands = None if from_m is None else (float(from_m[0]), float(from_m[1]))
-        self._fuse(SensorFrame(sensor, batch.captured_ns, received_ns, simulated, tuple(seen), stands, flying))
+        self._fuse(SensorFrame(sensor, batch.captured_ns, received_ns, simulated, seen, stands, flying))
         for frame in self._bearings.frames(sensor, batch.captured_ns, received_ns, simulated, bearings):
             self._fuse(frame)
 
@@ -374,19 +350,13 @@ class Mind:
 
     def targets(self) -> Iterable[tuple[str, Target]]:
         """Where the contacts are that drones look at: node, and what it is to be told; see fleet_desk."""
-        s, now_ns = self._situation, self._clock.utc_ns()
-
-        def drone_of(sensor: str) -> str | None:
-            seen_by = s.sensors.get(sensor)
-            return None if seen_by is None else drone_of_node(seen_by.node, s.drones)
-
-        return self._fleet.targets(self._live_contact, lambda c: contact_view(c, self._sector, now_ns), drone_of, now_ns)
+        now_ns = self._clock.utc_ns()
+        return self._fleet.targets(
+            self._live_contact, lambda c: contact_view(c, self._sector, now_ns), drones_by_sensor(self._situation), now_ns
+        )
 
     def _live_contact(self, name: str) -> Contact | None:
-        """One that may still be seen, by any of its ids: it may have been found to be another's since."""
-        number = name.removeprefix("C-")
-        found = self._fusion.contacts.get(int(number)) if number.isdecimal() else None
-        return found or next((c for c in self._fusion.contacts.values() if name in c.ids), None)
+        return live_contact(name, self._fusion.contacts)
 
     def _forget_closed(self, now_ns: int) -> None:
         for number, alarm in list(self._desk.open.items()):

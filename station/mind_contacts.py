@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from station.contact_requests import ContactRequest, MergeContacts, NotePatrol, SplitContact
@@ -29,7 +29,7 @@ class ContactRequests:
                 return self._note_patrol(request, parts)
 
     def _merge(self, r: MergeContacts, parts: MindParts) -> Answer:
-        one, other = (_live(name, parts) for name in (r.contact, r.other))
+        one, other = (live_contact(name, parts.fusion.contacts) for name in (r.contact, r.other))
         for name, contact in ((r.contact, one), (r.other, other)):
             if contact is None:
                 return Refused(Sentence("contact.refused.not_live", {"contact": name}))
@@ -46,7 +46,7 @@ class ContactRequests:
         return Done()
 
     def _split(self, r: SplitContact, parts: MindParts) -> Answer:
-        contact = _live(r.contact, parts)
+        contact = live_contact(r.contact, parts.fusion.contacts)
         if contact is None:
             return Refused(Sentence("contact.refused.not_live", {"contact": r.contact}))
         if r.sensor not in contact.sights:
@@ -73,8 +73,8 @@ class ContactRequests:
         return Done()
 
 
-def _live(name: str, parts: MindParts) -> Contact | None:
-    """A contact that may still be seen, by its id."""
-    with contextlib.suppress(ValueError):
-        return parts.fusion.contacts.get(int(name.removeprefix("C-")))
-    return None
+def live_contact(name: str, contacts: Mapping[int, Contact]) -> Contact | None:
+    """One that may still be seen, by any of its ids: it may have been found to be another's since."""
+    number = name.removeprefix("C-")
+    found = contacts.get(int(number)) if number.isdecimal() else None
+    return found or next((c for c in contacts.values() if name in c.ids), None)
