@@ -20,7 +20,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -47,11 +47,12 @@ FILES: tuple[tuple[str, Schema], ...] = (
 )
 KEYS = ("station.key", "watchlist.key", "record.key")
 PLAIN = ("nodes.toml", "places.toml", "record.pub")     # no secret stands in them
+MAPS = "basemap"            # the base map, and the agency's own layers (station.layers_kept); what is only staged stays out
 CHUNK_BYTES = 1 << 20
 
 
 class BackedUp(msgspec.Struct, frozen=True):
-    """One file. rows: of all its tables. schema: None of a file that is no database."""
+    """One file. name: in the station's folder, with slashes. rows: of its tables. schema: None of what is no database."""
 
     name: str
     bytes: int
@@ -143,6 +144,12 @@ def _copy_all(settings: StationSettings, person: str, partial: Path, name: str, 
         if (settings.data_dir / file).exists():
             shutil.copyfile(settings.data_dir / file, partial / file)
             files.append(_of_file(partial / file))
+    for path in _map_files(settings):
+        copy = partial / path.relative_to(settings.data_dir)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):        # a layer that was removed meanwhile
+            shutil.copyfile(path, copy)
+            files.append(_of_file(copy, partial))
     _check_places(partial)
     verdict = verify(partial / "record.db", public_key_file(settings))
     if verdict.broken is not None:
@@ -150,11 +157,24 @@ def _copy_all(settings: StationSettings, person: str, partial: Path, name: str, 
     keys = {key: file_sha256(settings.data_dir / key) for key in KEYS if (settings.data_dir / key).exists()}
     manifest = Manifest(settings.realm, now_ns, tuple(files), keys, verdict.entries, verdict.head)
     (partial / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
-    for path in partial.iterdir():
-        path.chmod(0o600)
+    for path in partial.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
         sync(path)
     sync(partial)
     return manifest
+
+
+def _map_files(settings: StationSettings) -> list[Path]:
+    found = [p for p in settings.basemap_dir.rglob("*") if p.is_file() and not p.is_symlink()]
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(settings.data_dir).parts))
+
+
+def is_inside(name: str) -> bool:
+    """Whether a manifest's name is one of a file in the station's folder, or of its maps, and nowhere else."""
+    parts = PurePosixPath(name).parts
+    if name != "/".join(parts) or any(part.startswith(".") for part in parts):
+        return False
+    return len(parts) == 1 or (len(parts) > 1 and parts[0] == MAPS)
 
 
 def copy_keys(settings: StationSettings, to: Path) -> None:
@@ -240,13 +260,15 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _check_room(settings: StationSettings, to: Path) -> None:
     size = sum(f.stat().st_size for name, _ in FILES for f in settings.data_dir.glob(f"{name}*"))
+    size += sum(f.stat().st_size for f in _map_files(settings))
     free = shutil.disk_usage(to).free
     if free < size * ROOM_SPARE:
         raise StoreError(f"--to {to}: {free / 1e6:.0f} MB are free, and the station has {size / 1e6:.0f} MB")
 
 
-def _of_file(path: Path) -> BackedUp:
-    return BackedUp(path.name, path.stat().st_size, file_sha256(path))
+def _of_file(path: Path, folder: Path | None = None) -> BackedUp:
+    name = path.relative_to(folder or path.parent).as_posix()
+    return BackedUp(name, path.stat().st_size, file_sha256(path))
 
 
 def file_sha256(path: Path) -> str:

@@ -18,7 +18,7 @@ from station.layer_check import Checked
 from station.sentences import Sentence
 from station.settings import StationSettings
 
-FILE_LIMIT_BYTES = 110_000_000      # issue 7 speaks of 100 MB
+FILE_LIMIT_BYTES = 110_000_000      # an agency's file of 100 MB, and what its form adds
 LAYERS_MOST = 20
 CHECK_S = 150                       # of the clock; the process gives itself less of the processor
 SHEET, STAGED = "layer.json", ".staged"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from station.backup import FILES, KEYS, MANIFEST, Manifest, check_database, file_sha256, sync
+from station.backup import FILES, KEYS, MANIFEST, Manifest, check_database, file_sha256, is_inside, sync
 from station.record import Record, verify
 from station.settings import StationSettings
 from station.store import StoreError
@@ -87,7 +87,7 @@ def check_backup(backup: Path, manifest: Manifest) -> None:
     schemas = dict(FILES)
     for file in manifest.files:
         path = backup / file.name
-        if Path(file.name).name != file.name or not path.exists():
+        if not is_inside(file.name) or not path.is_file() or path.is_symlink():
             raise StoreError(f"{path}: is missing from the backup")
         if file_sha256(path) != file.sha256:
             raise StoreError(f"{path}: is not what was backed up: its SHA-256 is another. Take another backup.")
@@ -150,8 +150,10 @@ def _is_in_use(path: Path) -> bool:
 
 def _build(settings: StationSettings, backup: Path, manifest: Manifest, keys: dict[str, Path], fresh: Path) -> None:
     fresh.mkdir(mode=0o700, parents=True)
-    for source in [*(backup / f.name for f in manifest.files), *keys.values()]:
-        copy = fresh / source.name
+    sources = {f.name: backup / f.name for f in manifest.files} | {key.name: key for key in keys.values()}
+    for name, source in sources.items():
+        copy = fresh / name
+        copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copyfile(source, copy)
         copy.chmod(0o600)
         sync(copy)

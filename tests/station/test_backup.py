@@ -85,6 +85,32 @@ def test_a_station_comes_back_on_another_machine_with_pictures_people_and_record
     assert other.station_key.read_bytes() == filled.station_key.read_bytes(), "the nodes know it again"
 
 
+def test_base_map_and_own_layers_come_back_and_what_was_only_looked_at_does_not(filled, station_folder) -> None:
+    maps = filled.data_dir / "basemap"
+    for name in ("vector.pmtiles", "own/L-0123abcd/layer.json", "own/.staged/77/checked.json"):
+        (maps / name).parent.mkdir(parents=True, exist_ok=True)
+        (maps / name).write_bytes(name.encode())
+    keys = station_folder / "keys"
+    made = back_up(filled, "lan", station_folder / "backups", WallClock(), keys)
+    other = elsewhere(station_folder, filled)
+    restore(other, "lan", made.folder, WallClock(), keys)
+    there = [p for p in other.basemap_dir.rglob("*") if p.is_file()]
+    found = {p.relative_to(other.basemap_dir).as_posix(): p.read_bytes() for p in there}
+    assert found == {n: n.encode() for n in ("vector.pmtiles", "own/L-0123abcd/layer.json")}
+
+
+@pytest.mark.parametrize("name", ["../mind.db", "/etc/passwd", "basemap/../../x", "other/x", "basemap/.staged/x", ""])
+def test_a_manifest_that_points_out_of_its_folder_is_refused(filled, station_folder, name) -> None:
+    made = back_up(filled, "lan", station_folder / "backups", WallClock())
+    manifest = msgspec.json.decode((made.folder / MANIFEST).read_bytes())
+    manifest["files"].append({"name": name, "bytes": 0, "sha256": "0"})
+    (made.folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    other = elsewhere(station_folder, filled)
+    with pytest.raises(StoreError, match="missing from the backup"):
+        restore(other, "lan", made.folder, WallClock(), filled.data_dir)
+    assert not other.data_dir.exists()
+
+
 def test_a_session_of_before_is_none_after_a_restore(filled, station_folder) -> None:
     people = open_people(filled)
     session = people.log_in("lan", "mot cau de nho", "here")
