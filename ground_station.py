@@ -147,7 +147,7 @@ def _test(a: argparse.Namespace) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     side_by_side = ["--dist", "loadgroup", "--no-loadscope-reorder", "-q"]
     runs = [
-        ["-n", str(min(cores + 1, 8)), "--ignore", "tests/browser"],
+        ["-n", str(min(2 * cores, 8)), "--ignore", "tests/browser"],
         ["-n", str(max(1, min(cores, 8))), "tests/browser"],
     ]
     failed = [subprocess.call([*pytest, *side_by_side, *run], cwd=ROOT) for run in runs]
