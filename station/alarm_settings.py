@@ -115,7 +115,10 @@ class CoverageFaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 
 
 class TechnicalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """team_overdue: after_s beyond the expected arrival. notifier_dead: told nobody for so long, though it was tried."""
+    """team_overdue: after_s beyond the expected arrival. notifier_dead: told nobody for so long, though it was tried.
+
+    drone_trouble: in the air and not heard (which takes 10 s to be said), or without a position.
+    """
 
     sensor_blind: FaultSettings = FaultSettings(3, 10.0)
     node_silent: FaultSettings = FaultSettings(2, 10.0)         # it may take several cameras with it
@@ -124,6 +127,7 @@ class TechnicalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     team_overdue: FaultSettings = FaultSettings(2, 300.0)
     no_coverage: CoverageFaultSettings = CoverageFaultSettings()
     notifier_dead: FaultSettings = FaultSettings(2, 60.0)
+    drone_trouble: FaultSettings = FaultSettings(2, 2.0)
 
 
 class EscalationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

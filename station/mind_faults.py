@@ -1,5 +1,6 @@
-"""What is broken, found out as time passes: silent nodes, blind sensors, corridors that nobody sees, notifiers that can tell
-nobody, a station that nobody watches. Each becomes a technical alarm, and is over when it is over.
+"""What is broken, found out as time passes: silent nodes, blind sensors, corridors that nobody sees, drones that are not
+heard or do not know where they are, notifiers that can tell nobody, a station that nobody watches. Each becomes a technical
+alarm, and is over when it is over.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from station.picture import SensorView
 from station.rules import AlarmDesk
 from station.situation import Situation
 from wire.clock import NS_PER_S
+from wire.flying import LinkState
 from wire.keys import NodeKind
 from wire.messages import SensorState
 
 STARTING_NS = 120 * NS_PER_S
 FIRST_PICTURE_S = 60.0          # a camera that is new here opens its stream, and loads its weights
+TOLD_LATELY_NS = 10 * NS_PER_S
+FIX_3D = 3                      # MAVLink's GPS_FIX_TYPE
 PARKED_WITHIN_M = 30.0          # of a drone that is not armed: both places are of cheap receivers
 
 
@@ -58,6 +62,7 @@ class FaultWatch:
         self._nodes(now_ns)
         self._sensors(now_ns)
         self._corridors(coverage, now_ns)
+        self._drones(now_ns)
         self._notifiers(notifiers, now_ns)
         self._desk.watch_fault(watch.is_unwatched(now_ns), self._is_training, watch.settings.after_s, now_ns)
 
@@ -133,6 +138,23 @@ class FaultWatch:
             if is_wrong and not alarms_now(corridor, now_ns, self._sector.utc_offset_min):
                 continue        # and what began within them goes on until somebody sees it
             self._desk.coverage_fault(corridor.id, corridor.name, unseen_s, is_wrong, self._is_training, now_ns)
+
+    def _drones(self, now_ns: int) -> None:
+        """As the fleet service tells: while that is silent, its own alarm says so."""
+        for name, drone in self._situation.drones.items():
+            t = drone.telemetry
+            if t is None or not 0 <= now_ns - t.at_ns <= TOLD_LATELY_NS:
+                continue
+            trouble = ""
+            if t.armed and t.link is LinkState.LOST:
+                trouble = "lost"
+            elif t.armed and t.link is LinkState.CONNECTED and t.gps_fix is not None and t.gps_fix < FIX_3D:
+                trouble = "no_position"
+            elif t.armed and t.link is not LinkState.CONNECTED:
+                continue            # late: nothing is known anew
+            lasts = self._lasts(f"drone {name}", bool(trouble), self._technical.drone_trouble.after_s, now_ns)
+            if lasts or not trouble:
+                self._desk.drone_fault(name, trouble, self._is_training or t.simulated, now_ns)
 
     def _notifiers(self, health: dict[str, tuple[bool, str]], now_ns: int) -> None:
         if now_ns - self._started_ns < STARTING_NS:

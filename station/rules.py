@@ -220,6 +220,13 @@ class AlarmDesk:
         fault = self._settings.technical.notifier_dead
         self._fault("notifier_dead", fault, says, is_wrong, now_ns, simulated, about=notifier)
 
+    def drone_fault(self, drone: str, trouble: str, simulated: bool, now_ns: int) -> None:
+        """trouble: "lost" or "no_position" while it is in the air; empty when it is well, or on the ground."""
+        says = Sentence(f"alarm.drone_{trouble or 'lost'}", {"drone": drone})
+        self._fault(
+            "drone_trouble", self._settings.technical.drone_trouble, says, bool(trouble), now_ns, simulated, about=drone
+        )
+
     def team_fault(self, team: str, who: str, alarm: str, is_overdue: bool, simulated: bool, now_ns: int) -> None:
         says = Sentence("alarm.team_overdue", {"team": team, "who": who, "alarm": alarm})
         self._fault("team_overdue", self._settings.technical.team_overdue, says, is_overdue, now_ns, simulated, about=team)

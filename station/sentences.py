@@ -44,6 +44,8 @@ SENTENCES: dict[str, str] = {
     "alarm.no_coverage": "No sensor has seen corridor {corridor} for {minutes} min",
     "alarm.notifier_failing": "Notifier {notifier} can tell nobody: {detail}",
     "alarm.notifier_silent": "Notifier {notifier} does not run; outside of the screens nobody is told through it",
+    "alarm.drone_lost": "Drone {drone} is in the air and is not heard; its own failsafe acts",
+    "alarm.drone_no_position": "Drone {drone} is in the air and has no position",
     "alarm.team_overdue": "Team {who} is not there yet and overdue ({alarm})",
     "alarm.nobody_watching": "Nobody has watched a screen with sound for {seconds} s",
     # Why an alarm was raised: what the rule saw
