@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,9 +199,9 @@ def _ensure_key(settings: StationSettings) -> Ed25519PrivateKey:
 def write_once(path: Path, content: bytes) -> bool:
     """Write a file for the owner alone, whole or not at all, and only if it is not there yet; False when it is.
 
-    Of several processes that try at once one wins, and the others find its whole file.
+    Of several processes, or threads of one, that try at once one wins, and the others find its whole file.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     with contextlib.suppress(FileNotFoundError):
         fresh.unlink()
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

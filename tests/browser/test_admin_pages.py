@@ -190,7 +190,8 @@ def test_axe_finds_no_serious_fault_in_any_section_in_either_language(station, e
             texts = page.locator(".section").inner_text()
             assert not re.search(r"\[\w+\.\w+", texts), "a text that is missing stands in brackets"
             opens = page.locator(".section-tools .primary, .empty .primary")
-            if name == "quan" and opens.count() and "backups" not in page.url:
+            opens_no_dialog = page.url.endswith(("backups", "layers"))       # one begins at once, one asks for a file
+            if name == "quan" and opens.count() and not opens_no_dialog:
                 opens.first.click()
                 page.wait_for_selector("#dialog[open]")
                 assert faults(page) == []

@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from station.record import Record, public_key_file, verify
+from station.record import Record, public_key_file, verify, write_once
 from station.settings import StationSettings, load_station_settings
 from wire.clock import SteppedClock, WallClock
 from wire.settings import SettingsError
@@ -110,3 +112,21 @@ def test_a_missing_file_is_said(settings: StationSettings, filled: StationSettin
         verify(settings.data_dir / "no.db", public_key_file(settings))
     with pytest.raises(SettingsError, match="not a readable public key"):
         verify(settings.record_db, settings.data_dir / "no.pub")
+
+
+def test_threads_that_write_a_key_at_once_all_find_the_one_that_won(tmp_path) -> None:
+    """As when a page asks for both lanes of a watchlist that nobody has opened yet."""
+    path = tmp_path / "watchlist.key"
+    for _ in range(20):
+        start = threading.Barrier(8)
+
+        def write(content: bytes, start: threading.Barrier = start) -> bool:
+            start.wait()
+            return write_once(path, content)
+
+        with ThreadPoolExecutor(8) as pool:
+            won = list(pool.map(write, [bytes([i]) * 4000 for i in range(8)]))
+        assert sum(won) == 1
+        assert path.read_bytes() == bytes([won.index(True)]) * 4000
+        assert [p.name for p in tmp_path.iterdir()] == [path.name]
+        path.unlink()
