@@ -25,6 +25,8 @@ OPEN_TIMEOUT_MS = 8_000
 READ_TIMEOUT_MS = 5_000
 # TCP: a lost datagram would smear the picture until the next key frame. No buffering, and no waiting to analyse the stream.
 FFMPEG_OPTIONS = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay|max_delay;0|probesize;200000|analyzeduration;500000"
+FFMPEG_VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"       # OpenCV reads it while it opens whatever it opens
+_OPENING = threading.Lock()
 LEAVE_S = 1.0                   # for the reading thread to end; longer than that it is in FFmpeg, and ends with its timeout
 
 _log = logging.getLogger("trailwatch.edge")
@@ -124,11 +126,14 @@ class RtspSource(_LiveCapture):
         self._url = url
 
     def _open(self, capture: cv2.VideoCapture) -> str:
-        # OpenCV reads this while it opens; it is the same for every stream of a process.
-        os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = FFMPEG_OPTIONS
-        opened = capture.open(self._url, cv2.CAP_FFMPEG, [
-            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS,
-        ])
+        with _OPENING:
+            os.environ[FFMPEG_VARIABLE] = FFMPEG_OPTIONS
+            try:
+                opened = capture.open(self._url, cv2.CAP_FFMPEG, [
+                    cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS,
+                ])
+            finally:
+                del os.environ[FFMPEG_VARIABLE]     # a file that is opened after it would begin with its second picture
         return "" if opened else "no stream can be opened there. Is the camera on, and are path, user and password right?"
 
 
