@@ -297,7 +297,8 @@ def test_the_page_is_small(logged_in, stage, watched):
         "performance.getEntriesByType('resource').reduce((n, e) => n + e.transferSize, 0)"
         " + performance.getEntriesByType('navigation')[0].transferSize"
     )
-    assert 100_000 < sizes < 700_000
+    # The drawing of military symbols, which comes when the first alarm is on the map, may be in it or not yet.
+    assert 100_000 < sizes < 900_000
 
 
 def test_first_words_are_shown_when_nothing_is_there_yet(stage, watched):
