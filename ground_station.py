@@ -140,6 +140,7 @@ def _test(a: argparse.Namespace) -> int:
     """What is asked for, in one process; everything where nothing is, with several workers: many tests wait for real time.
 
     Tests in the browser have a run of their own, with fewer workers: each drives Chromium, which draws with all processors.
+    The main job has one too, and nothing beside it: it promises how late news may be.
     """
     pytest = [sys.executable, "-m", "pytest"]
     if a.arguments:
@@ -147,7 +148,8 @@ def _test(a: argparse.Namespace) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     side_by_side = ["--dist", "loadgroup", "--no-loadscope-reorder", "-q"]
     runs = [
-        ["-n", str(min(2 * cores, 8)), "--ignore", "tests/browser"],
+        ["-n", str(min(2 * cores, 8)), "--ignore", "tests/browser", "--ignore", "tests/test_main_job.py"],
+        ["-n", "1", "tests/test_main_job.py"],
         ["-n", str(max(1, min(cores, 8))), "tests/browser"],
     ]
     failed = [subprocess.call([*pytest, *side_by_side, *run], cwd=ROOT) for run in runs]
