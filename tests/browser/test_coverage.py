@@ -113,7 +113,7 @@ def test_its_colours_are_on_the_map(stage, logged_in, watched, cameras):
     logged_in(picture(stage, cameras))
     watched.wait_for_timeout(1500)
     without = pixels(watched)
-    assert without["never"] == without["hours"] == 0        # a camera's sign has some of the colour of "detect"
+    assert without["never"] == without["hours"] == without["detect"] == 0
     watched.keyboard.press("v")
     more = {name: n - without[name] for name, n in shown_on(watched).items()}
     assert more["never"] > 40 and more["hours"] > 40, more
