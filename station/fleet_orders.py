@@ -7,17 +7,16 @@ ago, and everybody still wants the return.
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Sequence
 
 import msgspec
 import zmq
 
-from station.orders import ID_BYTES, ORDERS, OrderState, TooManyOrdersError
+from station.orders import ORDERS, OrderState, Sender, TooManyOrdersError, answer_of, new_id, read_orders
 from station.record import Record
 from station.settings import StationSettings
-from station.store import INBOX, open_reader, open_store, transaction
+from station.store import open_store, transaction
 from wire.clock import NS_PER_S, Clock
 from wire.tasking import FleetAction, FleetOrder, FlightWish
 
@@ -66,7 +65,7 @@ class FleetOrderBook:
         Of `order` everything counts but its id, its person and its end.
         """
         now_ns = self._clock.utc_ns()
-        order_id = f"{now_ns // NS_PER_S:x}-{secrets.token_urlsafe(ID_BYTES)}"
+        order_id = new_id(now_ns)
         action = FleetAction(order.action)
         whole = msgspec.structs.replace(
             order, order_id=order_id, person=person, expires_ns=now_ns + VALID_S[action] * NS_PER_S
@@ -120,90 +119,28 @@ class FleetOrderBook:
         return next(iter(self._views("WHERE id = ?", (order_id,))), None)
 
     def _views(self, which: str, values: Sequence[object]) -> tuple[FleetOrderView, ...]:
-        try:
-            orders = open_reader(self._settings.orders_db, ORDERS, self._settings.realm)
-        except FileNotFoundError:
-            return ()
-        try:
-            rows = orders.execute(f"SELECT id, node, given_ns, body FROM fleet_orders {which}", values).fetchall()
-        finally:
-            orders.close()
-        try:
-            inbox = open_reader(self._settings.inbox_db, INBOX, self._settings.realm)
-        except FileNotFoundError:
-            return tuple(self._view(row, None) for row in rows)
-        try:
-            return tuple(self._view(row, inbox) for row in rows)
-        finally:
-            inbox.close()
+        return read_orders(self._settings, f"SELECT id, node, given_ns, body FROM fleet_orders {which}", values, self._view)
 
     def _view(self, row: Sequence[object], inbox: sqlite3.Connection | None) -> FleetOrderView:
         order_id, node, given_ns, body = row
-        order = msgspec.msgpack.decode(bytes(body), type=FleetOrder)        # type: ignore[call-overload]
-        answer = None
-        if inbox is not None:
-            answer = inbox.execute(
-                "SELECT done, detail, received_ns FROM order_results WHERE order_id = ? AND node = ?", (order_id, node)
-            ).fetchone()
-        if answer is not None:
-            state = OrderState.DONE if answer[0] else OrderState.FAILED
-        else:
-            state = OrderState.WAITING if order.expires_ns > self._clock.utc_ns() else OrderState.EXPIRED
+        assert isinstance(body, bytes)
+        order = msgspec.msgpack.decode(body, type=FleetOrder)
+        answer = answer_of(inbox, order_id, node, order.expires_ns, self._clock.utc_ns())
         return FleetOrderView(
             str(order_id), str(node), order.drone, FleetAction(order.action), order.plan_id, order.person,
-            int(str(given_ns)), order.expires_ns, state, answer[1] if answer else "", answer[2] if answer else None,
-            order.wish,
+            int(str(given_ns)), order.expires_ns, answer.state, answer.detail, answer.at_ns, order.wish,
         )
 
 
-class FleetOrderSender:
-    """The inbox's side: which orders are to be sent now. answered: the inbox's own connection."""
+class FleetOrderSender(Sender[FleetOrder]):
+    """Of orders to fleet services, in the order in which they were given."""
 
     def __init__(self, settings: StationSettings, answered: sqlite3.Connection, clock: Clock) -> None:
-        self._settings = settings
-        self._answered = answered
-        self._clock = clock
-        self._orders: sqlite3.Connection | None = None
-        self._sent_ns: dict[str, int] = {}
+        super().__init__(settings, answered, clock, AGAIN_NS)
 
-    def due(self) -> list[tuple[str, FleetOrder]]:
-        """Node and order, in the order in which they were given, for all that is neither answered nor over, and was not sent
-        a moment ago.
-
-        Raises StoreError or sqlite3.Error where orders.db cannot be read; the next call tries again.
-        """
-        if self._orders is None:
-            try:
-                self._orders = open_reader(self._settings.orders_db, ORDERS, self._settings.realm)
-            except FileNotFoundError:
-                return []           # nobody has ordered anything yet
-        try:
-            at_ns = self._clock.utc_ns()
-            rows = self._orders.execute(
-                "SELECT id, node, body FROM fleet_orders WHERE given_ns > ? AND expires_ns > ? ORDER BY given_ns, rowid",
-                (at_ns - LONGEST_VALID_S * NS_PER_S, at_ns),
-            ).fetchall()
-        except sqlite3.Error:
-            self.close()
-            raise
-        now_ns = self._clock.monotonic_ns()
-        open_ids = {str(row[0]) for row in rows}
-        self._sent_ns = {i: sent_ns for i, sent_ns in self._sent_ns.items() if i in open_ids}
-        found = []
-        for order_id, node, body in rows:
-            if now_ns - self._sent_ns.get(order_id, now_ns - AGAIN_NS) < AGAIN_NS:
-                continue
-            known = self._answered.execute(
-                "SELECT 1 FROM order_results WHERE order_id = ? AND node = ?", (order_id, node)
-            ).fetchone()
-            if known is None:
-                found.append((str(node), msgspec.msgpack.decode(body, type=FleetOrder)))
-        return found
-
-    def sent(self, order_id: str) -> None:
-        self._sent_ns[order_id] = self._clock.monotonic_ns()
-
-    def close(self) -> None:
-        if self._orders is not None:
-            self._orders.close()
-            self._orders = None
+    def _open(self, orders: sqlite3.Connection, now_ns: int) -> list[tuple[str, FleetOrder]]:
+        rows = orders.execute(
+            "SELECT node, body FROM fleet_orders WHERE given_ns > ? AND expires_ns > ? ORDER BY given_ns, rowid",
+            (now_ns - LONGEST_VALID_S * NS_PER_S, now_ns),
+        ).fetchall()
+        return [(str(node), msgspec.msgpack.decode(body, type=FleetOrder)) for node, body in rows]

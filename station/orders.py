@@ -7,10 +7,13 @@ an order's id makes the node carry it out once. The first answer of its node is 
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 from sqlite_utils import Database
@@ -22,6 +25,7 @@ from station.store import INBOX, Schema, StoreError, open_reader, open_store, tr
 from wire.clock import NS_PER_S, Clock
 from wire.codec import decode_envelope
 from wire.messages import Footage, Order, OrderAction
+from wire.tasking import FleetOrder
 
 VALID_S = 120               # from the press to the node's ear: longer ago, nobody means "now" any more
 AGAIN_NS = 5 * NS_PER_S     # between two sendings
@@ -98,7 +102,7 @@ class OrderBook:
     def give(self, person: str, node: str, order: Order) -> str:
         """Record that this person ordered it, then order it; returns its id. Raises TooManyOrdersError."""
         now_ns = self._clock.utc_ns()
-        order_id = f"{now_ns // NS_PER_S:x}-{secrets.token_urlsafe(ID_BYTES)}"
+        order_id = new_id(now_ns)
         db = open_store(self._settings.orders_db, ORDERS, self._settings.realm, self._clock)
         try:
             since_ns = now_ns - VALID_S * NS_PER_S
@@ -133,40 +137,19 @@ class OrderBook:
         return next(iter(self._views("WHERE id = ?", (order_id,))), None)
 
     def _views(self, which: str, values: Sequence[object]) -> tuple[OrderView, ...]:
-        try:
-            orders = open_reader(self._settings.orders_db, ORDERS, self._settings.realm)
-        except FileNotFoundError:
-            return ()
-        try:
-            rows = orders.execute(f"SELECT * FROM orders {which}", values).fetchall()
-        finally:
-            orders.close()
-        try:
-            inbox = open_reader(self._settings.inbox_db, INBOX, self._settings.realm)
-        except FileNotFoundError:
-            return tuple(self._view(row, None) for row in rows)
-        try:
-            return tuple(self._view(row, inbox) for row in rows)
-        finally:
-            inbox.close()
+        return read_orders(self._settings, f"SELECT * FROM orders {which}", values, self._view)
 
     def _view(self, row: Sequence[object], inbox: sqlite3.Connection | None) -> OrderView:
         order_id, node, sensor, action, argument, _, _, person, given_ns, expires_ns = row
-        answer, parts = None, []
+        answer = answer_of(inbox, order_id, node, int(str(expires_ns)), self._clock.utc_ns())
+        parts = []
         if inbox is not None:
-            answer = inbox.execute(
-                "SELECT done, detail, received_ns FROM order_results WHERE order_id = ? AND node = ?", (order_id, node)
-            ).fetchone()
             parts = inbox.execute(
                 "SELECT parts, times FROM footage WHERE order_id = ? AND node = ? ORDER BY part", (order_id, node)
             ).fetchall()
-        if answer is not None:
-            state = OrderState.DONE if answer[0] else OrderState.FAILED
-        else:
-            state = OrderState.WAITING if int(str(expires_ns)) > self._clock.utc_ns() else OrderState.EXPIRED
         return OrderView(
             str(order_id), str(node), str(sensor), OrderAction(str(action)), str(argument), str(person), int(str(given_ns)),
-            state, answer[1] if answer else "", answer[2] if answer else None, parts[0][0] if parts else 0, len(parts),
+            answer.state, answer.detail, answer.at_ns, parts[0][0] if parts else 0, len(parts),
             tuple(t for _, times in parts for t in msgspec.json.decode(times, type=list[int])),
         )
 
@@ -191,17 +174,72 @@ class OrderBook:
         return None
 
 
-class OrderSender:
-    """The inbox's side: which orders are to be sent now. answered: the inbox's own connection."""
+T = TypeVar("T")
+Sent = TypeVar("Sent", Order, FleetOrder)
 
-    def __init__(self, settings: StationSettings, answered: sqlite3.Connection, clock: Clock) -> None:
+
+class Answered(NamedTuple):
+    """What became of an order. detail: the node's own words. at_ns: when they came."""
+
+    state: OrderState
+    detail: str
+    at_ns: int | None
+
+
+def new_id(now_ns: int) -> str:
+    return f"{now_ns // NS_PER_S:x}-{secrets.token_urlsafe(ID_BYTES)}"
+
+
+def read_orders(
+    settings: StationSettings, sql: str, values: Sequence[object],
+    view: Callable[[Sequence[object], sqlite3.Connection | None], T],
+) -> tuple[T, ...]:
+    """Rows of orders.db, each seen beside the answers in inbox.db; None before there is one. Raises StoreError."""
+    try:
+        orders = open_reader(settings.orders_db, ORDERS, settings.realm)
+    except FileNotFoundError:
+        return ()
+    with contextlib.closing(orders):
+        rows = orders.execute(sql, values).fetchall()
+    try:
+        inbox = open_reader(settings.inbox_db, INBOX, settings.realm)
+    except FileNotFoundError:
+        return tuple(view(row, None) for row in rows)
+    with contextlib.closing(inbox):
+        return tuple(view(row, inbox) for row in rows)
+
+
+def answer_of(
+    inbox: sqlite3.Connection | None, order_id: object, node: object, expires_ns: int, now_ns: int
+) -> Answered:
+    found = None if inbox is None else inbox.execute(
+        "SELECT done, detail, received_ns FROM order_results WHERE order_id = ? AND node = ?", (order_id, node)
+    ).fetchone()
+    if found is not None:
+        return Answered(OrderState.DONE if found[0] else OrderState.FAILED, found[1], found[2])
+    return Answered(OrderState.WAITING if expires_ns > now_ns else OrderState.EXPIRED, "", None)
+
+
+class Sender(ABC, Generic[Sent]):
+    """The inbox's side: which orders are to be sent now. answered: the inbox's own connection. again_ns: between two
+    sendings of one.
+    """
+
+    def __init__(
+        self, settings: StationSettings, answered: sqlite3.Connection, clock: Clock, again_ns: int
+    ) -> None:
         self._settings = settings
         self._answered = answered
         self._clock = clock
+        self._again_ns = again_ns
         self._orders: sqlite3.Connection | None = None
         self._sent_ns: dict[str, int] = {}
 
-    def due(self) -> list[tuple[str, Order]]:
+    @abstractmethod
+    def _open(self, orders: sqlite3.Connection, now_ns: int) -> list[tuple[str, Sent]]:
+        """Node and order, for all whose time is not over at now_ns (UTC)."""
+
+    def due(self) -> list[tuple[str, Sent]]:
         """Node and order, for all that is neither answered nor over, and was not sent a moment ago.
 
         Raises StoreError or sqlite3.Error where orders.db cannot be read; the next call tries again.
@@ -212,25 +250,22 @@ class OrderSender:
             except FileNotFoundError:
                 return []           # nobody has ordered anything yet
         try:
-            at_ns = self._clock.utc_ns()
-            rows = self._orders.execute(
-                "SELECT * FROM orders WHERE given_ns > ? AND expires_ns > ?", (at_ns - VALID_S * NS_PER_S, at_ns)
-            ).fetchall()
+            rows = self._open(self._orders, self._clock.utc_ns())
         except sqlite3.Error:
             self.close()
             raise
         now_ns = self._clock.monotonic_ns()
-        open_ids = {str(row[0]) for row in rows}
-        self._sent_ns = {i: at_ns for i, at_ns in self._sent_ns.items() if i in open_ids}
+        open_ids = {order.order_id for _, order in rows}
+        self._sent_ns = {i: sent_ns for i, sent_ns in self._sent_ns.items() if i in open_ids}
         found = []
-        for order_id, node, sensor, action, argument, before_s, after_s, _, _, expires_ns in rows:
-            if now_ns - self._sent_ns.get(order_id, now_ns - AGAIN_NS) < AGAIN_NS:
+        for node, order in rows:
+            if now_ns - self._sent_ns.get(order.order_id, now_ns - self._again_ns) < self._again_ns:
                 continue
             known = self._answered.execute(
-                "SELECT 1 FROM order_results WHERE order_id = ? AND node = ?", (order_id, node)
+                "SELECT 1 FROM order_results WHERE order_id = ? AND node = ?", (order.order_id, node)
             ).fetchone()
             if known is None:
-                found.append((node, Order(order_id, sensor, action, argument, before_s, after_s, expires_ns)))
+                found.append((node, order))
         return found
 
     def sent(self, order_id: str) -> None:
@@ -242,4 +277,21 @@ class OrderSender:
             self._orders = None
 
 
-__all__ = ["ORDERS", "OrderBook", "OrderSender", "OrderState", "OrderView", "StoreError", "TooManyOrdersError"]
+class OrderSender(Sender[Order]):
+    """Of orders to cameras."""
+
+    def __init__(self, settings: StationSettings, answered: sqlite3.Connection, clock: Clock) -> None:
+        super().__init__(settings, answered, clock, AGAIN_NS)
+
+    def _open(self, orders: sqlite3.Connection, now_ns: int) -> list[tuple[str, Order]]:
+        rows = orders.execute(
+            "SELECT node, id, sensor, action, argument, before_s, after_s, expires_ns FROM orders "
+            "WHERE given_ns > ? AND expires_ns > ?", (now_ns - VALID_S * NS_PER_S, now_ns)
+        ).fetchall()
+        return [(str(node), Order(*order)) for node, *order in rows]
+
+
+__all__ = [
+    "ORDERS", "OrderBook", "OrderSender", "OrderState", "OrderView", "Sender", "StoreError", "TooManyOrdersError",
+    "answer_of", "new_id", "read_orders",
+]
