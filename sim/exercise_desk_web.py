@@ -148,7 +148,7 @@ class DeskRoutes:
         session = await self._door.session(request)
         if session is None or session.person.must_change_password:
             return RedirectResponse("/login", status_code=303, headers={"Cache-Control": "no-store"})
-        return self._shelf.response(request, "trainer.html" if request.url.path == "/" else "builder.html")
+        return self._shelf.response(request, "trainer.html")
 
     async def login_page(self, request: Request) -> Response:
         return self._shelf.response(request, "login.html")
