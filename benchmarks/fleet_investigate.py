@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -264,24 +263,27 @@ class _Walk:
 
     async def _play(self, s: Stage) -> None:
         begun_ns = s.clock.utc_ns()
-        until: Callable[[], float] = lambda: (s.clock.utc_ns() - begun_ns) / NS_PER_S      # noqa: E731
+
+        def passed_s() -> float:
+            return (s.clock.utc_ns() - begun_ns) / NS_PER_S
+
         look_s: float | None = None
         frame, ordered = 10, False
-        while look_s is None or until() < look_s + SECONDS:
-            await asyncio.sleep(max(0.0, frame / FPS - until()))
+        while look_s is None or passed_s() < look_s + SECONDS:
+            await asyncio.sleep(max(0.0, frame / FPS - passed_s()))
             moment = self._world.moment_at(frame / FPS)
             moment = replace(moment, utc_ns=begun_ns + round(moment.t_s * NS_PER_S))
-            frame = max(frame + 1, int(until() * FPS))      # a machine that is too slow leaves pictures out
+            frame = max(frame + 1, int(passed_s() * FPS))      # a machine that is too slow leaves pictures out
             if moment.t_s > 2.0 and not any(a.actor.kind is Kind.PERSON for a in moment.actors):
                 raise RuntimeError(f"he has left the world after {moment.t_s:.0f} s, before the time was over")
-            self._turn(s, moment, counts=look_s is not None and until() > look_s + SETTLE_S)
+            self._turn(s, moment, counts=look_s is not None and passed_s() > look_s + SETTLE_S)
             if not ordered:
                 ordered = True
                 asyncio.get_running_loop().create_task(self._send(s))
             look = s.dispatcher.looks().get("drone-1")
             if look_s is None and look is not None and look.on_station and self._station.number is not None:
-                look_s = until()
-            assert until() < 400.0 + SECONDS, "the drone never got there"
+                look_s = passed_s()
+            assert passed_s() < 400.0 + SECONDS, "the drone never got there"
 
     async def _send(self, s: Stage) -> None:
         await s.ordered(FleetOrder("p", "plan", "bench", wish=FlightWish(FlightKind.INVESTIGATE, contact="c1")))

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import selectors
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from wire.tasking import FleetOrder, Offer, Target
 from wire.units import Realm
 
 HARDWARE = "a1b2c3"
+BREEZE = Wind(2.0, 0.5, None, assumed=False)
 
 
 class FastClock:
@@ -42,17 +42,17 @@ class FastClock:
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
-        self._utc_ns, self._monotonic_ns = time.time_ns(), time.monotonic_ns()      # noqa: TID251 -- it is a clock
+        self._wall = WallClock()
+        self._utc_ns, self._monotonic_ns = self._wall.utc_ns(), self._wall.monotonic_ns()
 
     def monotonic_ns(self) -> int:
-        now_ns = time.monotonic_ns()        # noqa: TID251
-        return self._monotonic_ns + round((now_ns - self._monotonic_ns) * self.rate)
+        return self._monotonic_ns + round((self._wall.monotonic_ns() - self._monotonic_ns) * self.rate)
 
     def utc_ns(self) -> int:
         return self._utc_ns + self.monotonic_ns() - self._monotonic_ns
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(max(0.0, seconds) / self.rate)       # noqa: TID251
+        self._wall.sleep(seconds / self.rate)
 
 
 class _FastSelector(selectors.DefaultSelector):
@@ -96,7 +96,7 @@ class Stage:
 
     def __init__(
         self, sector: Sector, folder: Path, drones: Mapping[str, AutopilotSettings], *, rate: float = 10.0,
-        wind: Wind = Wind(2.0, 0.5, None, assumed=False), realm: Realm = Realm.TRAINING,     # noqa: B008
+        wind: Wind = BREEZE, realm: Realm = Realm.TRAINING,
         patrols: tuple[PatrolSettings, ...] = (), settings: Mapping[str, Any] | None = None,
         views: Mapping[str, CameraView] | None = None,
     ) -> None:

@@ -63,9 +63,10 @@ def open_exercise(file: Path, is_own: bool) -> Opened:
 def data_of(text: str) -> Data | None:
     """What a file says; None for what is no TOML."""
     try:
-        return _plain(tomlkit.parse(text).unwrap())     # type: ignore[no-any-return]
+        data: Data = _plain(tomlkit.parse(text).unwrap())
     except ParseError:
         return None
+    return data
 
 
 def blank() -> Opened:

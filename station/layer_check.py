@@ -184,7 +184,8 @@ def _vector(form: str, shapes: list[Any], names: list[str], out: Path, source: S
     corners = int(shapely.get_num_coordinates(np.array([s for s, _ in kept])).sum())
     if corners > CORNERS_MOST:
         raise RefusedLayerError("layer.refused.corners", n=corners, most=CORNERS_MOST)
-    box: Box = tuple(float(v) for v in shapely.total_bounds(np.array([s for s, _ in kept])))  # type: ignore[assignment]
+    west, south, east, north = (float(v) for v in shapely.total_bounds(np.array([s for s, _ in kept])))
+    box: Box = (west, south, east, north)
     near = _grown(sector)
     if not np.isfinite(box).all():
         raise RefusedLayerError("layer.refused.degrees", east=0, north=0)
