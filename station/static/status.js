@@ -75,12 +75,15 @@ function update() {
     parts.clock.title = `${words}. ${t("clock.advice")}`;
   }
   const sound = soundState();
-  parts.sound.replaceChildren(glyph(sound === "on" ? "sound" : "silent"), make("span", {}, t(`sound.${sound}`)));
-  parts.sound.className = `icon sound ${sound}`;
-  parts.sound.title = t(`sound.${sound}_hint`);
+  if (parts.soundShown !== sound) {
+    parts.soundShown = sound;
+    parts.sound.replaceChildren(glyph(sound === "on" ? "sound" : "silent"), make("span", {}, t(`sound.${sound}`)));
+    parts.sound.className = `icon sound ${sound}`;
+    parts.sound.title = t(`sound.${sound}_hint`);
+  }
   rate();
-  nodes(at);
   feed(at);
+  nodes(at);          // last: they have the room that the others leave
 }
 
 /** How many alarms a person is asked to look at, against what a person can bear (EEMUA 191). */
@@ -99,19 +102,29 @@ function nodes(at) {
   // Those that need somebody first: a line too short for all of them must not hide these.
   all.sort((a, b) => a.rank - b.rank || a.node.node.localeCompare(b.node.node));
   const width = parts.nodes.clientWidth;
-  const key = JSON.stringify([width, state.hasPicture, all.map((h) => [h.node.node, h.how, h.text, h.title, h.sensor?.id])]);
-  if (parts.key === key) return;
+  // How long the texts are decides how many fit; what they say is changed in place, so that a button that is pressed or focused stays the same one.
+  const key = JSON.stringify([width, state.hasPicture, all.map((h) => [h.node.node, h.how, h.text.length, h.sensor?.id]), state.drones.size > 0]);
+  if (parts.key === key) { all.forEach(say); return; }
   parts.key = key;
   if (!all.length) {
     parts.nodes.replaceChildren(make("span", { class: "more" }, t(state.hasPicture ? "node.none" : "node.waiting")));
     return;
   }
+  parts.buttons = new Map(all.map((h) => [h.node.node, nodeButton(h)]));
+  const focused = parts.nodes.contains(document.activeElement) ? document.activeElement.dataset.node : null;
   for (let shown = all.length; shown > 0; shown -= 1) {
     const left = all.slice(shown);
-    parts.nodes.replaceChildren(...all.slice(0, shown).map(nodeButton), left.length ? make("span", { class: "more", title: left.map((h) => h.title).join("\n") },
+    parts.nodes.replaceChildren(...all.slice(0, shown).map((h) => parts.buttons.get(h.node.node)), left.length ? make("span", { class: "more", title: left.map((h) => h.title).join("\n") },
       t("node.more", { n: left.length, silent: left.filter((h) => h.node.silent).length })) : "");
     if (parts.nodes.scrollWidth <= width) break;
   }
+  if (focused) parts.buttons.get(focused)?.focus();
+}
+
+function say({ node, text, title }) {
+  const button = parts.buttons.get(node.node), em = button.querySelector("em");
+  if (button.title !== title) button.title = title;
+  if (em && em.textContent !== text) em.textContent = text;
 }
 
 function nodeButton({ node, sensor, how, text, title }) {
@@ -119,7 +132,7 @@ function nodeButton({ node, sensor, how, text, title }) {
     if (sensor) select("sensor", sensor.id);
     else if (state.drones.size) select("drone", state.drones.keys().next().value);
   };
-  return make("button", { class: `node ${RANK[how] === 1 ? "blind" : how}`, type: "button", title, onclick: open, disabled: !sensor && !(node.kind === "fleet" && state.drones.size) },
+  return make("button", { class: `node ${RANK[how] === 1 ? "blind" : how}`, type: "button", title, onclick: open, "data-node": node.node, disabled: !sensor && !(node.kind === "fleet" && state.drones.size) },
     make("i", { "aria-hidden": "true" }), make("span", {}, node.node), text ? make("em", {}, text) : null);
 }
 
