@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from station.access import Role
-from station.fleet_orders import FleetOrderBook
+from station.fleet_orders import FleetOrderBook, FleetOrderView
 from station.fleet_picture import FleetAnswer
 from tests.browser.accessibility import faults
 from tests.browser.conftest import enter
@@ -23,9 +23,18 @@ SELECT = "async c => (await import('/static/state.js')).select('contact', c)"
 PATROL = FlightWish(FlightKind.CORRIDOR, corridor="khe-da")
 
 
-def ordered(stage: Stage) -> list[tuple[str, str, str]]:
+def orders(stage: Stage, count: int) -> list[FleetOrderView]:
+    """The first given first. The page says "ordering" before the station has the order: so these are waited for."""
     book = FleetOrderBook(stage.settings, WallClock())
-    return [(o.action.value, o.drone, o.plan_id) for o in reversed(book.newest())]
+    until = time.monotonic() + 30
+    while len(found := book.newest()) < count and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(found) == count, found
+    return list(reversed(found))
+
+
+def ordered(stage: Stage, count: int) -> list[tuple[str, str, str]]:
+    return [(o.action.value, o.drone, o.plan_id) for o in orders(stage, count)]
 
 
 def hold(page: Page, selector: str, ms: int = 1800) -> None:
@@ -61,7 +70,7 @@ def test_return_is_one_press_landing_and_launching_are_held_and_each_order_is_fo
     expect(panel.locator(".fleet-progress", has_text="chờ dịch vụ đội bay")).to_be_visible()
     hold(page, ".hold.land", 500)
     page.wait_for_timeout(1300)
-    assert ordered(stage) == [("return", "drone-2", "")], "what was touched and let go lands nobody"
+    assert ordered(stage, 1) == [("return", "drone-2", "")], "what was touched and let go lands nobody"
     hold(page, ".hold.land")
     expect(panel.locator(".part-acts")).to_contain_text("Hạ cánh tại chỗ: ")
     panel.get_by_role("button", name="Tạm dừng").click()
@@ -81,7 +90,7 @@ def test_return_is_one_press_landing_and_launching_are_held_and_each_order_is_fo
     page.wait_for_timeout(1800)
     page.keyboard.up("Enter")
     expect(launch).to_be_disabled()         # it is on its way, and cannot be ordered twice
-    assert ordered(stage)[1:] == [
+    assert ordered(stage, 5)[1:] == [
         ("land", "drone-2", ""), ("pause", "drone-2", ""), ("return", "drone-1", ""), ("launch", "drone-3", "P-40"),
     ]
     assert page.seen["errors"] == []
@@ -93,7 +102,7 @@ def test_a_plan_is_seen_checked_leg_by_leg_and_what_is_pointed_to_is_shown_on_th
     page.keyboard.press("p")
     panel.get_by_role("button", name="Lập và kiểm tra").click()
     expect(panel.locator(".part-plan")).to_contain_text("Đang lập và kiểm tra")
-    (order,) = FleetOrderBook(stage.settings, WallClock()).newest()
+    (order,) = orders(stage, 1)
     now = time.time_ns()
     bad = an_offer(now, order.id, "P-41", "drone-1", PATROL, list(reversed(KHE_DA[:-1])), refused=refusals())
     good = an_offer(now, "o-1", "P-40", "drone-3", PATROL, list(reversed(KHE_DA[2:])))
@@ -148,7 +157,7 @@ def test_what_was_begun_for_one_drone_is_not_offered_to_another_and_every_target
     expect(panel.locator(".places")).to_contain_text("3 góc")
     panel.get_by_role("button", name="Lập và kiểm tra").click()
     expect(panel.locator(".part-plan")).to_contain_text("Đang lập và kiểm tra")
-    (order,) = FleetOrderBook(stage.settings, WallClock()).newest()
+    (order,) = orders(stage, 1)
     assert order.drone == "drone-3" and order.wish is not None and len(order.wish.places) == 3
     # No plan comes of it: the form is there again, with the reason, and what was drawn is not lost.
     now = time.time_ns()
@@ -174,7 +183,7 @@ def test_an_operator_sends_a_drone_from_the_drawer_and_commands_nothing_on_the_p
     expect(section.get_by_role("button")).to_have_count(1)
     page.keyboard.press("i")
     expect(section).to_contain_text("Đang chọn UAV")
-    (order,) = FleetOrderBook(stage.settings, WallClock()).newest()
+    (order,) = orders(stage, 1)
     assert order.wish is not None and (order.action, order.drone, order.wish.contact) == ("plan", "", "K-0398")
     wish = FlightWish(FlightKind.INVESTIGATE, contact="K-0398")
     offer = an_offer(time.time_ns(), order.id, "P-50", "drone-1", wish, [along(BEN_SONG, 0.44)[0]], resumes="P-9",
@@ -192,14 +201,14 @@ def test_an_operator_sends_a_drone_from_the_drawer_and_commands_nothing_on_the_p
     page.wait_for_timeout(1800)
     page.keyboard.up("Space")
     expect(section).to_contain_text("chờ dịch vụ đội bay")
-    assert ordered(stage)[-1] == ("launch", "drone-1", "P-50")
+    assert ordered(stage, 2)[-1] == ("launch", "drone-1", "P-50")
     # One that a drone looks at: how far it is, and the way back; no second one is sent.
     page.evaluate(SELECT, "K-0412")
     expect(section.locator(".steps .done")).to_have_count(3)
     expect(section).to_contain_text("drone-2")
     section.locator("button.return").click()
     expect(section.locator(".fleet-progress")).to_be_visible()
-    assert ordered(stage)[-1] == ("return", "drone-2", "")
+    assert ordered(stage, 3)[-1] == ("return", "drone-2", "")
     page.goto(stage.address + "/pilot")
     page.wait_for_selector("body.pilot[data-map=ready]")
     expect(page.locator(".looks-only")).to_be_visible()
@@ -228,4 +237,4 @@ def test_where_no_drone_can_be_sent_it_is_said_and_there_is_no_dead_button(stage
     mind.say(nodes=silent)
     expect(section).to_contain_text("Dịch vụ đội bay fleet đã im lặng")
     assert section.get_by_role("button").count() == 0
-    assert ordered(stage) == []
+    assert ordered(stage, 0) == []
