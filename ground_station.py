@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from station.basemap_command import add_basemap
-from station.command_line import Commands, Said, command, person_of, positive, station_of, with_config
+from station.command_line import Commands, Said, actions_with_config, command, person_of, positive, station_of, with_config
 from station.watchlist_command import add_watchlist
 from wire.process import die_with_parent
 from wire.settings import SettingsError
@@ -26,6 +26,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def _edge(a: argparse.Namespace) -> int:
+    # Before numpy comes: its small products are done sooner by one thread, and idle ones would spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from edge.node import run
 
     return run(a.config)
@@ -386,8 +388,7 @@ def _add_station(commands: Commands) -> None:
     new.add_argument("--realm", required=True, choices=["live", "training"])
     new.add_argument("--out", required=True, type=Path, metavar="FILE", help="where the key is written")
     new.add_argument("--allow", type=Path, metavar="FILE", help="a station's nodes.toml, to which the node is added")
-    people = with_config(commands.add_parser("people", help="accounts of the ground station"))
-    actions = actions_of_people = people.add_subparsers(required=True, metavar="ACTION")
+    actions = actions_of_people = actions_with_config(commands.add_parser("people", help="accounts of the ground station"))
     add = _command(actions, "add", "make an account with a one-time password", _people_add)
     add.add_argument("name")
     roles = ["operator", "pilot", "trainer", "supervisor", "auditor", "administrator"]
@@ -406,8 +407,7 @@ def _add_station(commands: Commands) -> None:
     coverage = with_config(_command(commands, "coverage", "which trail is seen now, and since when it was not", _coverage))
     coverage.add_argument("--debt", action="store_true", help="what nobody sees, the heaviest first, for planners")
     coverage.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    record = with_config(commands.add_parser("record", help="who looked at what, who decided what"))
-    actions = record.add_subparsers(required=True, metavar="ACTION")
+    actions = actions_with_config(commands.add_parser("record", help="who looked at what, who decided what"))
     verify = _command(actions, "verify", "check the chain, offline", _record_verify)
     verify.add_argument("--record", type=Path, metavar="FILE", help="another record.db, for example from a backup")
     verify.add_argument("--key", type=Path, metavar="FILE", help="its public key, when it is another station's")
@@ -466,6 +466,8 @@ def main(arguments: list[str] | None = None) -> int:
     a, more = parser().parse_known_args(arguments)
     if more and a.command != "test":
         parser().error(f"unrecognized arguments: {' '.join(more)}")
+    if getattr(a, "config", "") is None:
+        parser().error(f"{a.command}: --config FILE is needed: the station's settings")
     a.arguments = more
     try:
         if "says" in a:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from station.command_line import Commands, Said, command, station_of, with_config
+from station.command_line import Commands, Said, actions_with_config, command, station_of
 from wire.settings import SettingsError
 
 FILE_LIMIT_BYTES = 400_000_000
@@ -109,8 +109,7 @@ def read_geojson(layer: str, path: Path) -> list[Any]:
 
 
 def add_basemap(commands: Commands) -> None:
-    basemap = with_config(commands.add_parser("basemap", help="rivers, roads, places and relief under the map"))
-    actions = basemap.add_subparsers(required=True, metavar="ACTION")
+    actions = actions_with_config(commands.add_parser("basemap", help="rivers, roads, places and relief under the map"))
     command(actions, "show", "what there is, where it is from, and whether it can be read", _show)
     make = command(actions, "make", "make it anew of GeoJSON files and the sector's terrain", _make)
     make.add_argument("--layer", action="append", default=[], metavar="LAYER=FILE",

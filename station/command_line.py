@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wire.settings import SettingsError
 
@@ -57,6 +57,24 @@ def command(commands: Commands, name: str, does: str, says: Callable[[argparse.N
 def with_config(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
     p.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings file (TOML)")
     return p
+
+
+class _ActionParser(argparse.ArgumentParser):
+    """Of an action of a command: the settings may be named behind the action too, which is where people put them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        _add_config(self, argparse.SUPPRESS)
+
+
+def actions_with_config(p: argparse.ArgumentParser) -> Commands:
+    """The actions of a command that needs `--config`, before or behind the action. `None` where it was not given."""
+    _add_config(p, None)
+    return p.add_subparsers(required=True, metavar="ACTION", parser_class=_ActionParser)
+
+
+def _add_config(p: argparse.ArgumentParser, default: str | None) -> None:
+    p.add_argument("--config", type=Path, default=default, metavar="FILE", help="settings file (TOML)")
 
 
 def positive(text: str) -> float:

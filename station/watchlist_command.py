@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from station.command_line import Commands, Said, command, person_of, positive, station_of, with_config
+from station.command_line import Commands, Said, actions_with_config, command, person_of, positive, station_of
 from wire.settings import SettingsError
 
 
@@ -109,9 +109,9 @@ def _report(a: argparse.Namespace) -> Said:
 
 
 def add_watchlist(commands: Commands) -> None:
-    watchlist = with_config(commands.add_parser("watchlist", help="subjects, and people's reports about them"))
+    watchlist = commands.add_parser("watchlist", help="subjects, and people's reports about them")
     watchlist.add_argument("--as", dest="account", metavar="NAME", help="a station account; its password is asked for")
-    actions = watchlist.add_subparsers(required=True, metavar="ACTION")
+    actions = actions_with_config(watchlist)
     add = command(actions, "add", "nominate a subject; a second person has to approve", _add)
     categories = ["organiser_broker", "courier", "repeat_crosser", "missing_person", "at_risk"]
     add.add_argument("--category", required=True, choices=categories)

@@ -39,3 +39,13 @@ def test_what_follows_test_is_handed_to_pytest_and_to_no_other_command():
     assert out.returncode == 0 and "tests collected" in out.stdout
     out = trailwatch("models", "list", "--frobnicate")
     assert out.returncode == 2 and "unrecognized arguments: --frobnicate" in out.stderr
+
+
+@pytest.mark.parametrize("action", [("people", "list"), ("record", "verify"), ("watchlist", "list"), ("basemap", "show")])
+def test_a_stations_settings_may_be_named_before_the_action_and_behind_it_and_are_asked_for(action):
+    command, what = action
+    for arguments in ((command, "--config", "nowhere.toml", what), (command, what, "--config", "nowhere.toml")):
+        out = trailwatch(*arguments)
+        assert out.returncode == 2 and "nowhere.toml: there is no such file" in out.stderr, (arguments, out.stderr)
+    out = trailwatch(*action)
+    assert out.returncode == 2 and f"{command}: --config FILE is needed" in out.stderr
