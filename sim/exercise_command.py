@@ -214,12 +214,12 @@ def _debrief(a: argparse.Namespace) -> tuple[str, int]:
 
 
 def _suite(a: argparse.Namespace) -> tuple[str, int]:
-    from sim.exercise_suite import SHORT_FILE, as_table, read_short, run_suite, worse_than
+    from sim.exercise_suite import SHORT_FILE, as_miss_table, as_table, read_short, run_suite, worse_than
     from wire.process import log_to_stderr
 
     log_to_stderr()
     result = run_suite(a.short, a.only, a.crossings)
-    text = msgspec.json.encode(result).decode("utf-8") if a.json else as_table(result)
+    text = msgspec.json.encode(result).decode("utf-8") if a.json else f"{as_table(result)}\n\n{as_miss_table(result)}"
     if a.short and a.record:
         SHORT_FILE.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
         return f"{text}\n{SHORT_FILE}: recorded", 0

@@ -14,17 +14,30 @@ from pathlib import Path
 import msgspec
 
 from geofences.sector import load_sector
+from sim.debrief_sentences import (
+    Says,
+    about_nobody,
+    asked,
+    best_says,
+    comes,
+    crossing_says,
+    directed,
+    drone_says,
+    event_says,
+    in_english,
+    missed_says,
+    subject_says,
+)
 from sim.exercise_kept import read_kept
 from sim.exercise_scenario import Exercise
 from sim.landscape_cache import cached_landscape
 from sim.score import CrossingScore, Evidence, ExerciseScore, gather, judge, measures
-from sim.score_drones import DroneScore
 from station.alarms import SYSTEM
+from station.sentences import Sentence
 from wire.clock import NS_PER_S
 from wire.settings import SettingsError
 
-LATE_S = 10.0                   # an alarm after this is late: i-LIDS' window
-ANSWER_S = 60.0                 # and an answer after this: priority 1 has gone to the supervisor by then
+DIRECTED = ("inject", "inject_over", "paused", "resumed", "frozen", "pace", "crashed", "ended")     # of an exercise's log
 COMPARED = (
     "pd", "time_to_alarm_p50_s", "false_alarms", "nuisance_alarms", "f1", "acknowledged_p50_s", "right_reason_share",
     "lane_share", "position_error_p50_m", "alarms_most_10_min", "gospa_mean_m",
@@ -32,21 +45,23 @@ COMPARED = (
 
 
 class TimelineEntry(msgspec.Struct, frozen=True):
-    """track: "truth", "alarm", "person" or "direction"."""
+    """track: "truth", "alarm", "person" or "direction". says: in English, for terminal and tables; sentences: the same."""
 
     at_s: float
     track: str
     says: str
+    sentences: Says = ()
 
 
 class MomentThatMattered(msgspec.Struct, frozen=True):
     """kind: missed, late, unanswered, wrong_reason, false_alarm, wrong_lane, not_asked, best_catch, crash, and of drones
-    too_near, no_reserve, drone_fault.
+    too_near, no_reserve, drone_fault. says, sentences: as in TimelineEntry.
     """
 
     at_s: float
     kind: str
     says: str
+    sentences: Says = ()
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -109,27 +124,21 @@ def timeline(score: ExerciseScore, e: Evidence) -> tuple[TimelineEntry, ...]:
     """Everything in order of time."""
     out: list[TimelineEntry] = []
     for c in score.crossings:
-        people = "1 person comes" if c.people == 1 else f"{c.people} people come"
-        out.append(TimelineEntry(c.began_s, "truth", f"{people} into {c.corridor}"))
+        out.append(_entry(c.began_s, "truth", comes(c)))
         if c.in_sight_s is not None:
-            out.append(TimelineEntry(c.in_sight_s, "truth", f"they are in sight for the first time ({c.corridor})"))
+            out.append(_entry(c.in_sight_s, "truth", (Sentence("debrief.in_sight", {"corridor": c.corridor}),)))
     for alarm in e.all_alarms:
-        for event in alarm.events:
-            at_s = round((event.at_ns - e.began_ns) / NS_PER_S, 1)
-            what = f"{alarm.id} {alarm.rule}, priority {alarm.priority}: {event.state.value}"
-            who = "" if event.person == SYSTEM else f", {event.person}"
-            why = f" ({event.reason})" if event.reason else ""
-            out.append(TimelineEntry(at_s, "alarm" if event.person == SYSTEM else "person", f"{what}{who}{why}"))
+        for n, event in enumerate(alarm.events):
+            track = "alarm" if event.person == SYSTEM else "person"
+            out.append(_entry(_at_s(event.at_ns, e), track, event_says(alarm, event, n == 0)))
     for m in e.matches:
-        out.append(TimelineEntry(round((m.asked_ns - e.began_ns) / NS_PER_S, 1), "alarm",
-                                 f"{m.id}: is {m.contact} the subject {m.subject}? ({m.lane}, {m.bits:.1f} bits)"))
+        out.append(_entry(_at_s(m.asked_ns, e), "alarm", asked(m)))
         for d in m.decisions:
-            at_s = round((d.at_ns - e.began_ns) / NS_PER_S, 1)
-            out.append(TimelineEntry(at_s, "person", f"{m.id}: {d.answer.value}, {d.person}"))
-    for entry in e.log:
-        if entry["what"] in ("inject", "inject_over", "paused", "resumed", "frozen", "pace", "crashed", "ended"):
-            more = " ".join(str(entry[k]) for k in ("id", "by", "detail", "pace") if entry.get(k))
-            out.append(TimelineEntry(float(str(entry["at_s"])), "direction", f"{entry['what']} {more}".strip()))
+            answer = {"match": m.id, "answer": d.answer.value, "person": d.person}
+            out.append(_entry(_at_s(d.at_ns, e), "person", (Sentence("debrief.answered", {**answer}),)))
+    out += [
+        _entry(float(str(x["at_s"])), "direction", directed(x)) for x in e.log if x["what"] in DIRECTED
+    ]
     return tuple(sorted(out, key=lambda t: (t.at_s, t.track)))
 
 
@@ -137,63 +146,36 @@ def moments(score: ExerciseScore, e: Evidence) -> tuple[MomentThatMattered, ...]
     """The ones to talk about, in order of time."""
     out: list[MomentThatMattered] = []
     for c in score.crossings:
-        out += _of_crossing(c)
+        if c.in_sight_s is not None and c.missed is not None:
+            out.append(_moment(c.in_sight_s, "missed", missed_says(c, c.missed)))
+        elif c.alarmed_s is not None:
+            out += [_moment(c.alarmed_s, kind, says) for kind, says in crossing_says(c)]
     caught = [c for c in score.crossings if c.wait_s is not None and c.alarmed_s is not None]
     if caught:
         best = min(caught, key=lambda c: (c.wait_s or 0.0) + (c.answered_s if c.answered_s is not None else 600.0))
-        answer = f", answered {best.answered_s:.0f} s later" if best.answered_s is not None else ""
-        says = f"{best.alarm} {best.wait_s:.1f} s after they came into sight in {best.corridor}{answer}"
-        out.append(MomentThatMattered(best.alarmed_s or 0.0, "best_catch", says))
+        out.append(_moment(best.alarmed_s or 0.0, "best_catch", best_says(best)))
     for alarm in e.alarms:
         if all(e.owners.get(contact) is None for contact, _ in alarm.contacts):
-            at_s = round((alarm.contacts[0][1] - e.began_ns) / NS_PER_S, 1) if alarm.contacts else 0.0
-            says = f"{alarm.id} in {alarm.corridor or 'no corridor'} is about nobody"
-            out.append(MomentThatMattered(at_s, "false_alarm", says))
-    for s in score.subjects:
-        if s.was_there and not s.asked:
-            says = f"{s.subject} ({s.actor}) was there, and no question named them"
-            out.append(MomentThatMattered(0.0, "not_asked", says))
-        elif s.lane_is_right is False:
-            says = f"{s.subject} ({s.actor}) was asked about as {s.lane}"
-            out.append(MomentThatMattered(s.asked_s or 0.0, "wrong_lane", says))
+            at_s = _at_s(alarm.contacts[0][1], e) if alarm.contacts else 0.0
+            out.append(_moment(at_s, "false_alarm", about_nobody(alarm.id, alarm.corridor)))
+    out += [_moment(*found) for found in subject_says(score)]
     for d in score.drones:
-        out += _of_drone(d)
+        out += [_moment(*found) for found in drone_says(d)]
     if score.crashed:
-        out.append(MomentThatMattered(score.seconds, "crash", f"the exercise ended early: {score.crashed}"))
+        out.append(_moment(score.seconds, "crash", (Sentence("debrief.crash", {"detail": score.crashed}),)))
     return tuple(sorted(out, key=lambda m: m.at_s))
 
 
-def _of_drone(d: DroneScore) -> list[MomentThatMattered]:
-    out = []
-    if d.too_near_first_s is not None:
-        says = f"{d.drone} was {d.too_near_s:.0f} s nearer to somebody than it should ever be ({d.nearest_m:.0f} m)"
-        out.append(MomentThatMattered(d.too_near_first_s, "too_near", says))
-    if d.reserve_kept is False:
-        says = f"{d.drone} landed with {d.battery_least_percent:.0f} % left"
-        out.append(MomentThatMattered(d.launched_s or 0.0, "no_reserve", says))
-    for f in d.faults:
-        heard = "the station said nothing" if f.heard_s is None else f"the station said so after {f.heard_s - f.at_s:.0f} s"
-        answer = "nobody answered" if f.answered_s is None else f"answered after {f.answered_s - f.at_s:.0f} s"
-        down = "it was not seen to land" if f.down_s is None else f"it was down after {f.down_s - f.at_s:.0f} s"
-        out.append(MomentThatMattered(f.at_s, "drone_fault", f"{d.drone} lost {f.fault}: {heard}, {answer}; {down}"))
-    return out
+def _entry(at_s: float, track: str, sentences: Says) -> TimelineEntry:
+    return TimelineEntry(at_s, track, in_english(sentences), sentences)
 
 
-def _of_crossing(c: CrossingScore) -> list[MomentThatMattered]:
-    who = f"{c.people} {'person' if c.people == 1 else 'people'} in {c.corridor}"
-    if c.in_sight_s is None:
-        return []
-    if c.alarmed_s is None:
-        return [MomentThatMattered(c.in_sight_s, "missed", f"{who} were in sight and raised no alarm")]
-    out = []
-    if (c.wait_s or 0.0) > LATE_S:
-        out.append(MomentThatMattered(c.alarmed_s, "late", f"{c.alarm}: {who}, {c.wait_s:.0f} s after they came into sight"))
-    if c.answered_s is None or c.answered_s > ANSWER_S:
-        said = "nobody answered" if c.answered_s is None else f"answered after {c.answered_s:.0f} s"
-        out.append(MomentThatMattered(c.alarmed_s, "unanswered", f"{c.alarm}: {who}, {said}"))
-    if c.reason_is_right is False:
-        out.append(MomentThatMattered(c.alarmed_s, "wrong_reason", f'{c.alarm}: {who} was closed as "{c.closed_as}"'))
-    return out
+def _moment(at_s: float, kind: str, sentences: Says) -> MomentThatMattered:
+    return MomentThatMattered(at_s, kind, in_english(sentences), sentences)
+
+
+def _at_s(at_ns: int, e: Evidence) -> float:
+    return round((at_ns - e.began_ns) / NS_PER_S, 1)
 
 
 # -------------------------------------------------------------------------------------------------------------- in words
@@ -259,9 +241,9 @@ def _n(value: float | None) -> str:
 def csv_text(d: Debrief) -> dict[str, str]:
     """The tables crossings, timeline, moments and people, each as the text of a CSV file."""
     tables: dict[str, tuple[list[str], list[list[object]]]] = {
-        "crossings": (list(CrossingScore.__struct_fields__), [list(msgspec.structs.astuple(c)) for c in d.score.crossings]),
-        "timeline": (["at_s", "track", "says"], [list(msgspec.structs.astuple(t)) for t in d.timeline]),
-        "moments": (["at_s", "kind", "says"], [list(msgspec.structs.astuple(m)) for m in d.moments]),
+        "crossings": (list(CrossingScore.__struct_fields__), [_crossing_row(c) for c in d.score.crossings]),
+        "timeline": (["at_s", "track", "says"], [[t.at_s, t.track, t.says] for t in d.timeline]),
+        "moments": (["at_s", "kind", "says"], [[m.at_s, m.kind, m.says] for m in d.moments]),
         "people": (
             list(d.score.people[0].__struct_fields__) if d.score.people else ["name"],
             [list(msgspec.structs.astuple(p)) for p in d.score.people],
@@ -289,6 +271,10 @@ def write_csv(d: Debrief, folder: Path) -> list[Path]:
     except OSError as error:
         raise SettingsError(f"--csv {folder}: cannot be written: {error.strerror}") from None
     return written
+
+
+def _crossing_row(c: CrossingScore) -> list[object]:
+    return [*msgspec.structs.astuple(c)[:-1], c.missed.because.value if c.missed is not None else ""]
 
 
 def _safe(value: object) -> object:

@@ -1,7 +1,4 @@
-"""The debrief on paper: A4, headings in Vietnamese or English, with letters that both need.
-
-Sentences about single events are the machine's own log lines, in English with ids and numbers.
-"""
+"""The debrief on paper: A4, in Vietnamese or English, with letters that both need."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 from fpdf.fonts import FontFace
 
+from sim.debrief_sentences import in_language
 from sim.exercise_debrief import Debrief, clock
 from station.handover_pdf import FontMissingError, find_fonts
 from wire.settings import SettingsError
@@ -71,7 +69,9 @@ def debrief_pdf(d: Debrief, language: str = "vi") -> bytes:
         (w[g.measure], g.goal, _n(g.value), w["not_measured" if g.met is None else "met" if g.met else "not_met"])
         for g in s.goals
     ], (80, 30, 30, 40), w)
-    _table(pdf, w["moments"], (), [(clock(m.at_s), w[m.kind], m.says) for m in d.moments], (16, 34, 130), w)
+    _table(pdf, w["moments"], (), [
+        (clock(m.at_s), w[m.kind], in_language(m.sentences, language)) for m in d.moments
+    ], (16, 34, 130), w)
     _table(pdf, w["crossings"], tuple(w["head_crossings"].split("|")), [
         (c.corridor, str(c.people), _t(c.in_sight_s), _t(c.alarmed_s), _n(c.wait_s), _n(c.answered_s), c.closed_as)
         for c in s.crossings
@@ -84,7 +84,9 @@ def debrief_pdf(d: Debrief, language: str = "vi") -> bytes:
         _table(pdf, f"{w['compared']}: {', '.join(d.earlier)}", (), [
             (w[c.measure], f"{w['now']} {_n(c.now)}", ", ".join(_n(b) for b in c.before)) for c in d.compared
         ], (90, 40, 50), w)
-    _table(pdf, w["timeline"], (), [(clock(t.at_s), w[t.track], t.says) for t in d.timeline], (16, 24, 140), w)
+    _table(pdf, w["timeline"], (), [
+        (clock(t.at_s), w[t.track], in_language(t.sentences, language)) for t in d.timeline
+    ], (16, 24, 140), w)
     return bytes(pdf.output())
 
 

@@ -10,6 +10,7 @@ import logging
 import math
 import shutil
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +18,17 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from sim.debrief_sentences import why_in_english
 from sim.detector_model import detector_model
 from sim.exercise_run import LockstepRun
 from sim.exercise_scenario import LIBRARY, Exercise, load_exercise
 from sim.landscape_cache import cached_landscape
 from sim.score import Evidence, gather, judge
 from sim.score_events import none_in, proportion
-from sim.truth import CHI2_90_2DOF
+from sim.score_misses import Missed
+from sim.truth import CHI2_90_2DOF, who_crosses
 from sim.truth_sight import Sight
+from sim.world import ids_by_name
 from sim.world_state import Landscape
 from wire.settings import SettingsError
 
@@ -46,7 +50,8 @@ _log = logging.getLogger("trailwatch.exercise")
 
 class Condition(msgspec.Struct, frozen=True):
     """One row. pd_low, pd_high: Clopper-Pearson, 95 %. false_alarms_per_camera_day_high: the upper end of what so few hours
-    allow, by Poisson's law. camera_hours: of cameras that saw.
+    allow, by Poisson's law. camera_hours: of cameras that saw. missed: how many crossings for which reason
+    (sim.score_misses.Missed), those included that nobody could have seen. actors: by name in the file, alarmed and in sight.
     """
 
     title: str
@@ -70,6 +75,8 @@ class Condition(msgspec.Struct, frozen=True):
     source: str
     goal: str = ""
     met: bool | None = None
+    missed: dict[str, int] = {}
+    actors: dict[str, tuple[int, int]] = {}
 
 
 class SuiteResult(msgspec.Struct, frozen=True):
@@ -92,6 +99,8 @@ class _Pool:
     gospa_m: list[float] = field(default_factory=list)
     hours: float = 0.0
     seeds: int = 0
+    missed: Counter[str] = field(default_factory=Counter)
+    actors: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
 
 
 def conditions() -> list[Path]:
@@ -147,6 +156,12 @@ def _add(pool: _Pool, evidence: Evidence, exercise: Exercise) -> None:
     pool.held += (evidence.positions.square <= CHI2_90_2DOF).tolist()
     pool.gospa_m += [score.gospa_mean_m] if score.gospa_mean_m is not None else []
     pool.hours += score.camera_hours
+    pool.missed.update(c.missed.because.value for c in score.crossings if c.missed is not None)
+    names = {actor: name for name, ids in ids_by_name(exercise.scenario).items() for actor in ids}
+    people = {who_crosses(c): c.actor for c in reversed(evidence.courses)}
+    for c in score.crossings:
+        if c.in_sight_s is not None:
+            pool.actors[names.get(people[c.who], "")].append(c.missed is None)
 
 
 def _row(name: str, title: str, p: _Pool) -> Condition:
@@ -165,6 +180,8 @@ def _row(name: str, title: str, p: _Pool) -> Condition:
         gospa_mean_m=round(float(np.mean(p.gospa_m)), 3) if p.gospa_m else None, camera_hours=round(p.hours, 3),
         seeds=p.seeds, source=SOURCE, goal=f"pd_low >= {least:g}, median time < {TIME_GOAL_S:g} s" if least else "",
         met=_met(pd.low, least, p.waits_s) if least else None,
+        missed={m.value: p.missed[m.value] for m in Missed if p.missed[m.value]},
+        actors={name: (sum(hits), len(hits)) for name, hits in sorted(p.actors.items())},
     )
 
 
@@ -223,4 +240,15 @@ def as_table(result: SuiteResult) -> str:
             f"| {name}: {c.title} | {c.crossings} | {c.detected} | {pd} | {false} | {times} | {errors} | {share} | "
             f"{c.source} |"
         )
+    return "\n".join(lines)
+
+
+def as_miss_table(result: SuiteResult) -> str:
+    """Why crossings of each condition raised no alarm, and who they were; in Markdown."""
+    lines = ["| condition | no alarm | because | alarmed of those in sight, by who they were |", "|---|---|---|---|"]
+    for name, c in result.conditions.items():
+        if c.crossings:
+            because = ", ".join(f"{why_in_english(Missed(m))}: {n}" for m, n in c.missed.items())
+            who = ", ".join(f"{a}: {hits} of {of}" for a, (hits, of) in c.actors.items())
+            lines.append(f"| {name} | {c.crossings - c.detected} | {because} | {who} |")
     return "\n".join(lines)

@@ -24,6 +24,7 @@ from sim.exercise_settings import GoalEntry
 from sim.gospa import gospa
 from sim.score_drones import Beat, DroneScore, judge_drones, read_flights
 from sim.score_events import EventScore, Proportion, proportion, score_events
+from sim.score_misses import NOTHING_TOLD, Miss, Told, Traces, read_told, why_missed
 from sim.truth import (
     Crossing,
     Positions,
@@ -66,7 +67,10 @@ ALWAYS_RIGHT = ("exercise", "duplicate", "other")       # says nothing about who
 
 
 class CrossingScore(msgspec.Struct, frozen=True):
-    """One crossing. Times: seconds of the exercise; None for what did not happen. error_m: of the alarm's place then."""
+    """One crossing. Times: seconds of the exercise; None for what did not happen. error_m: of the alarm's place then.
+
+    missed: why there was no alarm; None where there was one.
+    """
 
     who: tuple[int, int]
     people: int
@@ -81,6 +85,7 @@ class CrossingScore(msgspec.Struct, frozen=True):
     answered_s: float | None
     closed_as: str
     reason_is_right: bool | None
+    missed: Miss | None = None
 
 
 class PersonScore(msgspec.Struct, frozen=True):
@@ -172,6 +177,7 @@ class Evidence:
     log: list[dict[str, object]]
     trails: dict[str, list[tuple[int, float, float]]]
     flights: dict[str, list[Beat]]
+    told: Told = NOTHING_TOLD
 
 
 def score_run(
@@ -199,6 +205,7 @@ def gather(folder: Path, sector: Sector, landscape: Landscape, sight: Sight | No
             courses, sensors, sight, find_crossings(courses, sector, sensors, sight), alarms,
             contact_owners(mind, courses, sector), match_positions(inbox, courses, sector), everything,
             _all_matches(mind), began_ns, seconds, log, _trails(mind), read_flights(inbox, sector),
+            read_told(inbox, sector),
         )
     finally:
         inbox.close()
@@ -207,7 +214,8 @@ def gather(folder: Path, sector: Sector, landscape: Landscape, sight: Sight | No
 
 def judge(e: Evidence, exercise: Exercise) -> ExerciseScore:
     truth = score_of(e.crossings, e.alarms, e.owners, e.positions)
-    crossings = tuple(_crossing(c, e, exercise.sector) for c in e.crossings)
+    traces = _traces(e, exercise.sector)
+    crossings = tuple(_crossing(c, e, exercise.sector, traces) for c in e.crossings)
     seen = [c for c in crossings if c.in_sight_s is not None]
     events = _events(e, seen)
     subjects = _subjects(e, exercise)
@@ -228,7 +236,15 @@ def judge(e: Evidence, exercise: Exercise) -> ExerciseScore:
 # -------------------------------------------------------------------------------------------------------- the crossings
 
 
-def _crossing(c: Crossing, e: Evidence, sector: Sector) -> CrossingScore:
+def _traces(e: Evidence, sector: Sector) -> Traces:
+    trails: dict[str, list[tuple[int, float, float]]] = {}
+    for contact, trail in e.trails.items():
+        places = sector.frame.to_enu([p[1] for p in trail], [p[2] for p in trail])
+        trails[contact] = [(p[0], float(x), float(y)) for p, (x, y) in zip(trail, places, strict=True)]
+    return Traces(e.told, trails, e.alarms, e.owners)
+
+
+def _crossing(c: Crossing, e: Evidence, sector: Sector, traces: Traces) -> CrossingScore:
     at_ns = alarm_time_ns(c, e.alarms, e.owners) if c.in_sight_ns is not None else None
     alarm = _alarm_of(c, e) if at_ns is not None else None
     first = alarm.events[0].at_ns if alarm is not None else 0
@@ -243,6 +259,7 @@ def _crossing(c: Crossing, e: Evidence, sector: Sector) -> CrossingScore:
         round((at_ns - c.in_sight_ns) / NS_PER_S, 3) if at_ns is not None and c.in_sight_ns is not None else None,
         alarm.id if alarm is not None else "", error,
         round((answered - first) / NS_PER_S, 3) if answered is not None else None, closed or "", right,
+        why_missed(c, e.courses, e.sensors, traces) if at_ns is None else None,
     )
 
 

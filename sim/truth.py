@@ -35,7 +35,7 @@ from scipy.optimize import linear_sum_assignment
 from geofences.geodesy import Array
 from geofences.sector import Sector
 from sim.truth_log import POSTURES, Course, read_courses
-from sim.truth_sight import Sensors, Sight, middle_of, read_sensors
+from sim.truth_sight import Report, Sensors, Sight, middle_of, read_sensors
 from sim.world_state import DETECTED_AS, Kind, Landscape, Role
 from station.alarms import CONTACT_RULES, JOINED, Alarm
 from station.contacts import group_of
@@ -84,13 +84,19 @@ class TruthScore(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """One party in one corridor. first_ns, last_ns: inside it. in_sight_ns: first instant in sight; None for never."""
+    """One party in one corridor. first_ns, last_ns: inside it. in_sight_ns: first instant in sight; None for never.
+
+    in_sight_s: seconds in sight, over all; less than counts as seen where in_sight_ns is None. behind_blind: never in sight,
+    and would have been for a camera that said that it does not see.
+    """
 
     who: tuple[int, int]
     corridor: str
     first_ns: int
     last_ns: int
     in_sight_ns: int | None
+    in_sight_s: float = 0.0
+    behind_blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,21 +204,27 @@ def _crossing(
     seen = [
         at_ns for at_ns, course, i in visit
         if carriers.get((course.run, int(course.aboard[i])), Kind.BOAT) in OPEN_VEHICLES
-        and _in_sight(course, i, at_ns, sensors, sight)
+        and _in_sight(course, i, at_ns, sensors.at(at_ns), sight)
     ]
     # Members are written down at the same instants: in sight for so long means at so many different ones.
     instants = sorted(set(seen))
     steps = np.diff(np.unique(visit[0][1].at_ns))
     usual_ns = int(np.median(steps)) if len(steps) else NS_PER_S
-    is_seen = len(instants) * usual_ns >= SEEN_FOR_NS
-    return Crossing(who, corridor, visit[0][0], visit[-1][0], instants[0] if is_seen else None)
+    in_sight_ns = len(instants) * usual_ns
+    is_seen = in_sight_ns >= SEEN_FOR_NS
+    blind = not instants and any(
+        _in_sight(course, i, at_ns, [r for r in sensors.standing(at_ns) if not r.sees], sight) for at_ns, course, i in visit
+    )
+    return Crossing(
+        who, corridor, visit[0][0], visit[-1][0], instants[0] if is_seen else None, round(in_sight_ns / NS_PER_S, 3), blind
+    )
 
 
-def _in_sight(course: Course, i: int, at_ns: int, sensors: Sensors, sight: Sight) -> bool:
+def _in_sight(course: Course, i: int, at_ns: int, reports: list[Report], sight: Sight) -> bool:
     body = middle_of(course.place_m[i], POSTURES[course.posture[i]])
     return any(
         shapely.contains_xy(report.footprint, *course.place_m[i, :2]) and sight.is_clear(report.lens_m, body)
-        for report in sensors.at(at_ns)
+        for report in reports
     )
 
 
@@ -248,7 +260,7 @@ def contact_owners(mind: sqlite3.Connection, courses: list[Course], sector: Sect
     trail = mind.execute("SELECT contact, at_ns, lat_deg, lon_deg FROM trail ORDER BY contact, at_ns").fetchall()
     places = sector.frame.to_enu([row[2] for row in trail], [row[3] for row in trail])
     for (contact, at_ns, _, _), place in zip(trail, places, strict=True):
-        there = _there(courses, groups.get(contact, ""), int(at_ns))
+        there = detectable_at(courses, groups.get(contact, ""), int(at_ns))
         distances = [float(np.hypot(*(at[:2] - place))) for _, at in there]
         nearest = int(np.argmin(distances)) if distances else -1
         votes[contact][there[nearest][0] if nearest >= 0 and distances[nearest] <= GATE_M else -1] += 1
@@ -298,7 +310,7 @@ def match_positions(inbox: sqlite3.Connection, courses: list[Course], sector: Se
     for (_, at_ns), seen in frames.items():
         for group in {g for g, _, _ in seen}:
             placed = [(p, c) for g, p, c in seen if g == group]
-            there = [at[:2] for _, at in _there(courses, group, at_ns)]
+            there = [at[:2] for _, at in detectable_at(courses, group, at_ns)]
             matched = assign([p for p, _ in placed], there)
             taken = {i for i, _ in matched}
             for i, (place, _) in enumerate(placed):
@@ -324,7 +336,7 @@ def assign(placed: list[Array], there: list[Array]) -> list[tuple[int, int]]:
     return [(int(i), int(j)) for i, j in zip(*linear_sum_assignment(cost), strict=True) if distance[i, j] <= GATE_M]
 
 
-def _there(courses: list[Course], group: str, at_ns: int) -> list[tuple[int, Array]]:
+def detectable_at(courses: list[Course], group: str, at_ns: int) -> list[tuple[int, Array]]:
     """Index and place of everybody of a group who could be seen for what he is at a time; who sits inside a car cannot."""
     found = []
     for index, course in enumerate(courses):

@@ -60,10 +60,14 @@ class Sensors:
 
     def at(self, ns: int) -> list[Report]:
         """The report of every sensor that was seeing at a time."""
+        return [r for r in self.standing(ns) if r.sees]
+
+    def standing(self, ns: int) -> list[Report]:
+        """The report of every sensor that was there at a time, whether it saw or not."""
         found = []
         for sensor, times in self._times.items():
             i = int(np.searchsorted(times, ns, side="right")) - 1
-            if i >= 0 and ns - times[i] <= REPORT_GOOD_FOR_NS and self._by_sensor[sensor][i].sees:
+            if i >= 0 and ns - times[i] <= REPORT_GOOD_FOR_NS:
                 found.append(self._by_sensor[sensor][i])
         return found
 

@@ -5,13 +5,16 @@ import { empty, press, tellPerson } from "./desk.js";
 import { make } from "./dom.js";
 import { timeElement } from "./format.js";
 import { feature } from "./ground.js";
-import { language, number, t } from "./language.js";
+import { language, number, say, t } from "./language.js";
 import { key, scoreFacts } from "./trainer_lead.js";
 import { drawContacts, drawTruth, openGround } from "./trainer_map.js";
 import { minutes } from "./trainer_words.js";
 
 const BEFORE_S = 20, AFTER_S = 60, TRAIL_S = 60, TABLES = ["crossings", "timeline", "moments", "people"];
 let opened = null, playing = null;
+
+/** What a moment or a line says, in the language of the page. */
+const words = (entry) => entry.sentences.map(say).join(" ");
 
 export async function showRuns(main) {
   leave();
@@ -42,7 +45,7 @@ export async function showDebrief(main, run) {
   const map = make("div", { class: "map", role: "region", "aria-label": t("trainer.map") });
   const play = make("button", { type: "button", onclick: () => turnPlay() }, t("trainer.play"));
   const list = make("ol", { class: "timeline", tabindex: 0, "aria-label": t("trainer.timeline") }, d.timeline.map((e) => make("li", { class: e.track, "data-at": e.at_s },
-    make("button", { type: "button", class: "quiet", onclick: () => seek(e.at_s, true) }, minutes(e.at_s)), make("i", {}, t(`track.${e.track}`)), make("span", {}, e.says))));
+    make("button", { type: "button", class: "quiet", onclick: () => seek(e.at_s, true) }, minutes(e.at_s)), make("i", {}, t(`track.${e.track}`)), make("span", {}, words(e)))));
   let review = null;
 
   function seek(at, moveMap = false) {
@@ -82,7 +85,7 @@ export async function showDebrief(main, run) {
 
   const moments = d.moments.map((m) => make("li", { class: m.kind === "best_catch" ? "good" : "bad" },
     make("button", { type: "button", class: "quiet at", title: t("trainer.show_on_map"), onclick: () => seek(Math.max(0, m.at_s), true) }, minutes(m.at_s)),
-    make("div", {}, make("b", {}, t(`moment.${m.kind}`)), make("span", {}, m.says)),
+    make("div", {}, make("b", {}, t(`moment.${m.kind}`)), make("span", {}, words(m))),
     make("button", { type: "button", "aria-label": t("trainer.replay_at", { at: minutes(m.at_s) }), onclick: (event) => replay(event.currentTarget, m.at_s) }, t("trainer.replay"))));
   const others = runs.filter((r) => r.id !== run && r.state === "over" && r.exercise === d.score.exercise).slice(0, 3);
   const compared = make("div", {});

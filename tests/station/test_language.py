@@ -11,8 +11,10 @@ from fleet.checker_words import PARTS, WORDS
 from fleet.dispatch_words import WORDS as DISPATCHED
 from fleet.planner_words import WORDS as REFUSALS
 from fleet.preflight_words import WORDS as SAYS
+from sim.debrief_sentences import SENTENCES as DEBRIEFED
 from sim.director_view import Phase
 from sim.exercise_settings import AnyInject, DroneFaultName, Measure, Tool
+from sim.score_misses import Missed
 from sim.world_settings import AnyAct, GaitName
 from sim.world_state import Kind
 from sim.world_state import Role as ActorRole
@@ -106,6 +108,7 @@ BUILT = {
     "track": ["truth", "alarm", "person", "direction"], "gait": get_args(GaitName),
     "actor_kind": Kind, "actor_role": ActorRole, "inject_do": tags(AnyInject), "step": tags(AnyAct),
     "drone_fault": get_args(DroneFaultName), "table": ["crossings", "timeline", "moments", "people"],
+    "debrief": [k.removeprefix("debrief.") for k in DEBRIEFED], "missed": Missed,
     "age_of": ["child", "young", "old"], "past_realm": ["live", "training"],
     "weather": ["at_s", "over_s", "cloud", "rain_mm_h", "visibility_m", "wind_mps", "wind_from_deg"],
     "build_tab": ["about", "actors", "cameras", "weather", "injects", "file"], "build_mode": ["start", "way", "place"],
