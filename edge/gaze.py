@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from edge.byte_track import HIGH_SCORE, LOST_S
 from edge.detector import NOTHING, Detector, Found
+from edge.doubles import one_box_each
 from edge.motion import Mask, Motion, MotionGate, Profile
 from edge.regions import Crops, cut_out, pieced, plan_crops, tiles
 from edge.settings import GateSettings, Look, Setup
@@ -115,7 +116,7 @@ class Gaze:
         """Look there. What the edge of a crop cuts through is left out, and looked at whole in the next picture."""
         self._cut = np.empty((0, 4))
         if where.crops is None:
-            return self._detector.find(image)
+            return one_box_each(self._detector.find(image))
         crops, height, width = where.crops, image.shape[0], image.shape[1]
         if where.whole_too:
             crops = np.vstack([crops, [0, 0, width, height]])
@@ -123,7 +124,7 @@ class Gaze:
             return NOTHING
         both = pieced(self._detector.find_many(cut_out(image, crops)), crops, (height, width), self._detector.shape)
         self._cut = both.cut
-        return both.found
+        return one_box_each(both.found)
 
     def hold(self, found: Found, tracked: Tracked, captured_ns: int) -> None:
         """Remember what has to be looked at again: the tracks, what may become one, and what was cut."""

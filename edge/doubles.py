@@ -1,0 +1,45 @@
+"""One vehicle, one box: a network often calls one vehicle a car and a truck at once, or boxes its cabin beside all of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge.detector import CLASSES, OVERLAP_LIMIT, Found
+from geofences.geodesy import Array
+from models.boxes import areas, overlaps, shared
+from wire.units import ObjectClass
+
+INSIDE = 0.85                       # of the smaller box in the larger one
+SAME_GROUND = 0.12                  # of the larger box's height, from one lower edge to the other
+# Which of these it is, a network of seven classes says of one body in turn. A rider and the motorcycle are two bodies.
+ALIKE = ({ObjectClass.CAR, ObjectClass.BUS, ObjectClass.TRUCK}, {ObjectClass.BICYCLE, ObjectClass.MOTORCYCLE})
+_KINDS = np.array([next((k for k, alike in enumerate(ALIKE) if c in alike), -1) for c in CLASSES])
+
+
+def one_box_each(found: Found) -> Found:
+    """Without the boxes of a body that a surer box has already.
+
+    Suppression by class leaves them (models.decode, and ultralytics). A box is another one's body where both overlap as much
+    as would be suppressed within a class; or where it lies inside the other, or around it, and both end on the same ground:
+    there is no room for two vehicles on one place. One that stands behind or before another ends higher or lower.
+    """
+    kinds = _KINDS[found.classes]
+    if np.count_nonzero(kinds >= 0) < 2:
+        return found
+    same = _same_body(found.boxes) & (kinds[:, None] == kinds) & (kinds >= 0)
+    kept: list[int] = []
+    for i in np.argsort(-found.scores, kind="stable").tolist():
+        if not same[i, kept].any():
+            kept.append(i)
+    if len(kept) == len(found):
+        return found
+    kept.sort()
+    return Found(found.boxes[kept], found.scores[kept], found.classes[kept])
+
+
+def _same_body(boxes: Array) -> Array:
+    """(n, n), true where two boxes (n, 4) cannot be two bodies; on the diagonal too."""
+    size, height = areas(boxes), boxes[:, 3] - boxes[:, 1]
+    inside = shared(boxes, boxes) >= INSIDE * np.minimum(size[:, None], size)
+    ground = np.abs(boxes[:, 3, None] - boxes[:, 3]) <= SAME_GROUND * np.maximum(height[:, None], height)
+    return np.asarray((overlaps(boxes, boxes) > OVERLAP_LIMIT) | (inside & ground))

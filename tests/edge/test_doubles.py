@@ -1,0 +1,71 @@
+"""One vehicle, one box."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.detector import CLASSES, Found
+from edge.doubles import one_box_each
+from wire.units import ObjectClass
+
+CAR, TRUCK, BUS = ObjectClass.CAR, ObjectClass.TRUCK, ObjectClass.BUS
+PERSON, MOTORCYCLE, BICYCLE = ObjectClass.PERSON, ObjectClass.MOTORCYCLE, ObjectClass.BICYCLE
+PICKUP = (100.0, 200.0, 220.0, 260.0)
+
+
+def found(*what: tuple[ObjectClass, float, tuple[float, float, float, float]]) -> Found:
+    return Found(
+        np.array([box for *_, box in what], float).reshape(-1, 4), np.array([score for _, score, _ in what]),
+        np.array([CLASSES.index(kind) for kind, *_ in what], np.int64),
+    )
+
+
+def kept(*what) -> list[ObjectClass]:
+    return [CLASSES[c] for c in one_box_each(found(*what)).classes]
+
+
+def test_a_pickup_that_is_called_a_car_and_a_truck_is_the_surer_of_them() -> None:
+    assert kept((TRUCK, 0.46, PICKUP), (CAR, 0.52, (101, 201, 221, 260))) == [CAR]
+
+
+def test_a_cabin_on_the_same_ground_is_part_of_its_truck() -> None:
+    assert kept((TRUCK, 0.5, PICKUP), (CAR, 0.4, (165, 205, 218, 259))) == [TRUCK]
+    assert kept((TRUCK, 0.5, PICKUP), (TRUCK, 0.4, (165, 205, 218, 259))) == [TRUCK]
+
+
+def test_a_car_before_a_truck_stands_on_nearer_ground_and_stays() -> None:
+    assert kept((TRUCK, 0.9, (100, 100, 260, 260)), (CAR, 0.5, (150, 190, 240, 285))) == [TRUCK, CAR]
+
+
+def test_one_behind_another_ends_higher_and_stays() -> None:
+    assert kept((BUS, 0.9, (100, 100, 260, 260)), (CAR, 0.5, (150, 150, 240, 215))) == [BUS, CAR]
+
+
+def test_vehicles_side_by_side_stay() -> None:
+    beside, far = (190, 200, 310, 260), (320, 190, 440, 260)
+    assert kept((CAR, 0.5, PICKUP), (CAR, 0.5, beside), (TRUCK, 0.5, far)) == [CAR, CAR, TRUCK]
+
+
+def test_a_rider_and_whoever_stands_at_a_car_are_bodies_of_their_own() -> None:
+    assert kept((MOTORCYCLE, 0.6, (10, 10, 40, 60)), (PERSON, 0.7, (12, 0, 38, 59))) == [MOTORCYCLE, PERSON]
+    assert kept((CAR, 0.9, PICKUP), (PERSON, 0.3, (110, 202, 125, 260))) == [CAR, PERSON]
+    assert kept((MOTORCYCLE, 0.6, (10, 10, 40, 60)), (BICYCLE, 0.5, (10, 11, 40, 60))) == [MOTORCYCLE]
+
+
+BOXES = st.tuples(st.floats(0, 500), st.floats(0, 500), st.floats(2, 300), st.floats(2, 300)).map(
+    lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(CLASSES)), st.floats(0.1, 1.0), BOXES), max_size=9))
+def test_people_all_stay_the_surest_vehicle_stays_and_a_second_pass_takes_nothing_more(what) -> None:
+    before = found(*what)
+    after = one_box_each(before)
+    people = CLASSES.index(PERSON)
+    assert np.array_equal(after.boxes[after.classes == people], before.boxes[before.classes == people])
+    if len(before):
+        assert before.scores.max() in after.scores
+    again = one_box_each(after)
+    assert np.array_equal(again.boxes, after.boxes)
+    rows = {(*b, s, c) for b, s, c in zip(before.boxes.tolist(), before.scores, before.classes, strict=True)}
+    assert {(*b, s, c) for b, s, c in zip(after.boxes.tolist(), after.scores, after.classes, strict=True)} <= rows
