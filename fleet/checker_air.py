@@ -15,6 +15,7 @@ from fleet.checker_energy import Course, course_of, energy_findings
 from fleet.checker_route import Route, route_of
 from fleet.checker_words import in_english
 from fleet.energy import EnergyModel, Work
+from fleet.wind import PROGRESS_SIGMAS
 from geofences.sector import Sector
 from wire.flying import CheckFinding, CheckResult, Plan, Waypoint, WaypointKind
 from wire.units import GroundPosition, Realm
@@ -50,9 +51,9 @@ def check_from_here(
     )
 
 
-def left_of(longer: Plan, route: Route, limits: CheckLimits) -> Course:
-    """What is left to fly of a plan that begins here."""
-    course = course_of(route, longer, limits.wind, limits.airspeed_m_s)
+def left_of(longer: Plan, route: Route, limits: CheckLimits, sigmas: float = PROGRESS_SIGMAS) -> Course:
+    """What is left to fly of a plan that begins here. sigmas: as in course_of."""
+    course = course_of(route, longer, limits.wind, limits.airspeed_m_s, sigmas)
     skipped = (Work(),) * FLOWN_LEGS
     return Course(
         (0.0,) * FLOWN_LEGS + course.leg_s[FLOWN_LEGS:], skipped + course.work[FLOWN_LEGS:],

@@ -165,6 +165,6 @@ def _of(
             plan = plan_point(patrol, maker, plan_id, at, hold_s)
         except PlanError as error:
             raise WishError(said("dispatch.cannot", why=f"{standing.drone}: {error}")) from None
-        drawn = checked(plan, standing, ground)
+        drawn = checked(plan, standing, ground, to_look=True)
         ahead_s = age_s + drawn.arrives_s
     return Chosen(standing, drawn, room, radius, height, layer_m)

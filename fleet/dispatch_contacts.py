@@ -173,7 +173,7 @@ class Contacts:
         if sortie is None or not sortie.under_way:
             none = said("dispatch.no_sortie", drone=offer.drone)
             return Outcome(False, none.sentence, none.key, none.params)
-        again = checked(offer.plan, self._standings()[offer.drone], self._ground())
+        again = checked(offer.plan, self._standings()[offer.drone], self._ground(), to_look=True)
         if not again.check.passed:
             why = said("dispatch.check", why="; ".join(f.sentence for f in again.check.findings[:3]))
             return Outcome(False, why.sentence, why.key, why.params)

@@ -117,19 +117,21 @@ class Dispatcher:
 
     def _offer(self, order: FleetOrder, drawn: Drawn, standing: Standing, chosen: Chosen | None = None) -> Outcome:
         assert order.wish is not None
-        check = drawn.check
+        check, told = drawn.check, drawn.promise
         why = "; ".join(f.sentence for f in check.findings[:3])
         words = said("dispatch.check", why=why) if not check.passed else said(
             "dispatch.offered", drone=standing.drone, count=len(drawn.plan.waypoints),
-            minutes=round(check.duration_s / 60.0, 1), energy_percent=round(check.energy_percent),
+            minutes=round(told.duration_s / 60.0, 1), energy_percent=round(told.energy_percent),
         )
         now_ns = self._terms.clock.utc_ns()
         offer = self._last_offer = Offer(
             order.order_id, drawn.plan.plan_id, standing.drone, order.wish, now_ns, now_ns + round(OFFER_S * NS_PER_S),
-            plan=drawn.plan, check=check, arrives_s=round(drawn.arrives_s, 1), energy_percent=round(check.energy_percent, 1),
+            plan=drawn.plan, check=check, arrives_s=round(told.arrives_s, 1), energy_percent=round(told.energy_percent, 1),
             left_percent=round(drawn.left_percent, 1), airborne=standing.airborne, resumes=_resumes(standing, chosen),
             others=chosen.others if chosen is not None else (),
             sentence=words.sentence, key=words.key, params=words.params, findings=check.findings,
+            arrives_spread_s=round(told.arrives_spread_s, 1), duration_s=round(told.duration_s, 1),
+            duration_spread_s=round(told.duration_spread_s, 1), energy_spread_percent=round(told.energy_spread_percent, 1),
         )
         self._keep(Kept(offer, order, chosen))
         return _done(words) if check.passed else _refused(words)
@@ -306,6 +308,7 @@ class Dispatcher:
     def standing(self, pilot: Pilot) -> Standing:
         drone, settings = pilot.drone, pilot.settings
         position, height = drone.fresh(drone.position), drone.fresh(drone.height_m)
+        velocity = drone.fresh(drone.velocity_m_s)
         here = None
         if position is not None:
             here = self._terms.sector.frame.point(GroundPosition(position.lat_deg, position.lon_deg))
@@ -320,7 +323,7 @@ class Dispatcher:
             battery_least_percent=settings.battery_least_percent, battery_return_percent=settings.battery_return_percent,
             plan=flight.plan if flight is not None else None, kind=flight.kind if flight is not None else None,
             priority=priority, contact=look.contact if look is not None else "", mount_pitch_deg=mount_of(settings),
-            paused_by=pilot.sortie.paused_by if pilot.sortie is not None else "",
+            paused_by=pilot.sortie.paused_by if pilot.sortie is not None else "", velocity_m_s=velocity or (0.0, 0.0),
         )
 
     def _refusal(self, pilot: Pilot) -> Said | None:

@@ -26,6 +26,7 @@ PRIOR_SIGMA = np.array([0.20, 1.0, 0.5])       # of hover, drag, climb, as share
 MODEL_SHARE = 0.04              # of every stretch: gusts, turns, what the three terms leave out
 GAUGE_SIGMA = math.sqrt(1.0 / 6.0)      # percent, of the difference of two values that were rounded down to whole ones
 LEARN_STEP = 4.0                # percent between two lessons: above the gauge's steps
+CONTRADICTION_SIGMAS = 3.0      # a lesson farther off than this says that what was believed is worth less than was thought
 AGEING_SHARE = 0.02             # a flight: a battery is not quite the one it was
 SIGMAS = 2.0                    # of the error that a plan has to have in hand, beside the reserve
 
@@ -95,16 +96,20 @@ class EnergyModel:
         return Need(percent, math.sqrt(variance) / slope)
 
     def learned(self, work: Work, before_percent: float, after_percent: float) -> EnergyModel:
-        """After a stretch during which the charge fell from one value to the other."""
+        """After a stretch during which the charge fell from one value to the other. One that contradicts makes it doubt
+        first: an endurance in a settings file may be wrong by far more than its sigma.
+        """
         x = work.vector
         taken = work_left(before_percent) - work_left(after_percent)
         expected = float(self.mean @ x)
         noise = (MODEL_SHARE * max(taken, expected)) ** 2 + GAUGE_SIGMA**2
-        spread = self.covariance @ x
+        doubt = (((taken - expected) / CONTRADICTION_SIGMAS) ** 2 - noise) / max(float(x @ self.covariance @ x), 1e-12)
+        believed = self.covariance * max(1.0, doubt)
+        spread = believed @ x
         gain = spread / (float(x @ spread) + noise)
         mean = self.mean + gain * (taken - expected)
         left = np.eye(3) - np.outer(gain, x)
-        covariance = left @ self.covariance @ left.T + noise * np.outer(gain, gain)     # Joseph's form stays positive
+        covariance = left @ believed @ left.T + noise * np.outer(gain, gain)     # Joseph's form stays positive
         return EnergyModel(np.maximum(mean, 0.0), covariance, self.lessons + 1)
 
     def aged(self) -> EnergyModel:

@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleet.checker import check_plan
-from fleet.checker_air import check_from_here, from_here, left_of
-from fleet.checker_energy import course_of
-from fleet.checker_route import route_of
+from fleet.checker_air import check_from_here
 from fleet.dispatch_words import Said, said
 from fleet.planner import (
     Maker,
@@ -25,6 +23,7 @@ from fleet.planner import (
     share_corridor,
 )
 from fleet.planner_debt import plan_debt
+from fleet.promise import Promise, promise
 from fleet.standing import Standing
 from geofences.sector import Sector
 from wire.coverage import CoverageDebt
@@ -54,12 +53,16 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A plan with its check. arrives_s: from the launch to the first place that was wanted, or over it."""
+    """A plan with its check, and what is to be expected of it."""
 
     plan: Plan
     check: CheckResult
-    arrives_s: float
+    promise: Promise
     left_percent: float
+
+    @property
+    def arrives_s(self) -> float:
+        return self.promise.arrives_s
 
 
 def draw(
@@ -80,29 +83,18 @@ def draw(
     return checked(plan, standing, ground)
 
 
-def checked(plan: Plan, standing: Standing, ground: Ground) -> Drawn:
-    """Check a plan for a drone as it stands: on the ground, or in the air from where it is."""
+def checked(plan: Plan, standing: Standing, ground: Ground, *, to_look: bool = False) -> Drawn:
+    """Check a plan for a drone as it stands: on the ground, or in the air from where it is. to_look: at a contact."""
     charge = standing.limits.charge_percent
     if standing.airborne and standing.here is not None:
         here = ground.sector.frame.position(*(float(v) for v in standing.here))
         result = check_from_here(plan, here, standing.height_m, ground.sector, ground.realm, standing.limits)
     else:
         result = check_plan(plan, ground.sector, ground.realm, standing.limits)
-    return Drawn(plan, result, _arrives_s(plan, standing, ground.sector, result), max(0.0, charge - result.energy_percent))
-
-
-def _arrives_s(plan: Plan, standing: Standing, sector: Sector, result: CheckResult) -> float:
     if any(f.rule == "shape" for f in result.findings):
-        return 0.0
-    limits = standing.limits
-    if standing.airborne and standing.here is not None:
-        here = sector.frame.position(*(float(v) for v in standing.here))
-        longer = from_here(plan, here, standing.height_m)
-        total = left_of(longer, route_of(longer, sector), limits).leg_s[2] - longer.waypoints[2].hold_s
-    else:
-        course = course_of(route_of(plan, sector), plan, limits.wind, limits.airspeed_m_s)
-        total = sum(course.leg_s[:2]) - plan.waypoints[1].hold_s
-    return max(0.0, total) if math.isfinite(total) else 0.0
+        return Drawn(plan, result, Promise(), charge)
+    told = promise(plan, standing, ground.sector, to_look=to_look)
+    return Drawn(plan, result, told, max(0.0, charge - told.energy_percent))
 
 
 def _plan(

@@ -29,6 +29,7 @@ class Standing:
     refusal: why it is not to be commanded now, whatever is wanted of it. here: (2,) metres, and height_m above home; None
     where it does not say. plan, kind, contact, priority: of what it flies; kind None for a patrol by its settings.
     limits: by which a plan for now is checked. mount_pitch_deg: of a camera without a gimbal, against the nose.
+    velocity_m_s: east, north, over the ground.
     """
 
     drone: str
@@ -50,3 +51,4 @@ class Standing:
     contact: str = ""
     priority: int = 3
     paused_by: str = ""
+    velocity_m_s: tuple[float, float] = (0.0, 0.0)

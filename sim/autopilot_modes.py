@@ -23,7 +23,8 @@ TAKEOFF_SPEED_M_S = 2.5
 CORNER_LEAST_M_S = 1.0
 CIRCLE_RADIUS_M = 10.0          # CIRCLE_RADIUS, where an item gives none
 CIRCLE_RATE_DEG_S = 20.0        # CIRCLE_RATE
-CIRCLE_M_S2 = 2.5               # WPNAV_ACCEL bounds the speed on a small circle
+CIRCLE_M_S2 = 1.25              # half of WPNAV_ACCEL bounds the speed on a small circle (AC_Circle)
+CLIMB_M_S2 = 1.0                # into a climb or a descent (WPNAV_ACCEL_Z)
 ON_CIRCLE_M = 2.0
 
 
@@ -76,7 +77,7 @@ def towards(
     distance = math.hypot(de, dn)
     along = (body.velocity_east_m_s * de + body.velocity_north_m_s * dn) / distance if distance > 1e-6 else 0.0
     speed = min(speed_m_s, _approach(distance, end_speed_m_s), max(0.0, along) + PATH_M_S2 / VELOCITY_LOOP_1_S)
-    up = _vertical(du, p)
+    up = _vertical(du, p, body)
     if distance > SETTLED_M and abs(du) > 0.5 and speed > 0.1:
         # Not faster than the vertical limit lets both arrive together.
         needed_s = abs(du) / _vertical_limit(du, p)
@@ -100,9 +101,11 @@ def _vertical_limit(du: float, p: Parameters) -> float:
     return (p["WPNAV_SPEED_UP"] if du > 0 else p["WPNAV_SPEED_DN"]) / 100.0
 
 
-def _vertical(du: float, p: Parameters) -> float:
-    limit = _vertical_limit(du, p)
-    return max(-limit, min(limit, du * 1.0))
+def _vertical(du: float, p: Parameters, body: Multirotor) -> float:
+    """Into the climb and out of it as gently as ArduCopter's: it takes 2.5 s to 2.5 m/s."""
+    limit, now, most = _vertical_limit(du, p), body.velocity_up_m_s, CLIMB_M_S2 / VELOCITY_LOOP_1_S
+    wished = max(-limit, min(limit, du * 1.0))
+    return min(wished, max(0.0, now) + most) if du > 0 else max(wished, min(0.0, now) - most)
 
 
 def sink(body: Multirotor, p: Parameters, hold: Target | None) -> Wish:
@@ -284,7 +287,7 @@ class MissionFlight:
         mend = radius - math.hypot(de, dn)
         wish = Wish(
             speed * math.sin(ahead) + mend * math.sin(out), speed * math.cos(ahead) + mend * math.cos(out),
-            _vertical(middle.up - body.up_m, p), (bearing + 180.0) % 360.0,
+            _vertical(middle.up - body.up_m, p, body), (bearing + 180.0) % 360.0,
         )
         return wish, self._turned_deg >= 360.0 * item.p1
 

@@ -92,24 +92,34 @@ class Heard:
 
 
 class Stage:
-    """drones: by name. order() and target() are what would come down the uplink."""
+    """drones: by name. order() and target() are what would come down the uplink.
+
+    connections: of drones that are flown by somebody else than our model and run already, at this rate. energy_folder:
+    where what flights teach is kept; nowhere.
+    """
 
     def __init__(
         self, sector: Sector, folder: Path, drones: Mapping[str, AutopilotSettings], *, rate: float = 10.0,
         wind: Wind = BREEZE, realm: Realm = Realm.TRAINING,
         patrols: tuple[PatrolSettings, ...] = (), settings: Mapping[str, Any] | None = None,
-        views: Mapping[str, CameraView] | None = None,
+        views: Mapping[str, CameraView] | None = None, connections: Mapping[str, str] | None = None,
+        energy_folder: Path | None = None,
     ) -> None:
         self.clock, self.heard, self.sector, self.folder = FastClock(rate), Heard(), sector, folder
+        connected = connections or {}
         self.autopilots = {
-            name: AutopilotProcess(msgspec.structs.replace(s, speedup=rate), WallClock()) for name, s in drones.items()
+            name: AutopilotProcess(msgspec.structs.replace(s, speedup=rate), WallClock())
+            for name, s in drones.items() if name not in connected
         }
         self._counted = 0
         self.terms = PilotTerms(
             realm, sector, self.clock, self.heard.take, self._name_task, 1.0, wind, views=dict(views or {}),
+            energy_folder=energy_folder,
         )
         self.settings = {
-            name: DroneSettings(name, f"tcp:127.0.0.1:{self.autopilots[name].ports[0]}", s.home, **(settings or {}))
+            name: DroneSettings(
+                name, connected.get(name) or f"tcp:127.0.0.1:{self.autopilots[name].ports[0]}", s.home, **(settings or {})
+            )
             for name, s in drones.items()
         }
         self._patrols = patrols

@@ -112,9 +112,10 @@ class NotChosen(msgspec.Struct, frozen=True):
 class Offer(msgspec.Struct, frozen=True, tag="offer"):
     """What came of a PLAN: which drone, and what it would fly. It may be launched when `check.passed`, until expires_ns.
 
-    arrives_s: from the launch until the place, or the corridor's beginning, is in its camera. energy_percent: what all of it
-    takes of a full battery; left_percent: what it then lands with. resumes: the plan that is taken up again afterwards.
-    plan and check are None where nothing could be planned; `sentence`, `key` and `findings` then say why.
+    arrives_s: from the launch until the place, or the corridor's beginning, is in its camera. energy_percent: what all of
+    it takes of a full battery, as is to be expected; left_percent: what it then lands with. resumes: the plan that is
+    taken up again afterwards. plan and check are None where nothing could be planned; `sentence`, `key` and `findings` then
+    say why.
     """
 
     order_id: str
@@ -135,6 +136,10 @@ class Offer(msgspec.Struct, frozen=True, tag="offer"):
     key: str = ""
     params: dict[str, str | float | int] = {}
     findings: tuple[CheckFinding, ...] = ()
+    arrives_spread_s: float | None = None       # either way, two sigma; so with the others
+    duration_s: float | None = None             # from arming, or from here, to the ground; the check's is at the worst
+    duration_spread_s: float | None = None
+    energy_spread_percent: float | None = None
 
 
 class QueuedTask(msgspec.Struct, frozen=True):

@@ -155,6 +155,9 @@ export function linkText(view) {
 
 export function percent(value) { return value === null || value === undefined ? "–" : `${number(Math.round(value), 0)} %`; }
 
+/** "± 4 s" beside a time that is promised; nothing where nobody said how far it may be off. */
+export function spreadText(spread, unit) { return spread === null || spread === undefined ? "" : `± ${number(spread, unit === "%" ? 1 : 0)} ${unit}`; }
+
 export function durationText(seconds) {
   if (seconds === null || seconds === undefined) return "–";
   const s = Math.max(0, Math.round(seconds));

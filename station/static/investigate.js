@@ -2,7 +2,7 @@
 
 import { cap, fact, glyph, make } from "./dom.js";
 import { clockText } from "./format.js";
-import { command, durationText, findingText, forget, isOver, lookingOf, offerOfOrder, openOffers, orderAt, percent, reliefOf, secondsLeft,
+import { command, durationText, findingText, forget, isOver, lookingOf, offerOfOrder, openOffers, orderAt, percent, reliefOf, secondsLeft, spreadText,
   waitingTasks, whyNoFleet, wishOf, words } from "./fleet.js";
 import { holdButton, isHeld } from "./hold.js";
 import { onLanguage, t } from "./language.js";
@@ -135,8 +135,8 @@ function offered(id, part, offer, title) {
   const build = () => [
     make("dl", { class: "facts offer-facts" },
       fact(t("offer.drone"), make("b", {}, offer.drone), offer.airborne ? make("span", { class: "aside" }, t("offer.airborne")) : null),
-      fact(t("offer.arrives"), make("b", {}, durationText(offer.arrives_s))),
-      fact(t("offer.energy"), make("b", {}, percent(offer.energy_percent)), make("span", { class: "aside" }, t("offer.lands_with", { percent: percent(offer.left_percent) }))),
+      fact(t("offer.arrives"), make("b", {}, durationText(offer.arrives_s)), make("span", { class: "aside" }, spreadText(offer.arrives_spread_s, "s"))),
+      fact(t("offer.energy"), make("b", {}, percent(offer.energy_percent)), make("span", { class: "aside" }, spreadText(offer.energy_spread_percent, "%")), make("span", { class: "aside" }, t("offer.lands_with", { percent: percent(offer.left_percent) }))),
       offer.resumes ? fact(t("offer.afterwards"), t("offer.resumes")) : null),
     passed ? null : [trouble(t("offer.refused", { n: offer.check?.findings.length ?? 0 })), reasons(offer)],
     others(offer),

@@ -2,7 +2,7 @@
 
 import { fact, make } from "./dom.js";
 import { metres } from "./format.js";
-import { durationText, findingText, kindText, percent, words } from "./fleet.js";
+import { durationText, findingText, kindText, percent, spreadText, words } from "./fleet.js";
 import { number, t } from "./language.js";
 import { badLegs, pointAt } from "./pilot_map.js";
 import { pilot } from "./pilot_draft.js";
@@ -17,10 +17,10 @@ export function offerParts(offer) {
     found.length ? make("ul", { class: "fleet-reasons" }, found.map(findingItem)) : null,
     offer.plan ? legs(offer) : null,
     check ? make("dl", { class: "facts offer-facts" },
-      fact(t("offer.length"), metres(check.length_m), make("span", { class: "aside" }, durationText(check.duration_s))),
-      offer.arrives_s === null || offer.arrives_s === undefined ? null : fact(t("offer.arrives"), durationText(offer.arrives_s)),
+      fact(t("offer.length"), metres(check.length_m), make("span", { class: "aside" }, durationText(offer.duration_s ?? check.duration_s), " ", spreadText(offer.duration_spread_s, "s"))),
+      offer.arrives_s === null || offer.arrives_s === undefined ? null : fact(t("offer.arrives"), durationText(offer.arrives_s), make("span", { class: "aside" }, spreadText(offer.arrives_spread_s, "s"))),
       fact(t("offer.energy"), percent(offer.energy_percent ?? check.energy_percent),
-        check.energy_sigma_percent ? make("span", { class: "aside" }, `± ${number(check.energy_sigma_percent, 1)} %`) : null,
+        make("span", { class: "aside" }, spreadText(offer.energy_spread_percent, "%")),
         offer.left_percent === null || offer.left_percent === undefined ? null : make("span", { class: "second" }, t("offer.lands_with", { percent: percent(offer.left_percent) }))),
       fact(t("offer.border"), metres(check.smallest_border_distance_m), check.buffer ? make("span", { class: "aside" }, t("offer.needed", { metres: metres(check.buffer.total_m) })) : null),
       offer.resumes ? fact(t("offer.afterwards"), t("offer.resumes")) : null) : null,

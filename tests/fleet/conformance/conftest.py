@@ -81,7 +81,7 @@ def _free_instance() -> int:
     pytest.skip("no free instance of arducopter: all ports are taken")
 
 
-def _arducopter(folder: Path) -> tuple[subprocess.Popen[bytes], Vehicle]:
+def _arducopter(folder: Path, speedup: float) -> tuple[subprocess.Popen[bytes], Vehicle]:
     named = os.environ.get("TRAILWATCH_ARDUCOPTER")
     if not named:
         pytest.skip("set TRAILWATCH_ARDUCOPTER to the path of an arducopter built for SITL")
@@ -91,7 +91,7 @@ def _arducopter(folder: Path) -> tuple[subprocess.Popen[bytes], Vehicle]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
-                str(Path(named).resolve()), "--model", "+", "--speedup", f"{SPEEDUP:g}", "--defaults", "defaults.parm",
+                str(Path(named).resolve()), "--model", "+", "--speedup", f"{speedup:g}", "--defaults", "defaults.parm",
                 f"-I{instance}", "--home", f"{HOME[0]},{HOME[1]},165,270",
             ],
             cwd=folder, stdout=log, stderr=log,
@@ -101,7 +101,7 @@ def _arducopter(folder: Path) -> tuple[subprocess.Popen[bytes], Vehicle]:
     while "bind port" not in (text := (folder / "log").read_text(errors="replace")) or str(port) not in text:
         assert process.poll() is None and time.monotonic() < deadline, text
         time.sleep(0.05)
-    return process, Vehicle("arducopter", port, port + 2, SPEEDUP)
+    return process, Vehicle("arducopter", port, port + 2, speedup)
 
 
 async def _found(connection: str) -> Vehicle:
@@ -149,9 +149,10 @@ async def _put_back(vehicle: Vehicle) -> None:
             pytest.param("connected", marks=pytest.mark.arducopter)]
 )
 def vehicle(request: pytest.FixtureRequest, tmp_path: Path, start_autopilot: Callable[..., Any]) -> Iterator[Vehicle]:
+    speedup = getattr(request.module, "SPEEDUP", SPEEDUP)
     if request.param == "model":
-        autopilot = start_autopilot(settle_s=41.0, speedup=SPEEDUP)
-        yield Vehicle("model", *autopilot.ports, SPEEDUP)
+        autopilot = start_autopilot(settle_s=41.0, speedup=speedup)
+        yield Vehicle("model", *autopilot.ports, speedup)
         return
     if request.param == "connected":
         connection = request.config.getoption("--connect")
@@ -161,7 +162,7 @@ def vehicle(request: pytest.FixtureRequest, tmp_path: Path, start_autopilot: Cal
         yield there
         asyncio.run(_put_back(there))
         return
-    process, found = _arducopter(tmp_path / "sitl")
+    process, found = _arducopter(tmp_path / "sitl", speedup)
     try:
         yield found
     finally:
