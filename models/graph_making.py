@@ -21,7 +21,8 @@ import cv2
 import msgspec
 import numpy as np
 
-from models.decode import candidates, grid_of
+from models.box_branch import BoxBranch, split
+from models.decode import boxes_of, grid_of, passing
 from models.graph_network import with_pictures
 from models.graphs import CARD, FILES, GRAPH, Graph, GraphCard, Precision, folder_name, read_graph
 from models.letterbox import PADDING, fit
@@ -185,16 +186,19 @@ def difference(core: Any, whole: Any, ours: Any, strides: tuple[int, ...]) -> tu
     theirs = core.compile_model(whole, "CPU", exact)(
         np.ascontiguousarray(picture[..., ::-1].transpose(0, 3, 1, 2), np.float32) / np.float32(255)
     )[0][0]
-    probe = ours.clone()
+    grids = len(strides)
+    probe, layers = split(ours.clone(), grids)
     said = list(core.compile_model(with_pictures(probe, PROBE), "CPU", exact)(picture).values())
-    sides, logits = (
-        np.concatenate([s.reshape(-1, s.shape[-1]) for s in part]) for part in (said[:len(strides)], said[len(strides):])
-    )
-    grid = grid_of([s.shape[1:3] for s in said[:len(strides)]], strides)
-    boxes, scores, classes = candidates(sides, logits, grid, WHOLE_GRID, np.ones(logits.shape[1], bool))
+    shapes = [s.shape[1:3] for s in said[:grids]]
+    features, logits = ([s.reshape(-1, s.shape[-1]) for s in part] for part in (said[:grids], said[grids:]))
+    cells, scores, classes = passing(np.concatenate(logits), WHOLE_GRID, np.ones(logits[0].shape[1], bool))
+    sides = [
+        BoxBranch(one, shape).sides(f, np.arange(len(f))) for one, shape, f in zip(layers, shapes, features, strict=True)
+    ]
+    boxes = boxes_of(np.concatenate(sides)[cells], grid_of(shapes, strides), cells)
     middle, size = theirs[:2].T, theirs[2:4].T
-    sides = np.abs(boxes - np.hstack([middle - size / 2, middle + size / 2])).max()
-    return float(sides), float(np.abs(scores - theirs[4 + classes, np.arange(len(classes))]).max())
+    apart = np.abs(boxes - np.hstack([middle - size / 2, middle + size / 2])).max()
+    return float(apart), float(np.abs(scores - theirs[4 + classes, cells]).max())
 
 
 def _quantized(model: Any, calibration: Sequence[Path]) -> Any:

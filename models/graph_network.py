@@ -1,20 +1,24 @@
 """Runs an exported graph through OpenVINO, from a picture to boxes, with neither torch nor ultralytics in the process.
 
 The processor's time goes into convolutions: bytes become numbers inside the graph, the border of the letterbox is drawn
-once, the input and the outputs stay where they are in memory, and only cells that pass the threshold are decoded.
+once, the input and the outputs stay where they are in memory, and only of cells that pass the threshold the boxes are
+worked out (models/box_branch.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from geofences.geodesy import Array
-from models.decode import Floats, Ints, candidates, grid_of, suppress
+from models.box_branch import BoxBranch, BoxLayers, split
+from models.decode import Floats, Ints, boxes_of, grid_of, passing, suppress
 from models.graphs import Graph, Precision
 from models.letterbox import PADDING, WIDE, Fit, Image, as_bgr, fit, fit_into
 from models.loading import import_openvino, in_words, our_classes
@@ -28,13 +32,15 @@ NOTHING = (np.empty((0, 4)), np.empty(0), np.empty(0, np.int64))
 @dataclass(slots=True, eq=False)
 class _Lane:
     """One picture at a time through the graph for one shape. canvas: (1, height, width, 3) its input; fitted: how the last
-    picture lies in it. sides, logits: its outputs; these and grid are what models.decode wants.
+    picture lies in it. features, one of each grid, and logits: its outputs, a row for each cell. branches: what makes sides
+    of the features. grid: see models.decode.
     """
 
     request: Any
     canvas: Image
-    sides: Floats
+    features: tuple[Floats, ...]
     logits: Floats
+    branches: tuple[BoxBranch, ...]
     grid: Array
     fitted: Fit | None = None
 
@@ -43,6 +49,16 @@ class _Lane:
             self.canvas.fill(PADDING)
             self.fitted = fitted
         fitted.draw(image, self.canvas[0])
+
+    def sides(self, cells: Ints) -> Floats:
+        """(n, 4 * distances) of cells (n,), counted through all grids, ascending."""
+        ends = np.cumsum([len(f) for f in self.features])
+        parts = np.split(cells, np.searchsorted(cells, ends[:-1]))
+        firsts = [0, *ends[:-1]]
+        return np.concatenate([
+            branch.sides(features, part - first) for branch, features, part, first
+            in zip(self.branches, self.features, parts, firsts, strict=True) if len(part)
+        ])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +91,9 @@ class GraphNetwork:
         self._is_ours = self._to_ours >= 0
         self._lanes: dict[tuple[int, int], _Lane] = {}
         self._abreast: dict[tuple[int, int], list[_Lane]] = {}
+        self._layers: tuple[BoxLayers, ...] = ()
+        # Idle threads of numpy's products spin, for longer than these take; for the whole process, as torch's are.
+        threadpool_limits(threads, user_api="blas")
         # Loads all the rest, and fails here and not at the first frame.
         self.find(np.zeros((*self.shape, 3), np.uint8))
 
@@ -126,10 +145,11 @@ class GraphNetwork:
     def _read(self, lane: _Lane) -> tuple[Array, Array, Ints]:
         assert lane.fitted is not None      # a picture was shown
         limits = self._limits
-        boxes, scores, classes = candidates(
-            lane.sides, lane.logits, lane.grid, limits.lowest_score, self._is_ours,
-        )
+        cells, scores, classes = passing(lane.logits, limits.lowest_score, self._is_ours)
+        if not len(cells):
+            return NOTHING
         classes = self._to_ours[classes]
+        boxes = boxes_of(lane.sides(cells), lane.grid, cells)
         kept = suppress(boxes, scores, classes, limits.overlap, limits.most)
         return lane.fitted.back(boxes[kept]), scores[kept], classes[kept]
 
@@ -145,15 +165,20 @@ class GraphNetwork:
         return best
 
     def _compile(self, shape: tuple[int, int], lanes: int) -> list[_Lane]:
-        compiled = compile_graph(self._graph, self._precision, shape, self._threads, lanes)
+        grids = len(self._graph.card.strides)
+        with _in_words(self._graph):
+            model, layers = split(_core().read_model(self._graph.xml), grids)
+            compiled = _compiled(model, self._precision, shape, self._threads, lanes)
+        self._layers = self._layers or layers
         made = []
         for _ in range(lanes):
             request, canvas = compiled.create_infer_request(), np.full((1, *shape, 3), PADDING, np.uint8)
             request.set_input_tensor(import_openvino().Tensor(canvas, shared_memory=True))
-            grids = len(self._graph.card.strides)
-            sides, logits = (_in_one(request, range(k, k + grids)) for k in (0, grids))
+            features = tuple(_in_one(request, range(k, k + 1)) for k in range(grids))
+            logits = _in_one(request, range(grids, 2 * grids))
             shapes = [tuple(request.get_output_tensor(k).shape[1:3]) for k in range(grids)]
-            made.append(_Lane(request, canvas, sides, logits, grid_of(shapes, self._graph.card.strides)))
+            branches = tuple(BoxBranch(one, of) for one, of in zip(self._layers, shapes, strict=True))
+            made.append(_Lane(request, canvas, features, logits, branches, grid_of(shapes, self._graph.card.strides)))
         return made
 
 
@@ -170,14 +195,23 @@ def _in_one(request: Any, outputs: range) -> Floats:
     return all_cells
 
 
-def compile_graph(graph: Graph, precision: Precision, shape: tuple[int, int], threads: int, lanes: int = 1) -> Any:
-    """OpenVINO's compiled model for bytes (1, height, width, 3). lanes: pictures at a time. Raises SettingsError."""
-    with in_words(graph.xml, "an OpenVINO graph that can be run", "Delete its folder: it is made anew."):
-        return _core().compile_model(with_pictures(_core().read_model(graph.xml), shape), "CPU", {
-            "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": lanes,
-            "PERFORMANCE_HINT": "LATENCY" if lanes == 1 else "THROUGHPUT", "INFERENCE_PRECISION_HINT": HINTS[precision],
-            "ENABLE_CPU_PINNING": False,        # several nodes share the cores, and none knows of the others
-        })
+def compile_graph(graph: Graph, precision: Precision, shape: tuple[int, int], threads: int) -> Any:
+    """OpenVINO's compiled model of a whole graph, for bytes (1, height, width, 3). Raises SettingsError."""
+    with _in_words(graph):
+        return _compiled(_core().read_model(graph.xml), precision, shape, threads, 1)
+
+
+def _in_words(graph: Graph) -> contextlib.AbstractContextManager[None]:
+    return in_words(graph.xml, "an OpenVINO graph that can be run", "Delete its folder: it is made anew.")
+
+
+def _compiled(model: Any, precision: Precision, shape: tuple[int, int], threads: int, lanes: int) -> Any:
+    """lanes: pictures at a time."""
+    return _core().compile_model(with_pictures(model, shape), "CPU", {
+        "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": lanes,
+        "PERFORMANCE_HINT": "LATENCY" if lanes == 1 else "THROUGHPUT", "INFERENCE_PRECISION_HINT": HINTS[precision],
+        "ENABLE_CPU_PINNING": False,        # several nodes share the cores, and none knows of the others
+    })
 
 
 def with_pictures(model: Any, shape: tuple[int, int] | None = None) -> Any:

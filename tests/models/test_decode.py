@@ -8,7 +8,7 @@ import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.decode import candidates, grid_of, suppress
+from models.decode import boxes_of, grid_of, passing, suppress
 
 STRIDES = (8, 16)
 
@@ -35,7 +35,8 @@ def heads(seed, rows=3, columns=4, kinds=5, distances=16):
 
 def decoded(sides, logits, lowest_score, ours=(True,) * 5):
     together = [np.concatenate([v.reshape(-1, v.shape[-1]) for v in part]) for part in (sides, logits)]
-    return candidates(*together, grid_of([v.shape[:2] for v in sides], STRIDES), lowest_score, np.array(ours))
+    cells, scores, classes = passing(together[1], lowest_score, np.array(ours))
+    return boxes_of(together[0][cells], grid_of([v.shape[:2] for v in sides], STRIDES), cells), scores, classes
 
 
 def test_each_cell_that_passes_is_decoded_and_no_other():
