@@ -100,41 +100,44 @@ def _layers(values: Sequence[Floats]) -> BoxLayers:
 
 
 class BoxBranch:
-    """The branch of one grid of (rows, columns).
-
-    Cells are counted row by row. Inside, the grid has a margin of one cell, in which everything is zero, as convolutions
-    pad it.
+    """The branch of one grid of (rows, columns). Cells are counted row by row; beyond its edge is the margin, one number for
+    all of it, where everything is zero, as convolutions pad it.
     """
 
     def __init__(self, layers: BoxLayers, shape: tuple[int, int]) -> None:
         rows, columns = shape
         self._layers = layers
-        self._columns, self._wide = columns, columns + 2
-        self._near = (np.arange(-1, 2)[:, None] * self._wide + np.arange(-1, 2)).ravel()
-        source = np.full((rows + 2, self._wide), -1)
-        source[1:-1, 1:-1] = np.arange(rows * columns).reshape(shape)
-        self._source = source.ravel()           # of each place with the margin, its cell; -1 in the margin
+        self._margin = rows * columns
+        wide = np.pad(np.arange(self._margin).reshape(shape), 1, constant_values=self._margin)
+        near = [wide[y : y + rows, x : x + columns].ravel() for y in range(3) for x in range(3)]
+        self._around = np.column_stack(near)        # (cells, 9)
 
     def sides(self, features: Floats, cells: Ints) -> Floats:
         """(n, 4 * distances) of the cells (n,). features: (rows * columns, channels) of the whole grid."""
         w = self._layers
-        around = (cells // self._columns + 1)[:, None] * self._wide + (cells % self._columns + 1)[:, None] + self._near
-        wanted = np.zeros(len(self._source), bool)
+        around = self._around[cells]
+        wanted = np.zeros(self._margin + 1, bool)
         wanted[around] = True
-        wanted &= self._source >= 0
+        wanted[self._margin] = False
         places = wanted.nonzero()[0]
-        source = self._source[places[:, None] + self._near]
-        patches = features[source]
-        patches[source < 0] = 0.0
+        source = self._around[places]
+        patches = features.take(source, axis=0, mode="clip")
+        outside = source == self._margin
+        if outside.any():
+            patches[outside] = 0.0
         hidden = np.zeros((len(places) + 1, w.first.shape[1]), np.float32)       # the last row is the margin
         hidden[:-1] = _swish(patches.reshape(len(places), len(w.first)) @ w.first + w.first_bias)
-        row = np.full(len(self._source), len(places))
-        row[places] = np.arange(len(places))
-        second = _swish(hidden[row[around]].reshape(len(cells), len(w.second)) @ w.second + w.second_bias)
+        row = np.empty(self._margin + 1, np.intp)
+        row[places], row[self._margin] = np.arange(len(places)), len(places)
+        second = _swish(hidden.take(row[around], axis=0).reshape(len(cells), len(w.second)) @ w.second + w.second_bias)
         out: Floats = second @ w.last + w.last_bias
         return out
 
 
 def _swish(x: Floats) -> Floats:
+    """x / (1 + exp(-x)); writes over x."""
     with np.errstate(over="ignore"):            # of what is so far below zero nothing is left
-        return np.asarray(x / (np.float32(1.0) + np.exp(-x)), np.float32)
+        turned = np.exp(-x)
+        turned += 1.0
+        x /= turned
+    return x
