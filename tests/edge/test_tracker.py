@@ -56,6 +56,28 @@ def test_the_median_decides_so_one_bright_moment_confirms_nothing():
     assert seen[-1].confirmed.all()
 
 
+def test_a_post_that_looks_a_little_like_somebody_is_not_believed_for_three_lucky_looks():
+    """Its scores in an exercise, in which it was an alarm about nobody after the third."""
+    scores = [0.45, 0.4416, 0.3043, 0.354, 0.3393, 0.3698, 0.3425, 0.3762, 0.3572, 0.2517, 0.294, 0.3592, 0.3788, 0.2869,
+              0.2674, 0.2533, 0.3366, 0.3855, 0.4406, 0.3457, 0.379, 0.2847, 0.2184, 0.3198, 0.3469, 0.4017, 0.4871, 0.3666,
+              0.4078, 0.4722, 0.316, 0.2602, 0.376, 0.3801, 0.371, 0.26, 0.362, 0.3339]
+    tracker = Tracker("gate-1", 0.4)
+    seen = run(tracker, [found((100 + i % 2, s, PERSON)) for i, s in enumerate(scores)])
+    assert not any(t.confirmed.any() for t in seen)
+
+
+def test_who_stands_still_is_believed_at_once_when_surely_somebody_and_a_little_later_when_not():
+    sure = run(Tracker("gate-1", 0.4), [found((100, 0.6, PERSON)) for _ in range(4)])
+    assert [bool(t.confirmed.any()) for t in sure] == [False, False, True, True]
+    unsure = run(Tracker("gate-1", 0.4), [found((100, 0.45, PERSON)) for _ in range(12)])
+    assert [bool(t.confirmed.any()) for t in unsure].index(True) == 9
+
+
+def test_who_walks_is_believed_at_the_third_look_also_with_a_low_score():
+    seen = run(Tracker("gate-1", 0.4), [found((100 + 12 * i, 0.42, PERSON)) for i in range(4)])
+    assert [bool(t.confirmed.any()) for t in seen] == [False, False, True, True]
+
+
 def test_boxes_and_scores_are_the_detectors_own_and_not_smoothed():
     tracker = Tracker("gate-1", 0.4)
     frames = [found((100 + 5 * i + (i % 2), 0.6 + 0.01 * i, PERSON)) for i in range(8)]
