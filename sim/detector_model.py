@@ -23,10 +23,13 @@ from geofences.geodesy import Array
 from sim.world_state import Posture
 
 FILE = Path(__file__).parent / "assets" / "detector_model.json"
-LOW = (Posture.CROUCH, Posture.CROUCH_WALK, Posture.REST, Posture.LIE, Posture.WORK)
+LOW = (Posture.CROUCH, Posture.CROUCH_WALK, Posture.REST, Posture.LIE)
+BENT = (Posture.WORK,)          # over a field, among what grows there
 FEATURES = (
     "one", "log_height", "log_height_squared", "hidden", "grey", "grey_distance", "haze", "rain", "depression", "low",
+    "bent",
 )
+THERMAL_GROUP = "_thermal"
 REFERENCE_PX = 48.0
 CONTRAST = 3.912                # meteorological visibility times extinction (Koschmieder)
 SCORES = (0.1, 0.97)            # what the node's detector gives at the least (edge.detector.LOWEST_SCORE), and at the most
@@ -64,10 +67,12 @@ class Stand(msgspec.Struct, frozen=True):
     rain: bool
     pictures: int
     false_finds: tuple[FalseFind, ...]
+    thermal: bool = False
 
 
 class DetectorModel(msgspec.Struct, frozen=True):
-    """weights: the network's file. score_threshold: of the node. groups: "person", "vehicle" (boats as these).
+    """weights: the network's file. score_threshold: of the node. groups: "person", "vehicle" (boats as these), and
+    the same with THERMAL_GROUP behind them, before a thermal camera, where so many were measured.
 
     lasting_share, lasting_s: of what makes a miss, how much of it (variance of a normal) lasts, and how long.
     standing_share: how much stays the same for one object before one camera. fps: of the measured pictures.
@@ -104,6 +109,7 @@ class Sights:
     rain_mm_h: Array
     depression_deg: Array
     low: npt.NDArray[np.bool_]
+    bent: npt.NDArray[np.bool_]
 
     def features(self) -> Array:
         """(n, len(FEATURES))."""
@@ -113,6 +119,7 @@ class Sights:
             np.ones(len(log_height)), log_height, log_height**2, 1.0 - self.visible, grey,
             grey * self.distance_m / 60.0, CONTRAST * self.distance_m / self.visibility_m,
             np.sqrt(self.rain_mm_h) / 4.0, self.depression_deg / 30.0, self.low.astype(float),
+            self.bent.astype(float),
         ])
 
 
@@ -125,6 +132,11 @@ def chances(model: GroupModel, sights: Sights) -> Array:
 def detector_model(path: Path = FILE) -> DetectorModel:
     """The one that comes with the program."""
     return msgspec.json.decode(path.read_bytes(), type=DetectorModel)
+
+
+def group_in(model: DetectorModel, name: str, thermal: bool) -> GroupModel:
+    """The curve of a group before a camera: a thermal one's own, and where too few were measured the daylight one's."""
+    return model.groups.get(f"{name}{THERMAL_GROUP}", model.groups[name]) if thermal else model.groups[name]
 
 
 class Luck:
@@ -185,24 +197,25 @@ class FalseFinds:
         self._by_picture: dict[int, list[FalseFind]] = {}
         self._next = 0
 
-    def draw(self, grey: bool, rain: bool) -> list[FalseFind]:
+    def draw(self, grey: bool, rain: bool, thermal: bool = False) -> list[FalseFind]:
         """Of the next picture."""
-        if self._stand is None or self._stand.grey != grey or self._stand.rain != rain:
-            self._begin(grey, rain)
+        if self._stand is None or (self._stand.grey, self._stand.rain, self._stand.thermal) != (grey, rain, thermal):
+            self._begin(grey, rain, thermal)
         if self._stand is None or self._stand.pictures == 0:
             return []
         found = self._by_picture.get(self._next, [])
         self._next = (self._next + 1) % self._stand.pictures
         return found
 
-    def _begin(self, grey: bool, rain: bool) -> None:
-        fitting = [s for s in self._model.stands if s.grey == grey and s.rain == rain]
-        fitting = fitting or [s for s in self._model.stands if s.grey == grey] or list(self._model.stands)
+    def _begin(self, grey: bool, rain: bool, thermal: bool) -> None:
+        of_kind = [s for s in self._model.stands if s.thermal == thermal] or list(self._model.stands)
+        fitting = [s for s in of_kind if s.grey == grey and s.rain == rain]
+        fitting = fitting or [s for s in of_kind if s.grey == grey] or of_kind
         if not fitting:
             return
         chosen = fitting[int(self._chance.integers(len(fitting)))]
         # Held to this light, so that a stand of another one is not looked for again at every picture.
-        self._stand = msgspec.structs.replace(chosen, grey=grey, rain=rain)
+        self._stand = msgspec.structs.replace(chosen, grey=grey, rain=rain, thermal=thermal)
         self._by_picture = {}
         for find in chosen.false_finds:
             self._by_picture.setdefault(find.picture, []).append(find)

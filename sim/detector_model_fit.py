@@ -25,8 +25,10 @@ from scipy.special import expit
 from edge.tracker import HISTORY, HITS_LEAST
 from geofences.geodesy import Array
 from sim.detector_model import (
+    BENT,
     FEATURES,
     LOW,
+    THERMAL_GROUP,
     DetectorModel,
     FalseFind,
     GroupModel,
@@ -42,6 +44,8 @@ from station.contacts import group_of
 RIDGE = 0.15
 THRESHOLD = 0.4                 # of the demo's nodes (configs/demo/world)
 FOR_VEHICLES = ("one", "log_height", "log_height_squared", "hidden", "grey", "haze")
+FOR_THERMAL = ("one", "log_height", "log_height_squared", "hidden", "haze", "rain", "depression", "low", "bent")
+THERMAL_LEAST = 100             # finds, for a curve of its own
 RUN_S = 3.0
 SLOPE_RIDGE = 0.25              # of the scores' slope: few finds of much the same chance tell none
 CONFIRMABLE = 6                 # pictures of somebody, at the least, to be asked about
@@ -68,6 +72,7 @@ def sights_of(rows: list[Row]) -> Sights:
     return Sights(
         column("high_px"), column("visible"), column("grey") > 0, column("distance_m"), column("visibility_m"),
         column("rain_mm_h"), column("depression_deg"), np.array([r["posture"] in LOW for r in rows], bool),
+        np.array([r["posture"] in BENT for r in rows], bool),
     )
 
 
@@ -145,7 +150,7 @@ def stands_of(folder: Path, rows: list[Row]) -> tuple[Stand, ...]:
         with (folder / f"{file.stem}.false.csv").open(encoding="utf-8") as opened:
             finds = list(csv.DictReader(opened))
         world, _, rest = file.stem.partition("-camera-")
-        world, camera, lens = world.rstrip("+"), f"camera-{rest.split('-')[0]}", rest.split("-")[1]
+        world, camera, lens = world.partition("~")[0].rstrip("+"), f"camera-{rest.split('-')[0]}", rest.split("-")[1]
         keys = [k for k in light if k[0] == world and k[1] == camera and float(k[2]) == float(lens)]
         grey, rain = light[keys[0]] if keys else (False, False)
         first = min((float(f["t_s"]) for f in finds), default=0.0)
@@ -162,6 +167,22 @@ def stands_of(folder: Path, rows: list[Row]) -> tuple[Stand, ...]:
     return tuple(stands)
 
 
+def thermal_groups(folder: Path) -> tuple[dict[str, GroupModel], tuple[Stand, ...], str]:
+    """Of thermal cameras: curves of every group of which enough was found, what was found where nobody was, and a table."""
+    every = read_rows(folder)
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for r in every:
+        what = DETECTED_AS[Kind(r["kind"])]
+        if what is not None and r["looked"] == "1" and float(r["visible"]) > 0.05:
+            groups["person" if group_of(what) == "person" else "vehicle"].append(r)
+    models = {
+        f"{name}{THERMAL_GROUP}": fit_group(rows, FOR_THERMAL if name == "person" else FOR_VEHICLES)
+        for name, rows in groups.items() if sum(r["found"] == "1" for r in rows) >= THERMAL_LEAST
+    }
+    stands = tuple(msgspec.structs.replace(s, thermal=True) for s in stands_of(folder, every))
+    return models, stands, table({n: groups[n.removesuffix(THERMAL_GROUP)] for n in models}, models)
+
+
 def animal_of(folder: Path, rows: list[Row]) -> tuple[float, float, float]:
     """How often an animal is taken for somebody, in one picture, and the score's logit: mean and deviation."""
     seen = sum(1 for r in rows if r["kind"] in ANIMALS and float(r["high_px"]) >= 12 and float(r["visible"]) > 0.3)
@@ -174,8 +195,12 @@ def animal_of(folder: Path, rows: list[Row]) -> tuple[float, float, float]:
     return round(len(scores) / max(seen, 1), 5), round(mean, 3), round(sigma, 3)
 
 
-def fit(folder: Path, vehicles: Path | None, weights: str, measured: str) -> tuple[DetectorModel, str]:
-    """The model, and a table of how it fits. vehicles: more rows, of which the vehicles alone count."""
+def fit(
+    folder: Path, vehicles: Path | None, weights: str, measured: str, thermal: Path | None = None
+) -> tuple[DetectorModel, str]:
+    """The model, and a table of how it fits. vehicles: more rows, of which the vehicles alone count. thermal: rows that were
+    measured through thermal cameras.
+    """
     every = read_rows(folder)
     more = [r for r in read_rows(vehicles) if DETECTED_AS[Kind(r["kind"])] is not None] if vehicles is not None else []
     more = [r for r in more if r["kind"] != Kind.PERSON.value]
@@ -196,15 +221,18 @@ def fit(folder: Path, vehicles: Path | None, weights: str, measured: str) -> tup
     lasting = min(lasting * math.exp(1 / FPS / lasting_s), 0.98 - standing)
     moves = wobble(groups["person"])
     stands = stands_of(folder, every)
+    warm, warm_stands, warm_words = thermal_groups(thermal) if thermal is not None else ({}, (), "")
+    stands += warm_stands
     model = DetectorModel(
-        weights, 768, measured, sum(s.pictures for s in stands), FPS, models, round(standing, 4), round(lasting, 4),
+        weights, 768, measured, sum(s.pictures for s in stands), FPS, models | warm, round(standing, 4), round(lasting, 4),
         round(lasting_s, 3), round(min(max(moves, 0.0), 0.95), 3), 0.6, animal_of(folder, every), stands,
     )
     checked = "\n".join(
         f"confirmed, {light:6} pixels {hits} of {of}, model {expected:.1f}"
         for light, (hits, of, expected) in sorted(confirmations(groups["person"], model, THRESHOLD).items())
     )
-    return model, table(groups, models) + f"\n{checked}\ncorrelations {near:.3f} {run:.3f} {far:.3f}; foot {moves:.3f}"
+    words = f"{table(groups, models)}\n{warm_words}\n{checked}"
+    return model, f"{words}\ncorrelations {near:.3f} {run:.3f} {far:.3f}; foot {moves:.3f}"
 
 
 def confirmations(
@@ -267,11 +295,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=Path, required=True)
     parser.add_argument("--vehicles", type=Path, help="a folder of more rows, of which the vehicles alone count")
+    parser.add_argument("--thermal", type=Path, help="a folder of rows of thermal cameras")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--weights", default="yolo11n")
     parser.add_argument("--measured", default="", help="a line on when and on what it was measured")
     a = parser.parse_args()
-    model, words = fit(a.rows, a.vehicles, a.weights, a.measured)
+    model, words = fit(a.rows, a.vehicles, a.weights, a.measured, a.thermal)
     a.out.write_bytes(msgspec.json.format(msgspec.json.encode(model), indent=1))
     print(words)        # noqa: T201
     return 0

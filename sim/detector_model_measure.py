@@ -1,6 +1,6 @@
 """What a node's own eyes find of people whose place is known: food for the detector model, from rendered pictures.
 
-    python -m sim.detector_model_measure --weights yolo11n.pt --out FOLDER
+    python -m sim.detector_model_measure --weights yolo11n.pt --out FOLDER [--thermal]
 
 The demo's cameras, and the same ones with a shorter lens, watch some minutes of each world. Pictures go through the node's
 motion gate, detector and tracker; every actor in every picture becomes a row that says how it was to be seen and whether it
@@ -35,6 +35,7 @@ from edge.tracker import Tracker
 from geofences.geodesy import Array
 from geofences.sector import load_sector
 from models.boxes import overlaps
+from sim.exercise_scenario import load_exercise
 from sim.landscape_cache import cached_landscape
 from sim.renderer import Renderer
 from sim.renderer_light import GREYEST_LUX, Palette, lux
@@ -50,6 +51,8 @@ WORLDS = ("innocent", "dusk", "night", "rain", "fog", "dawn")
 VEHICLE_WORLDS = ("innocent", "dusk")
 CAMERAS = ("camera-1", "camera-2")
 LENSES = (1.0, 0.5)            # of the camera's focal length
+SUITE = "suite_"                # before the name of a condition of the suite
+THERMAL_WORLDS = ("night", "fog", "rain", "dusk", "innocent")
 FPS = 3.0
 FOUND_IOU = 0.3                 # what the tracker and the geolocation can still use; models.evaluate asks 0.5
 LEAST_HIGH_PX = 6.0
@@ -62,7 +65,7 @@ BEGIN_NS = 1_800_000_000 * NS_PER_S
 COLUMNS = (
     "world", "camera", "lens", "t_s", "actor", "kind", "role", "high_px", "wide_px", "visible", "depression_deg",
     "distance_m", "lux", "grey", "rain_mm_h", "visibility_m", "speed_mps", "posture", "looked", "found", "score", "iou",
-    "foot_dx", "foot_dy", "high_off", "top_off", "found_class",
+    "foot_dx", "foot_dy", "high_off", "top_off", "found_class", "palette",
 )
 
 
@@ -74,10 +77,12 @@ class Stand:
     camera: str
     lens_share: float
     watched: str = "people"
+    palette: Palette | None = None      # None: as a low-light camera has it, colour by day and grey in the dark
 
     @property
     def name(self) -> str:
-        return f"{self.world}{'' if self.watched == 'people' else '+'}-{self.camera}-{self.lens_share:g}"
+        more = ("" if self.watched == "people" else "+") + ("" if self.palette is None else f"~{self.palette.value}")
+        return f"{self.world}{more}-{self.camera}-{self.lens_share:g}"
 
 
 class Watching:
@@ -94,6 +99,8 @@ class Watching:
         )
 
     def scenario(self, world: str) -> Scenario:
+        if world.startswith(SUITE):
+            return load_exercise(CONFIGS / f"exercises/suite/{world.removeprefix(SUITE)}.toml").scenario
         return load_scenario(CONFIGS / f"worlds/{world}.toml", self.sector)
 
     def node_file(self, camera: str) -> Path:
@@ -134,8 +141,9 @@ def watch(stand: Stand, all_: Watching, seconds: float, out: Path) -> None:
     for k in range(int((seconds + WARM_UP_S) * FPS)):
         t = max(begins - WARM_UP_S, 0.0) + k / FPS
         moment = world.moment_at(t)
-        grey = lux(moment.sky) < GREYEST_LUX
-        picture = all_.renderer.render(moment, pose, lens, Palette.LOW_LIGHT if grey else Palette.DAY)
+        grey = stand.palette is None and lux(moment.sky) < GREYEST_LUX
+        palette = stand.palette or (Palette.LOW_LIGHT if grey else Palette.DAY)
+        picture = all_.renderer.render(moment, pose, lens, palette)
         captured_ns = BEGIN_NS + round(t * NS_PER_S)
         where = gaze.where(Frame(picture.image, captured_ns))
         found = gaze.find(picture.image, where)
@@ -149,7 +157,7 @@ def watch(stand: Stand, all_: Watching, seconds: float, out: Path) -> None:
             if state is not None and box.box_px[3] - box.box_px[1] >= LEAST_HIGH_PX:
                 row = _row(box, state, pose, grey, lux(moment.sky), moment.sky.rain_mm_h, moment.sky.visibility_m, where,
                            found, taken.get(n))
-                rows.append([*head, *row])
+                rows.append([*head, *row, palette.value])
         ours = set(taken.values())
         nobody += [
             [*head, int(grey), *found.boxes[i].round(1).tolist(), round(float(found.scores[i]), 3), int(found.classes[i]),
@@ -256,6 +264,9 @@ def main() -> int:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=27.0, help="of each camera in each world")
+    parser.add_argument("--thermal", action="store_true", help="through thermal cameras in the same places, and no others")
+    parser.add_argument("--condition", action="append", default=[], metavar="NAME", help="these of the suite, and no others")
+    parser.add_argument("--camera", choices=CAMERAS, default=CAMERAS[1], help="with --condition: through which")
     a = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     cv2.setNumThreads(1)
@@ -265,6 +276,10 @@ def main() -> int:
     stands = [Stand(w, c, 1.0) for w in WORLDS for c in CAMERAS]
     stands += [Stand(w, "camera-2", 1.0, "vehicles") for w in VEHICLE_WORLDS]
     stands += [Stand(w, c, share) for share in LENSES for w in WORLDS for c in CAMERAS if share < 1.0]
+    if a.condition:
+        stands = [Stand(f"{SUITE}{name}", a.camera, 1.0) for name in a.condition]
+    if a.thermal:
+        stands = [Stand(w, c, 1.0, palette=Palette.THERMAL) for w in THERMAL_WORLDS for c in CAMERAS]
     for stand in stands:
         if not (a.out / f"{stand.name}.pictures").exists():
             watch(stand, everything, a.seconds, a.out)

@@ -22,6 +22,7 @@ from station.access import Role, add_person, ensure_administrator
 from station.settings import StationSettings
 from wire.clock import Clock
 from wire.keys import AllowedNode, NodeKind, append_allowed, make_node_key, make_station_key, write_private
+from wire.optics import SensorKind
 from wire.settings import SettingsError, refuse
 from wire.units import Realm
 
@@ -30,6 +31,7 @@ DIRECTION = "exercise-direction"        # its own account, by which it looks at 
 TRAINEES = (("operator", Role.OPERATOR), ("supervisor", Role.SUPERVISOR), ("pilot", Role.PILOT))
 TRAINER = "trainer"                     # may look at the trainees' map; leads by the director's socket alone
 MODEL_FLIES = Flown()
+PALETTES = {SensorKind.DAY: "day", SensorKind.LOW_LIGHT: "auto", SensorKind.THERMAL: "thermal"}     # of sim.camera_settings
 AUTOPILOT = "autopilot"
 DRONES = 1                              # that fly with processes; the templates of the demo are for one
 
@@ -148,7 +150,7 @@ def _view(folder: Path, exercise: Exercise, eye: Eye, moments: str, drones: str,
     template = CONFIGS / "demo/world" / ("drone-1-view.toml" if eye.is_flying else "camera-1-view.toml")
     values: Values = {
         ("node",): f"{eye.id}.toml", ("sector",): str(exercise.sector_file), ("scenario",): str(folder / KEPT),
-        ("world",): moments, ("fps",): eye.entry.fps, ("seed",): n + 1,
+        ("world",): moments, ("fps",): eye.entry.fps, ("seed",): n + 1, ("palette",): PALETTES[eye.settings.kind],
     }
     if eye.is_flying:
         values |= {("drones",): drones, ("autopilot",): f"tcp:127.0.0.1:{autopilot_port}"}

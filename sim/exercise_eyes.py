@@ -26,7 +26,7 @@ from edge.tracker import Tracker
 from geofences.geodesy import Array
 from geofences.sector import Sector
 from sim.camera_head import MISTAKE_LIMIT
-from sim.detector_model import DetectorModel, FalseFinds, GroupModel, Luck, Sights, chances
+from sim.detector_model import BENT, DetectorModel, FalseFinds, GroupModel, Luck, Sights, chances, group_in
 from sim.exercise_bodies import Seen, Viewer, is_low
 from sim.exercise_looks import Looks
 from sim.exercise_scenario import Eye
@@ -106,6 +106,10 @@ class SimulatedEye:
         self._stand = self._set_down(landscape) if not eye.is_flying else None
 
     @property
+    def _is_thermal(self) -> bool:
+        return self.eye.settings.kind is SensorKind.THERMAL
+
+    @property
     def fps(self) -> float:
         return self.eye.entry.fps
 
@@ -165,7 +169,7 @@ class SimulatedEye:
     def _find(self, moment: Moment, pose: Pose) -> tuple[Found, list[ActorState | None]]:
         """What the detector finds, and of each whose it is."""
         light = lux(moment.sky)
-        grey = light < GREYEST_LUX
+        grey = light < GREYEST_LUX and not self._is_thermal
         if self.is_in_the_dark(light):
             return Found(np.empty((0, 4)), np.empty(0), np.empty(0, np.int64)), []
         seen = self._viewer.look(moment.actors, pose)
@@ -194,7 +198,7 @@ class SimulatedEye:
             classes.append(PERSON)
             whose.append(None)
         sides = np.array([self._camera.lens.width_px, self._camera.lens.height_px] * 2, float)
-        for find in self._false.draw(grey, moment.sky.rain_mm_h > 0.5):
+        for find in self._false.draw(grey, moment.sky.rain_mm_h > 0.5, self._is_thermal):
             boxes.append(np.array(find.box) * sides)
             scores.append(find.score)
             classes.append(find.object_class)
@@ -219,12 +223,13 @@ class SimulatedEye:
         if n == 0:
             return []
         high = seen.boxes[:, 3] - seen.boxes[:, 1]
-        thermal = self.eye.settings.kind is SensorKind.THERMAL
         sights = Sights(
-            high, seen.visible, np.full(n, grey and not thermal), seen.distance_m, np.full(n, moment.sky.visibility_m),
+            high, seen.visible, np.full(n, grey), seen.distance_m, np.full(n, moment.sky.visibility_m),
             np.full(n, moment.sky.rain_mm_h), seen.depression_deg, np.array([is_low(s) for s in seen.states], bool),
+            np.array([s.posture in BENT for s in seen.states], bool),
         )
-        by_group = {name: chances(group, sights) for name, group in self._model.groups.items()}
+        groups = {name: group_in(self._model, name, self._is_thermal) for name in ("person", "vehicle")}
+        by_group = {name: chances(group, sights) for name, group in groups.items()}
         out = []
         for i, state in enumerate(seen.states):
             what = DETECTED_AS[state.actor.kind]
@@ -234,7 +239,7 @@ class SimulatedEye:
             moves = math.hypot(*state.velocity_mps) > MOVES_MPS
             fresh = moment.t_s - self._known_of(state.actor.id).found_s <= LOST_S
             if everywhere or moves or fresh:
-                out.append((i, float(by_group[name][i]), self._model.groups[name]))
+                out.append((i, float(by_group[name][i]), groups[name]))
         return out
 
     def _animals(self, seen: Seen) -> list[tuple[Array, float]]:

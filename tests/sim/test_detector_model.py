@@ -5,13 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sim.detector_model import FEATURES, FalseFinds, Luck, Sights, chances, detector_model
+from sim.detector_model import FEATURES, FalseFinds, Luck, Sights, chances, detector_model, group_in
 
 
 def sights(**change):
     values = {
         "high_px": 65.0, "visible": 1.0, "grey": False, "distance_m": 40.0, "visibility_m": 20_000.0, "rain_mm_h": 0.0,
-        "depression_deg": 12.0, "low": False,
+        "depression_deg": 12.0, "low": False, "bent": False,
     } | change
     return Sights(**{k: np.array([v]) for k, v in values.items()})
 
@@ -70,3 +70,22 @@ def test_a_box_is_where_the_detector_would_put_it_give_or_take():
     boxes = np.array([Luck(model, rng).box(group, true) for _ in range(3000)])
     assert np.abs((boxes[:, 3] - true[3]).mean() / 65.0 - group.foot[0]) < 0.005
     assert (boxes[:, 3] - true[3]).std() / 65.0 == pytest.approx(group.foot[1], rel=0.1)
+
+
+def test_a_thermal_camera_finds_at_night_whom_a_lamp_does_not_and_has_a_curve_of_its_own():
+    model = detector_model()
+    lamp = chance(grey=True, high_px=50.0)
+    warm = float(chances(group_in(model, "person", thermal=True), sights(high_px=50.0))[0])
+    assert lamp < 0.3 and warm > 0.8
+    assert group_in(model, "person", thermal=False) is model.groups["person"]
+    # Of vehicles too few were found through a thermal camera: the curve of daylight stands in.
+    assert group_in(model, "vehicle", thermal=True) is model.groups["vehicle"]
+
+
+def test_what_is_found_where_nobody_is_comes_from_cameras_of_the_same_kind():
+    model = detector_model()
+    assert sum(s.thermal for s in model.stands) == 10
+    thermal = {f.box for s in model.stands if s.thermal for f in s.false_finds}
+    cameras = [FalseFinds(model, np.random.default_rng(n)) for n in range(8)]
+    seen = {f.box for c in cameras for _ in range(200) for f in c.draw(grey=False, rain=True, thermal=True)}
+    assert seen and seen <= thermal
