@@ -5,17 +5,35 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import subprocess
+import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
 import msgspec
 
+from wire.process import DIE_WITH_PARENT
 from wire.settings import SettingsError, load_settings
 from wire.units import ObjectClass
 
 MANIFEST = Path(__file__).with_name("manifest.toml")
 MODELS_VARIABLE = "TRAILWATCH_MODELS"       # a folder of weights, or one file
 SMALLEST_BYTES = 100_000                    # a network is larger; what is smaller is a broken download or an error page
+FETCHING_S = 600.0                          # for 5 MB, on the worst of lines
+# ultralytics raises whatever its transport does; all of it means "not fetched", and its first line is the reason.
+_FETCH = """
+import sys
+from models.loading import keep_ultralytics_quiet
+from wire.process import die_with_parent
+die_with_parent()
+keep_ultralytics_quiet()
+try:
+    from ultralytics.utils.downloads import attempt_download_asset
+    attempt_download_asset(sys.argv[1], retry=0, progress=False)
+except Exception as error:
+    sys.exit((str(error).strip() or type(error).__name__).splitlines()[0])
+"""
 
 _log = logging.getLogger("trailwatch.models")
 
@@ -159,15 +177,25 @@ def _download(known: Weights, to: Path) -> str:
     if not known.official_download:
         return "the manifest names no download"
     _log.info("fetching %s (%s) from %s", known.file, known.licence, known.source)
+    # A process of its own: torch, which comes with ultralytics, would stay in a node's for as long as it runs, 200 MB.
+    environment = {**os.environ, DIE_WITH_PARENT: str(os.getpid())}
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        from ultralytics.utils.downloads import attempt_download_asset
-
-        attempt_download_asset(str(to), retry=0, progress=False)
-    except Exception as error:  # noqa: BLE001 -- ultralytics raises whatever its transport does; all of it means "not fetched"
-        return f"the download failed ({_first_line(error)})"
-    return "" if to.is_file() else "the download brought nothing"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        # Beside its place, and then there at once: half a file would be taken for weights at the next start.
+        with tempfile.TemporaryDirectory(dir=to.parent, prefix=".fetching-") as folder:
+            part = Path(folder) / to.name
+            said = subprocess.run(
+                [sys.executable, "-c", _FETCH, str(part)], cwd=MANIFEST.parents[1], env=environment, timeout=FETCHING_S,
+                text=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            )
+            if said.returncode:
+                words = said.stderr.strip().splitlines() or [f"it ended with status {said.returncode} and said nothing"]
+                return f"the download failed ({words[-1][:160]})"
+            if not part.is_file():
+                return "the download brought nothing"
+            part.rename(to)
+    except subprocess.TimeoutExpired:
+        return f"the download was not done after {FETCHING_S:.0f} s"
+    except OSError as error:
+        return f"the download failed ({error})"
+    return ""

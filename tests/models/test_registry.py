@@ -1,6 +1,11 @@
 """Weights are found where a person would look, in a fixed order, and their absence is explained."""
 
 import hashlib
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,6 +15,7 @@ from models.registry import SMALLEST_BYTES, manifest, resolve_weights
 from wire.settings import SettingsError
 from wire.units import ObjectClass
 
+ROOT = Path(__file__).resolve().parents[2]
 CONTENT = b"w" * (SMALLEST_BYTES + 1)
 
 
@@ -138,3 +144,22 @@ def test_fetching_without_a_network_says_why_and_where_to_put_the_file(tmp_path,
         registry.fetch_weights("yolo11n")
     assert "was not fetched from https://github.com/ultralytics" in str(caught.value)
     assert "put it at" in str(caught.value) and "yolo11n.pt" in str(caught.value)
+
+
+def test_asking_the_publisher_leaves_no_torch_in_a_nodes_process(tmp_path):
+    code = """
+        import sys
+        from models.registry import resolve_weights
+        try:
+            resolve_weights("yolo11n", training=True)
+        finally:
+            print(sorted(n for n in ("torch", "ultralytics") if n in sys.modules))
+    """
+    nobody = dict.fromkeys(("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
+    environment = {**os.environ, **nobody, "no_proxy": "", "NO_PROXY": "", "XDG_CACHE_HOME": str(tmp_path)}
+    said = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert "the download failed" in said.stderr, "it was asked"
+    assert said.stdout.strip() == "[]"
+    assert not list((tmp_path / "trailwatch/models").iterdir()), "no half of a file is left"
