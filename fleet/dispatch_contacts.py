@@ -1,6 +1,6 @@
 """Drones that look at contacts: who is sent, who relieves whom, and what they have in view.
 
-Relief is make before break: the first goes when the second is there and holds the same contact, and not before. It is
+Relief is make before break: the first goes when the second is there and has held the same contact for a while. It is
 ordered by a person, or planned by itself when the battery of the first will soon call it home; a live fleet then only offers
 it, for a launch is a person's act.
 """
@@ -40,7 +40,7 @@ _log = logging.getLogger("trailwatch.fleet")
 
 @dataclass(slots=True)
 class Relief:
-    """first leaves the contact when second holds it."""
+    """first leaves the contact when second has held it for a while (fleet.look.OVERLAP_S)."""
 
     contact: str
     first: str
@@ -208,7 +208,7 @@ class Contacts:
             second_lost = relief.second_look.over or (
                 looks.get(relief.second) is not relief.second_look and not second.is_assigned and second.sortie is None
             )
-            if relief.second_look.held and not first_left:
+            if relief.second_look.takes_over and not first_left:
                 relief.first_look.end(said("look.relieved", second=relief.second, contact=relief.contact))
             elif not first_left and not second_lost:
                 continue

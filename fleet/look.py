@@ -44,6 +44,7 @@ GIVEN_UP_S = 60.0               # and for so long: it is given up
 GONE_S = 15.0                   # after the station has said that it is a contact no longer
 ON_STATION_M = 15.0             # of the circle, to be there
 HELD_S = 3.0                    # in the picture for so long, it is held
+OVERLAP_S = 5.0                 # and held for so long without a break, it takes the contact over from another drone
 ALONE_S = 3.0                   # without a detection by this drone, it has its own geometry to go by
 LENS = Lens(960, 540, 1600.0, 1600.0, 479.5, 269.5)     # where the settings name no camera: as the demo's
 BODY_M = 0.9                    # the middle of a person over his feet
@@ -91,7 +92,8 @@ def estimate_of(target: Target, now_ns: int, point: Callable[[GroundPosition], A
 
 
 class Look:
-    """Of one contact by one drone. over: why it has ended. held: it is there, and has him in its picture.
+    """Of one contact by one drone. over: why it has ended. held: it is there, and has him in its picture. takes_over: it has
+    held him for OVERLAP_S without a break.
 
     plan: as offered; its return height is what the ways home are checked for. in_view: now. last: tells the last phase of a
     look that has a task of its own.
@@ -115,6 +117,7 @@ class Look:
         self._way = 1.0             # round it: 1 clockwise, -1 against
         self._place: Place | None = None
         self._viewed_ns: int | None = None
+        self._held_ns: int | None = None
         self._lost = False
         self._far = False
         self._gone_ns: int | None = None
@@ -128,6 +131,7 @@ class Look:
 
     def pause(self) -> None:
         self._begun = self._slowed = False
+        self._held_ns = None
 
     def finish(self, phase: TaskPhase, why: Said) -> None:
         """It is over, or was cut short: the gimbal is let go, and a look with a task of its own has told its last phase."""
@@ -148,6 +152,11 @@ class Look:
         viewed_s = self._since_s(self._viewed_ns) if self._viewed_ns is not None else 0.0
         return self.on_station and not self._lost and (seen or (self.in_view and viewed_s >= HELD_S))
 
+    @property
+    def takes_over(self) -> bool:
+        """Whether one that held him before may leave: not at the first sight, which a moment later may be none."""
+        return self.held and self._held_ns is not None and self._since_s(self._held_ns) >= OVERLAP_S
+
     async def step(self) -> None:
         now_ns = self._terms.clock.monotonic_ns()
         if now_ns < self._next_ns or self.over:
@@ -167,6 +176,10 @@ class Look:
             return
         self._look_at(self._estimate)
         self._judge_view(here, self._estimate)
+        if not self.held:
+            self._held_ns = None
+        elif self._held_ns is None:
+            self._held_ns = now_ns
         if self._place is not None and not self._slowed and not await self._slow():
             return
         self._go(here, self._estimate)

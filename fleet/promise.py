@@ -29,6 +29,7 @@ PREPARED_S = 0.8                # from the launch to arming, on a clean link: up
 TAKEN_UP_S = 2.5                # likewise in the air, from its stop until it flies the new plan
 DIVERTED_S = 0.6                # until it flies to a contact
 CLIMBED_SHARE = 0.8             # of the take-off height, from where it flies to a contact
+AT_M = 2.0                      # of a place where it stops: it is there, and creeps up to it (WPNAV_RADIUS)
 SETTLING_S = 0.8                # at the top of a climb, which who flies to a contact does not wait for
 THERE_M = 15.0                  # of the place from which it looks at a contact: it is taken to be there
 SHARE_SIGMA, LEAST_SIGMA_S = 0.03, 1.0      # of what is left out: over 16 flights of the model and an ArduCopter
@@ -88,6 +89,8 @@ def _arrives_s(plan: Plan, course: Course, *, in_air: bool) -> float:
     leg = FLOWN_LEGS if in_air else 1
     w = plan.waypoints[leg]
     there_s = w.hold_s + (circle_s(w) if w.kind is WaypointKind.ORBIT else 0.0)
+    if w.kind is not WaypointKind.WAYPOINT:
+        there_s += min(math.sqrt(2.0 * AT_M / PATH_M_S2), course.leg_s[leg] - there_s)
     return (TAKEN_UP_S if in_air else PREPARED_S) + sum(course.leg_s[: leg + 1]) - there_s
 
 

@@ -15,6 +15,7 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from cameras.lens import Lens
 from fleet.commands import command, set_mode
+from fleet.look import OVERLAP_S
 from fleet.routes_camera import CameraView
 from fleet.settings import PatrolSettings
 from fleet.stand_off import LEAST_M
@@ -237,12 +238,19 @@ def test_relief_leaves_only_after_the_second_drone_holds_the_contact(stage: Call
         second = await flown_offer(s, "2", FlightWish(FlightKind.RELIEF, contact="c1"))
         assert second.drone == "drone-2"
         await s.until(lambda: s.heard.of(Dispatch)[-1].reliefs == (("c1", "drone-1", "drone-2"),), 5.0)
+        loop = asyncio.get_running_loop()
+        since_s, looked_s, gap_s = math.inf, loop.time(), 0.0
         while "drone-1" in s.dispatcher.looks():
             # Never a moment in which nobody has it.
             assert any(look.held for look in s.dispatcher.looks().values())
             assert s.pilots["drone-1"].drone.mode() == "GUIDED"
+            relieving = s.dispatcher.looks().get("drone-2")
+            since_s = min(since_s, loop.time()) if relieving is not None and relieving.held else math.inf
             await asyncio.sleep(0.2)
+            gap_s, looked_s = max(gap_s, loop.time() - looked_s), loop.time()
         assert s.dispatcher.looks()["drone-2"].held
+        both_s = loop.time() - since_s      # seen late by as much as lies between two looks
+        assert both_s >= OVERLAP_S - gap_s, f"both held it for {both_s:.1f} s only"
         words = "drone-2 holds contact c1; drone-1 comes home"
         await s.until(lambda: words in [t for t in s.heard.of(TaskState) if t.plan_id == first.plan_id][-1].sentence, 10.0)
         apart = np.linalg.norm(place_of(s, "drone-1") - place_of(s, "drone-2"))

@@ -105,7 +105,7 @@ def test_what_was_learned_outlives_the_process_and_nonsense_does_not(tmp_path: P
 
 
 def test_a_claim_that_is_wrong_by_far_is_unlearned_within_one_flight() -> None:
-    """A battery for seven minutes whose settings say twenty: four lessons of 4 %, as a gauge of whole percents tells them."""
+    """A battery for seven minutes whose settings say twenty: four lessons of 4 %, by a gauge of whole percents."""
     model = EnergyModel.of_endurance(1200.0)
     for k in range(4):
         model = model.learned(level(17.0, 3.0), 96.0 - 4.0 * k, 92.0 - 4.0 * k)
@@ -131,7 +131,8 @@ def test_the_demos_drones_fly_as_long_as_their_fleet_file_says(folder: str, dron
     """Hovering, from full to empty, on the battery that the autopilot's own settings give it."""
     flown = tomllib.loads((CONFIGS / folder / drone).read_text(encoding="utf-8"))["battery"]
     battery = Battery(flown["capacity_mah"], flown["cells"])
-    body = Multirotor(MultirotorLimits(), Wind(0.0, 0.0, 0.0), battery, 0.0, random.Random(1), up_m=30.0, on_ground=False)
+    calm = Wind(0.0, 0.0, 0.0)
+    body = Multirotor(MultirotorLimits(), calm, battery, 0.0, random.Random(1), up_m=30.0, on_ground=False)
     steps = 0
     while battery.remaining() > 0.0:
         body.step(0.1, (0.0, 0.0, 0.0), None, motors=True)
