@@ -33,6 +33,7 @@ from wire.units import GroundPosition
 OFFER_S = 180.0                 # for which an offer stands; the launch checks it again in any case
 OFFERS_LIMIT = 100
 TEND_S = 0.25
+IN_HAND_TOLD = 50               # orders of which it is told that they are being carried out
 WORDS_OF = {FleetAction.RETURN: "RTL", FleetAction.LAND: "LAND"}
 
 _log = logging.getLogger("trailwatch.fleet")
@@ -58,6 +59,7 @@ class Dispatcher:
         self._queue = Queue()
         self._contacts = Contacts(self._pilots, terms, orders, self.standings)
         self._spawned: set[asyncio.Task[None]] = set()
+        self._in_hand: list[str] = []
         self._told: Dispatch | None = None
         self._last_offer: Offer | None = None
 
@@ -77,12 +79,15 @@ class Dispatcher:
         task.add_done_callback(self._spawned.discard)
 
     async def _carry_out(self, order: FleetOrder) -> None:
+        self._in_hand.append(order.order_id)
+        self._tell()
         try:
             outcome = await self._do(order)
         except Exception as error:  # a fault in our own code: this order fails, and all others go on  # noqa: BLE001
             _log.exception('order "%s" failed', order.order_id)
             outcome = Outcome(False, f"the fleet service failed at this order: {type(error).__name__}")
         self._orders.answer(order, outcome)
+        self._in_hand.remove(order.order_id)
 
     async def _do(self, order: FleetOrder) -> Outcome:
         action = FleetAction(order.action)
@@ -291,6 +296,7 @@ class Dispatcher:
             at_ns=0, waiting=self._queue.told(), looking={name: look.contact for name, look in looks.items()},
             in_view={name: look.in_view for name, look in looks.items()},
             reliefs=tuple((r.contact, r.first, r.second) for r in self._contacts.reliefs),
+            in_hand=tuple(self._in_hand[-IN_HAND_TOLD:]),
         )
         if now != self._told:
             self._told = now

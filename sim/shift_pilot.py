@@ -144,4 +144,4 @@ class ShiftPilot:
 
 
 def is_answered(view: FleetOrderView) -> bool:
-    return view.state is not OrderState.WAITING
+    return view.state not in (OrderState.WAITING, OrderState.UNDER_WAY)

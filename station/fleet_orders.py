@@ -13,7 +13,10 @@ from collections.abc import Sequence
 import msgspec
 import zmq
 
+from station.fleet_order_state import what_became
+from station.fleet_picture import FleetView
 from station.orders import ORDERS, OrderState, Sender, TooManyOrdersError, answer_of, new_id, read_orders
+from station.picture import DroneView
 from station.record import Record
 from station.settings import StationSettings
 from station.store import open_store, transaction
@@ -31,7 +34,7 @@ WAITING_LIMIT = 200                 # orders of one station within LONGEST_VALID
 
 
 class FleetOrderView(msgspec.Struct, frozen=True):
-    """detail: the fleet's own words. wish: of a PLAN."""
+    """detail, key, params: the fleet's own words, of its answer or of the task that the order has begun. wish: of a PLAN."""
 
     id: str
     node: str
@@ -45,6 +48,8 @@ class FleetOrderView(msgspec.Struct, frozen=True):
     detail: str
     answered_ns: int | None
     wish: FlightWish | None = None
+    key: str = ""
+    params: dict[str, str | float | int] = {}
 
 
 class FleetOrderBook:
@@ -111,25 +116,32 @@ class FleetOrderBook:
         except zmq.ZMQError:
             pass
 
-    def newest(self) -> tuple[FleetOrderView, ...]:
-        """The newest orders first."""
-        return self._views("ORDER BY given_ns DESC, rowid DESC LIMIT ?", (LISTED,))
+    def newest(self, fleets: Sequence[FleetView] = (), drones: Sequence[DroneView] = ()) -> tuple[FleetOrderView, ...]:
+        """The newest orders first, with what became of them as far as fleets and drones say so now."""
+        return self._views("ORDER BY given_ns DESC, rowid DESC LIMIT ?", (LISTED,), fleets, drones)
 
-    def find(self, order_id: str) -> FleetOrderView | None:
-        return next(iter(self._views("WHERE id = ?", (order_id,))), None)
+    def find(
+        self, order_id: str, fleets: Sequence[FleetView] = (), drones: Sequence[DroneView] = ()
+    ) -> FleetOrderView | None:
+        return next(iter(self._views("WHERE id = ?", (order_id,), fleets, drones)), None)
 
-    def _views(self, which: str, values: Sequence[object]) -> tuple[FleetOrderView, ...]:
-        return read_orders(self._settings, f"SELECT id, node, given_ns, body FROM fleet_orders {which}", values, self._view)
+    def _views(
+        self, which: str, values: Sequence[object], fleets: Sequence[FleetView], drones: Sequence[DroneView]
+    ) -> tuple[FleetOrderView, ...]:
+        now_ns = self._clock.utc_ns()
 
-    def _view(self, row: Sequence[object], inbox: sqlite3.Connection | None) -> FleetOrderView:
-        order_id, node, given_ns, body = row
-        assert isinstance(body, bytes)
-        order = msgspec.msgpack.decode(body, type=FleetOrder)
-        answer = answer_of(inbox, order_id, node, order.expires_ns, self._clock.utc_ns())
-        return FleetOrderView(
-            str(order_id), str(node), order.drone, FleetAction(order.action), order.plan_id, order.person,
-            int(str(given_ns)), order.expires_ns, answer.state, answer.detail, answer.at_ns, order.wish,
-        )
+        def view(row: Sequence[object], inbox: sqlite3.Connection | None) -> FleetOrderView:
+            order_id, node, given_ns, body = str(row[0]), str(row[1]), int(str(row[2])), row[3]
+            assert isinstance(body, bytes)
+            order = msgspec.msgpack.decode(body, type=FleetOrder)
+            stored = answer_of(inbox, order_id, node, order.expires_ns, now_ns)
+            became = what_became(order, given_ns, stored, fleets, drones, now_ns)
+            return FleetOrderView(
+                order_id, node, order.drone, FleetAction(order.action), order.plan_id, order.person, given_ns,
+                order.expires_ns, became.state, became.detail, became.at_ns, order.wish, became.key, became.params,
+            )
+
+        return read_orders(self._settings, f"SELECT id, node, given_ns, body FROM fleet_orders {which}", values, view)
 
 
 class FleetOrderSender(Sender[FleetOrder]):

@@ -66,6 +66,7 @@ class OrderState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     EXPIRED = "expired"         # its time is over, and the node has said nothing
+    UNDER_WAY = "under_way"     # the node has it in hand, by its own word; of orders to drones
 
 
 class OrderView(msgspec.Struct, frozen=True):

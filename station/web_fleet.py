@@ -85,11 +85,15 @@ class FleetRoutes:
 
     async def list_orders(self, request: Request) -> Response:
         await self._door.known(request)
-        return answer_json(await anyio.to_thread.run_sync(self._orders.newest))
+        picture = self._door.feed.picture()
+        return answer_json(await anyio.to_thread.run_sync(self._orders.newest, picture.fleets, picture.drones))
 
     async def read_order(self, request: Request) -> Response:
         await self._door.known(request)
-        order = await anyio.to_thread.run_sync(self._orders.find, request.path_params["id"])
+        picture = self._door.feed.picture()
+        order = await anyio.to_thread.run_sync(
+            self._orders.find, request.path_params["id"], picture.fleets, picture.drones
+        )
         if order is None:
             raise RefusedRequest(404, Sentence("refused.no_such_order"))
         return answer_json(order)

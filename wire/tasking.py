@@ -155,7 +155,7 @@ class QueuedTask(msgspec.Struct, frozen=True):
 class Dispatch(msgspec.Struct, frozen=True, tag="dispatch"):
     """What the dispatcher has in hand: whenever it changes. looking: contact of each drone that looks at one, by drone.
     in_view: whether it is in that drone's picture now, as far as the drone's own attitude and the target say.
-    reliefs: contact, drone that holds it, drone that is to take over.
+    reliefs: contact, drone that holds it, drone that is to take over. in_hand: orders that are being carried out.
     """
 
     at_ns: int
@@ -163,3 +163,4 @@ class Dispatch(msgspec.Struct, frozen=True, tag="dispatch"):
     looking: dict[str, str] = {}
     in_view: dict[str, bool] = {}
     reliefs: tuple[tuple[str, str, str], ...] = ()
+    in_hand: tuple[str, ...] = ()

@@ -1,19 +1,18 @@
 // What is known of the fleet, for every part of the page that speaks of drones: who is there, what is offered, what was answered.
 
-import { askLoggedIn } from "./api.js";
+import { ask, askLoggedIn } from "./api.js";
 import { ageText } from "./format.js";
 import { hasWords, number, say, short, t } from "./language.js";
-import { now, state, tell } from "./state.js";
+import { now, onCalmly, state, tell } from "./state.js";
 
 const FRESH_S = 3, DIM_S = 10;
 const OVER = ["done", "failed", "cancelled"];
-const ANSWER_S = 40;            // longer than an order holds: nobody will answer any more
-const BEGUN_S = 330;            // but a launch, which is answered when the drone is in the air, and a return
+const FOLLOW_MS = 1000, FOLLOWED_S = 900;      // what became of an order is asked of the station, until it is settled
 const given = new Map();        // order id -> {action, drone, wish, atMs, error}: what this page has ordered
 
 /** Order something. The order is known at once as waiting; a refusal of the station is kept with it. Returns its id, or null. */
 export async function command(wanted, place) {
-  const mark = { ...wanted, place, atMs: performance.now(), id: null, refused: null };
+  const mark = { ...wanted, place, atMs: performance.now(), id: null, refused: null, view: null, isAsking: false };
   remember(mark);
   tell("fleet");
   try {
@@ -23,6 +22,7 @@ export async function command(wanted, place) {
     mark.refused = error.says;
   }
   tell("fleet");
+  follow(mark);
   return mark.id;
 }
 
@@ -31,34 +31,40 @@ function remember(mark) { given.set(mark.place, mark); }
 
 export function forget(place) { given.delete(place); tell("fleet"); }
 
-/** Of what was last ordered at a place of this page: {action, state: sending | waiting | done | failed | refused | late, words}. */
+/** Of what was last ordered at a place of this page: {action, state: sending | waiting | under_way | done | failed | refused | late, words}. What became of
+ *  an order is the station's word (/api/fleet/orders), here as for everybody else. */
 export function orderAt(place) {
   const mark = given.get(place);
   if (!mark) return null;
-  const passed = (performance.now() - mark.atMs) / 1000;
+  const passed = (performance.now() - mark.atMs) / 1000, view = mark.view;
   const base = { id: mark.id, action: mark.action, drone: mark.drone, plan: mark.plan_id, passed };
   if (mark.refused) return { ...base, state: "refused", words: say(mark.refused) };
   if (!mark.id) return { ...base, state: "sending", words: t("order_now.sending") };
-  const answer = answerTo(mark.id);
-  if (answer) return { ...base, state: answer.done ? "done" : "failed", words: answerWords(answer) };
-  const task = mark.action === "launch" ? [...state.drones.values()].find((v) => v.task?.plan_id === mark.plan_id)?.task : null;
-  if (task) return { ...base, state: isOver(task) && task.phase !== "done" ? "failed" : "done", words: words(task.key, task.params, task.sentence) };
-  if (passed > (["launch", "return"].includes(mark.action) ? BEGUN_S : ANSWER_S)) return { ...base, state: "late", words: t("order_now.late") };
-  return { ...base, state: "waiting", words: t("order_now.waiting", { seconds: Math.floor(passed) }) };
+  if (!view || view.state === "waiting") return { ...base, state: "waiting", words: t("order_now.waiting", { seconds: Math.floor(passed) }) };
+  if (view.state === "expired") return { ...base, state: "late", words: t("order_now.late") };
+  return { ...base, state: view.state, words: words(view.key, view.params, view.detail) || t(`order_state.${view.state}`) };
 }
 
-function answerTo(id) {
-  for (const fleet of state.fleets.values()) {
-    const found = fleet.answers.find((a) => a.order_id === id);
-    if (found) return found;
+const isSettled = (mark) => Boolean(mark.refused) || ["done", "failed"].includes(mark.view?.state) || performance.now() - mark.atMs > FOLLOWED_S * 1000;
+
+/** Ask the station what became of it; once at a time. */
+async function follow(mark) {
+  if (!mark.id || mark.isAsking || isSettled(mark)) return;
+  mark.isAsking = true;
+  try {
+    const view = await ask(`/api/fleet/orders/${mark.id}`);
+    if (JSON.stringify(view) !== JSON.stringify(mark.view)) { mark.view = view; tell("fleet"); }
+  } catch { /* asked again at the next turn */ } finally {
+    mark.isAsking = false;
   }
-  return null;
 }
+
+function followAll() { for (const mark of given.values()) follow(mark); }
+setInterval(followAll, FOLLOW_MS);
+onCalmly("picture", followAll, 250);        // an answer comes with the feed before anybody asks for it
 
 /** A sentence of the fleet: in the person's language where there are words for it, else as the fleet said it. */
 export function words(key, params, sentence) { return short(key && hasWords(key) ? t(key, { leg: "", ...params }) : sentence); }
-
-function answerWords(answer) { return words(answer.key, answer.params, answer.detail) || t(answer.done ? "order_state.done" : "order_state.failed"); }
 
 export function findingText(finding) { return words(finding.key, { ...finding.params, ...legParam(finding) }, finding.sentence); }
 

@@ -9,6 +9,7 @@ import { onLanguage, t } from "./language.js";
 import { metresBetween } from "./ground.js";
 import { on, onCalmly, selectedContact, state } from "./state.js";
 
+const PENDING = ["sending", "waiting", "under_way"];
 const shown = new Map();        // contact id -> {root, key, hold, plan, was: whether it has been on the page}
 
 export function startInvestigate() {
@@ -77,11 +78,11 @@ function draw(id, part) {
   if (contact.simulated && state.realm === "live") return put(part, { key: ["sim"], build: () => [make("p", { class: "advice" }, make("span", { class: "sim" }, "SIM"), " ", t("investigate.simulated"))] }, title);
   const why = whyNoFleet();
   if (why) return put(part, { key: ["why", why], build: () => [make("p", { class: "advice" }, why)] }, title);
-  if (launched && ["sending", "waiting", "done"].includes(launched.state)) return put(part, { key: ["launched", launched.state, launched.words], build: () => [progress(launched.state === "done" ? t("order_now.begins") : launched.words)] }, title);
+  if (launched && [...PENDING, "done"].includes(launched.state)) return put(part, { key: ["launched", launched.state, launched.words], build: () => [progress(launched.state === "done" ? t("order_now.begins") : launched.words)] }, title);
   if (launched) return put(part, { key: ["refused", launched.words], build: () => [trouble(launched.words), askButton(id, part, t("investigate.again"))] }, title);
   if (offer?.plan) return offered(id, part, offer, title);
   if (offer) return put(part, { key: ["nothing", offer], build: () => [trouble(words(offer.key, offer.params, offer.sentence)), reasons(offer), others(offer), askButton(id, part, t("investigate.again"))] }, title);
-  if (asked && ["sending", "waiting"].includes(asked.state)) return put(part, { key: ["asked"], build: () => [progress(t("investigate.asked"))] }, title);
+  if (asked && PENDING.includes(asked.state)) return put(part, { key: ["asked"], build: () => [progress(t("investigate.asked"))] }, title);
   if (asked && asked.state !== "done") return put(part, { key: ["no", asked.words], build: () => [trouble(asked.words), askButton(id, part, t("investigate.again"))] }, title);
   if (contact.state === "ended") return put(part, flight ? ended(flight, null) : { key: ["gone"], build: () => [make("p", { class: "advice" }, t("investigate.gone"))] }, title);
   return put(part, flight ? ended(flight, () => askButton(id, part, t("investigate.again"))) : { key: ["ask", part.drone], build: () => [askButton(id, part, t("investigate.button"))] }, title);
@@ -180,7 +181,7 @@ function flying(id, { view, looking }) {
       view.task ? fact(t("fact.task"), t(`task.${view.task.phase}`), make("span", { class: "second" }, words(view.task.key, view.task.params, view.task.sentence))) : null,
       relief ? fact(t("drone.relief"), t("drone.relief_value", relief)) : null),
     view.task?.findings?.length ? make("ul", { class: "fleet-reasons warned" }, view.task.findings.map((f) => make("li", {}, findingText(f)))) : null,
-    order && order.state !== "done" && !isBack ? (["sending", "waiting"].includes(order.state) ? progress(order.words) : trouble(order.words)) : null,
+    order && order.state !== "done" && !isBack ? (PENDING.includes(order.state) ? progress(order.words) : trouble(order.words)) : null,
   ];
   const build = () => [make("div", { class: "live" }),
     state.me?.sends && !state.isReplay ? (isBack ? progress(t("order_now.returns", { drone: view.drone }))

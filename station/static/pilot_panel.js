@@ -14,6 +14,7 @@ import { showOffer } from "./pilot_map.js";
 import { now, on, onCalmly, selectedContact, state, tell } from "./state.js";
 
 const PHASES = ["created", "sent", "received", "accepted", "executing", "done"];
+const PENDING = ["sending", "waiting", "under_way"];
 const LOW_PERCENT = 30, OLDER_S = 3;
 const MARKS = { off: "–", pass: "✓", warning: "!", running: "…", soft_failure: "▲", failure: "✕", error: "✕" };
 const PARTS = ["none", "head", "acts", "doing", "look", "plan", "offer", "launch", "preflight", "waiting"];
@@ -208,7 +209,7 @@ function planning(view, why) {
     answered = own.order_id;
     pilot.isPlanning.delete(drone);
   }
-  const offer = theOffer(), isAsking = asked && ["sending", "waiting"].includes(asked.state);
+  const offer = theOffer(), isAsking = asked && PENDING.includes(asked.state);
   if (!offer && !pilot.isPlanning.has(drone) && !isFlying(view) && !isAsking && !isLaunching(launched, view) && (!view.task || isOver(view.task))) pilot.isPlanning.add(drone);
   if (pilot.isPlanning.has(drone)) form(view, asked);
   else keep("plan", ["shut", Boolean(offer), isAsking, isLaunching(launched, view)], () => isAsking ? [make("p", { class: "fleet-progress", role: "status" }, t("plan.checking"))]
@@ -219,7 +220,7 @@ function planning(view, why) {
   launchButton(view, offer, launched);
 }
 
-const isLaunching = (launched, view) => Boolean(launched) && (["sending", "waiting"].includes(launched.state) || (launched.state === "done" && launched.passed < 60 && view.task?.plan_id !== launched.plan));
+const isLaunching = (launched, view) => Boolean(launched) && view.task?.plan_id !== launched.plan && (PENDING.includes(launched.state) || (launched.state === "done" && launched.passed < 60));
 
 export function openForm(drone = pilot.drone) {
   if (!drone || !state.me.flies) return;
@@ -254,7 +255,7 @@ function launchLine(launched, view) {
 function launchButton(view, offer, launched) {
   const busy = isFlying(view);
   const button = hold(`launch:${offer.plan_id}`, "launch", "launch-hint", () => launch(offer));
-  const sending = launched?.plan === offer.plan_id && ["sending", "waiting", "done"].includes(launched.state);
+  const sending = launched?.plan === offer.plan_id && [...PENDING, "done"].includes(launched.state);
   button.set(t(busy ? "act.launch_now" : "act.launch", { drone: offer.drone }),
     t("hold.battery_home", { battery: percent(view.telemetry.battery_percent), home: percent(offer.left_percent) }), sending);
   keep("launch", [offer.plan_id, offer.check?.passed, launched?.state, launched?.words, busy], () => [make("section", { class: "launch-part" },

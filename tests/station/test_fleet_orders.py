@@ -16,6 +16,7 @@ import pytest
 
 from geofences.sector import load_sector
 from station.access import Role, add_person
+from station.fleet_order_state import SAID_NS
 from station.fleet_orders import AGAIN_NS, VALID_S, FleetOrderBook, FleetOrderSender
 from station.fleet_roles import may_order
 from station.inbox import ensure_station_key
@@ -142,6 +143,17 @@ def whole():
     it = Whole(Realm.TRAINING)
     yield it
     it.close()
+
+
+@pytest.fixture(autouse=True)
+def heard(request) -> None:
+    """However long the test before took: the station hears this fleet, and says so."""
+    if "whole" not in request.fixturenames:
+        return
+    station = request.getfixturevalue("whole")
+    with station.client("lan") as client:
+        station.telemetry()
+        station.picture_when(client, lambda p: all(not n["silent"] for n in p["nodes"] if n["kind"] == "fleet"))
 
 
 def order(client, **wanted):
@@ -339,6 +351,7 @@ def test_a_launch_of_a_while_ago_is_not_sent_and_a_return_still_is(settings) -> 
     assert [o.order_id for _, o in sender.due()] == [launch, back]
     clock.advance(VALID_S[FleetAction.LAUNCH])
     assert [o.order_id for _, o in sender.due()] == [back]
+    clock.advance(SAID_NS / NS_PER_S)
     states = [(v.action.value, v.state) for v in book.newest()]
     assert states == [("return", OrderState.WAITING), ("launch", OrderState.EXPIRED)]
     clock.advance(VALID_S[FleetAction.RETURN])
