@@ -239,6 +239,7 @@ def add_walktest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--password-file", type=Path, metavar="FILE", help="asked for when not given")
     parser.add_argument("--corridor", metavar="ID", help="only this one")
     parser.add_argument("--within-s", type=float, default=60.0, metavar="S", help="an alarm so long after a pass is its own")
+    parser.add_argument("--keep", action="store_true", help="tell the station, which shows it on its layer of coverage")
     parser.add_argument("--json", action="store_true")
 
 
@@ -254,5 +255,5 @@ def _walktest(a: argparse.Namespace) -> tuple[str, int]:
             raise SettingsError(f"--password-file {a.password_file}: {error.strerror}") from None
     else:
         password = getpass.getpass(f"password of {a.name}: ")
-    result = walktest(a.gpx, a.station, a.name, password, a.sector, a.corridor, a.within_s)
+    result = walktest(a.gpx, a.station, a.name, password, a.sector, a.corridor, a.within_s, a.keep)
     return (msgspec.json.encode(result).decode("utf-8") if a.json else as_words(result)), 0

@@ -3,8 +3,9 @@
 A *pass* is one stretch of the track inside a corridor; it is *detected* when an alarm of that corridor stood, from the
 entry until within_s after the exit, for a contact that went where the walker went (NEAR_M at the same time, for most of its
 trail).
-The probability of detection is given with Clopper & Pearson's 95 % interval. The station is only read, over its API, with
-the account of whoever asks; that the past was searched is in its record.
+The probability of detection is given with Clopper & Pearson's 95 % interval. The station is read over its API, with the
+account of whoever asks, and that the past was searched is in its record. It is told nothing unless `keep` says so: then it
+keeps each pass with who told it and when, and its layer of coverage shows what the corridor is worth.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from geofences.geodesy import Array
 from geofences.sector import Sector, load_sector
 from sim.score_events import Proportion, proportion
 from station.alarms import CONTACT_RULES, JOINED
+from station.coverage_picture import WalkedPass
+from station.coverage_walks import PASSES_LIMIT
 from station.picture import AlarmView
 from station.queries import ContactHistory, Page
 from wire.clock import NS_PER_S
@@ -86,9 +89,12 @@ class WalkTest(msgspec.Struct, frozen=True):
 
 
 def walktest(
-    gpx: Path, station: str, name: str, password: str, sector_file: Path, corridor: str | None, within_s: float
+    gpx: Path, station: str, name: str, password: str, sector_file: Path, corridor: str | None, within_s: float,
+    keep: bool = False,
 ) -> WalkTest:
-    """Read a track, ask the station, and work it out. Raises SettingsError for what cannot be read, or who may not ask."""
+    """Read a track, ask the station, and work it out; keep: and tell it. Raises SettingsError for what cannot be read, and
+    for who may not ask or tell.
+    """
     sector = load_sector(sector_file)
     known = [c.id for c in sector.corridor_set.corridors]
     if corridor is not None and corridor not in known:
@@ -100,6 +106,8 @@ def walktest(
     with httpx.Client(base_url=station, timeout=15.0) as client:
         _log_in(client, name, password)
         results = [_judge(p, track, client, sector, within_s) for p in passes]
+        if keep:
+            _tell(client, name, passes, results)
     return WalkTest(station, tuple(_sum_up(c, results) for c in dict.fromkeys(p.corridor for p in passes)), tuple(results))
 
 
@@ -152,6 +160,22 @@ def find_passes(track: Track, sector: Sector) -> list[Pass]:
     return sorted(found, key=lambda p: (p.first_ns, p.corridor))
 
 
+def _tell(client: httpx.Client, name: str, passes: list[Pass], results: list[PassResult]) -> None:
+    told = [
+        WalkedPass(p.corridor, p.first_ns, r.seconds, r.alarm, r.wait_s, r.error_m)
+        for p, r in zip(passes, results, strict=True)
+    ]
+    for begin in range(0, len(told), PASSES_LIMIT):
+        body = msgspec.json.encode({"passes": told[begin:begin + PASSES_LIMIT]})
+        try:
+            answer = client.post("/api/coverage/walks", content=body, headers={"Content-Type": "application/json"})
+        except httpx.HTTPError as error:
+            raise SettingsError(f"--keep: {client.base_url} does not answer: {error}") from None
+        if answer.status_code != 200:
+            raise SettingsError(f"--keep: {client.base_url} does not take the walk of {name}: {answer.status_code}. Whoever "
+                                "tells it has an account that may decide; an auditor's may not.")
+
+
 def _log_in(client: httpx.Client, name: str, password: str) -> None:
     try:
         answer = client.post("/api/login", json={"name": name, "password": password})
@@ -159,6 +183,8 @@ def _log_in(client: httpx.Client, name: str, password: str) -> None:
         raise SettingsError(f"--station {client.base_url}: does not answer: {error}") from None
     if answer.status_code != 200:
         raise SettingsError(f"--name {name}: may not log in at {client.base_url}: {answer.status_code}")
+    client.headers["Origin"] = str(client.base_url).rstrip("/")
+    client.headers["X-CSRF-Token"] = str(answer.json()["csrf"])
 
 
 def _ask(client: httpx.Client, path: str, query: dict[str, str | int]) -> bytes:

@@ -21,7 +21,15 @@ from geofences.light import Light, light_at
 from geofences.sector import Sector
 from station.coverage_grades import Grades, cloud_leaves, grades_of, present_density
 from station.coverage_ledger import COVERAGE, Kept, Ledger
-from station.coverage_picture import CoverageView, CoverageWhole, SeesNothing, SensorCoverage, SetWeather, Weather
+from station.coverage_picture import (
+    CoverageView,
+    CoverageWhole,
+    SeesNothing,
+    SensorCoverage,
+    SetWeather,
+    TellWalk,
+    Weather,
+)
 from station.coverage_runs import Now, ages, corridor_view
 from station.coverage_sight import (
     NO_SIGHT,
@@ -34,6 +42,8 @@ from station.coverage_sight import (
     sight_of,
 )
 from station.coverage_trail import Trail
+from station.coverage_walks import Walks, walk_refusal
+from station.sentences import Sentence
 from station.settings import StationSettings
 from station.store import Synchronous, open_or_read
 from wire.clock import NS_PER_S, Clock
@@ -88,6 +98,7 @@ class Coverage:
         self._db = open_or_read(settings.coverage_db, COVERAGE, settings.realm, clock, Synchronous.NORMAL)
         self._kept = self._ledger.load(self._db, sector.frame, now_ns // NS_PER_S)
         self._said_weather = self._load_weather()
+        self._walks = Walks(self._db)
         self._watchers: dict[str, _Watcher] = {}
         self._turning: set[str] = set()         # nodes
         self._lights: dict[int, Light] = {}
@@ -264,9 +275,11 @@ class Coverage:
         age = ages(self._ledger, self._now, self._least, now_ns // NS_PER_S)
         for number, part in enumerate(self._trail.parts):
             view = corridor_view(part, number, self._ledger, self._now, age, now_ns, self._weight(part.priority))
+            view = msgspec.structs.replace(view, walked=self._walks.of(part.id, now_ns))
             self._views[part.id] = view
             told = self._told_runs.get(part.id)
-            if told is None or told.runs != view.runs or (figures and told.debt_mh != view.debt_mh):
+            changed = told is None or told.runs != view.runs or told.walked != view.walked
+            if changed or (figures and told is not None and told.debt_mh != view.debt_mh):
                 self._told_runs[part.id] = self._news[part.id] = view
         whole = self._make_whole(now_ns)
         told_whole = self._whole
@@ -354,6 +367,15 @@ class Coverage:
         self._said_weather = (said, until_ns)
         self._dirty = True
         self._tell_due_ns = self._figures_due_ns = self._due_ns = 0
+
+    def tell_walk(self, told: TellWalk) -> Sentence | None:
+        """Keep a walk test's passes, on the disk before this returns; or why not. Raises sqlite3.Error where that fails."""
+        now_ns = self._clock.utc_ns()
+        refused = walk_refusal(told, frozenset(p.id for p in self._trail.parts), now_ns)
+        if refused is None:
+            self._walks.add(told, now_ns)
+            self._tell_due_ns = self._due_ns = 0
+        return refused
 
     def _load_weather(self) -> tuple[SetWeather, int] | None:
         row = self._db.execute("SELECT state FROM memory WHERE name = 'weather'").fetchone()

@@ -19,6 +19,7 @@ from sqlite_utils import Database
 from geofences.geodesy import Array, LocalFrame
 from station.coverage_grades import Grades
 from station.coverage_trail import Indices, Trail
+from station.coverage_walks import create_walks
 from station.store import Schema, Synchronous, set_synchronous, transaction
 
 SAME_PLACE_M = 10.0             # a corridor was drawn anew: what lies so near to the old line keeps its time
@@ -36,7 +37,7 @@ def _coverage_1(db: Database) -> None:
     db["memory"].create({"name": str, "state": str}, pk="name")
 
 
-COVERAGE = Schema("coverage", (_coverage_1,))
+COVERAGE = Schema("coverage", (_coverage_1, create_walks))
 
 
 @dataclass(slots=True)

@@ -59,11 +59,27 @@ class CoverageRun(msgspec.Struct, frozen=True, array_like=True):
     width: float
 
 
+class Walked(msgspec.Struct, frozen=True):
+    """What walk tests of a corridor say: hits of `of` passes raised an alarm; low, high: of the share, 95 %.
+
+    wait_p50_s: from the entry to the alarm, in the middle. last_ns: the newest pass, and by: who told it.
+    """
+
+    hits: int
+    of: int
+    low: float
+    high: float
+    wait_p50_s: float | None
+    last_ns: int
+    by: str
+
+
 class CoverageView(msgspec.Struct, frozen=True):
     """One corridor. grades_m: metres that are seen now at each grade, six numbers. watched_m: seen well enough to count.
 
     seen_ns: when any metre of it was last seen well enough; 0 for never. oldest_ns: the same of its longest waiting metre.
     since_ns: since when it is counted. debt_mh: metres times the hours that each has not been seen. weight: of its priority.
+    walked: None where nobody has walked it for a test.
     """
 
     corridor: str
@@ -79,6 +95,7 @@ class CoverageView(msgspec.Struct, frozen=True):
     since_ns: int
     debt_mh: float
     weight: float
+    walked: Walked | None = None
 
 
 class SensorCoverage(msgspec.Struct, frozen=True):
@@ -129,3 +146,21 @@ class SetWeather(msgspec.Struct, frozen=True, tag="set_weather"):
     rain_mm_h: float
     cloud: float
     hours: float
+
+
+class WalkedPass(msgspec.Struct, frozen=True):
+    """One pass of a walk test. seconds: inside the corridor. alarm: empty where none stood for it, and wait_s None then."""
+
+    corridor: str
+    entered_ns: int
+    seconds: float
+    alarm: str = ""
+    wait_s: float | None = None
+    error_m: float | None = None
+
+
+class TellWalk(msgspec.Struct, frozen=True, tag="tell_walk"):
+    """A person tells what came of a walk test."""
+
+    person: str
+    passes: tuple[WalkedPass, ...]

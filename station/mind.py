@@ -126,7 +126,7 @@ class Mind:
         self._parts = MindParts(
             clock, self._fusion, self._ended, self._desk, self._questions, self._situation, self._record,
             touch=self._touch, note_ended=self._note_ended, commit=lambda: self.commit(force=True),
-            picture=self.picture, set_weather=self._coverage.set_weather,
+            picture=self.picture, set_weather=self._coverage.set_weather, tell_walk=self._coverage.tell_walk,
             watched=lambda screens: self._watch.note(screens, clock.utc_ns()),
         )
         self._requests = MindRequests(self._parts)

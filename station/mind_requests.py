@@ -23,7 +23,7 @@ from station.alarms import (
     note_candidate,
 )
 from station.contacts import Contact
-from station.coverage_picture import SetWeather
+from station.coverage_picture import SetWeather, TellWalk
 from station.coverage_settings import weather_refusal
 from station.fusion import Fusion
 from station.matching import Match
@@ -68,6 +68,7 @@ class MindParts:
     commit: Callable[[], None]
     picture: Callable[[], Picture]
     set_weather: Callable[[SetWeather], None]
+    tell_walk: Callable[[TellWalk], Sentence | None]
     watched: Callable[[int], None]
 
 
@@ -103,6 +104,8 @@ class MindRequests:
                 return self._decide_match(request)
             case SetWeather():
                 return self._set_weather(request)
+            case TellWalk():
+                return self._tell_walk(request)
             case _:
                 return Refused(Sentence("ask.refused.not_understood", {}))
 
@@ -129,6 +132,17 @@ class MindRequests:
         }
         self._parts.record.append(r.person, "coverage.weather", told)
         self._parts.set_weather(r)
+        return Done()
+
+    def _tell_walk(self, r: TellWalk) -> Answer:
+        refused = self._parts.tell_walk(r)
+        if refused is not None:
+            return Refused(refused)
+        corridors = sorted({p.corridor for p in r.passes})
+        told: dict[str, str | int | float] = {
+            "corridors": ", ".join(corridors), "passes": len(r.passes), "alarmed": sum(bool(p.alarm) for p in r.passes),
+        }
+        self._parts.record.append(r.person, "coverage.walked", told)
         return Done()
 
     def _move(self, alarm: Alarm, decision: Decision) -> Sentence | None:

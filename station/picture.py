@@ -12,7 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from station.contact_requests import ContactRequest
-from station.coverage_picture import CoverageView, CoverageWhole, SetWeather
+from station.coverage_picture import CoverageView, CoverageWhole, SetWeather, TellWalk
 from station.duty import Duty, DutyRequest, Made, TeamView
 from station.fleet_picture import FleetView
 from station.fleet_requests import FleetRequest
@@ -285,7 +285,7 @@ class DecideMatch(msgspec.Struct, frozen=True, tag="decide_match"):
     reason: str = ""
 
 
-Request = GetPicture | ChangeAlarm | DecideMatch | DutyRequest | SetWeather | ContactRequest | FleetRequest
+Request = GetPicture | ChangeAlarm | DecideMatch | DutyRequest | SetWeather | TellWalk | ContactRequest | FleetRequest
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):

@@ -24,7 +24,7 @@ ACTIONS = (
     "people.disabled", "people.enabled", "people.role", "node.added", "node.revoked", "token.made", "token.revoked",
     "store.backed_up", "store.restored", "retention.erased", "record.read", "record.verified", "replay.opened",
     "history.searched", "export.made", "order.given", "fleet.ordered", "handover.opened", "handover.signed", "team.sent",
-    "layer.added", "layer.removed", "exercise.taken",
+    "layer.added", "layer.removed", "exercise.taken", "coverage.walked",
 )
 
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from geofences.sector import load_sector
-from station.coverage_picture import CoverageView, CoverageWhole, SetWeather
+from station.coverage_picture import CoverageView, CoverageWhole, SetWeather, TellWalk, WalkedPass
 from station.coverage_runs import debt_of
 from station.guard import answer_json, read_body
 from station.web_api import ApiRoute, Who
@@ -30,6 +30,10 @@ class WeatherRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hours: float = 3.0
 
 
+class WalkRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    passes: tuple[WalkedPass, ...]
+
+
 class CoverageRoutes:
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -44,6 +48,9 @@ class CoverageRoutes:
                      answer=CoverageDebt),
             ApiRoute("/api/coverage/weather", self.set_weather, "Say what the weather is, for some hours.", method="POST",
                      who=Who.DECIDERS, body=WeatherRequest, answer=None),
+            ApiRoute("/api/coverage/walks", self.tell_walk,
+                     "Keep what came of a walk test, pass by pass; a pass that is known already is left out.", method="POST",
+                     who=Who.DECIDERS, body=WalkRequest, answer=None),
         ]
 
     async def coverage(self, request: Request) -> Response:
@@ -61,3 +68,8 @@ class CoverageRoutes:
         return await self._door.ask_mind(
             SetWeather(session.person.name, said.visibility_m, said.rain_mm_h, said.cloud, said.hours)
         )
+
+    async def tell_walk(self, request: Request) -> Response:
+        session = await self._door.changing(request, decides=True)
+        said = await read_body(request, WalkRequest)
+        return await self._door.ask_mind(TellWalk(session.person.name, said.passes))

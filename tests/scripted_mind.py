@@ -9,7 +9,7 @@ import time
 import msgspec
 import zmq
 
-from station.coverage_picture import SetWeather
+from station.coverage_picture import SetWeather, TellWalk
 from station.duty import NoteWatch
 from station.fleet_requests import DropOffer, FollowContact
 from station.picture import (
@@ -117,7 +117,7 @@ class ScriptedMind:
         with self._lock:
             if isinstance(request, ChangeAlarm):
                 return self._change_alarm(request)
-            if isinstance(request, SetWeather | FollowContact | DropOffer):
+            if isinstance(request, SetWeather | TellWalk | FollowContact | DropOffer):
                 return Done()
             if isinstance(request, DecideMatch):
                 return self._decide_match(request)

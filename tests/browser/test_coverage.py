@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import msgspec
@@ -10,7 +11,7 @@ from playwright.sync_api import expect
 
 from station.access import Role
 from station.coverage import Coverage
-from station.coverage_picture import SetWeather
+from station.coverage_picture import SetWeather, Walked
 from station.picture import SensorView
 from tests.browser.conftest import enter
 from tests.scene import scene
@@ -130,6 +131,24 @@ def test_a_cameras_details_say_what_it_is_worth_on_the_trails(stage, logged_in, 
     expect(watched.locator("#drawer")).to_contain_text("camera nhiệt")
     watched.evaluate("import('/static/state.js').then((s) => s.select('sensor', 'gate-3'))")
     expect(watched.locator("#drawer")).to_contain_text("không khớp với ống kính")
+
+
+def test_the_panel_shows_what_a_corridor_is_worth_by_its_walk_test_in_both_languages(stage, logged_in, watched, cameras):
+    whole = picture(stage, cameras)
+    told = Walked(49, 50, 0.8935, 0.9995, 2.5, time.time_ns(), "huong")
+    coverage = tuple(msgspec.structs.replace(v, walked=told if v.corridor == "khe-da" else None) for v in whole.coverage)
+    logged_in(msgspec.structs.replace(whole, coverage=coverage))
+    watched.keyboard.press("v")
+    panel = watched.locator(".coverage-panel")
+    tested = panel.locator("tbody tr", has_text="Khe Đá").locator("td.walked")
+    expect(panel.locator("thead")).to_contain_text("Đi thử")
+    expect(tested).to_have_text("98 % (89 – 100)")
+    expect(tested).to_have_attribute("title", re.compile("49 trên 50 lượt.*huong"))
+    expect(panel.locator("td.walked.never")).to_have_attribute("title", "chưa ai đi thử")
+    watched.keyboard.press("l")
+    expect(panel.locator("thead")).to_contain_text("Walk test")
+    expect(tested).to_have_attribute("title", re.compile("49 of 50 walked passes.*told by huong"))
+    assert watched.seen["errors"] == []
 
 
 def test_an_operator_says_the_weather_and_an_auditor_cannot(stage, watched, cameras):

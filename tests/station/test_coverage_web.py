@@ -18,7 +18,7 @@ import pytest
 from station.access import Role
 from station.coverage import Coverage
 from station.coverage_command import read_table
-from station.coverage_picture import SetWeather
+from station.coverage_picture import SetWeather, TellWalk, WalkedPass
 from station.web_coverage import CoverageAnswer
 from tests.scene import scene
 from tests.station.coverage_stage import SECTOR, beside
@@ -93,6 +93,20 @@ def test_the_weather_is_said_by_who_decides_and_by_nobody_else(stage: Stage) -> 
         assert operator.post("/api/coverage/weather", json=fog | {"visibility": 3}).status_code == 400
         assert operator.post("/api/coverage/weather", json=fog).status_code == 200
     assert asked == [SetWeather("lan", 200.0, 2.0, 1.0, 3.0)]
+
+
+def test_a_walk_is_told_by_who_decides_and_by_nobody_else(stage: Stage) -> None:
+    entered_ns = time.time_ns() - 600 * 10**9
+    one = {"corridor": "khe-da", "entered_ns": entered_ns, "seconds": 40.0, "alarm": "A-000001", "wait_s": 2.5}
+    walk = {"passes": [one]}
+    with contextlib.closing(logged_in(stage, "kiem")) as auditor:
+        assert auditor.post("/api/coverage/walks", json=walk).status_code == 403
+    mind = stage.minds[-1]
+    before = len(mind.asked)
+    with contextlib.closing(logged_in(stage, "lan")) as operator:
+        assert operator.post("/api/coverage/walks", json={"passes": [{"corridor": "khe-da"}]}).status_code == 400
+        assert operator.post("/api/coverage/walks", json=walk).status_code == 200
+    assert mind.asked[before:] == [TellWalk("lan", (WalkedPass("khe-da", entered_ns, 40.0, "A-000001", 2.5),))]
 
 
 def test_the_command_prints_nows_table_and_what_is_owed(stage: Stage) -> None:
