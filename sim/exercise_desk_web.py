@@ -31,7 +31,7 @@ from station.access import Role, Session
 from station.geography import draw_geography
 from station.guard import RefusedRequest, answer_json, read_body
 from station.picture import Sentence
-from station.shelf import STATIC, Shelf
+from station.shelf import Shelf
 from station.web_door import Door
 from wire.clock import NS_PER_S
 from wire.settings import SettingsError
@@ -113,7 +113,7 @@ class DeskRoutes:
     def __init__(self, door: Door, runs: Runs) -> None:
         self._door = door
         self._runs = runs
-        self._shelf = Shelf(STATIC, door.settings.realm)
+        self._shelf = Shelf(door.settings.realm)
         sector = door.settings.sector
         self._geography = msgspec.json.encode(draw_geography(load_sector(sector), sector))
 

@@ -1,4 +1,4 @@
-"""The page's own files: read and compressed once at the start, served from memory, and nothing else from the disk."""
+"""The pages and their files: made and compressed once at the start, served from memory, and nothing else from the disk."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import jinja2
 from starlette.requests import Request
 from starlette.responses import Response
 
 from wire.units import Realm
 
 STATIC = Path(__file__).resolve().parent / "static"
-REALM_MARK = b"{{realm}}"       # in the HTML files: the watermark must not wait for a script
+PAGES = Path(__file__).resolve().parent / "pages"
+HTML = "text/html; charset=utf-8"
 TYPES = {
-    ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".mjs": "text/javascript; charset=utf-8",
@@ -35,19 +36,29 @@ class ShelvedFile:
     media_type: str
 
 
-class Shelf:
-    """Every file under `folder` by its relative name; names that are not in it do not exist, so no path can climb out."""
+def page(name: str, realm: Realm, is_replay: bool = False) -> bytes:
+    """One of the files in `pages/` in its frame: realm, watermark and frame are in it before any script runs."""
+    it = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return it.get_template(name).render(realm=realm.value, is_replay=is_replay).encode()
 
-    def __init__(self, folder: Path, realm: Realm) -> None:
+
+class Shelf:
+    """The pages, and every file of `static/` by its relative name; what is not there does not exist: no path climbs out."""
+
+    def __init__(self, realm: Realm) -> None:
         self._files: dict[str, ShelvedFile] = {}
-        for path in sorted(folder.rglob("*")):
+        for path in sorted(STATIC.rglob("*")):
             if path.suffix in TYPES and path.is_file():
-                content = path.read_bytes()
-                if path.suffix == ".html":
-                    content = content.replace(REALM_MARK, realm.value.encode())
-                etag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
-                name = path.relative_to(folder).as_posix()
-                self._files[name] = ShelvedFile(content, gzip.compress(content, 6), etag, TYPES[path.suffix])
+                self._put(path.relative_to(STATIC).as_posix(), path.read_bytes(), TYPES[path.suffix])
+        for path in sorted(PAGES.glob("*.html")):
+            self._put(path.name, page(path.name, realm), HTML)
+
+    def _put(self, name: str, content: bytes, media_type: str) -> None:
+        etag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
+        self._files[name] = ShelvedFile(content, gzip.compress(content, 6), etag, media_type)
 
     def __contains__(self, name: str) -> bool:
         return name in self._files

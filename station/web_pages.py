@@ -18,7 +18,7 @@ from station.feed import FeedFigures
 from station.geography import draw_geography
 from station.guard import RefusedRequest, accepts_gzip, answer_json
 from station.picture import Picture, Sentence
-from station.shelf import STATIC, Shelf
+from station.shelf import Shelf
 from station.store import INBOX, StoreError, open_reader, read_snapshot
 from station.web_api import ApiRoute, Who
 from station.web_door import Door
@@ -30,7 +30,7 @@ class PageRoutes:
     def __init__(self, door: Door) -> None:
         settings = door.settings
         self._door = door
-        self._shelf = Shelf(STATIC, settings.realm)
+        self._shelf = Shelf(settings.realm)
         self._geography = msgspec.json.encode(draw_geography(load_sector(settings.sector), settings.sector))
         self._geography_packed = gzip.compress(self._geography)
         self._inbox: sqlite3.Connection | None = None

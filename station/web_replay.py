@@ -27,7 +27,7 @@ from station.picture import Counts, Picture
 from station.queries import EVER_NS
 from station.record import Record
 from station.replay import FASTEST, SLOWEST, Player
-from station.shelf import STATIC
+from station.shelf import HTML, page
 from station.store import StoreError
 from station.web_api import ApiRoute
 from station.web_door import Door
@@ -38,9 +38,6 @@ TICK_S = 0.1                        # as station.feed.BATCH_S
 BEAT_TICKS = 10
 BEFORE_NS = 300 * NS_PER_S          # what is replayed where nobody says what
 REPLAYS_LIMIT = 8                   # at the same moment
-INTO_HEAD = (
-    b'<link rel="stylesheet" href="/static/replay.css"><script type="module" src="/static/replay.js"></script></head>'
-)
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -83,9 +80,7 @@ class ReplayRoutes:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._running = 0
-        realm = door.settings.realm.value.encode()
-        page = (STATIC / "index.html").read_bytes().replace(b"{{realm}}", realm)
-        self._page = page.replace(b"<html ", b'<html data-replay="yes" ', 1).replace(b"</head>", INTO_HEAD, 1)
+        self._page = page("index.html", door.settings.realm, is_replay=True)
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -98,7 +93,7 @@ class ReplayRoutes:
         session = await self._door.session(request)
         if session is None or session.person.must_change_password:
             return RedirectResponse("/login", status_code=303, headers={"Cache-Control": "no-store"})
-        return Response(self._page, media_type="text/html; charset=utf-8")
+        return Response(self._page, media_type=HTML)
 
     async def span(self, request: Request) -> Response:
         await self._door.known(request)

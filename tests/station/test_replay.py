@@ -281,7 +281,7 @@ def test_a_stranger_gets_no_past_and_a_page_of_the_past_no_secret(stage) -> None
         socket.recv(timeout=5)
     headers = cookie(stage)
     page = httpx.get(stage.address + "/replay", headers=headers, timeout=60).text
-    assert '<html data-replay="yes"' in page and "/static/replay.css" in page
+    assert 'data-realm="training" data-replay="yes">' in page and "/static/replay.css" in page
     me = httpx.get(stage.address + "/api/me?replay=yes", headers=headers, timeout=60).json()
     assert (me["name"], me["decides"], me["csrf"]) == ("lan", False, "")
     assert httpx.get(stage.address + "/api/replay", headers=headers, timeout=60).json()["first_ns"] is None
