@@ -108,8 +108,8 @@ function panel(whole, views, weatherOpen) {
   return make("div", { class: "coverage-panel" },
     make("p", { class: "coverage-light" }, lightText(whole), " · ", weatherText(whole)),
     make("table", {},
-      make("thead", {}, make("tr", {}, ["corridor", "now", "oldest", "debt", "walked"].map((c) => make("th", { scope: "col" }, t(`coverage.column.${c}`))))),
-      make("tbody", {}, views.sort((a, b) => b.debt_mh * b.weight - a.debt_mh * a.weight).map((v) => row(v)))),
+      make("thead", {}, make("tr", {}, ["corridor", "now", "oldest", "debt"].map((c) => make("th", { scope: "col" }, t(`coverage.column.${c}`))))),
+      make("tbody", {}, views.sort((a, b) => b.debt_mh * b.weight - a.debt_mh * a.weight).flatMap((v) => [row(v), walked(v.walked)].filter(Boolean)))),
     make("p", { class: "coverage-sum" }, t("coverage.sum", { watched: number(whole.watched_m, 0), length: number(whole.length_m, 0), debt: number(whole.weighted_mh, 0) })),
     make("div", { class: "coverage-signs" },
       make("h4", {}, t("coverage.signs_now")), make("h4", {}, t("coverage.signs_unseen")),
@@ -129,15 +129,15 @@ function row(v) {
   const oldest = v.oldest_ns >= v.at_ns ? t("coverage.now") : !v.oldest_ns ? t("coverage.never") : ageText((now() - v.oldest_ns / 1e6) / 1000);
   return make("tr", {}, make("th", { scope: "row" }, state.geography.names[v.corridor] ?? v.corridor),
     make("td", { title: t("coverage.watched_title", { n: number(v.watched_m, 0), length: number(v.length_m, 0) }) }, `${number(v.length_m ? 100 * v.watched_m / v.length_m : 0, 0)} %`),
-    make("td", {}, oldest), make("td", {}, number(v.debt_mh, 0)), walked(v.walked));
+    make("td", {}, oldest), make("td", {}, number(v.debt_mh, 0)));
 }
 
-/** What walk tests of a corridor say: the share of passes with an alarm, and its interval. */
+/** What walk tests of a corridor say, below its row: the share of passes with an alarm, and its interval. */
 function walked(w) {
-  if (!w) return make("td", { class: "walked never", title: t("coverage.never_walked") }, "–");
+  if (!w) return null;
   const percent = (share) => number(100 * share, 0), range = { low: percent(w.low), high: percent(w.high) };
-  return make("td", { class: "walked", title: t("coverage.walked_title", { hits: w.hits, of: w.of, ...range, day: dateText(w.last_ns / 1e6), person: w.by }) },
-    t("coverage.walked", { percent: percent(w.hits / w.of), ...range }));
+  return make("tr", { class: "walked" }, make("td", { colspan: 4, title: t("coverage.walked_title", { hits: w.hits, of: w.of, ...range, day: dateText(w.last_ns / 1e6), person: w.by }) },
+    t("coverage.walked", { percent: percent(w.hits / w.of), n: w.of, ...range })));
 }
 
 function lightText(w) {

@@ -75,7 +75,7 @@ BUILT = {
     "coverage": [
         *(f"age.{n}" for n in range(1, NEVER + 1)), *(f"why.{w}" for w in SeesNothing if w),
         *(f"light.{w}" for w in ("day", "dusk", "night")),
-        *(f"column.{w}" for w in ("corridor", "now", "oldest", "debt", "walked")),
+        *(f"column.{w}" for w in ("corridor", "now", "oldest", "debt")),
         *(f"form.{w}" for w in ("visibility_m", "rain_mm_h", "hours")),
     ],
     "direction": Direction, "crossed": Direction, "team_state": TeamState, "team_outcome": teams.OUTCOMES,
