@@ -35,10 +35,20 @@ CONTRAST = 3.912                # meteorological visibility times extinction (Ko
 SCORES = (0.1, 0.97)            # what the node's detector gives at the least (edge.detector.LOWEST_SCORE), and at the most
 
 
+class Persistence(msgspec.Struct, frozen=True):
+    """Of what makes a miss (variance of a normal): how much stays the same for one object before one camera, how much lasts
+    a while, and how long.
+    """
+
+    standing_share: float
+    lasting_share: float
+    lasting_s: float
+
+
 class GroupModel(msgspec.Struct, frozen=True):
     """Of one group of objects. weights: of FEATURES. score: logit of the score over the logit of the chance: offset, slope,
     one sigma. box: offsets as shares of the box's height (width for aside): mean and sigma of foot, top, and aside.
-    rows, found: what it was fitted to.
+    rows, found: what it was fitted to. persistence: None for the model's own.
     """
 
     weights: tuple[float, ...]
@@ -48,6 +58,7 @@ class GroupModel(msgspec.Struct, frozen=True):
     aside: tuple[float, float]
     rows: int
     found: int
+    persistence: Persistence | None = None
 
 
 class FalseFind(msgspec.Struct, frozen=True, array_like=True):
@@ -92,6 +103,10 @@ class DetectorModel(msgspec.Struct, frozen=True):
     wobble_s: float
     animal: tuple[float, float, float]
     stands: tuple[Stand, ...]
+
+    @property
+    def persistence(self) -> Persistence:
+        return Persistence(self.standing_share, self.lasting_share, self.lasting_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,17 +168,17 @@ class Luck:
         self._wobble = chance.standard_normal(3)
         self._at_s = 0.0
 
-    def draw(self, p: float, at_s: float) -> bool:
-        """Whether it is found at a time; times rise."""
-        m = self._model
+    def draw(self, p: float, at_s: float, persistence: Persistence | None = None) -> bool:
+        """Whether it is found at a time; times rise. persistence: of its group, None for the model's own."""
+        m, lasts = self._model, persistence or self._model.persistence
         passed_s, self._at_s = max(at_s - self._at_s, 0.0), at_s
-        keeps = math.exp(-passed_s / m.lasting_s)
+        keeps = math.exp(-passed_s / lasts.lasting_s)
         self._lasting = keeps * self._lasting + math.sqrt(1 - keeps**2) * float(self._chance.standard_normal())
         keeps = math.exp(-passed_s / m.wobble_s)
         self._wobble = keeps * self._wobble + math.sqrt(1 - keeps**2) * self._chance.standard_normal(3)
-        fresh = 1.0 - m.standing_share - m.lasting_share
+        fresh = 1.0 - lasts.standing_share - lasts.lasting_share
         z = (
-            math.sqrt(m.standing_share) * self._standing + math.sqrt(m.lasting_share) * self._lasting
+            math.sqrt(lasts.standing_share) * self._standing + math.sqrt(lasts.lasting_share) * self._lasting
             + math.sqrt(max(fresh, 0.0)) * float(self._chance.standard_normal())
         )
         return bool(z < ndtri(min(max(p, 1e-9), 1 - 1e-9)))

@@ -33,6 +33,7 @@ from sim.detector_model import (
     FalseFind,
     GroupModel,
     Luck,
+    Persistence,
     Sights,
     Stand,
     chances,
@@ -132,6 +133,16 @@ def correlations(rows: list[Row], p: Array) -> tuple[float, float, float]:
     return out[0], out[1], out[2]
 
 
+def persistence_of(correlated: tuple[float, float, float]) -> Persistence:
+    """From `correlations`. What has not faded at all after RUN_S, and is gone after three times that, lasts so long."""
+    one, later, long = (math.sin(math.pi / 2 * max(v, 0.0)) for v in correlated)
+    lasting = max(one - long, 0.0)
+    ratio = (later - long) / lasting if lasting > 0.02 else 0.0
+    lasting_s = (RUN_S - 1 / FPS) / -math.log(ratio) if 0.02 < ratio < 0.98 else 1.0 if ratio < 0.5 else 3 * RUN_S
+    lasting = min(lasting * math.exp(1 / FPS / lasting_s), 0.98 - long)
+    return Persistence(round(long, 4), round(lasting, 4), round(lasting_s, 3))
+
+
 def wobble(rows: list[Row]) -> float:
     """Correlation of the foot's error from one picture to the next."""
     left: dict[tuple[str, ...], dict[int, float]] = defaultdict(dict)
@@ -179,6 +190,10 @@ def thermal_groups(folder: Path) -> tuple[dict[str, GroupModel], tuple[Stand, ..
         f"{name}{THERMAL_GROUP}": fit_group(rows, FOR_THERMAL if name == "person" else FOR_VEHICLES)
         for name, rows in groups.items() if sum(r["found"] == "1" for r in rows) >= THERMAL_LEAST
     }
+    for name, model in models.items():
+        rows = groups[name.removesuffix(THERMAL_GROUP)]
+        lasts = persistence_of(correlations(rows, chances(model, sights_of(rows))))
+        models[name] = msgspec.structs.replace(model, persistence=lasts)
     stands = tuple(msgspec.structs.replace(s, thermal=True) for s in stands_of(folder, every))
     return models, stands, table({n: groups[n.removesuffix(THERMAL_GROUP)] for n in models}, models)
 
@@ -213,19 +228,14 @@ def fit(
     models = {"person": fit_group(groups["person"], FEATURES), "vehicle": fit_group(groups["vehicle"], FOR_VEHICLES)}
     p = chances(models["person"], sights_of(groups["person"]))
     near, run, far = correlations(groups["person"], p)
-    one, later, long = (math.sin(math.pi / 2 * max(v, 0.0)) for v in (near, run, far))
-    standing = max(long, 0.0)
-    lasting = max(one - standing, 0.0)
-    ratio = (later - standing) / lasting if lasting > 0.02 else 0.0
-    lasting_s = (RUN_S - 1 / FPS) / -math.log(ratio) if 0.02 < ratio < 0.98 else 1.0
-    lasting = min(lasting * math.exp(1 / FPS / lasting_s), 0.98 - standing)
+    lasts = persistence_of((near, run, far))
     moves = wobble(groups["person"])
     stands = stands_of(folder, every)
     warm, warm_stands, warm_words = thermal_groups(thermal) if thermal is not None else ({}, (), "")
     stands += warm_stands
     model = DetectorModel(
-        weights, 768, measured, sum(s.pictures for s in stands), FPS, models | warm, round(standing, 4), round(lasting, 4),
-        round(lasting_s, 3), round(min(max(moves, 0.0), 0.95), 3), 0.6, animal_of(folder, every), stands,
+        weights, 768, measured, sum(s.pictures for s in stands), FPS, models | warm, lasts.standing_share,
+        lasts.lasting_share, lasts.lasting_s, round(min(max(moves, 0.0), 0.95), 3), 0.6, animal_of(folder, every), stands,
     )
     checked = "\n".join(
         f"confirmed, {light:6} pixels {hits} of {of}, model {expected:.1f}"
@@ -258,9 +268,8 @@ def confirmations(
         by_model = 0
         for _ in range(tries):
             luck = Luck(model, chance)
-            by_model += _confirmed(
-                [luck.score(group, float(q)) for q, t in zip(p, times, strict=True) if luck.draw(float(q), t)], threshold
-            )
+            drawn = [float(q) for q, t in zip(p, times, strict=True) if luck.draw(float(q), t, group.persistence)]
+            by_model += _confirmed([luck.score(group, q) for q in drawn], threshold)
         hits, of, expected = out.get(light, (0, 0, 0.0))
         by_pixels = _confirmed([float(r["score"]) for r in seen if r["found"] == "1"], threshold)
         out[light] = (hits + by_pixels, of + 1, expected + by_model / tries)

@@ -183,7 +183,7 @@ class SimulatedEye:
         for i, p, group in self._looked_at(seen, moment, grey, everywhere):
             state = seen.states[i]
             known = self._known_of(state.actor.id)
-            if not known.luck.draw(p, moment.t_s):
+            if not known.luck.draw(p, moment.t_s, group.persistence):
                 continue
             known.found_s = moment.t_s
             boxes.append(known.luck.box(group, seen.boxes[i]))
