@@ -15,18 +15,6 @@ const MOST_NAMED = 150;         // of contacts that raise no alarm; the rest are
 
 export function freshness(ageS) { return ageS < FRESH_S ? "fresh" : ageS < DIM_S ? "dim" : "stale"; }
 
-/** The older part of a trail is fainter: three pieces, since a line has one opacity. */
-function trailPieces(trail, head, properties) {
-  const points = [...trail.map((p) => [p[1], p[0]]), head];
-  const pieces = [];
-  const bounds = [0, Math.floor(points.length / 3), Math.floor(points.length * 2 / 3), points.length - 1];
-  for (let i = 0; i < 3; i += 1) {
-    const piece = points.slice(bounds[i], bounds[i + 1] + 1);
-    if (piece.length > 1) pieces.push(feature("LineString", piece, { ...properties, opacity: [0.16, 0.34, 0.62][i] }));
-  }
-  return pieces;
-}
-
 function groupOf(objectClass) { return objectClass === "person" || objectClass === "boat" ? objectClass : "vehicle"; }
 
 /** The name of the sign, made when it is first needed; none for who raises no alarm, is not chosen and goes on foot. */
@@ -42,7 +30,7 @@ function signOf(marks, contact, alarm, isChosen) {
   return name;
 }
 
-/** An age on the map changes every five seconds: each change of a label has the whole map drawn again. */
+/** Each age is a picture of words of its own: they are made anew every five seconds. */
 function coarse(ageS) { return Math.floor(ageS / 5) * 5; }
 
 function contactLabel(contact, alarm, age) {
@@ -53,108 +41,94 @@ function contactLabel(contact, alarm, age) {
   return lines.join("\n");
 }
 
-const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16) / 255);
-
-/** The contacts' trails, errors, headings and places as light marks. */
-export function drawMarks(marks) {
-  const colours = { 1: rgb(COLOURS.p1), 2: rgb(COLOURS.p2), 3: rgb(COLOURS.p3), 9: rgb(COLOURS.trail) };
-  const chosen = selectedContact(), at = now(), signs = [];
-  marks.ground = rgb(COLOURS.background);
+/** All that lives on the map, as marks. zoom: of the map, which names contacts only from near. */
+export function drawMarks(marks, zoom) {
+  marks.ground = COLOURS.background;
   marks.begin();
+  drawSensors(marks);
+  drawContacts(marks, zoom);
+  drawDrones(marks);
+  const place = chosenPlace();
+  if (place) marks.chosen(place, 19, COLOURS.bright, 1.6);
+  marks.end(state.turn);
+}
+
+function drawContacts(marks, zoom) {
+  const colours = { 1: COLOURS.p1, 2: COLOURS.p2, 3: COLOURS.p3, 9: COLOURS.trail };
+  const chosen = selectedContact(), at = now();
+  let room = MOST_NAMED;
   for (const contact of state.contacts.values()) {
     if (!marks.isNear(contact.position)) continue;
-    const alarm = alarmOf(contact.id), colour = colours[alarm?.priority ?? 9], here = contact.position;
-    const how = freshness((at - contact.last_seen_ns / 1e6) / 1000), isLive = contact.state === "live";
-    const opacity = contact.state === "ended" ? 0.3 : { fresh: 1, dim: 0.6, stale: 0.45 }[how];
+    const alarm = alarmOf(contact.id), rank = alarm?.priority ?? 9, colour = colours[rank], here = contact.position, isChosen = contact === chosen;
+    const ageS = (at - contact.last_seen_ns / 1e6) / 1000, how = freshness(ageS), isLive = contact.state === "live", isEnded = contact.state === "ended";
+    const opacity = isEnded ? 0.3 : { fresh: 1, dim: 0.6, stale: 0.45 }[how];
     if (contact.trail.length) marks.trail(contact.trail, here, colour);
     // A mark where it was lost; its error says nothing any more.
-    if (contact.state !== "ended" || contact === chosen) marks.ellipse(contact.id, here, axes(contact.covariance), colour, opacity, contact.simulated, how === "stale");
+    if (!isEnded || isChosen) marks.ellipse(contact.id, here, axes(contact.covariance), colour, opacity, contact.simulated, how === "stale");
     const [east, north] = contact.velocity_m_s;
     if (isLive && Math.hypot(east, north) > STANDING_M_S) {
       const [lon, lat] = moved(here, east * TICK_S, north * TICK_S);
       marks.tick(here, [lat, lon], colour, opacity);
     }
-    const sign = signOf(marks, contact, alarm, contact === chosen);
-    if (sign) signs.push([alarm?.priority ?? 9, contact.id, here, sign, alarm ? Math.max(opacity, 0.75) : opacity]);
+    const sign = signOf(marks, contact, alarm, isChosen);
+    if (sign) marks.sign("contact", contact.id, here, sign, alarm ? Math.max(opacity, 0.75) : opacity, 10 - rank);      // the most urgent on top
     else marks.dot(contact.id, here, colour, opacity, isLive);
-  }
-  for (const [, ...sign] of signs.sort((a, b) => b[0] - a[0])) marks.sign(...sign);      // the most urgent on top
-  marks.end();
-}
-
-/** Those that have a name: alarming, selected, and some of those in sight. isInSight: of [lat, lon]. */
-export function contactFeatures(zoom, isInSight) {
-  const points = [], corridors = [], selected = [];
-  const chosen = selectedContact();
-  const at = now();
-  let room = MOST_NAMED;
-  for (const contact of state.contacts.values()) {
-    const alarm = alarmOf(contact.id), isChosen = contact === chosen;
+    if (isEnded && !isChosen) continue;
     if (!alarm && !isChosen) {
-      if (room <= 0 || zoom < NAMED_FROM_ZOOM || !isInSight(contact.position)) continue;
+      if (room <= 0 || zoom < NAMED_FROM_ZOOM) continue;
       room -= 1;
     }
-    const age = (at - contact.last_seen_ns / 1e6) / 1000;
-    const rank = alarm?.priority ?? 9;
-    const isOver = contact.state === "ended" && !isChosen;
-    points.push(feature("Point", lonLat(contact.position), {
-      id: contact.id, selected: isChosen, order: isChosen ? 0 : isOver ? rank + 10 : rank, label: isOver ? "" : contactLabel(contact, alarm, age),
-    }));
-    if (isChosen) selected.push(feature("Point", lonLat(contact.position)));
+    marks.name("contact", contact.id, here, contactLabel(contact, alarm, ageS), { size: 12, colour: isChosen ? COLOURS.bright : "#d5dde4", away: 17, order: isChosen ? 0 : rank });
   }
-  if (!chosen && state.selection?.kind === "alarm") {
-    const position = state.alarms.get(state.selection.id)?.position;
-    if (position) selected.push(feature("Point", lonLat(position)));
+}
+
+/** Where what is chosen is, [lat, lon]. */
+function chosenPlace() {
+  const s = state.selection;
+  if (s?.kind === "sensor") return state.sensors.get(s.id)?.position ?? null;
+  if (s?.kind === "drone") return state.drones.get(s.id)?.telemetry.position ?? null;
+  return selectedContact()?.position ?? (s?.kind === "alarm" ? state.alarms.get(s.id)?.position : null) ?? null;
+}
+
+function drawSensors(marks) {
+  for (const sensor of state.sensors.values()) {
+    const isSeeing = sensor.state === "seeing", word = isSeeing ? "" : `\n${t(`sensor.${sensor.state}`)}`;
+    if (sensor.footprint.length > 2) {
+      if (isSeeing) marks.area(sensor.id, sensor.footprint, "rgb(143 216 192 / 0.13)", "rgb(143 216 192 / 0.5)");
+      else marks.area(null, sensor.footprint, null, "rgb(154 167 179 / 0.75)", [2.4, 4.8]);
+    }
+    marks.sign("sensor", sensor.id, sensor.position, `camera-${sensor.state}`, 1, -2);
+    marks.name("sensor", sensor.id, sensor.position, `${sensor.id}${sensor.simulated ? " SIM" : ""}${word}`, { size: 11, colour: "#aebbc6", away: 12, order: 12 });
   }
-  const ranks = new Map();
+}
+
+function drawDrones(marks) {
+  const at = now();
+  for (const view of state.drones.values()) {
+    const heard = view.telemetry, here = heard.position;
+    if (!here) continue;
+    const ageS = (at - heard.at_ns / 1e6) / 1000 + heard.heard_age_s;
+    const second = [heard.height_above_home_m === null ? null : `${number(heard.height_above_home_m, 0)} m`,
+      heard.battery_percent === null ? null : `${number(heard.battery_percent, 0)} %`].filter(Boolean).join(" · ");
+    const late = ageS >= DIM_S ? `\n${t("contact.not_seen_for", { age: ageText(ageS) })}` : "";
+    if (view.trail.length) marks.trail(view.trail, here, COLOURS.ours);
+    marks.sign("drone", view.drone, here, "drone", { fresh: 1, dim: 0.6, stale: 0.45 }[freshness(ageS)], 11, (heard.heading_deg ?? 0) * Math.PI / 180);
+    marks.name("drone", view.drone, here, `${view.drone}${heard.simulated ? "  SIM" : ""}\n${second}${late}`, { size: 12, colour: COLOURS.ours, away: 21, order: -1, isFixed: true });
+  }
+}
+
+/** What of the picture belongs to the ground: it changes when somebody decides, not each second. */
+export function groundFeatures() {
+  const corridors = [], plans = [], points = [], ranks = new Map();
   for (const alarm of state.alarms.values()) if (isWaiting(alarm) && alarm.corridor) ranks.set(alarm.corridor, Math.min(alarm.priority, ranks.get(alarm.corridor) ?? 9));
   for (const strip of state.geography.strips.features) {
     if (ranks.has(strip.properties.id)) corridors.push({ ...strip, properties: { rank: ranks.get(strip.properties.id) } });
   }
-  return { contacts: collection(points), "corridor-alarms": collection(corridors), selected: collection([...selected, ...otherSelection()]) };
-}
-
-function otherSelection() {
-  const s = state.selection;
-  const position = s?.kind === "sensor" ? state.sensors.get(s.id)?.position
-    : s?.kind === "drone" ? state.drones.get(s.id)?.telemetry.position : null;
-  return position ? [feature("Point", lonLat(position))] : [];
-}
-
-export function sensorFeatures() {
-  const marks = [], footprints = [];
-  for (const sensor of state.sensors.values()) {
-    const word = sensor.state === "seeing" ? "" : `\n${t(`sensor.${sensor.state}`)}`;
-    marks.push(feature("Point", lonLat(sensor.position), { id: sensor.id, state: sensor.state,
-      label: `${sensor.id}${sensor.simulated ? " SIM" : ""}${word}` }));
-    if (sensor.footprint.length > 2) {
-      const ring = sensor.footprint.map(lonLat);
-      footprints.push(feature("Polygon", [[...ring, ring[0]]], { id: sensor.id, state: sensor.state }));
-    }
+  for (const { plan } of state.drones.values()) {
+    if (!plan) continue;
+    const ring = [plan.home, ...plan.waypoints.map((w) => w.position)].map(lonLat);
+    plans.push(feature("LineString", ring));
+    points.push(feature("Point", ring[0], { home: true }), ...plan.waypoints.map((w) => feature("Point", lonLat(w.position), { home: false })));
   }
-  return { sensors: collection(marks), footprints: collection(footprints) };
-}
-
-export function droneFeatures() {
-  const marks = [], trails = [], plans = [], points = [];
-  const at = now();
-  for (const view of state.drones.values()) {
-    const { telemetry: heard, plan } = view;
-    if (plan) {
-      const ring = [plan.home, ...plan.waypoints.map((w) => w.position)].map(lonLat);
-      plans.push(feature("LineString", ring));
-      points.push(feature("Point", ring[0], { home: true }),
-        ...plan.waypoints.map((w) => feature("Point", lonLat(w.position), { home: false })));
-    }
-    if (!heard.position) continue;
-    const here = lonLat(heard.position);
-    const age = (at - heard.at_ns / 1e6) / 1000 + heard.heard_age_s;
-    const second = [heard.height_above_home_m === null ? null : `${number(heard.height_above_home_m, 0)} m`,
-      heard.battery_percent === null ? null : `${number(heard.battery_percent, 0)} %`].filter(Boolean).join(" · ");
-    const late = age >= DIM_S ? `\n${t("contact.not_seen_for", { age: ageText(age) })}` : "";
-    marks.push(feature("Point", here, { id: view.drone, heading: heard.heading_deg ?? 0, fresh: freshness(age),
-      label: `${view.drone}${heard.simulated ? "  SIM" : ""}\n${second}${late}` }));
-    trails.push(...trailPieces(view.trail, here, {}));
-  }
-  return { drones: collection(marks), "drone-trails": collection(trails), plans: collection(plans), "plan-points": collection(points) };
+  return { "corridor-alarms": collection(corridors), plans: collection(plans), "plan-points": collection(points) };
 }

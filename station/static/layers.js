@@ -4,12 +4,11 @@ import { COLOURS as C } from "./symbols.js";
 
 const FONT = ["Noto Sans"];
 const byRank = ["match", ["get", "rank"], 1, C.p1, 2, C.p2, 3, C.p3, C.trail];
-const opacity = ["case", ["==", ["get", "state"], "ended"], 0.3, ["match", ["get", "fresh"], "fresh", 1, "dim", 0.6, 0.45]];
 const empty = { type: "FeatureCollection", features: [] };
 
-export const LIVE_SOURCES = ["contacts", "sensors", "footprints", "drones", "drone-trails", "plans",
-  "plan-points", "corridor-alarms", "selected", "found", "measured", "coverage"];
-export const GROUND_SOURCES = ["outside", "own-side", "other-side", "graticule", "strips", "centre-lines", "keep-outs", "border",
+const LIVE_SOURCES = ["plans", "plan-points", "corridor-alarms", "found", "measured", "coverage"];
+const WATCHERS = ["sensors", "footprints"];
+const GROUND_SOURCES = ["outside", "own-side", "other-side", "graticule", "strips", "centre-lines", "keep-outs", "border",
   "side-names", "box"];
 
 function text(field, size, colour, extra = {}) {
@@ -60,35 +59,26 @@ const coverage = [
     { layout: { "line-join": "round", "line-cap": "round" }, filter: ["==", ["get", "age"], 7] }),
 ];
 
+// Of maps on which nothing moves; the station's own has them as marks.
 const watchers = [
-  { id: "footprints", type: "fill", source: "footprints", filter: ["==", ["get", "state"], "seeing"],
-    paint: { "fill-color": C.ours, "fill-opacity": 0.13 } },
-  line("footprint-edges", "footprints", { "line-color": C.ours, "line-opacity": 0.5, "line-width": 1 },
-    { filter: ["==", ["get", "state"], "seeing"] }),
-  line("footprint-edges-blind", "footprints", { "line-color": C.grey, "line-opacity": 0.75, "line-width": 1.2, "line-dasharray": [2, 4] },
-    { filter: ["!=", ["get", "state"], "seeing"], layout: { "line-join": "round" } }),
+  { id: "footprints", type: "fill", source: "footprints", paint: { "fill-color": C.ours, "fill-opacity": 0.13 } },
+  line("footprint-edges", "footprints", { "line-color": C.ours, "line-opacity": 0.5, "line-width": 1 }),
+  { id: "sensors", type: "symbol", source: "sensors",
+    layout: { "icon-image": ["concat", "camera-", ["get", "state"]], "icon-allow-overlap": true } },
+];
+
+const plans = [
   line("plans", "plans", { "line-color": C.ours, "line-opacity": 0.6, "line-width": 1.4, "line-dasharray": [1.5, 3] },
     { layout: { "line-join": "round" } }),
   { id: "plan-points", type: "circle", source: "plan-points", filter: ["!", ["get", "home"]],
     paint: { "circle-radius": 2.6, "circle-color": C.background, "circle-stroke-color": C.ours, "circle-stroke-width": 1.3 } },
   { id: "home", type: "symbol", source: "plan-points", filter: ["get", "home"],
     layout: { "icon-image": "home", "icon-allow-overlap": true } },
-  line("drone-trails", "drone-trails", { "line-color": C.ours, "line-width": 2, "line-opacity": ["get", "opacity"] }),
-  { id: "sensors", type: "symbol", source: "sensors",
-    layout: { "icon-image": ["concat", "camera-", ["get", "state"]], "icon-allow-overlap": true } },
-];
-
-const contacts = [
-  { id: "selected", type: "circle", source: "selected",
-    paint: { "circle-radius": 19, "circle-opacity": 0, "circle-stroke-color": C.bright, "circle-stroke-width": 1.6 } },
   line("measured", "measured", { "line-color": C.bright, "line-width": 2, "line-dasharray": [2, 1.5] }, { filter: ["==", ["geometry-type"], "LineString"] }),
   { id: "measured-points", type: "circle", source: "measured", filter: ["==", ["geometry-type"], "Point"],
     paint: { "circle-radius": 4, "circle-color": C.background, "circle-stroke-color": C.bright, "circle-stroke-width": 2 } },
   { id: "found", type: "circle", source: "found",
     paint: { "circle-radius": 14, "circle-opacity": 0, "circle-stroke-color": C.ours, "circle-stroke-width": 2.4 } },
-  { id: "drones", type: "symbol", source: "drones",
-    layout: { "icon-image": "drone", "icon-rotate": ["get", "heading"], "icon-rotation-alignment": "map", "icon-allow-overlap": true },
-    paint: { "icon-opacity": opacity } },
 ];
 
 const labels = [
@@ -102,18 +92,14 @@ const labels = [
   { id: "sensor-names", type: "symbol", source: "sensors",
     ...text(["get", "label"], 11, "#aebbc6", { "text-variable-anchor": ["top", "bottom", "left", "right"], "text-radial-offset": 1.1,
       "text-justify": "auto", "text-padding": 3, "text-max-width": 20 }) },
-  { id: "drone-names", type: "symbol", source: "drones",
-    ...text(["get", "label"], 12, C.ours, { "text-anchor": "left", "text-offset": [1.75, 0], "text-justify": "left" }) },
   { id: "measured-names", type: "symbol", source: "measured", filter: ["all", ["==", ["geometry-type"], "Point"], ["!=", ["get", "label"], ""]],
     ...text(["get", "label"], 13, C.bright, { "text-anchor": "left", "text-offset": [0.8, 0], "text-allow-overlap": true }) },
-  { id: "contact-names", type: "symbol", source: "contacts", ...text(["get", "label"], 12, ["case", ["get", "selected"], C.bright, "#d5dde4"], { "text-variable-anchor": ["left", "right", "bottom", "top"],
-      "text-radial-offset": 1.45, "text-max-width": 24, "text-justify": "auto", "symbol-sort-key": ["get", "order"] }) },
 ];
 
 // A map cuts what it draws to its tiles with a stencil, over the whole screen, each time the source changes from one layer to the
 // next: 16 sources of lines and areas were 16 such passes a frame. They are parts of two.
 export const GROUP_OF = Object.fromEntries([...GROUND_SOURCES.map((name) => [name, "ground"]),
-  ...["corridor-alarms", "coverage", "footprints", "plans", "drone-trails", "measured"].map((name) => [name, "live"])]);
+  ...["corridor-alarms", "coverage", "plans", "measured"].map((name) => [name, "live"])]);
 
 function grouped(layer) {
   const group = GROUP_OF[layer.source];
@@ -126,14 +112,12 @@ function style(names, layers) {
   return { version: 8, sources: Object.fromEntries(names.map((name) => [name, { type: "geojson", data: empty }])), layers, transition: { duration: 150, delay: 0 } };
 }
 
-const LAYERS = [...ground, ...coverage, ...watchers, ...contacts, ...labels], SOURCES = [...GROUND_SOURCES, ...LIVE_SOURCES];
+const LAYERS = [...ground, ...coverage, ...watchers, ...plans, ...labels], SOURCES = [...GROUND_SOURCES, ...LIVE_SOURCES];
 
-/** A source for each name. */
-export function emptyStyle() { return style(SOURCES, LAYERS); }
+/** A source for each name, and for the cameras. */
+export function emptyStyle() { return style([...SOURCES, ...WATCHERS], LAYERS); }
 
-/** The same with the parts of GROUP_OF as parts of its sources. */
-export function groupedStyle() { return style([...new Set(SOURCES.map((name) => GROUP_OF[name] ?? name))], LAYERS.map(grouped)); }
-
-/** What a click may mean, the most important first; what begins with "marks" the light marks know. */
-export const CLICKABLE = [["marks-dot", "contact"], ["contact-names", "contact"], ["drones", "drone"],
-  ["sensors", "sensor"], ["marks-ring", "contact"], ["footprints", "sensor"]];
+/** The same with the parts of GROUP_OF as parts of its sources, and the cameras left to the marks. */
+export function groupedStyle() {
+  return style([...new Set(SOURCES.map((name) => GROUP_OF[name] ?? name))], LAYERS.filter((it) => !WATCHERS.includes(it.source)).map(grouped));
+}

@@ -6,9 +6,10 @@ import { startBaseMap } from "./basemap.js";
 import { collection, feature, moved } from "./ground.js";
 import { onLanguage, t } from "./language.js";
 import { graticule, startRuler } from "./ruler.js";
-import { CLICKABLE, GROUP_OF, groupedStyle } from "./layers.js";
-import { contactFeatures, drawMarks, droneFeatures, sensorFeatures } from "./contacts.js";
+import { GROUP_OF, groupedStyle } from "./layers.js";
+import { drawMarks, groundFeatures } from "./contacts.js";
 import { Marks } from "./marks.js";
+import { isSoftware, Sheet } from "./sheet.js";
 import { coverageFeatures, coverageWidth } from "./coverage.js";
 import { drawerWidth } from "./drawer.js";
 import { fetchMil } from "./mil.js";
@@ -44,7 +45,9 @@ export function openMap(container) {
   map.on("resize", () => { if (wholeSector) map.fitBounds(workingBounds(), { padding: padding(), duration: 0 }); });
   return new Promise((resolve, reject) => {
     map.once("load", () => {
-      marks = new Marks(map, [g.box[1], g.box[0]]);
+      const isDear = isSoftware(map.painter.context.gl);
+      if (isDear) new Sheet(map);
+      marks = new Marks(map, [g.box[1], g.box[0]], isDear, (turn) => tell("drawn", turn));
       addSymbols(map, marks);
       map.on("moveend", soon);
       drawGround();
@@ -126,16 +129,6 @@ export function centreOnSelected() {
   if (position) go([position[1], position[0]], Math.max(map.getZoom(), map.getZoom() < CLOSE_ZOOM ? CLOSE_ZOOM : NEAREST_ZOOM));
 }
 
-function at(point) {
-  const box = [[point.x - 6, point.y - 6], [point.x + 6, point.y + 6]];
-  for (const [layer, kind] of CLICKABLE) {
-    const id = layer === "marks-dot" ? marks?.dotAt(point) : layer === "marks-ring" ? marks?.ringAt(point)
-      : map.queryRenderedFeatures(box, { layers: [layer] })[0]?.properties.id;
-    if (id) return [kind, id];
-  }
-  return null;
-}
-
 let taker = null;
 
 /** Who gets the clicks on the ground before they select: it says whether it has taken one; isWanted(): whether it would. */
@@ -143,12 +136,12 @@ export function takeClicks(listener) { taker = listener; }
 
 function clicked(event) {
   if (taker?.(event)) return;
-  const found = at(event.point);
+  const found = marks?.found(event.point);
   if (found) select(...found);
   else select(null);
 }
 
-function hovered(event) { map.getCanvas().style.cursor = taker?.isWanted() ? "crosshair" : at(event.point) ? "pointer" : ""; }
+function hovered(event) { map.getCanvas().style.cursor = taker?.isWanted() ? "crosshair" : marks?.found(event.point) ? "pointer" : ""; }
 
 const drawn = new Map();
 
@@ -208,7 +201,7 @@ let due = null, restUntil = 0;
 function soon() { due ??= setTimeout(() => requestAnimationFrame(draw), Math.max(0, restUntil - performance.now())); }
 
 function drawNow() {
-  namedMs = -Infinity;
+  groundMs = -Infinity;
   clearTimeout(due);
   due = setTimeout(() => requestAnimationFrame(draw), 0);
 }
@@ -221,19 +214,15 @@ function draw() {
   restUntil = began + took + Math.min(LONGEST_GAP_MS, Math.max(LEAST_GAP_MS, REST * took));
 }
 
-const NAMES_EVERY_MS = 1000;     // names are the ground's, which is dear to draw; marks move at once
-let namedMs = -Infinity;
+const GROUND_EVERY_MS = 1000;    // the ground is dear to draw; marks move at once
+let groundMs = -Infinity;
 
 function drawLive() {
-  if (!map?.getSource("contacts")) return;
-  drawMarks(marks);
-  tell("drawn", state.turn);
-  if (performance.now() - namedMs < NAMES_EVERY_MS) return;
-  namedMs = performance.now();
-  const bounds = map.getBounds(), west = bounds.getWest(), east = bounds.getEast(), south = bounds.getSouth(), north = bounds.getNorth();
-  const isInSight = ([lat, lon]) => lon > west && lon < east && lat > south && lat < north;
-  const parts = { ...coverageFeatures(), ...contactFeatures(map.getZoom(), isInSight), ...sensorFeatures(), ...droneFeatures() };
-  for (const [source, data] of Object.entries(parts)) put(source, data);
+  if (!marks) return;
+  drawMarks(marks, map.getZoom());
+  if (performance.now() - groundMs < GROUND_EVERY_MS) return;
+  groundMs = performance.now();
+  for (const [source, data] of Object.entries({ ...coverageFeatures(), ...groundFeatures() })) put(source, data);
 }
 
 /** A place that somebody looked for ([lat, lon]), marked; or all of a line's or area's points, as numbers or pairs. */

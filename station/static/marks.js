@@ -1,249 +1,87 @@
-// Light marks for any number of contacts: trails, error ellipses, headings, dots and signs, drawn straight from numbers on a canvas
-// over the map, so that the ground below is not drawn again each time somebody has walked a step.
+// What lives on the map: views, trails, error ellipses, headings, places and names of contacts, cameras and drones, drawn straight
+// from numbers on a canvas over the ground, so that the ground is not drawn again each time somebody has walked a step.
 //
-// As features of a GeoJSON source, 2,000 contacts went to a worker, were cut into tiles and came back, for seconds, each time
-// one of them moved. Here an update is one walk over the contacts and one upload. Each mark is four corners with the same
-// numbers, and not an instance: where there is no graphics card, each instance is a drawing of its own (2 frames a second).
+// An update is one walk over what there is. Dots, signs and names are small pictures that are made once and laid on whole pixels:
+// where there is no graphics card that is the cheapest there is (2,000 in some milliseconds; WebGL drawn in software took 0.1 s of the
+// processor for the same, most of it to bring a screen full of pixels over). When drawing is slower than the hand that drags the map,
+// the canvas is moved with the ground until it is drawn anew.
 
 const PLANE = 6378137.0 * 2 * Math.PI;      // metres around the equator: the side of the Web Mercator square
 const LEAST_PX = 2;                         // a trail's points that are nearer to each other on the screen are one
-const RADIUS_PX = 5.2, STROKE_PX = 1.8;     // of a dot
+const RADIUS_PX = 5.2, STROKE_PX = 1.8;     // of a dot; what is shorter is below it, and is not drawn
 const TRAIL_PX = 2, TICK_PX = 2.4;
+const TRAIL_OPACITY = [0.2, 0.36, 0.58];    // the older part is fainter
+const HALO_PX = 3.2, LINE_EM = 1.2, PAD_PX = 2;
+const WORDS_KEPT = 600;                     // pictures of names
+const REST = 1, CHEAP_MS = 10;              // drawing that takes longer rests for so many times what it took, while the camera moves
 
 const mercator = (lat, lon) => [(lon + 180) / 360, (1 - Math.asinh(Math.tan(lat * Math.PI / 180)) / Math.PI) / 2];
 
-// Positions are Web Mercator, as differences from `origin`, so that 32 bits are good to a millimetre; `place` turns them into pixels.
-const HEAD = `#version 300 es
-precision highp float;
-uniform vec4 place; uniform vec2 size; uniform float ratio;
-vec2 pixels(vec2 at) { return place.xy + at * place.z; }
-vec4 shown(vec2 px) { return vec4(px.x / size.x * 2.0 - 1.0, 1.0 - px.y / size.y * 2.0, 0.0, 1.0); }
-vec2 corner() { return vec2(float(gl_VertexID & 1), float((gl_VertexID >> 1) & 1)) * 2.0 - 1.0; }
-`;
-const END = `#version 300 es
-precision highp float;
-uniform float ratio; out vec4 ink;
-`;
-
-const PROGRAMS = {
-  line: {
-    floats: [4, 4, 1],      // from and to; colour; width
-    vertex: `${HEAD} layout(location=0) in vec4 ends; layout(location=1) in vec4 colour; layout(location=2) in float width;
-      out vec4 paint; out float side; out float half_width;
-      void main() {
-        vec2 a = pixels(ends.xy), b = pixels(ends.zw), along = b - a, c = corner();
-        vec2 n = length(along) < 0.01 ? vec2(1.0, 0.0) : normalize(along);
-        half_width = width / 2.0; side = c.y * (half_width + 1.0); paint = colour;
-        gl_Position = shown(mix(a, b, c.x * 0.5 + 0.5) + vec2(-n.y, n.x) * side);
-      }`,
-    fragment: `${END} in vec4 paint; in float side; in float half_width;
-      void main() { float a = paint.a * clamp(half_width + 0.5 - abs(side), 0.0, 1.0); ink = vec4(paint.rgb * a, a); }`,
-  },
-  ellipse: {
-    floats: [2, 3, 4, 2],   // centre; semi-axes and angle; colour; dashed, hatched
-    vertex: `${HEAD} layout(location=0) in vec2 centre; layout(location=1) in vec3 shape; layout(location=2) in vec4 colour; layout(location=3) in vec2 how;
-      out vec4 paint; out vec2 at; out vec2 axes; out vec2 style;
-      void main() {
-        axes = shape.xy * place.z; paint = colour; style = how;
-        vec2 d = corner() * (axes + 2.0); at = d;
-        float c = cos(shape.z), s = sin(shape.z);
-        gl_Position = axes.x < ${RADIUS_PX.toFixed(1)} ? vec4(2.0, 2.0, 2.0, 1.0) : shown(pixels(centre) + vec2(d.x * c - d.y * s, -(d.x * s + d.y * c)));
-      }`,
-    fragment: `${END} in vec4 paint; in vec2 at; in vec2 axes; in vec2 style;
-      void main() {
-        float r = length(at / axes), away = (r - 1.0) * axes.x * axes.y / max(length(at * axes.yx / axes), 0.001) * r;
-        float inside = clamp(0.5 - away, 0.0, 1.0), edge = clamp(1.15 - abs(away), 0.0, 1.0);
-        float turn = atan(at.y / axes.y, at.x / axes.x) / 6.2831853, dashes = max(6.0, floor(3.1 * (axes.x + axes.y) / 7.0));
-        if (style.x > 0.5) edge *= step(fract(turn * dashes), 0.56);
-        float stripe = step(fract((gl_FragCoord.x - gl_FragCoord.y) / ratio / 7.0), 0.2);
-        float a = paint.a * max(edge * 0.9, inside * (style.y > 0.5 ? 0.45 * stripe : 0.16));
-        if (a < 0.004) discard;
-        ink = vec4(paint.rgb * a, a);
-      }`,
-  },
-  dot: {
-    floats: [2, 4, 1],      // centre; colour; filled
-    vertex: `${HEAD} layout(location=0) in vec2 centre; layout(location=1) in vec4 colour; layout(location=2) in float filled;
-      out vec4 paint; out vec2 at; out float full;
-      void main() { at = corner() * ${(RADIUS_PX + STROKE_PX + 1).toFixed(1)}; paint = colour; full = filled; gl_Position = shown(pixels(centre) + at); }`,
-    fragment: `${END} uniform vec3 ground; in vec4 paint; in vec2 at; in float full;
-      void main() {
-        float r = length(at), radius = full > 0.5 ? ${RADIUS_PX.toFixed(1)} : ${(RADIUS_PX - 0.8).toFixed(1)};
-        float whole = clamp(radius + ${STROKE_PX.toFixed(1)} + 0.5 - r, 0.0, 1.0), inner = clamp(radius + 0.5 - r, 0.0, 1.0);
-        vec3 colour = full > 0.5 ? mix(ground, paint.rgb, inner) : mix(paint.rgb, ground, inner);
-        float a = paint.a * whole;
-        if (a < 0.004) discard;
-        ink = vec4(colour * a, a);
-      }`,
-  },
-};
-
-PROGRAMS.sign = {
-  floats: [2, 4, 1],        // centre; where in the sheet of signs, half its side in pixels; opacity
-  vertex: `${HEAD} layout(location=0) in vec2 centre; layout(location=1) in vec4 where; layout(location=2) in float strength;
-    out vec2 at; out float opacity;
-    void main() { vec2 c = corner(); at = where.xy + (c * 0.5 + 0.5) * where.z; opacity = strength; gl_Position = shown(floor(pixels(centre) + 0.5) + c * where.w); }`,
-  fragment: `${END} uniform sampler2D sheet; in vec2 at; in float opacity;
-    void main() { vec4 c = texture(sheet, at); ink = vec4(c.rgb * c.a, c.a) * opacity; }`,
-};
-const ORDER = ["line", "ellipse", "dot", "sign"];
-const CELL_PX = 96, SHEET_PX = 1024;        // of the sheet of signs
-const SIGNS = 100, SIGNS_KEPT = 20;         // it has room for so many; when it is full, those after the first are made anew
-
-function compile(gl, { vertex, fragment }) {
-  const program = gl.createProgram();
-  for (const [kind, text] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]) {
-    const shader = gl.createShader(kind);
-    gl.shaderSource(shader, text);
-    gl.compileShader(shader);
-    gl.attachShader(program, shader);
-  }
-  gl.linkProgram(program);
-  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(`marks: ${gl.getProgramInfoLog(program)}`);
-  return program;
+function sheetOf(width, height) {
+  const sheet = new OffscreenCanvas(Math.max(1, Math.ceil(width)), Math.max(1, Math.ceil(height)));
+  return [sheet, sheet.getContext("2d", { willReadFrequently: true })];
 }
 
-/** Numbers of marks, each written four times, that grow as they are written, and are written anew each time. */
-class Numbers {
-  constructor() { this.data = new Float32Array(16384); this.length = 0; }
-
-  add(...values) {
-    const count = values.length, from = this.length;
-    if (from + 4 * count > this.data.length) {
-      const wider = new Float32Array(this.data.length * 2);
-      wider.set(this.data);
-      this.data = wider;
-    }
-    const data = this.data;
-    for (let corner = 0, to = from; corner < 4; corner += 1) for (let i = 0; i < count; i += 1) data[to++] = values[i];
-    this.length = from + 4 * count;
-  }
-}
-
-/** A canvas over a MapLibre map. Between begin() and end() it is told what there is; what was before is gone then. */
+/** A canvas over a MapLibre map. Between begin() and end(turn) it is told what there is; what was before is gone then. */
 export class Marks {
-  constructor(map, origin) {
+  /** isDear: the processor draws. told(turn): that turn is on the canvas. Angles are radians from east, counter-clockwise. */
+  constructor(map, origin, isDear, told) {
     this.map = map;
+    this.told = told;
+    this.isDear = isDear;
     [this.lat0, this.lon0] = origin;
     this.origin = mercator(...origin);
-    this.ground = [0, 0, 0];
-    this.dots = [];             // {id, x, y, reach} for whoever asks what is where
-    this.rings = [];            // {id, x, y, major, minor, angle}
-    this.numbers = Object.fromEntries(ORDER.map((name) => [name, new Numbers()]));
+    this.ground = "#000";
+    this.turn = -1;
+    this.restUntil = 0;
+    this.due = null;
     this.paths = new WeakMap(); // trail -> its points as differences from the origin
-    this.signs = new Map();     // name -> {cell, image, ratio}
+    this.signs = new Map();     // name -> {image, ratio}
+    this.sprites = new Map();   // name -> {sheet, half}: drawn for the screen as it is
+    this.words = new Map();     // the same of names, the longest unused first
+    this.sides = new Map();     // id -> on which side its name was last
+    this.clear();
     this.canvas = document.createElement("canvas");
     this.canvas.className = "marks";
     map.getCanvasContainer().append(this.canvas);
-    this.gl = this.canvas.getContext("webgl2", { antialias: false, depth: false, stencil: false });
-    if (!this.gl) throw new Error("WebGL 2");
-    this.prepare();
-    this.canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
-    this.canvas.addEventListener("webglcontextrestored", () => { this.prepare(); this.draw(); });
-    // With the ground in the same frame, when a hand drags it.
-    map.on("render", () => { if (this.seen !== this.camera()) this.draw(); });
+    this.brush = this.canvas.getContext("2d", { willReadFrequently: isDear });
+    map.on("render", () => { if (this.shown && this.seen !== this.camera()) this.drawSoon(); });
     map.on("resize", () => this.draw());
+  }
+
+  clear() {
+    this.areas = [];            // {id, ring, fill, line, dash}
+    this.lines = [];            // {path, count, here, colour}: trails
+    this.ticks = [];
+    this.rings = [];            // {id, x, y, major, minor, angle, colour, opacity, isDashed, isHatched}
+    this.dots = [];             // {kind, id, x, y, reach, sprite, opacity, turn}
+    this.names = [];            // {kind, id, x, y, words, size, colour, away, order, isFixed}
   }
 
   camera() {
     const { lng, lat } = this.map.getCenter(), canvas = this.map.getCanvas();
-    return `${lng} ${lat} ${this.map.getZoom()} ${canvas.width} ${canvas.height}`;
+    return `${lng} ${lat} ${this.map.getZoom()} ${canvas.clientWidth} ${canvas.clientHeight} ${devicePixelRatio}`;
   }
 
-  prepare() {
-    const gl = this.gl;
-    this.parts = {};
-    for (const [name, it] of Object.entries(PROGRAMS)) {
-      const program = compile(gl, it), array = gl.createVertexArray(), buffer = gl.createBuffer(), stride = it.floats.reduce((a, b) => a + b);
-      gl.bindVertexArray(array);
-      gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
-      it.floats.reduce((at, count, place) => {
-        gl.enableVertexAttribArray(place);
-        gl.vertexAttribPointer(place, count, gl.FLOAT, false, stride * 4, at * 4);
-        return at + count;
-      }, 0);
-      const where = (word) => gl.getUniformLocation(program, word);
-      this.parts[name] = { program, array, buffer, stride, place: where("place"), size: where("size"), ratio: where("ratio"), ground: where("ground") };
-    }
-    this.corners = gl.createBuffer();
-    this.room = 0;
-    this.isNew = true;
-    gl.enable(gl.BLEND);
-    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, SHEET_PX, SHEET_PX, 0, gl.RGBA, gl.UNSIGNED_BYTE, null);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
-    for (const sign of this.signs.values()) this.load(sign);
-  }
+  // ------------------------------------------------------------------------------------------------------- what there is
 
-  /** A sign by a name. image: ImageData, square, at most CELL_PX wide, `ratio` of its pixels one of the screen's. */
+  /** A sign by a name. image: ImageData, square; `ratio` of its pixels are one of the screen's. */
   addSign(name, image, ratio) {
-    if (!this.signs.has(name) && this.signs.size === SIGNS) for (const old of [...this.signs.keys()].slice(SIGNS_KEPT)) this.signs.delete(old);
-    const sign = { cell: this.signs.get(name)?.cell ?? this.signs.size, image, ratio };
-    this.signs.set(name, sign);
-    this.load(sign);
-  }
-
-  load({ cell, image }) {
-    const columns = Math.floor(SHEET_PX / CELL_PX);
-    this.gl.texSubImage2D(this.gl.TEXTURE_2D, 0, (cell % columns) * CELL_PX, Math.floor(cell / columns) * CELL_PX, this.gl.RGBA, this.gl.UNSIGNED_BYTE, image);
-  }
-
-  /** Two triangles for each of so many marks. */
-  triangles(gl, count) {
-    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.corners);
-    if (count <= this.room) return;
-    this.room = Math.max(1024, 2 ** Math.ceil(Math.log2(count)));
-    const all = new Uint32Array(this.room * 6);
-    for (let i = 0; i < this.room; i += 1) all.set([4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 2, 4 * i + 1, 4 * i + 3], 6 * i);
-    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, all, gl.STATIC_DRAW);
-  }
-
-  /** Screen pixels of a whole Web Mercator square. */
-  scale() { return 512 * 2 ** this.map.getZoom(); }
-
-  draw() {
-    const gl = this.gl;
-    if (gl.isContextLost()) return;
-    const below = this.map.getCanvas(), ratio = devicePixelRatio, wide = below.clientWidth, high = below.clientHeight;
-    if (this.canvas.width !== Math.round(wide * ratio) || this.canvas.height !== Math.round(high * ratio)) {
-      [this.canvas.width, this.canvas.height] = [Math.round(wide * ratio), Math.round(high * ratio)];
-      gl.viewport(0, 0, this.canvas.width, this.canvas.height);
-    }
-    this.seen = this.camera();
-    const at = this.map.project([this.lon0, this.lat0]);
-    gl.clear(gl.COLOR_BUFFER_BIT);
-    for (const name of ORDER) {
-      const part = this.parts[name], { data, length } = this.numbers[name], count = length / part.stride / 4;
-      if (this.isNew) {
-        gl.bindBuffer(gl.ARRAY_BUFFER, part.buffer);
-        gl.bufferData(gl.ARRAY_BUFFER, data.subarray(0, length), gl.DYNAMIC_DRAW);
-      }
-      if (!length) continue;
-      gl.useProgram(part.program);
-      gl.bindVertexArray(part.array);
-      gl.uniform4f(part.place, at.x, at.y, this.scale(), 0);
-      gl.uniform2f(part.size, wide, high);
-      gl.uniform1f(part.ratio, ratio);
-      if (part.ground) gl.uniform3f(part.ground, ...this.ground);
-      this.triangles(gl, count);
-      gl.drawElements(gl.TRIANGLES, 6 * count, gl.UNSIGNED_INT, 0);
-    }
-    this.isNew = false;
-    gl.bindVertexArray(null);
+    this.signs.set(name, { image, ratio });
+    this.sprites.delete(name);
   }
 
   begin() {
     const bounds = this.map.getBounds(), [a, b] = [bounds.getSouthWest(), bounds.getNorthEast()].map((p) => this.at([p.lat, p.lng]));
     const wide = (b[0] - a[0]) / 2, high = (a[1] - b[1]) / 2;
     this.view = [a[0] - wide, b[1] - high, b[0] + wide, a[1] + high];      // half a screen around it, for a hand that drags
-    for (const numbers of Object.values(this.numbers)) numbers.length = 0;
-    this.dots.length = this.rings.length = 0;
-    this.px = this.scale();
+    this.clear();
   }
 
-  end() {
-    this.isNew = true;
+  end(turn) {
+    this.turn = turn;
+    this.dots.sort((a, b) => a.order - b.order);
+    this.names.sort((a, b) => a.order - b.order);
     this.draw();
   }
 
@@ -252,6 +90,7 @@ export class Marks {
     return x > west && x < east && y > north && y < south;
   }
 
+  /** Web Mercator, as a difference from the origin. */
   at([lat, lon]) {
     const [x, y] = mercator(lat, lon);
     return [x - this.origin[0], y - this.origin[1]];
@@ -263,55 +102,273 @@ export class Marks {
     return path;
   }
 
-  /** The older part is fainter. colour: red, green, blue. */
-  trail(trail, here, colour) {
-    const path = this.path(trail), count = path.length / 2, least = LEAST_PX / this.px, line = this.numbers.line;
-    const [ex, ey] = this.at(here);
-    let [x, y] = [path[0], path[1]];
-    for (let i = 1; i <= count; i += 1) {
-      const [u, v] = i < count ? [path[2 * i], path[2 * i + 1]] : [ex, ey];
-      if (i < count && Math.abs(u - x) < least && Math.abs(v - y) < least) continue;
-      line.add(x, y, u, v, ...colour, 0.14 + 0.48 * (i / count) ** 1.5, TRAIL_PX);
-      [x, y] = [u, v];
-    }
-  }
+  trail(trail, here, colour) { this.lines.push({ path: this.path(trail), here: this.at(here), colour }); }
 
   /** A heading: from a place to where it would be. */
-  tick(here, there, colour, opacity) { this.numbers.line.add(...this.at(here), ...this.at(there), ...colour, opacity, TICK_PX); }
+  tick(here, there, colour, opacity) { this.ticks.push({ from: this.at(here), to: this.at(there), colour, opacity }); }
 
   /** Semi-axes in metres, the major one's angle from east in radians. */
   ellipse(id, here, { major, minor, angle }, colour, opacity, isDashed, isHatched) {
     const [x, y] = this.at(here), unit = 1 / (PLANE * Math.cos(here[0] * Math.PI / 180));
-    this.numbers.ellipse.add(x, y, major * unit, minor * unit, angle, ...colour, opacity, isDashed ? 1 : 0, isHatched ? 1 : 0);
-    this.rings.push({ id, x, y, major: major * unit, minor: minor * unit, angle });
+    this.rings.push({ id, x, y, major: major * unit, minor: minor * unit, angle, colour, opacity, isDashed, isHatched });
   }
 
-  dot(id, here, colour, opacity, isFilled) {
+  dot(id, here, colour, opacity, isFilled) { this.put("contact", id, here, `${colour}${isFilled ? "" : "-hollow"}`, opacity, 0, 9, { colour, isFilled }); }
+
+  /** order: what has more of it lies over the rest. turn: of the sign, radians clockwise. */
+  sign(kind, id, here, name, opacity, order, turn = 0) {
+    const { image, ratio } = this.signs.get(name);
+    this.put(kind, id, here, name, opacity, order, image.width / ratio / 2, null, turn);
+  }
+
+  put(kind, id, here, sprite, opacity, order, reach, dot, turn = 0) {
     const [x, y] = this.at(here);
-    this.numbers.dot.add(x, y, ...colour, opacity, isFilled ? 1 : 0);
-    this.dots.push({ id, x, y, reach: 9 });
+    this.dots.push({ kind, id, x, y, sprite, opacity, order, reach, dot, turn });
   }
 
-  sign(id, here, name, opacity) {
-    const [x, y] = this.at(here), { cell, image, ratio } = this.signs.get(name), columns = Math.floor(SHEET_PX / CELL_PX);
-    this.numbers.sign.add(x, y, (cell % columns) * CELL_PX / SHEET_PX, Math.floor(cell / columns) * CELL_PX / SHEET_PX, image.width / SHEET_PX, image.width / ratio / 2, opacity);
-    this.dots.push({ id, x, y, reach: image.width / ratio / 2 });
+  /** A ring around what is chosen. */
+  chosen(here, radius, colour, width) { this.put(null, null, here, `ring-${radius}-${colour}`, 1, -1, radius, { radius, colour, width }); }
+
+  /** What a camera sees: its corners. */
+  area(id, corners, fill, line, dash = []) { this.areas.push({ id, ring: corners.map((p) => this.at(p)), fill, line, dash }); }
+
+  /** The least `order` has its name first; isFixed: it stands whatever is there, on the right. away: pixels from the place. */
+  name(kind, id, here, words, { size, colour, away, order, isFixed = false }) {
+    const [x, y] = this.at(here);
+    this.names.push({ kind, id, x, y, words, size, colour, away, order, isFixed });
   }
 
-  /** The id of the mark at a point of the screen, the nearest for its size; null where there is none. */
-  dotAt(point) {
-    const [x, y, px] = this.under(point);
+  // -------------------------------------------------------------------------------------------------------------- drawing
+
+  /** With the ground, when a hand drags it: anew where that is cheap, moved where it is not. */
+  drawSoon() {
+    const wait = this.restUntil - performance.now();
+    if (wait <= 0) { this.draw(); return; }
+    const { centre, at, zoom } = this.shown, now = this.map.project(centre), scale = 2 ** (this.map.getZoom() - zoom);
+    this.canvas.style.transform = `matrix(${scale}, 0, 0, ${scale}, ${now.x - at.x * scale}, ${now.y - at.y * scale})`;
+    this.due ??= setTimeout(() => this.draw(), wait);
+  }
+
+  draw() {
+    clearTimeout(this.due);
+    this.due = null;
+    const began = performance.now(), below = this.map.getCanvas(), ratio = devicePixelRatio, g = this.brush;
+    [this.wide, this.high, this.px] = [below.clientWidth, below.clientHeight, 512 * 2 ** this.map.getZoom()];
+    const size = [Math.round(this.wide * ratio), Math.round(this.high * ratio)];
+    if (this.canvas.width !== size[0] || this.canvas.height !== size[1]) [this.canvas.width, this.canvas.height] = size;
+    if (this.ratio !== ratio) { this.ratio = ratio; this.sprites.clear(); this.words.clear(); }
+    this.zero = this.map.project([this.lon0, this.lat0]);
+    this.seen = this.camera();
+    const centre = this.map.getCenter();
+    this.shown = { centre, at: this.map.project(centre), zoom: this.map.getZoom() };
+    this.canvas.style.transform = "";
+    g.setTransform(ratio, 0, 0, ratio, 0, 0);
+    g.globalAlpha = 1;
+    g.clearRect(0, 0, this.wide, this.high);
+    g.lineJoin = g.lineCap = "round";
+    this.drawAreas(g);
+    for (const it of this.lines) this.drawTrail(g, it);
+    this.drawTicks(g);
+    this.drawRings(g);
+    for (const it of this.dots) this.lay(g, this.spriteOf(it), it.x, it.y, it.opacity, it.turn);
+    this.drawNames(g);
+    if (this.isDear) g.getImageData(0, 0, 1, 1);        // now, so that what it takes is known
+    const took = performance.now() - began;
+    this.restUntil = took > CHEAP_MS ? began + took + REST * took : 0;
+    this.told(this.turn);
+  }
+
+  on(x, y) { return [this.zero.x + x * this.px, this.zero.y + y * this.px]; }
+
+  isOff(x, y, room) { return x < -room || y < -room || x > this.wide + room || y > this.high + room; }
+
+  drawAreas(g) {
+    g.lineWidth = 1;
+    for (const { ring, fill, line, dash } of this.areas) {
+      g.beginPath();
+      ring.forEach((p, i) => g[i ? "lineTo" : "moveTo"](...this.on(...p)));
+      g.closePath();
+      if (fill) { g.fillStyle = fill; g.fill(); }
+      g.setLineDash(dash);
+      g.strokeStyle = line;
+      g.stroke();
+    }
+    g.setLineDash([]);
+  }
+
+  drawTrail(g, { path, here, colour }) {
+    const count = path.length / 2, [ex, ey] = this.on(...here);
+    let [x, y] = this.on(path[0], path[1]);
+    if (this.isOff(ex, ey, 200) || Math.hypot(ex - x, ey - y) < RADIUS_PX) return;
+    g.strokeStyle = colour;
+    g.lineWidth = TRAIL_PX;
+    for (let piece = 0, i = 1; piece < 3; piece += 1) {
+      g.globalAlpha = TRAIL_OPACITY[piece];
+      g.beginPath();
+      g.moveTo(x, y);
+      for (const last = Math.ceil(count * (piece + 1) / 3); i <= last; i += 1) {
+        const [u, v] = i < count ? this.on(path[2 * i], path[2 * i + 1]) : [ex, ey];
+        if (i < last && Math.abs(u - x) < LEAST_PX && Math.abs(v - y) < LEAST_PX) continue;
+        g.lineTo(u, v);
+        [x, y] = [u, v];
+      }
+      g.stroke();
+    }
+  }
+
+  drawTicks(g) {
+    g.lineWidth = TICK_PX;
+    for (const { from, to, colour, opacity } of this.ticks) {
+      const [x, y] = this.on(...from), [u, v] = this.on(...to);
+      if (this.isOff(x, y, 40) || Math.hypot(u - x, v - y) < RADIUS_PX) continue;
+      g.globalAlpha = opacity;
+      g.strokeStyle = colour;
+      g.beginPath();
+      g.moveTo(x, y);
+      g.lineTo(u, v);
+      g.stroke();
+    }
+  }
+
+  drawRings(g) {
+    g.lineWidth = 1.3;
+    for (const { x, y, major, minor, angle, colour, opacity, isDashed, isHatched } of this.rings) {
+      const a = major * this.px, b = minor * this.px, [u, v] = this.on(x, y);
+      if (a < RADIUS_PX || this.isOff(u, v, a)) continue;
+      g.beginPath();
+      g.ellipse(u, v, a, b, -angle, 0, 2 * Math.PI);
+      g.globalAlpha = opacity * (isHatched ? 0.45 : 0.16);
+      g.fillStyle = isHatched ? this.hatch(colour) : colour;
+      g.fill();
+      g.globalAlpha = opacity * 0.9;
+      g.strokeStyle = colour;
+      g.setLineDash(isDashed ? [4, 3.2] : []);
+      g.stroke();
+    }
+    g.setLineDash([]);
+  }
+
+  hatch(colour) {
+    const name = `hatch-${colour}`;
+    if (!this.sprites.has(name)) {
+      const [sheet, g] = sheetOf(14, 14);
+      g.strokeStyle = colour;
+      g.lineWidth = 2.4;
+      for (const d of [-14, 0, 14]) { g.moveTo(d, 14); g.lineTo(d + 14, 0); }
+      g.stroke();
+      const pattern = this.brush.createPattern(sheet.transferToImageBitmap(), "repeat");
+      pattern.setTransform(new DOMMatrix([0.5, 0, 0, 0.5, 0, 0]));
+      this.sprites.set(name, pattern);
+    }
+    return this.sprites.get(name);
+  }
+
+  /** The picture of a dot or sign for this screen. */
+  spriteOf({ sprite: name, dot }) {
+    let sprite = this.sprites.get(name);
+    if (sprite) return sprite;
+    const r = this.ratio, sign = this.signs.get(name);
+    const half = sign ? sign.image.width / sign.ratio / 2 : dot.radius ? dot.radius + 2 : RADIUS_PX + STROKE_PX + 1;
+    const [sheet, g] = sheetOf(2 * half * r, 2 * half * r);
+    if (sign) {
+      const [whole, w] = sheetOf(sign.image.width, sign.image.width);
+      w.putImageData(sign.image, 0, 0);
+      g.imageSmoothingQuality = "high";
+      g.drawImage(whole, 0, 0, sheet.width, sheet.height);
+    } else {
+      const middle = sheet.width / 2, disc = (radius, colour) => { g.beginPath(); g.arc(middle, middle, radius * r, 0, 7); g.fillStyle = colour; g.fill(); };
+      if (dot.radius) { g.beginPath(); g.arc(middle, middle, dot.radius * r, 0, 7); g.lineWidth = dot.width * r; g.strokeStyle = dot.colour; g.stroke(); }
+      else { disc((dot.isFilled ? RADIUS_PX : RADIUS_PX - 0.8) + STROKE_PX, dot.isFilled ? this.ground : dot.colour); disc(dot.isFilled ? RADIUS_PX : RADIUS_PX - 0.8, dot.isFilled ? dot.colour : this.ground); }
+    }
+    this.sprites.set(name, sprite = sheet.transferToImageBitmap());
+    return sprite;
+  }
+
+  /** On whole pixels, where that is cheaper by far. */
+  lay(g, sprite, x, y, opacity, turn) {
+    const r = this.ratio, [u, v] = this.on(x, y), w = sprite.width, h = sprite.height;
+    if (this.isOff(u, v, w)) return;
+    g.globalAlpha = opacity;
+    if (turn) {
+      g.setTransform(Math.cos(turn), Math.sin(turn), -Math.sin(turn), Math.cos(turn), u * r, v * r);
+      g.drawImage(sprite, -w / 2, -h / 2);
+    } else {
+      g.setTransform(1, 0, 0, 1, 0, 0);
+      g.drawImage(sprite, Math.round(u * r - w / 2), Math.round(v * r - h / 2));
+    }
+    g.setTransform(r, 0, 0, r, 0, 0);
+  }
+
+  /** Each name on a side where nothing is yet, the one it had before if that is free. */
+  drawNames(g) {
+    const r = this.ratio, taken = [];
+    for (const { kind, x, y, reach, order } of this.dots) if (kind && order > 0) { const [u, v] = this.on(x, y); if (!this.isOff(u, v, reach)) taken.push([u - reach * 0.7, v - reach * 0.7, u + reach * 0.7, v + reach * 0.7]); }
+    this.boxes = [];
+    g.globalAlpha = 1;
+    g.setTransform(1, 0, 0, 1, 0, 0);
+    for (const it of this.names) {
+      const [u, v] = this.on(it.x, it.y);
+      if (!it.words || this.isOff(u, v, 20)) continue;
+      const { width, height } = this.wordsOf(it), w = width / r, h = height / r, d = it.away, was = this.sides.get(it.id);
+      const all = { right: [u + d, v - h / 2], left: [u - d - w, v - h / 2], below: [u - w / 2, v + d * 0.8], above: [u - w / 2, v - d * 0.8 - h] };
+      const order = it.isFixed ? ["right"] : ["right", "left", "below", "above"].sort((a, b) => Number(b === was) - Number(a === was));
+      const isFree = ([a, b]) => !taken.some(([west, north, east, south]) => a < east && a + w > west && b < south && b + h > north);
+      const side = it.isFixed ? "right" : order.find((name) => isFree(all[name]));
+      if (!side) continue;
+      this.sides.set(it.id, side);
+      const [left, top] = all[side], box = [left, top, left + w, top + h];
+      taken.push(box);
+      this.boxes.push({ kind: it.kind, id: it.id, box });
+      g.drawImage(this.wordsOf(it, side), Math.round(left * r), Math.round(top * r));
+    }
+    if (this.sides.size > 4 * WORDS_KEPT) this.sides.clear();
+    g.setTransform(r, 0, 0, r, 0, 0);
+  }
+
+  wordsOf({ words, size, colour }, side = "right") {
+    const align = side === "right" ? "left" : side === "left" ? "right" : "center", key = `${align} ${size} ${colour} ${words}`;
+    let sheet = this.words.get(key);
+    if (sheet) { this.words.delete(key); this.words.set(key, sheet); return sheet; }
+    const r = this.ratio, rows = words.split("\n"), font = `${size * r}px "Noto Sans", sans-serif`;
+    this.brush.font = font;
+    const wide = Math.max(...rows.map((row) => this.brush.measureText(row).width)) + 2 * PAD_PX * r, high = (rows.length * size * LINE_EM + 2 * PAD_PX) * r;
+    const [drawn, g] = sheetOf(wide, high);
+    Object.assign(g, { font, textAlign: align, textBaseline: "middle", lineJoin: "round", lineWidth: HALO_PX * r, strokeStyle: this.ground, fillStyle: colour });
+    const x = align === "left" ? PAD_PX * r : align === "right" ? wide - PAD_PX * r : wide / 2;
+    for (const paint of ["strokeText", "fillText"]) rows.forEach((row, i) => g[paint](row, x, (PAD_PX + (i + 0.5) * size * LINE_EM) * r));
+    if (this.words.size >= WORDS_KEPT) {
+      const [oldest, picture] = this.words.entries().next().value;
+      picture.close();
+      this.words.delete(oldest);
+    }
+    this.words.set(key, sheet = drawn.transferToImageBitmap());
+    return sheet;
+  }
+
+  // ------------------------------------------------------------------------------------------------------ what is where
+
+  /** [kind, id] of what lies at a point of the screen, the most important first; null where there is nothing. */
+  found(point) {
+    const zero = this.map.project([this.lon0, this.lat0]), px = 512 * 2 ** this.map.getZoom(), x = (point.x - zero.x) / px, y = (point.y - zero.y) / px;
+    const named = (kind) => this.boxes?.find((it) => it.kind === kind && point.x > it.box[0] && point.x < it.box[2] && point.y > it.box[1] && point.y < it.box[3])?.id;
+    const one = (kind, id) => (id ? [kind, id] : null);
+    return one("contact", this.dotAt("contact", x, y, px) ?? named("contact")) ?? one("drone", this.dotAt("drone", x, y, px)) ?? one("sensor", this.dotAt("sensor", x, y, px))
+      ?? one("contact", this.ringAt(x, y, px)) ?? one("sensor", this.areas.find(({ ring }) => isInside(ring, x, y))?.id);
+  }
+
+  /** The nearest for its size. */
+  dotAt(kind, x, y, px) {
     let best = null, least = 1;
     for (const dot of this.dots) {
+      if (dot.kind !== kind) continue;
       const away = Math.hypot(dot.x - x, dot.y - y) * px / dot.reach;
       if (away < least) [best, least] = [dot.id, away];
     }
     return best;
   }
 
-  /** The id of the smallest ellipse around a point of the screen. */
-  ringAt(point) {
-    const [x, y, px] = this.under(point);
+  /** The smallest ellipse around a place. */
+  ringAt(x, y, px) {
     let best = null, least = Infinity;
     for (const { id, x: cx, y: cy, major, minor, angle } of this.rings) {
       const east = x - cx, north = cy - y, u = east * Math.cos(angle) + north * Math.sin(angle), v = north * Math.cos(angle) - east * Math.sin(angle);
@@ -319,9 +376,13 @@ export class Marks {
     }
     return best;
   }
+}
 
-  under(point) {
-    const at = this.map.project([this.lon0, this.lat0]), px = this.scale();
-    return [(point.x - at.x) / px, (point.y - at.y) / px, px];
+function isInside(ring, x, y) {
+  let inside = false;
+  for (let i = 0, j = ring.length - 1; i < ring.length; j = i, i += 1) {
+    const [[a, b], [c, d]] = [ring[i], ring[j]];
+    if ((b > y) !== (d > y) && x < (c - a) * (y - b) / (d - b) + a) inside = !inside;
   }
+  return inside;
 }

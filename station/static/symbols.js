@@ -149,9 +149,11 @@ export function addSymbols(map, marks) {
     }
     if (group !== "person") sign(`plain-${group}`, plain(group));
   }
-  for (const s of ["seeing", "calibrating"]) add(`camera-${s}`, camera(s));
-  for (const s of ["blind", "covered", "dark", "defocused", "frozen", "moved"]) add(`camera-${s}`, camera("blind"));
-  add("drone", drone());
+  for (const [s, image] of [...["seeing", "calibrating"].map((s) => [s, camera(s)]), ...["blind", "covered", "dark", "defocused", "frozen", "moved"].map((s) => [s, camera("blind")])]) {
+    add(`camera-${s}`, image);
+    sign(`camera-${s}`, image);
+  }
+  sign("drone", drone());
   add("home", home());
   add("hatch-other", hatch(14, "rgba(154,167,179,0.105)", 1));
   add("hatch-keep-out", hatch(10, "rgba(154,167,179,0.24)", 1));

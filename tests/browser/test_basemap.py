@@ -29,11 +29,9 @@ def lake(stage, side_deg=0.004):
 def blue(page):
     """How many pixels of the map have the colour of water."""
     return page.evaluate("""async (wanted) => {
-        const canvas = document.querySelector(".maplibregl-canvas");
-        const map = await new Promise((done) => requestAnimationFrame(() => done(createImageBitmap(canvas))));
-        const flat = new OffscreenCanvas(map.width, map.height), g = flat.getContext("2d");
-        g.drawImage(map, 0, 0);
-        const data = g.getImageData(0, 0, map.width, map.height).data;
+        const canvas = document.querySelector(".sheet");
+        if (!canvas) return 0;
+        const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
         let found = 0;
         for (let i = 0; i < data.length; i += 4) if (wanted.every((v, k) => Math.abs(data[i + k] - v) < 6)) found += 1;
         return found;
@@ -46,7 +44,6 @@ def drawn(page, wanted):
         if (found > 500) is wanted:
             return found
         page.wait_for_timeout(250)
-        page.evaluate("import('/static/state.js').then((s) => s.tell('selection'))")      # a frame, so that it can be read
     return found
 
 
