@@ -59,23 +59,26 @@ PROBE = """(() => {
     keys: () => [...seen.keys],
     tasks: () => [...seen.tasks],
     frames: () => {
-      const all = seen.frames, span = (performance.now() - all[0]) / 1000;
+      const all = seen.frames, span = all.length ? (performance.now() - all[0]) / 1000 : 1;
       const within = (k) => all.filter((t) => Math.floor((t - all[0]) / 1000) === k).length;
       const seconds = Array.from({ length: Math.floor(span) }, (_, k) => within(k));
-      return { rate: all.length / span, worst: Math.min(...seconds) };
+      return { rate: all.length / span, worst: Math.min(...seconds), count: all.length };
     },
-    card: (id) => new Promise((told) => seen.cards.set(id, told)),
+    /** When the card is there; after half a minute it is as if it came then. */
+    card: (id) => new Promise((told) => { seen.cards.set(id, told); setTimeout(() => told(wall()), 30_000); }),
   };
 })();"""
+
+RENDERER = """() => {
+  const gl = document.createElement("canvas").getContext("webgl2"), names = gl.getExtension("WEBGL_debug_renderer_info");
+  return gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
+}"""
 
 MARKERS = """(async () => {
   const { Marker } = await import("/static/vendor/maplibre/maplibre-gl.mjs");
   const { theMap } = await import("/static/map.js");
   const { on, state } = await import("/static/state.js");
   const map = theMap(), markers = new Map();
-  for (const layer of map.getStyle().layers) {
-    if (layer.source === "contacts") map.removeLayer(layer.id);
-  }
   document.querySelector(".marks").remove();
   const draw = () => {
     for (const c of state.contacts.values()) {
