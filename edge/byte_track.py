@@ -31,6 +31,8 @@ SPEED_SIGMA = 1.0 / 160         # the same, for speeds in a reference step
 ASPECT_SIGMA, ASPECT_SPEED_SIGMA, ASPECT_MEASURED_SIGMA = 1e-2, 1e-5, 1e-1
 COURSE_S = 1.5                  # so long after it was last seen, a track is also looked for where its course leads
 COURSE_LIMIT = 9.4877           # of the squared Mahalanobis distance: chi-square, 4 degrees of freedom, 95 % (DeepSORT)
+FAST_SIGMA = 0.4                # of the box's height in a reference step: 32 km/h of a motorcycle 40 m away are 0.43
+SAME_SIZE = 0.3                 # of logarithms of height and aspect: what is fast looks the same a picture later
 LOOKED_SHARE = 0.5              # of a track's box: with less of it inside what was looked at, finding nothing says nothing
 
 Ints = npt.NDArray[np.int64]
@@ -38,7 +40,7 @@ Bools = npt.NDArray[np.bool_]
 
 _NEW, _HELD, _LOST = 0, 1, 2    # of one hit so far; seen by the last look; missed by it
 _NOBODY: Ints = np.zeros(0, np.int64)
-_OF_A_TRACK = ("ids", "state", "good_ns", "seen_ns")
+_OF_A_TRACK = ("ids", "state", "good_ns", "seen_ns", "fast")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Associated:
 @dataclass(slots=True)
 class _Bank:
     """All tracks, one a row. good_ns: on the tracker's own count of time, when the track was last seen, or held at a place
-    that nobody looked at. seen_ns: when it was last seen.
+    that nobody looked at. seen_ns: when it was last seen. fast: it began as something that may be fast.
 
     filtered: (5, n, 4) of centre x, y, aspect, height in pixels: their place; their speed, in a reference step; the
     covariances of place with itself, of place with speed, and of speed. In one, because every picture reads and writes all.
@@ -68,6 +70,7 @@ class _Bank:
     state: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
     good_ns: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     seen_ns: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    fast: Bools = field(default_factory=lambda: np.zeros(0, bool))
     filtered: Array = field(default_factory=lambda: np.zeros((5, 0, 4)))
 
     def __len__(self) -> int:
@@ -110,6 +113,15 @@ class _Bank:
         """(n, 4) variances of what will be measured of the tracks in `rows`."""
         return np.asarray(self.filtered[2, rows] + _squares(self.filtered[0, rows, 3:], *_MEASURED_NOISE))
 
+    def fast_spread(self, rows: Ints, steps: float) -> Array:
+        """The same, of tracks of one hit that may have been fast since then."""
+        return self.spread(rows) + _FAST * (steps * FAST_SIGMA * self.filtered[0, rows, 3:]) ** 2
+
+    def be_fast(self, rows: Ints, steps: float) -> None:
+        """Believe of the tracks in `rows` that since so many steps their speed was known no better than that."""
+        speed = _FAST * (FAST_SIGMA * self.filtered[0, rows, 3:]) ** 2
+        self.filtered[2:, rows] += np.array([steps**2 * speed, steps * speed, speed])
+
     def measure(self, rows: Ints, boxes: Array, now_ns: int) -> None:
         """Correct the tracks in `rows` by their boxes, in the same order."""
         were = self.filtered[:, rows]
@@ -127,8 +139,9 @@ class ByteTrack:
 
     Boxes of somebody who walks across the picture do not overlap any more after a third of a second, so that overlap alone
     finds no walker at three frames a second, and loses far ones in a moment's gap. Where the paper's three associations
-    left a track and a detection over, a fourth one joins them by the filter's own prediction and its uncertainty.
-    by_course: with it; without it this is the paper's program.
+    left a track and a detection over, a fourth one joins them by the filter's own prediction and its uncertainty. Its first
+    guess of a speed is a walker's; a fifth one joins what may be fast (vehicles) to a track of one hit of the same size.
+    by_course: with these two; without them this is the paper's program.
     """
 
     def __init__(self, by_course: bool = True) -> None:
@@ -138,8 +151,13 @@ class ByteTrack:
         self._captured_ns: int | None = None
         self._now_ns = 0                        # adds up the steps between frames: a clock that is set back ends no track
 
-    def update(self, boxes: Array, scores: Array, captured_ns: int, looked: Array | None = None) -> Associated:
-        """boxes: (n, 4) left, top, right, bottom; scores: (n,). captured_ns, looked: see edge.tracker.Tracker.update."""
+    def update(
+        self, boxes: Array, scores: Array, captured_ns: int, looked: Array | None = None, fast: Bools | None = None
+    ) -> Associated:
+        """boxes: (n, 4) left, top, right, bottom; scores: (n,). captured_ns, looked: see edge.tracker.Tracker.update.
+
+        fast: (n,) which of them may be fast; None for nobody.
+        """
         step_ns = 0 if self._captured_ns is None else max(0, captured_ns - self._captured_ns)
         self._captured_ns = captured_ns
         self._now_ns += step_ns
@@ -186,12 +204,28 @@ class ByteTrack:
         if self._by_course:
             recent = self._now_ns - bank.seen_ns <= COURSE_S * NS_PER_S
             strong = pair(recent, strong, off_course, COURSE_LIMIT)
+            if fast is not None and fast[strong].any():
+                steps = min(step_ns / NS_PER_S, LOST_S) / REFERENCE_STEP_S
+
+                def off_fast(rows: Ints, found: Ints) -> Array:
+                    places = _places(boxes[found])
+                    off = bank.places[rows, None] - places[None]
+                    far = np.asarray((off**2 / bank.fast_spread(rows, steps)[:, None]).sum(axis=2))
+                    larger = np.abs(np.log(places[None, :, 2:] / bank.places[rows, None, 2:])).max(axis=2)
+                    return np.where(larger <= SAME_SIZE, far, np.inf)
+
+                known = len(pairs)
+                slow, quick = strong[~fast[strong]], strong[fast[strong]]
+                quick = pair(~settled & bank.fast, quick, off_fast, COURSE_LIMIT)
+                for joined, _ in pairs[known:]:
+                    bank.be_fast(joined, steps)
+                strong = np.concatenate([slow, quick])
 
         rows, which = (np.concatenate([_NOBODY, *side]) for side in zip((_NOBODY, _NOBODY), *pairs, strict=True))
         ids = bank.ids[rows]
         bank.measure(rows, boxes[which], self._now_ns)
         self._miss(free, unlooked)
-        begun = self._begin(boxes[strong])
+        begun = self._begin(boxes[strong], np.zeros(len(strong), bool) if fast is None else fast[strong])
         first = np.repeat([False, True], [len(ids), len(begun)])
         ids, which = np.concatenate([ids, begun]), np.concatenate([which, strong])
         listed = np.argsort(which)
@@ -208,7 +242,7 @@ class ByteTrack:
         if gone.any():
             bank.keep(~gone)
 
-    def _begin(self, boxes: Array) -> Ints:
+    def _begin(self, boxes: Array, fast: Bools) -> Ints:
         n = len(boxes)
         ids = np.arange(self._next_id, self._next_id + n)
         self._next_id += n
@@ -217,7 +251,7 @@ class ByteTrack:
             height = places[:, 3:]
             none = np.zeros((n, 4))
             self._bank.add(_Bank(
-                ids, np.full(n, _NEW, np.int8), np.full(n, self._now_ns), np.full(n, self._now_ns),
+                ids, np.full(n, _NEW, np.int8), np.full(n, self._now_ns), np.full(n, self._now_ns), fast,
                 np.array([places, none, _squares(height, *_PLACE_AT_FIRST), none, _squares(height, *_SPEED_AT_FIRST)]),
             ))
         return ids
@@ -246,6 +280,7 @@ _PLACE_NOISE, _SPEED_NOISE = _noise(POSITION_SIGMA, ASPECT_SIGMA), _noise(SPEED_
 _MEASURED_NOISE = _noise(POSITION_SIGMA, ASPECT_MEASURED_SIGMA)
 _PLACE_AT_FIRST = _noise(2.0 * POSITION_SIGMA, ASPECT_SIGMA)
 _SPEED_AT_FIRST = _noise(10.0 * SPEED_SIGMA, ASPECT_SPEED_SIGMA)
+_FAST = np.array([1.0, 1.0, 0.0, 0.0])      # places are fast, sizes are not
 
 
 def _assign(cost: Array, limit: float) -> tuple[Ints, Ints]:

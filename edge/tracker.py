@@ -15,6 +15,7 @@ from geofences.geodesy import Array
 from wire.messages import TrackState, TrackUpdate
 from wire.units import ObjectClass
 
+FAST = [n for n, c in enumerate(CLASSES) if c is not ObjectClass.PERSON]     # of the detector's classes
 HITS_LEAST = 3              # before a track is reported at all
 HISTORY = 10                # scores whose median is taken
 # Of what has not moved since it was first found. A post that looks a little like somebody is found in each picture, and some
@@ -100,7 +101,9 @@ class Tracker:
         (0, 4) for nothing. A track elsewhere is not missed: it waits where it is, because nothing moved there.
         A detection in no track yet, or the first of one, is not among what comes back.
         """
-        associated = self._byte_track.update(found.boxes, found.scores, captured_ns, looked)
+        associated = self._byte_track.update(
+            found.boxes, found.scores, captured_ns, looked, np.isin(found.classes, FAST)
+        )
         news = []
         for track_id, i in zip(associated.ids.tolist(), associated.which.tolist(), strict=True):
             track = self._tracks.setdefault(track_id, _Track(captured_ns, captured_ns))

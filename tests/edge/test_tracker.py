@@ -14,6 +14,7 @@ from wire.units import ObjectClass
 
 ROOT = Path(__file__).resolve().parents[2]
 LOST_FRAMES = round(LOST_S * 5)      # these films have five frames a second
+MOTORCYCLE = CLASSES.index(ObjectClass.MOTORCYCLE)
 PERSON, TRUCK = CLASSES.index(ObjectClass.PERSON), CLASSES.index(ObjectClass.TRUCK)
 
 
@@ -76,6 +77,34 @@ def test_who_stands_still_is_believed_at_once_when_surely_somebody_and_a_little_
 def test_who_walks_is_believed_at_the_third_look_also_with_a_low_score():
     seen = run(Tracker("gate-1", 0.4), [found((100 + 12 * i, 0.42, PERSON)) for i in range(4)])
     assert [bool(t.confirmed.any()) for t in seen] == [False, False, True, True]
+
+
+def bikes(x, wide=55.0, high=47.0):
+    """One 47 pixels high, as 40 m away before the demo's camera."""
+    return Found(np.array([[x, 69.0, x + wide, 69.0 + high]]), np.array([0.6]), np.array([MOTORCYCLE]))
+
+
+def test_a_motorbike_at_32_km_h_is_one_track_at_three_pictures_a_second():
+    """Its boxes do not touch from picture to picture, 68 pixels apart: it was never a track, and raised no alarm."""
+    tracker = Tracker("gate-1", 0.4)
+    seen = [tracker.update(bikes(60.0 + 68 * i), i * 333_333_333) for i in range(12)]
+    assert len({t.ids[0] for t in seen[1:]}) == 1
+    assert [bool(t.confirmed.any()) for t in seen] == [False, False, *[True] * 10]
+
+
+def test_two_finds_of_another_size_or_too_far_apart_are_no_fast_bike():
+    tracker = Tracker("gate-1", 0.4)
+    assert len(tracker.update(bikes(60.0), 0).ids) == 0
+    assert len(tracker.update(bikes(130.0, 25.0, 22.0), 333_333_333).ids) == 0
+    tracker = Tracker("gate-1", 0.4)
+    assert len(tracker.update(bikes(60.0), 0).ids) == 0
+    assert len(tracker.update(bikes(500.0), 333_333_333).ids) == 0
+
+
+def test_a_person_does_not_jump_as_a_bike_does():
+    tracker = Tracker("gate-1", 0.4)
+    for i in range(5):
+        assert len(tracker.update(found((60.0 + 200 * i, 0.8, PERSON)), i * 333_333_333).ids) == 0
 
 
 def test_boxes_and_scores_are_the_detectors_own_and_not_smoothed():
