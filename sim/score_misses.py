@@ -1,9 +1,9 @@
 """Why a crossing raised no alarm: how far what was seen of it came on its way to a person's screen.
 
 The reasons stand in the order of the way of the data, and a crossing is missed for the first stage that nothing of it got
-past. A detection is a crossing's own when it lies in the direction of one of its people, and of nobody nearer to that
-direction: places are what is asked about, so they cannot decide. Single finds never leave a node (edge.tracker), so
-"not found" means that no two pictures in a row of its track showed anybody.
+past. A detection is a crossing's own when it lies in the direction of one of its people, and of nobody else: places are
+what is asked about, so they cannot decide, and of two who pass one another nobody knows whose it was. Single finds never
+leave a node (edge.tracker), so "not found" means that no two pictures in a row of its track showed anybody.
 """
 
 from __future__ import annotations
@@ -185,12 +185,13 @@ def _own_detections(c: Crossing, courses: list[Course], sensors: Sensors, told: 
         if not candidates:
             continue
         aside = [abs((_azimuth(place - lens) - toward + 180.0) % 360.0 - 180.0) for _, place in candidates]
-        nearest = int(np.argmin(aside))
-        i, place = candidates[nearest]
-        away_m = max(float(np.hypot(*(place - lens))), 1.0)
-        near = math.degrees(math.atan2(ASIDE_M, away_m)) + ASIDE_DEG + 2.0 * float(told.sigma_deg[k])
-        if aside[nearest] <= near and who_crosses(courses[i]) == c.who:
-            found.append((k, place))
+        slack = ASIDE_DEG + 2.0 * float(told.sigma_deg[k])
+        near = [
+            (who_crosses(courses[i]) == c.who, a, place) for (i, place), a in zip(candidates, aside, strict=True)
+            if a <= slack + math.degrees(math.atan2(ASIDE_M, max(float(np.hypot(*(place - lens))), 1.0)))
+        ]
+        if near and all(mine for mine, _, _ in near):
+            found.append((k, min(near, key=lambda n: n[1])[2]))
     return found
 
 

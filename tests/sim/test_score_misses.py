@@ -143,6 +143,15 @@ def test_an_alarm_that_came_when_it_was_over(stage):
     assert why(stage).because is Missed.LATE
 
 
+def test_who_is_overtaken_and_not_found_does_not_get_the_detections_of_the_other(stage):
+    stage.live(60, (someone(), walking(-40.0, 0.0)), (someone(2, role=Role.FARMER), walking(-40.0, 1.5)))
+    for t in range(0, 60, 5):
+        stage.report(t)
+    seen(stage, aside=1.5)
+    miss = why(stage)
+    assert (miss.because, miss.found) == (Missed.NOT_FOUND, 0)
+
+
 def test_an_alarm_about_a_contact_that_was_somebody_else_most_of_its_time(stage):
     farmer = someone(2, role=Role.FARMER)
     stage.live(60, (someone(), walking(-40.0, 0.0)), (farmer, standing(0.0, 30.0)))
