@@ -68,13 +68,14 @@ def _signing(w: Words, handover: HandoverView | None, person: str, receivers: li
         return [
             f'<form id="jot" class="jot"><input id="text" maxlength="2000" required '
             f'placeholder="{escape(w.t("note.title"))}" '
-            f'aria-label="{escape(w.t("note.title"))}"><button type="submit">{escape(w.t("note.add"))}</button></form>'
+            f'aria-label="{escape(w.t("note.title"))}"><button type="submit" disabled>'
+            f'{escape(w.t("note.add"))}</button></form>'
             '<form id="open" class="signing">'
             f'<label for="receiver">{escape(w.t("handover.receiver"))}</label>'
             f'<select id="receiver" required><option value="">{escape(w.t("handover.choose"))}</option>{options}</select>'
             f'<label for="note">{escape(w.t("handover.note"))}</label>'
             '<textarea id="note" maxlength="2000" rows="3"></textarea>'
-            f'<button class="primary" type="submit">{escape(w.t("handover.open"))}</button></form>'
+            f'<button class="primary" type="submit" disabled>{escape(w.t("handover.open"))}</button></form>'
         ]
     rows = "".join(
         f"<div><dt>{escape(role)}</dt><dd><b>{escape(name)}</b> <span>{escape(signed)}</span></dd></div>"
@@ -82,7 +83,7 @@ def _signing(w: Words, handover: HandoverView | None, person: str, receivers: li
     )
     note = f'<p class="words">{escape(handover.note)}</p>' if handover.note else ""
     button = (
-        f'<button id="sign" class="primary" type="button" data-handover="{escape(handover.id)}">'
+        f'<button id="sign" class="primary" type="button" disabled data-handover="{escape(handover.id)}">'
         f'{escape(w.t("handover.sign"))}</button>'
         if handover.signed_ns is None and person == handover.receiver else ""
     )

@@ -20,6 +20,7 @@ async function start() {
   });
   const sign = document.getElementById("sign");
   sign?.addEventListener("click", () => go(sign, `/api/handovers/${encodeURIComponent(sign.dataset.handover)}/sign`, {}, () => location.pathname));
+  for (const button of document.querySelectorAll("button[disabled]")) button.disabled = false;      // before, a press would have been for nothing
 }
 
 async function go(button, path, body, next) {

@@ -1,0 +1,69 @@
+"""The end of a shift as two people play it: one makes out and signs the sheet, the other signs with a login of their own."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from playwright.sync_api import expect
+
+from station.access import Role, add_person
+from tests.browser.accessibility import faults
+from tests.browser.whole_station import PASSWORD, enter_first
+
+NOTE = "Camera ở suối hay mờ <b>khi sương xuống</b>"
+
+
+@pytest.fixture
+def people(serving, watched, browser, browser_context_args):
+    """The pages of "lan", who goes, and of "huong", who comes."""
+    settings, one_time = serving
+    enter_first(watched, settings, one_time)
+    contexts = []
+
+    def page_of(name):
+        add_person(settings, name, Role.OPERATOR, PASSWORD)
+        contexts.append(browser.new_context(**browser_context_args))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(60_000)
+        page.goto(f"http://127.0.0.1:{settings.web.port}")
+        page.fill("#name", name)
+        page.fill("#password", PASSWORD)
+        page.press("#password", "Enter")
+        page.wait_for_selector("body[data-map=ready]", timeout=120_000)
+        return page
+
+    yield settings, page_of("lan"), page_of("huong")
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.slow
+def test_a_shift_is_handed_over_by_two_signatures(people):
+    settings, lan, huong = people
+    here = f"http://127.0.0.1:{settings.web.port}"
+    lan.goto(f"{here}/handover?lang=vi")
+    lan.select_option("#receiver", "huong")
+    lan.fill("#note", NOTE)
+    lan.click("#open button")
+    lan.wait_for_url("**/handover/*?lang=vi")
+    sheet = lan.url
+    signing = lan.locator("section.signing")
+    expect(signing).to_contain_text(NOTE)
+    expect(signing).to_contain_text("CHƯA KÝ")
+    expect(lan.locator("#sign")).to_have_count(0)           # who goes cannot sign for who comes
+
+    huong.goto(f"{here}/handover?lang=vi")
+    huong.locator(".before a").first.click()
+    expect(huong).to_have_url(sheet)
+    expect(huong.locator("section.signing b", has_text="lan")).to_be_visible()
+    assert faults(huong) == []
+    huong.click("#sign")
+    expect(huong.locator("#sign")).to_have_count(0)
+    expect(huong.locator("section.signing")).not_to_contain_text("CHƯA KÝ")
+
+    lan.reload()
+    expect(lan.locator("section.signing")).not_to_contain_text("CHƯA KÝ")
+    expect(lan.locator("section.log")).to_contain_text("huong")
+    with sqlite3.connect(settings.mind_db) as mind:
+        assert mind.execute("SELECT person FROM shift_log ORDER BY number").fetchall() == [("lan",), ("huong",)]
