@@ -35,6 +35,8 @@ export function openMap(container) {
     maxPitch: 0, dragRotate: false, pitchWithRotate: false, touchPitch: false, fadeDuration: 0, minZoom: 9, maxZoom: 20,
     maxBounds: grown(g.box, 0.6), keyboard: true, validateStyle: false, localIdeographFontFamily: false,
   });
+  const isDear = isSoftware(map.painter.context.gl);
+  if (isDear) new Sheet(map);
   map.touchZoomRotate.disableRotation();
   map.addControl(new NavigationControl({ showCompass: false }), "bottom-right");
   map.addControl(new ScaleControl({ maxWidth: 140, unit: "metric" }), "bottom-left");
@@ -45,8 +47,6 @@ export function openMap(container) {
   map.on("resize", () => { if (wholeSector) map.fitBounds(workingBounds(), { padding: padding(), duration: 0 }); });
   return new Promise((resolve, reject) => {
     map.once("load", () => {
-      const isDear = isSoftware(map.painter.context.gl);
-      if (isDear) new Sheet(map);
       marks = new Marks(map, [g.box[1], g.box[0]], isDear, (turn) => tell("drawn", turn));
       addSymbols(map, marks);
       map.on("moveend", soon);

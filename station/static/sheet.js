@@ -6,8 +6,10 @@
 // here pixels go into a buffer of the driver's (WebGL 2, PIXEL_PACK_BUFFER) and are taken when its fence is passed.
 
 const SETTLED_MS = 90;          // the camera has stood still for so long: a sharp picture is worth its price
-const REST = 1;                 // the next picture begins after so many times what the last one took
+const REST = 1, LONGEST_REST_MS = 600;  // where the camera has not moved, the next picture begins after so many times what the last one took
 const BARE = 0.12, STRETCH = 0.8;       // while the camera moves: so much of the screen without a picture, or zoom levels from it, is too much
+const TOO_FAR = 2.5;            // zoom levels from it, letters are as tall as hills: no picture is better
+const TILES_MS = 400;           // so long after it has come to rest the ground's tiles are waited for
 const LOOK_EVERY_MS = 8, BUSY_MS = 30;
 const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
 
@@ -30,6 +32,7 @@ export class Sheet {
     this.restUntil = this.movedMs = 0;
     this.due = null;
     this.takeOver();
+    map.getCanvas().classList.add("behind");
     map.getCanvas().after(this.canvas);
     map.on("render", () => this.follow());
     map.on("webglcontextrestored", () => this.takeOver());
@@ -55,9 +58,11 @@ export class Sheet {
   /** How long until the ground may be painted; 0: now. */
   waitMs(at, isMoving) {
     if (this.coming) return BUSY_MS;
-    if (at < this.restUntil) return this.restUntil - at;
-    if (this.shown && (isMoving || at - this.movedMs < SETTLED_MS) && !this.isBare()) return Math.max(BUSY_MS, this.movedMs + SETTLED_MS - at);
-    return 0;
+    if (at < this.restUntil && !this.isElsewhere()) return this.restUntil - at;
+    if (!this.shown) return 0;
+    const still = isMoving ? 0 : at - this.movedMs, isBare = this.isBare();
+    if (still < SETTLED_MS && !isBare) return Math.max(BUSY_MS, SETTLED_MS - still);
+    return still >= SETTLED_MS && still < TILES_MS && !this.map.areTilesLoaded() ? BUSY_MS : 0;     // else it is painted twice
   }
 
   /** Ask for the pixels of what was painted; they are there when the fence is passed. */
@@ -82,7 +87,7 @@ export class Sheet {
     if (gl.getSyncParameter(it.fence, gl.SYNC_STATUS) !== gl.SIGNALED) { setTimeout(() => this.look(), LOOK_EVERY_MS); return; }
     gl.deleteSync(it.fence);
     this.coming = null;
-    this.restUntil = performance.now() + REST * (performance.now() - it.beganMs);
+    this.restUntil = performance.now() + Math.min(LONGEST_REST_MS, REST * (performance.now() - it.beganMs));
     this.show(it);
   }
 
@@ -99,7 +104,6 @@ export class Sheet {
     const to = new Uint32Array(this.image.data.buffer);
     for (let y = 0; y < high; y += 1) to.set(this.pixels.subarray((high - 1 - y) * wide, (high - y) * wide), y * wide);    // a driver's first row is the lowest
     this.brush.putImageData(this.image, 0, 0);
-    this.map.getCanvas().classList.add("behind");
     this.shown = camera;
     [this.canvas.style.width, this.canvas.style.height] = [`${camera.wide}px`, `${camera.high}px`];
     this.follow();
@@ -111,6 +115,13 @@ export class Sheet {
     return [scale, now.x - at.x * scale, now.y - at.y * scale];
   }
 
+  /** The camera has moved since what is seen was painted. */
+  isElsewhere() {
+    if (!this.shown) return false;
+    const [scale, left, top] = this.place();
+    return Math.abs(scale - 1) > 1e-3 || Math.abs(left) > 0.5 || Math.abs(top) > 0.5;
+  }
+
   isBare() {
     const [scale, left, top] = this.place(), { wide, high } = this.shown, { clientWidth, clientHeight } = this.map.getCanvas();
     const across = Math.min(left + wide * scale, clientWidth) - Math.max(left, 0), down = Math.min(top + high * scale, clientHeight) - Math.max(top, 0);
@@ -120,6 +131,7 @@ export class Sheet {
   follow() {
     if (!this.shown) return;
     const [scale, left, top] = this.place();
+    this.canvas.style.visibility = Math.abs(Math.log2(scale)) > TOO_FAR ? "hidden" : "";
     this.canvas.style.transform = `matrix(${scale}, 0, 0, ${scale}, ${left}, ${top})`;
   }
 }
