@@ -166,7 +166,8 @@ def _stage(weights: Path, graphs: Mapping[Precision, Graph], taken: Precision) -
         "reference": "ultralytics with the weights, from a picture to boxes",
         "own_export": "ultralytics running the OpenVINO export that it wrote (OpenVINO's default: bf16 where there is that)",
         **{p.value: f"ours in {p.value}, from a picture to boxes" for p in graphs},
-        **{f"raw_{p.value}": f"OpenVINO alone in {p.value}, on a picture that is in place" for p in graphs},
+        **{f"raw_{p.value}": f"the whole network, as exported, by OpenVINO alone in {p.value}, on a picture that is in place"
+           for p in graphs},
     }
     how = f"{PICTURES} pictures of {SIZE[0]} x {SIZE[1]} a turn, {TURNS} turns, shown at {SHAPE[1]} x {SHAPE[0]}, one thread"
     figures = {f"{name}_core_ms": figure(ms[name], "ms", f"{told[name]}; median of {how}") for name in roads}
@@ -179,7 +180,8 @@ def _stage(weights: Path, graphs: Mapping[Precision, Graph], taken: Precision) -
         )
     figures["stage_overhead"] = figure(
         [100 * (whole / raw - 1) for whole, raw in zip(ms[taken.value], ms[f"raw_{taken.value}"], strict=True)], "%",
-        f"what letterbox, decoding and suppression add to OpenVINO's {taken.value} inference", "<= 10",
+        f"what letterbox, decoding and suppression add to OpenVINO's {taken.value} inference of the whole network, whose box "
+        "branches we work out for the cells that pass alone", "<= 10",
     )
     return figures
 
@@ -270,7 +272,8 @@ def _node(graph: Graph, precision: Precision) -> dict[str, Figure]:
     return {
         "node_overhead": figure(
             over, "%", "what a whole node (letterbox, decoding, tracker, geolocation, snapshots, outbox, health) adds to "
-            f"{precision.value} inference; the same pictures, each looked at whole, {PASS_PICTURES} a pass; "
+            f"{precision.value} inference of the whole network; the same pictures, each looked at whole, {PASS_PICTURES} a "
+            "pass; "
             f"{objects:.1f} objects in a picture", "<= 10",
         ),
         "node_core_ms": figure(film.node_ms, "ms", "the whole node, a picture", peer=Peer(

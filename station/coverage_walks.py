@@ -12,7 +12,6 @@ import sqlite3
 import statistics
 from collections import defaultdict
 
-from scipy.stats import beta
 from sqlite_utils import Database
 
 from station.coverage_picture import TellWalk, Walked, WalkedPass
@@ -97,6 +96,9 @@ class Walks:
         counted = [(p, person) for p, person in known.values() if p.entered_ns >= now_ns - COUNTS_FOR_NS]
         if not counted:
             return None
+        # Here: every command of the program reads this module, a node's too, and these are 60 MB.
+        from scipy.stats import beta
+
         waits = [p.wait_s for p, _ in counted if p.wait_s is not None]
         hits, of = len(waits), len(counted)
         last, by = max(counted, key=lambda c: c[0].entered_ns)

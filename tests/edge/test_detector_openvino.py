@@ -168,18 +168,22 @@ def test_a_graph_that_knows_none_of_our_classes_is_refused(graph):
         OpenVinoDetector(strange, Precision.FP32, 320, threads=1)
 
 
-def test_a_node_and_its_fast_detector_need_neither_torch_nor_ultralytics_and_tell_nobody(graph):
+def test_a_node_and_its_fast_detector_need_neither_torch_nor_ultralytics_nor_scipy_and_tell_nobody(graph):
+    """As it is started: the command line knows all other commands too."""
     code = f"""
         import sys
         sys.path.insert(0, {str(ROOT)!r})
         import numpy as np
         from pathlib import Path
+        import ground_station
+        ground_station.parser().parse_args(["edge", "--config", "x.toml"])
         import edge.node
         from edge.detector_openvino import OpenVinoDetector
         from models.graphs import Precision, read_graph
         detector = OpenVinoDetector(read_graph(Path({str(graph.folder)!r})), Precision.FP32, 320, 1)
         detector.find(np.zeros((180, 320, 3), np.uint8))
-        print(sorted(n for n in ("torch", "torchvision", "ultralytics", "openvino_telemetry") if sys.modules.get(n)))
+        heavy = ("torch", "torchvision", "ultralytics", "scipy", "openvino_telemetry")
+        print(sorted(n for n in heavy if sys.modules.get(n)))
     """
     said = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
