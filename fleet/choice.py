@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fleet.dispatch_words import Said, said
+from fleet.dispatch_words import Said, reasons, said
 from fleet.offers import Drawn, Ground, WishError, checked
 from fleet.planner import Maker, PatrolWish, PlanError, plan_point
 from fleet.stand_off import (
@@ -104,12 +104,13 @@ def choose(
                 if found.drawn.check.passed:
                     able.append(found)
                     continue
-                why = said("dispatch.check", why="; ".join(f.sentence for f in found.drawn.check.findings[:2]))
+                why = said("dispatch.check", why=reasons(found.drawn.check.findings[:2]))
         others.append(NotChosen(name, why.sentence, why.key, why.params))
     if not able:
         if len(others) == 1:
             raise WishError(Said(others[0].sentence, others[0].key, others[0].params), tuple(others))
-        raise WishError(said("dispatch.nobody", why="; ".join(o.sentence for o in others)), tuple(others))
+        why_not = tuple(Said(o.sentence, o.key, o.params) for o in others)
+        raise WishError(said("dispatch.nobody", why=why_not), tuple(others))
     best = min(able, key=lambda c: (c.drawn.arrives_s, -c.drawn.left_percent))
     for c in able:
         if c is not best:

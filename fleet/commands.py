@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
+from fleet.dispatch_words import Said, plain, said
 from fleet.drone import Drone
 from mavlink.ardupilot import (
     Identity,
@@ -41,11 +42,20 @@ class Outcome:
     key: str = ""
     params: dict[str, str | float | int] = field(default_factory=dict)
 
+    @staticmethod
+    def of(done: bool, what: Said) -> Outcome:
+        return Outcome(done, what.sentence, what.key, what.params)
+
+    @property
+    def said(self) -> Said:
+        return Said(self.sentence, self.key, self.params)
+
 
 async def command(
-    link: MessageLink, drone: Drone, system_id: int, number: int, parameters: Sequence[float], what: str
+    link: MessageLink, drone: Drone, system_id: int, number: int, parameters: Sequence[float], what: str | Said
 ) -> Outcome:
     """Send a COMMAND_LONG and wait for its acknowledgement; again when none comes, longer while it is in progress."""
+    named = plain(what) if isinstance(what, str) else what
     loop = asyncio.get_running_loop()
     seven = (*parameters, *[0.0] * 7)[:7]
     with link.subscribe(("COMMAND_ACK", "STATUSTEXT"), system_id) as heard:
@@ -64,15 +74,17 @@ async def command(
                 elif answer.result == IN_PROGRESS:
                     until_s = loop.time() + PROGRESS_S
                 elif answer.result == ACCEPTED:
-                    return Outcome(True, f"{drone.name}: {what}: accepted")
+                    return Outcome.of(True, said("command.accepted", drone=drone.name, what=named))
                 else:
                     while (text := await heard.get(REASON_S)) is not None:
                         if text.get_type() == "STATUSTEXT":
                             reasons.append(text.text.rstrip("\0"))
                     name = mavlink.enums["MAV_RESULT"][answer.result].name.removeprefix("MAV_RESULT_").lower()
-                    said = f' ({"; ".join(reasons[-3:])})' if reasons else ""
-                    return Outcome(False, f"{drone.name}: {what}: {name}{said}")
-    return Outcome(False, f"{drone.name}: {what}: no acknowledgement after {TRIES} tries")
+                    why = "; ".join(reasons[-3:])
+                    key = "command.refused_why" if why else "command.refused"
+                    told = {"drone": drone.name, "result": name, **({"why": why} if why else {})}
+                    return Outcome.of(False, said(key, what=named, **told))
+    return Outcome.of(False, said("command.silent", drone=drone.name, what=named, tries=TRIES))
 
 
 async def until(holds: Callable[[], bool], timeout_s: float) -> bool:
@@ -98,12 +110,14 @@ async def set_mode(link: MessageLink, drone: Drone, system_id: int, mode: str) -
     """Change the mode; done when the drone's heartbeat says so."""
     parameters = drone.quirks.mode_parameters(mode)
     if parameters is None:
-        return Outcome(False, f"{drone.name}: mode {mode}: an autopilot of kind {drone.quirks.name} has no such mode")
-    outcome = await command(link, drone, system_id, mavlink.MAV_CMD_DO_SET_MODE, parameters, f"mode {mode}")
+        none = said("command.no_mode", drone=drone.name, mode=mode, kind=drone.quirks.name)
+        return Outcome.of(False, none)
+    what = said("command.what.mode", mode=mode)
+    outcome = await command(link, drone, system_id, mavlink.MAV_CMD_DO_SET_MODE, parameters, what)
     if outcome.done:
         ask_for_heartbeat(link, system_id)
     if outcome.done and not await until(lambda: drone.mode() == mode, WORD_S):
-        return Outcome(False, f"{drone.name}: mode {mode} was accepted, and the drone still says {drone.mode()}")
+        return Outcome.of(False, said("command.other_mode", drone=drone.name, mode=mode, now=drone.mode()))
     return outcome
 
 
@@ -132,8 +146,8 @@ async def write_parameter(link: MessageLink, drone: Drone, system_id: int, name:
             )
             while (answer := await heard.get(PARAMETER_S)) is not None:
                 if answer.param_id == name and abs(answer.param_value - value) <= 1e-5 * max(1.0, abs(value)):
-                    return Outcome(True, f"{drone.name}: {name} is {value:g}")
-    return Outcome(False, f"{drone.name}: {name} could not be set to {value:g}")
+                    return Outcome.of(True, said("command.is_set", drone=drone.name, name=name, value=f"{value:g}"))
+    return Outcome.of(False, said("command.not_set", drone=drone.name, name=name, value=f"{value:g}"))
 
 
 async def identify(link: MessageLink, drone: Drone, system_id: int) -> Identity | None:

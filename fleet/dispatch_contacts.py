@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from fleet.choice import Chosen, choose, target_refusal
 from fleet.commands import Outcome
-from fleet.dispatch_words import Said, said
+from fleet.dispatch_words import Said, reasons, said
 from fleet.energy import EnergyModel, level
-from fleet.look import Look, LookTerms
+from fleet.look import Look
+from fleet.look_terms import LookTerms
 from fleet.offers import Ground, WishError, checked
 from fleet.orders import FleetOrders
 from fleet.pilot import Flight, Pilot, PilotTerms
@@ -66,6 +67,11 @@ class Contacts:
     def looks(self) -> dict[str, Look]:
         """By drone: what each looks at now."""
         return {name: look for name, pilot in self._pilots.items() if (look := look_of(pilot)) is not None}
+
+    def avoiding(self) -> dict[str, str]:
+        """By drone: whom each has looked at and does not fly over; of them too it has to hear where they are."""
+        found = {name: pilot.sortie.passing for name, pilot in self._pilots.items() if pilot.sortie is not None}
+        return {name: passing.contact for name, passing in found.items() if passing is not None}
 
     def holder(self, contact: str) -> str:
         """Who looks at it; the first of two."""
@@ -175,7 +181,7 @@ class Contacts:
             return Outcome(False, none.sentence, none.key, none.params)
         again = checked(offer.plan, self._standings()[offer.drone], self._ground(), to_look=True)
         if not again.check.passed:
-            why = said("dispatch.check", why="; ".join(f.sentence for f in again.check.findings[:3]))
+            why = said("dispatch.check", why=reasons(again.check.findings[:3]))
             return Outcome(False, why.sentence, why.key, why.params)
         clock = self._terms.clock
         self._terms.report(offer.plan)

@@ -5,9 +5,12 @@ languages, with the same parameters.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fleet.checker_words import utc_text
+from fleet.flight_words import FLIGHT_WORDS
+from wire.flying import CheckFinding
 
 Params = dict[str, str | float | int]
 
@@ -26,7 +29,6 @@ WORDS: dict[str, str] = {
     "dispatch.unknown_drone": 'the fleet has no drone "{drone}"',
     "dispatch.unknown_aircraft": "{drone} has not said yet which aircraft it is",
     "dispatch.link": "the link to {drone} is {link}",
-    "dispatch.refused": "{why}",
     "dispatch.mode": "{drone} is in the air in {mode}, which is left until it lands",
     "dispatch.position": "{drone} does not know where it is",
     "dispatch.battery": "{drone} has {percent} % in its battery; {least_percent} % are needed",
@@ -99,8 +101,10 @@ WORDS: dict[str, str] = {
     "task.looks": "{drone} is to look at contact {contact}; {plan} waits",
     "look.not_taken": "{drone} did not take it up",
     "look.relieved": "{second} holds contact {contact}",
+    **FLIGHT_WORDS,
 }
 
+NAMES = ("command_result", "preflight_item")      # ways of names that have words of their own in other languages
 _HOLE = re.compile(r"\{(\w+)(?:\|(\w+))?\}")
 
 
@@ -113,12 +117,38 @@ class Said:
     params: Params = field(default_factory=dict)
 
 
-def said(key: str, /, **params: str | float | int) -> Said:
+def said(key: str, /, **params: str | float | int | Said | tuple[Said, ...]) -> Said:
+    """A parameter may be a sentence, or several: it is put in as it stands, and taken apart for other languages. Of a
+    sentence `why` these are `why|key` and `why|NAME` for each of its parameters; of several, `why|n`, `why|0|key` and so on.
+    """
+    flat: Params = {}
+    for name, value in params.items():
+        flat |= _flat(name, value)
+
     def fill(hole: re.Match[str]) -> str:
         name, way = hole.groups()
-        return utc_text(int(params[name])) if way == "time" else str(params[name])
+        if way == "time":
+            return utc_text(int(flat[name]))
+        return str(flat[name]).replace("_", " ") if way in NAMES else str(flat[name])
 
-    return Said(_HOLE.sub(fill, WORDS[key]), key, params)
+    return Said(_HOLE.sub(fill, WORDS[key]), key, flat)
+
+
+def _flat(name: str, value: str | float | int | Said | tuple[Said, ...]) -> Params:
+    if isinstance(value, Said):
+        key: Params = {f"{name}|key": value.key} if value.key else {}
+        return {name: value.sentence, **key, **{f"{name}|{inner}": v for inner, v in value.params.items() if value.key}}
+    if isinstance(value, tuple):
+        parts: Params = {name: "; ".join(s.sentence for s in value), f"{name}|n": len(value)}
+        for i, one in enumerate(value):
+            parts |= _flat(f"{name}|{i}", one)
+        return parts
+    return {name: value}
+
+
+def reasons(findings: Iterable[CheckFinding]) -> tuple[Said, ...]:
+    """Why a check did not pass, as sentences to be put into another one."""
+    return tuple(Said(f.sentence, f.key, f.params) for f in findings)
 
 
 def plain(sentence: str) -> Said:

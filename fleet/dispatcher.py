@@ -18,7 +18,7 @@ from fleet.choice import Chosen, busy
 from fleet.commands import Outcome
 from fleet.dispatch_contacts import Contacts, look_of, mount_of
 from fleet.dispatch_queue import Queue, Waiting
-from fleet.dispatch_words import Said, said
+from fleet.dispatch_words import Said, reasons, said
 from fleet.look import Look
 from fleet.offers import Drawn, Ground, WishError, draw
 from fleet.orders import FOR_A_CONTACT, FleetOrders
@@ -85,7 +85,7 @@ class Dispatcher:
             outcome = await self._do(order)
         except Exception as error:  # a fault in our own code: this order fails, and all others go on  # noqa: BLE001
             _log.exception('order "%s" failed', order.order_id)
-            outcome = Outcome(False, f"the fleet service failed at this order: {type(error).__name__}")
+            outcome = Outcome.of(False, said("dispatch.fault", error=type(error).__name__))
         self._orders.answer(order, outcome)
         self._in_hand.remove(order.order_id)
 
@@ -123,7 +123,7 @@ class Dispatcher:
     def _offer(self, order: FleetOrder, drawn: Drawn, standing: Standing, chosen: Chosen | None = None) -> Outcome:
         assert order.wish is not None
         check, told = drawn.check, drawn.promise
-        why = "; ".join(f.sentence for f in check.findings[:3])
+        why = reasons(check.findings[:3])
         words = said("dispatch.check", why=why) if not check.passed else said(
             "dispatch.offered", drone=standing.drone, count=len(drawn.plan.waypoints),
             minutes=round(told.duration_s / 60.0, 1), energy_percent=round(told.energy_percent),
@@ -167,7 +167,7 @@ class Dispatcher:
         if self._terms.clock.utc_ns() > offer.expires_ns:
             return _refused(said("dispatch.expired"))
         if offer.check is None or not offer.check.passed:
-            return _refused(said("dispatch.check", why=offer.sentence))
+            return _refused(said("dispatch.check", why=reasons(offer.findings)))
         why = self._why_not_now(offer, order.priority)
         if why is not None:
             if not order.wait:
@@ -255,7 +255,7 @@ class Dispatcher:
             return said("dispatch.unknown_aircraft", drone=drone.name)
         refusal = pilot.refusal()
         if refusal is not None:
-            return said("dispatch.refused", why=refusal)
+            return refusal
         return None if drone.airborne() else said("dispatch.not_flying", drone=drone.name)
 
     # ---------------------------------------------------------------------------------------------------- as time goes
@@ -296,7 +296,7 @@ class Dispatcher:
             at_ns=0, waiting=self._queue.told(), looking={name: look.contact for name, look in looks.items()},
             in_view={name: look.in_view for name, look in looks.items()},
             reliefs=tuple((r.contact, r.first, r.second) for r in self._contacts.reliefs),
-            in_hand=tuple(self._in_hand[-IN_HAND_TOLD:]),
+            in_hand=tuple(self._in_hand[-IN_HAND_TOLD:]), avoiding=self._contacts.avoiding(),
         )
         if now != self._told:
             self._told = now
@@ -341,7 +341,7 @@ class Dispatcher:
             return said("dispatch.unknown_aircraft", drone=drone.name)
         refusal = pilot.refusal()
         if refusal is not None:
-            return said("dispatch.refused", why=refusal)
+            return refusal
         if drone.airborne() and (sortie is None or drone.mode() not in IN_HAND):
             return said("dispatch.mode", drone=drone.name, mode=drone.mode())
         if sortie is not None and flight is not None and not (sortie.under_way and drone.airborne()):

@@ -8,36 +8,32 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import numpy as np
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from cameras.lens import Lens
 from cameras.pose import Pose
 from cameras.project import project
-from fleet.checker import CheckLimits
-from fleet.checker_air import check_from_here
 from fleet.commands import command, read_parameter, set_mode, write_parameter
-from fleet.dispatch_words import Said, plain, said
+from fleet.dispatch_words import Said, reasons, said
 from fleet.drone import Drone
-from fleet.routes_camera import CameraView
-from fleet.stand_off import FAR_M, HEIGHT_M, RADIUS_M, WIDER, Place, Room, Sides, bearing_to, next_place, turn_deg
+from fleet.look_terms import Estimate, LookTerms, check_place, estimate_of, go_to, place_now
+from fleet.passing import Passing
+from fleet.stand_off import FAR_M, WIDER, Place, Room, Sides, bearing_to, next_place, turn_deg
 from geofences.geodesy import Array
 from geofences.terrain import FlatTerrain
 from mavlink.link import MessageLink
-from wire.clock import NS_PER_S, Clock
-from wire.flying import Plan, TaskPhase, Waypoint, WaypointKind
+from wire.clock import NS_PER_S
+from wire.flying import Plan, TaskPhase
 from wire.tasking import Target
-from wire.units import GroundPosition, Realm
+from wire.units import GroundPosition
 
 STEP_S = 0.5                    # between two places, and two places of the gimbal
 CHECK_S = 1.0                   # between two checks of the whole rules; the room is asked about at each step
 ORBIT_M_S = 2.0                 # along the circle: what a background does not smear at
-PREDICT_S = 10.0                # so long a velocity is believed
 LEAD_S = 0.4                    # a place of the gimbal is commanded for when it is acted on
 LOST_S = 6.0                    # not detected for so long: it is looked for, wider
 GIVEN_UP_S = 60.0               # and for so long: it is given up
@@ -48,47 +44,11 @@ OVERLAP_S = 5.0                 # and held for so long without a break, it takes
 ALONE_S = 3.0                   # without a detection by this drone, it has its own geometry to go by
 LENS = Lens(960, 540, 1600.0, 1600.0, 479.5, 269.5)     # where the settings name no camera: as the demo's
 BODY_M = 0.9                    # the middle of a person over his feet
-MASK_PLACE_AND_YAW = 0b100111111000     # of SET_POSITION_TARGET_GLOBAL_INT: no velocities, no yaw rate
-FRAME_ABOVE_HOME = int(mavlink.MAV_FRAME_GLOBAL_RELATIVE_ALT_INT)
 FRAME_ROI = int(mavlink.MAV_FRAME_GLOBAL_RELATIVE_ALT)
 
 Say = Callable[[TaskPhase, Said], None]
 
 _log = logging.getLogger("trailwatch.fleet")
-
-
-@dataclass(frozen=True, slots=True)
-class LookTerms:
-    """What a look goes by. targets: of the station, by contact. limits: for a check now. others: places of other drones.
-
-    mount_pitch_deg: of a camera without a gimbal, against the nose.
-    """
-
-    clock: Clock
-    realm: Realm
-    targets: Mapping[str, Target]
-    limits: Callable[[], CheckLimits]
-    others: Callable[[], tuple[Array, ...]]
-    view: CameraView | None = None
-    radius_m: float = RADIUS_M
-    height_m: float = HEIGHT_M
-    mount_pitch_deg: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """Where somebody is taken to be. seen_s: since the newest detection."""
-
-    at: Array
-    velocity: Array
-    seen_s: float
-
-
-def estimate_of(target: Target, now_ns: int, point: Callable[[GroundPosition], Array]) -> Estimate:
-    """Now, at a constant velocity for as long as that is believed."""
-    age_s = max(0.0, min(PREDICT_S, (now_ns - target.at_ns) / NS_PER_S))
-    velocity = np.array(target.velocity_m_s)
-    return Estimate(point(target.position) + velocity * age_s, velocity, max(0.0, (now_ns - target.last_seen_ns) / NS_PER_S))
 
 
 class Look:
@@ -144,6 +104,10 @@ class Look:
     def end(self, why: Said) -> None:
         self.over = self.over or why
 
+    def leaves(self) -> Passing | None:
+        """Whom it has looked at, from whom a stand-off is kept afterwards too."""
+        return Passing(self.contact, self.plan, self._drone, self._link, self._room, self._terms)
+
     @property
     def held(self) -> bool:
         """Whether another one may leave: it is where it looks from, and the station or its own picture says so."""
@@ -171,7 +135,7 @@ class Look:
         self._estimate = estimate_of(target, self._terms.clock.utc_ns(), self._frame.point)
         if not self._still_there(target, self._estimate):
             return
-        here = self._here()
+        here = place_now(self._drone, self._frame)
         if here is None:
             return
         self._look_at(self._estimate)
@@ -191,14 +155,14 @@ class Look:
         if self._drone.mode() != "GUIDED":
             outcome = await set_mode(self._link, self._drone, system_id, "GUIDED")
             if not outcome.done:
-                self.end(plain(outcome.sentence))
+                self.end(outcome.said)
                 return False
         wanted = round(self.plan.return_height_m * 100.0)
         found = await read_parameter(self._link, system_id, ("RTL_ALT",))
         if found is not None and found[1] < wanted:
             outcome = await write_parameter(self._link, self._drone, system_id, found[0], wanted)
             if not outcome.done:
-                self.end(plain(outcome.sentence))
+                self.end(outcome.said)
                 return False
         self._begun = True
         self._tell("look.begins")
@@ -210,12 +174,11 @@ class Look:
         """To the plan's speed, for which its distances are reckoned: an ArduCopter takes it once it has a first place."""
         speed = self.plan.waypoints[1].speed_m_s
         change = mavlink.MAV_CMD_DO_CHANGE_SPEED
-        outcome = await command(
-            self._link, self._drone, self.plan.system_id, change, (1.0, speed, -1.0), f"{speed:g} m/s"
-        )
+        what = said("command.what.speed", speed_m_s=f"{speed:g}")
+        outcome = await command(self._link, self._drone, self.plan.system_id, change, (1.0, speed, -1.0), what)
         self._slowed = outcome.done
         if not outcome.done:
-            self.end(plain(outcome.sentence))
+            self.end(outcome.said)
         return outcome.done
 
     def _still_there(self, target: Target, now: Estimate) -> bool:
@@ -260,41 +223,16 @@ class Look:
         now_ns = self._terms.clock.monotonic_ns()
         if self._place is not None and now_ns - self._checked_ns < CHECK_S * NS_PER_S:
             return True
-        first, last = self.plan.waypoints[0], self.plan.waypoints[-1]
-        at = self._frame.position(*(float(v) for v in place.at))
-        there = Waypoint(WaypointKind.WAYPOINT, at, place.height_m, self.plan.waypoints[1].speed_m_s)
-        plan = msgspec.structs.replace(
-            self.plan, waypoints=(first, there, msgspec.structs.replace(last, height_above_home_m=max(
-                last.height_above_home_m, place.height_m))),
-        )
-        height = self._drone.height_m.value if self._drone.height_m is not None else place.height_m
-        result = check_from_here(
-            plan, self._frame.position(*(float(v) for v in here)), height, self._room.sector, self._terms.realm,
-            self._terms.limits(),
-        )
+        result = check_place(self.plan, self._drone, self._room, self._terms, here, place.at, place.height_m)
         if result.passed:
             self._checked_ns = now_ns
             return True
-        self._tell("look.refused", why="; ".join(f.sentence for f in result.findings[:2]))
+        self._tell("look.refused", why=reasons(result.findings[:2]))
         return False
 
-    def _here(self) -> Array | None:
-        """Where it is now: as it last said, carried on."""
-        drone = self._drone
-        position = drone.fresh(drone.position)
-        if position is None:
-            return None
-        at = self._frame.point(GroundPosition(position.lat_deg, position.lon_deg))
-        velocity = drone.velocity_m_s.value if drone.velocity_m_s is not None else (0.0, 0.0)
-        return np.asarray(at + np.array(velocity) * min(1.0, drone.age_s(drone.position)))
-
     def _command(self, at: Array, height_m: float, now: Estimate) -> None:
-        place = self._frame.position(*(float(v) for v in at))
-        yaw = math.radians((bearing_to(now.at, at) + 180.0) % 360.0)
-        self._link.send(mavlink.MAVLink_set_position_target_global_int_message(
-            0, self.plan.system_id, 1, FRAME_ABOVE_HOME, MASK_PLACE_AND_YAW, round(place.lat_deg * 1e7),
-            round(place.lon_deg * 1e7), height_m, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, yaw, 0.0,
-        ))
+        yaw_deg = (bearing_to(now.at, at) + 180.0) % 360.0
+        self._link.send(go_to(self.plan.system_id, self._frame.position(*(float(v) for v in at)), height_m, yaw_deg))
 
     def _look_at(self, now: Estimate) -> None:
         """The gimbal follows the place by itself, from wherever the drone is; without one the drone's yaw has to do."""
@@ -340,7 +278,7 @@ class Look:
         elif sides.pressed.any() and not self._far:
             self._tell("look.side")
 
-    def _tell(self, key: str, **params: str | float | int) -> None:
+    def _tell(self, key: str, **params: str | float | int | tuple[Said, ...]) -> None:
         """Once, until something else is to be said."""
         if key != self._said:
             self._said = key

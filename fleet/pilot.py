@@ -14,7 +14,7 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 from fleet.airspace_lookout import TrafficPicture
 from fleet.checker import CheckLimits
 from fleet.commands import Outcome, ask_for_messages, command, identify, set_mode, until
-from fleet.dispatch_words import said
+from fleet.dispatch_words import Said, said
 from fleet.drone import Drone
 from fleet.energy import EnergyLearner, EnergyModel
 from fleet.flight_book import FlightRecorder
@@ -121,21 +121,22 @@ class Pilot:
         if not self.drone.armed() or self._system_id == 0:
             return
         if self.drone.airborne():
-            sentence = f"{self.drone.name} is called back: the fleet service stops"
+            words = said("sortie.service_stops", outcome=self.drone.mode())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CALL_BACK_S):
                     outcome = await set_mode(self.link, self.drone, self._system_id, "RTL")
-                    sentence = f"{sentence}; {outcome.sentence}"
+                    words = said("sortie.service_stops", outcome=outcome.said)
         else:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CALL_BACK_S):
                     await command(
-                        self.link, self.drone, self._system_id, mavlink.MAV_CMD_COMPONENT_ARM_DISARM, (0.0,), "disarm"
+                        self.link, self.drone, self._system_id, mavlink.MAV_CMD_COMPONENT_ARM_DISARM, (0.0,),
+                        said("command.what.disarm"),
                     )
-            sentence = f"{self.drone.name} stays on the ground: the fleet service stops"
-        _log.warning("%s", sentence)
+            words = said("sortie.service_stops_ground", drone=self.drone.name)
+        _log.warning("%s", words.sentence)
         if sortie is not None and not sortie.over:
-            sortie.say(TaskPhase.CANCELLED, sentence)
+            sortie.say(TaskPhase.CANCELLED, words)
 
     # --------------------------------------------------------------------------------------------------------- tasks
 
@@ -233,12 +234,12 @@ class Pilot:
         while loop.time() < until_s:
             sortie = flight.sortie
             if sortie is not None and (sortie.begun or sortie.over):
-                return Outcome(sortie.begun, sortie.last_sentence)
+                return Outcome.of(sortie.begun, sortie.last_words)
             if sortie is None and not self.has(flight):
                 overtaken = said("dispatch.overtaken")
-                return Outcome(False, overtaken.sentence, overtaken.key)
+                return Outcome.of(False, overtaken)
             await asyncio.sleep(STARTED_LOOK_S)
-        return Outcome(False, f"{self.drone.name} has not taken off within {STARTED_WITHIN_S:.0f} s")
+        return Outcome.of(False, said("sortie.not_started", drone=self.drone.name, seconds=round(STARTED_WITHIN_S)))
 
     @property
     def is_assigned(self) -> bool:
@@ -297,27 +298,24 @@ class Pilot:
             return False
         refusal = self.refusal()
         if refusal is not None:
-            self._complain(refusal)
+            self._complain(refusal.sentence)
         elif self.drone.airborne():
             self._complain(f"{self.drone.name}: in the air already, in {self.drone.mode()}; left until it lands")
         return refusal is None and self.drone.link() is LinkState.CONNECTED and not self.drone.armed()
 
-    def refusal(self) -> str | None:
+    def refusal(self) -> Said | None:
         """Why the aircraft that answers must not be commanded at all; None for one that may, and for one not known yet."""
         identity = self.drone.identity
         if identity is None:
             return None
         wanted = self.settings.hardware_id.lower()
         if wanted and identity.hardware_id != wanted:
-            return (
-                f"{self.drone.name}: the aircraft on {self.settings.connection} has hardware {identity.hardware_id}, and "
-                f"the settings name {wanted}: it is not commanded"
+            return said(
+                "dispatch.other_hardware", drone=self.drone.name, connection=self.settings.connection,
+                found=identity.hardware_id, wanted=wanted,
             )
         if not self.drone.quirks.flown:
-            return (
-                f"{self.drone.name}: its autopilot is a {self.drone.quirks.name}, which has not passed the conformance "
-                "suite: it is shown, and not commanded"
-            )
+            return said("dispatch.not_flown", drone=self.drone.name, kind=self.drone.quirks.name)
         return realm_refusal(self.drone.name, self._terms.realm, simulated=identity.simulated)
 
     async def _fly_patrol(self, patrol: PatrolSettings) -> bool:
@@ -362,7 +360,7 @@ class Pilot:
         except Exception:  # a fault in our own code: told and raised on, and the drone does not wait for it
             if self.drone.airborne():
                 back = await self.set_mode("RTL")
-                sortie.say(TaskPhase.FAILED, f"{self.drone.name}: the fleet service failed at this flight; {back.sentence}")
+                sortie.say(TaskPhase.FAILED, said("sortie.fault", drone=self.drone.name, outcome=back.said))
             raise
         finally:
             self.sortie = self.flight = self._learner = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fleet.dispatch_words import Said, said
 from fleet.drone import Drone
 from fleet.preflight_words import item
 from geofences.geodesy import LocalFrame
@@ -61,14 +62,12 @@ def preflight(drone: Drone, plan: Plan, needs: PreflightNeeds, frame: LocalFrame
     return Preflight(drone.name, at_ns, worst, items)
 
 
-def realm_refusal(name: str, realm: Realm, *, simulated: bool) -> str | None:
+def realm_refusal(name: str, realm: Realm, *, simulated: bool) -> Said | None:
     """Why a station of `realm` must not command this autopilot; None when it may."""
     if realm is Realm.TRAINING and not simulated:
-        return (
-            f"{name} answers to no SIM_ parameter, so it is a real aircraft: a training station commands simulated ones only"
-        )
+        return said("dispatch.real", drone=name)
     if realm is Realm.LIVE and simulated:
-        return f"{name} answers to a SIM_ parameter, so it is simulated: a live station does not command it"
+        return said("dispatch.simulated", drone=name)
     return None
 
 

@@ -13,30 +13,21 @@ from fleet.airspace_lookout import Lookout
 from fleet.airspace_watch import Level, Verdict
 from fleet.checker import check_plan
 from fleet.checker_air import check_from_here
-from fleet.commands import Outcome, ask_for_heartbeat, command, read_parameter, set_mode, until, write_parameter
-from fleet.dispatch_words import Said, plain, said
+from fleet.commands import Outcome, ask_for_heartbeat, command, set_mode, until
+from fleet.dispatch_words import Params, Said, plain, reasons, said
 from fleet.drone import Drone
-from fleet.mission import FENCE, MISSION, MissionItem, plan_items
-from fleet.plan_transfer import HEARD_OF_A_PLAN, Aircraft, PlanTransfer
-from fleet.preflight import LAUNCHABLE, PreflightNeeds, preflight
+from fleet.look_terms import place_now
+from fleet.mission import MissionItem
+from fleet.passing import AHEAD_M, Bypass, Passing, Stop, stops_of
+from fleet.readying import Readying
 from fleet.sortie_terms import IN_HAND, PAUSE_MODE, Errand, Report, SortieEnd, SortieError, SortieTerms
-from fleet.transfer import run_machine
+from geofences.geodesy import Array
 from geofences.sector import Sector
 from mavlink.link import MessageLink
 from wire.clock import NS_PER_S, Clock
-from wire.flying import (
-    CheckFinding,
-    LinkState,
-    Plan,
-    Preflight,
-    PreflightState,
-    TaskPhase,
-    TaskState,
-    WaypointKind,
-)
+from wire.flying import CheckFinding, LinkState, Plan, TaskPhase, TaskState, WaypointKind
 from wire.units import GroundPosition
 
-READY_WITHIN_S = 90.0           # ArduCopter's estimate settles in 42 s
 AIRBORNE_WITHIN_S = 20.0
 ARM_TRIES, ARM_AGAIN_S = 3, 2.0
 BATTERY_AGAIN_S = 5.0           # between two orders to come home for its battery
@@ -45,8 +36,7 @@ CLIMB_M_S = 1.0                 # slower than any copter climbs, for the time th
 OVERDUE_FACTOR, OVERDUE_S = 2.0, 120.0      # of the planned duration: against the wind it takes twice as long
 LOOK_S = 0.2
 REPORTS_WITHIN_S = 15.0         # after a silence: found out, asked for anew, and the first of them come
-PREFLIGHT_EVERY_S = 2.0
-FENCE_POLYGONS, FENCE_ACTION_RETURN = 4.0, 1.0      # ArduPilot's FENCE_TYPE and FENCE_ACTION
+PASSING_S = 1.0                 # between two looks at whether its way leads over somebody
 
 PLACE_WITHIN_S = 5.0
 TAKEN_OVER_S = 2.0              # in a mode that nobody here has asked for
@@ -79,37 +69,42 @@ class Sortie:
         self._clock, self._report = clock, report
         self._items: tuple[MissionItem, ...] = ()
         self._boots, self._connections = drone.boots, link.connections
-        self._last_preflight: Preflight | None = None
-        self._before_landing: list[str] = []        # what cut the patrol short, as far as is known here
+        self._before_landing: list[Said] = []       # what cut the patrol short, as far as is known here
         self._lookout: Lookout | None = None
         self._warned: frozenset[str] = frozenset()
         self._ended: Said | None = None             # by a person, and how
         self._errand_end: Said | None = None
+        self.passing: Passing | None = None         # whom it has looked at, and does not fly over
+        self._left_at: Array | None = None          # where its patrol was left
+        self._passed_s = 0.0
+        self._ground = Readying(
+            plan, link, drone, sector, terms, clock, report, self.say, self._must_be_wanted
+        )
         self._home_mode = ""        # in which it was told to end, and does not fly anything else any more
-        self.last_sentence = ""
+        self.last_words = plain("")
 
     async def fly(self) -> bool:
         """All of it; True when it was flown to its end. Never raises SortieError: a failure is reported."""
-        self.say(TaskPhase.CREATED, f"{self.plan.corridor} by {self.plan.drone}")
+        self.say(TaskPhase.CREATED, said("sortie.created", corridor=self.plan.corridor, drone=self.plan.drone))
         try:
             in_the_air = self._drone.airborne()
             await self._check(in_the_air=in_the_air)
             if in_the_air:
                 await self._join()
             else:
-                await self._transfer()
-                await self._make_ready()
+                self._items = await self._ground.transfer()
+                await self._ground.until_ready(self._boots, self._connections)
                 await self._launch()
             done = await self._follow()
         except SortieEnd as end:
             self.say(TaskPhase.CANCELLED, end.why)
             return False
         except SortieError as error:
-            self._drop_errand(TaskPhase.CANCELLED, plain(str(error)))
+            self._drop_errand(TaskPhase.CANCELLED, error.why)
             if self._ended is not None:
                 self.say(TaskPhase.CANCELLED, self._ended)
             else:
-                self.say(TaskPhase.FAILED, str(error))
+                self.say(TaskPhase.FAILED, error.why)
             return False
         self.say(TaskPhase.DONE, done)
         return True
@@ -154,6 +149,8 @@ class Sortie:
 
     def divert(self, errand: Errand) -> None:
         """Its mission waits until the errand is over, and goes on where it was."""
+        if self.errand is None:
+            self._left_at = place_now(self._drone, self._sector.frame)
         self.errand = errand
 
     def hand_over(self, why: Said) -> None:
@@ -161,18 +158,27 @@ class Sortie:
         self._ended, self.handed_over = why, True
         self._drop_errand(TaskPhase.CANCELLED, why)
 
-    async def _go_on(self) -> Outcome:
-        """The mission where it was. An ArduCopter forgets the speed that it had set, and would fly at its own."""
+    async def _go_on(self, seq: int | None = None) -> Outcome:
+        """The mission where it was, or at another item. An ArduCopter forgets the speed that it had set, and would fly at
+        its own.
+        """
+        if seq is not None:
+            what = said("command.what.go_on_at", item=seq)
+            jumped = await self._command(mavlink.MAV_CMD_DO_SET_MISSION_CURRENT, (float(seq),), what)
+            if not jumped.done:
+                return jumped
         outcome = await self._mode("AUTO")
         if not outcome.done:
             return outcome
         speed = self.plan.waypoints[-1].speed_m_s
-        slowed = await self._command(mavlink.MAV_CMD_DO_CHANGE_SPEED, (1.0, speed, -1.0), f"{speed:g} m/s")
+        slowed = await self._command(
+            mavlink.MAV_CMD_DO_CHANGE_SPEED, (1.0, speed, -1.0), said("command.what.speed", speed_m_s=f"{speed:g}")
+        )
         if slowed.done:
             await self._point_camera()
             return outcome
         back = await self._mode("RTL")
-        return Outcome(False, f"{slowed.sentence}; called back: {back.sentence}")
+        return Outcome.of(False, said("sortie.called_back", why=slowed.said, outcome=back.said))
 
     async def _point_camera(self) -> None:
         """Ahead and down, as patrols are planned. A drone whose gimbal does not take it flies on, and it is noted."""
@@ -180,7 +186,7 @@ class Sortie:
         if pitch is None:
             return
         angles = (pitch, 0.0, math.nan, math.nan)
-        outcome = await self._command(mavlink.MAV_CMD_DO_GIMBAL_MANAGER_PITCHYAW, angles, "camera ahead and down")
+        outcome = await self._command(mavlink.MAV_CMD_DO_GIMBAL_MANAGER_PITCHYAW, angles, said("command.what.camera"))
         if not outcome.done:
             _log.warning("%s", outcome.sentence)
 
@@ -200,10 +206,9 @@ class Sortie:
         if self._ended is not None:
             raise SortieEnd(self._ended)
 
-    def say(self, phase: TaskPhase, what: str | Said, findings: tuple[CheckFinding, ...] = ()) -> None:
-        words = plain(what) if isinstance(what, str) else what
+    def say(self, phase: TaskPhase, words: Said, findings: tuple[CheckFinding, ...] = ()) -> None:
         self.over = self.over or phase in (TaskPhase.DONE, TaskPhase.FAILED, TaskPhase.CANCELLED)
-        self.last_sentence = words.sentence
+        self.last_words = words
         _log.info("%s: %s: %s", self.task_id, phase.value, words.sentence)
         self._report(TaskState(
             self.task_id, self.plan.drone, self.plan.plan_id, phase, self._clock.utc_ns(), words.sentence, findings,
@@ -223,7 +228,7 @@ class Sortie:
         self._report(result)
         self.duration_s = result.duration_s
         if not result.passed:
-            raise SortieError("the plan did not pass its checks: " + "; ".join(f.sentence for f in result.findings))
+            raise SortieError(said("sortie.not_passed", why=reasons(result.findings)))
         self._lookout = Lookout(
             self.plan, self._sector, self._terms.limits, self._drone, self._clock, self._terms.learner, self._terms.traffic
         )
@@ -231,72 +236,8 @@ class Sortie:
     async def _here(self) -> GroundPosition:
         drone = self._drone
         if not await until(lambda: drone.fresh(drone.position) is not None, PLACE_WITHIN_S) or drone.position is None:
-            raise SortieError(f"{drone.name} does not say where it is")
+            raise SortieError(said("sortie.no_place", drone=drone.name))
         return GroundPosition(drone.position.value.lat_deg, drone.position.value.lon_deg)
-
-    async def _transfer(self) -> None:
-        self._must_be_wanted()
-        home = self._sector.frame.point(self.plan.home)
-        home_msl_m = float(self._sector.terrain.height_msl_m(home)[0])
-        parts = plan_items(self.plan, home_msl_m)
-        self._items = parts[MISSION]
-        self.say(TaskPhase.SENT, f"{sum(len(items) for items in parts.values())} items are going up")
-        aircraft = Aircraft(self.plan.system_id, self.plan.hardware_id)
-        machine = PlanTransfer(parts, aircraft, asyncio.get_running_loop().time(), self._drone.quirks)
-        end = await run_machine(self._link, machine, self.plan.system_id, HEARD_OF_A_PLAN)
-        if not end.done:
-            raise SortieError(end.sentence)
-        self.say(TaskPhase.RECEIVED, f"{len(self._items)} items accepted")
-        self.say(TaskPhase.ACCEPTED, f"{end.sentence}, equal to the plan")
-        await self._set_up(fenced=bool(parts[FENCE]))
-
-    async def _set_up(self, *, fenced: bool) -> None:
-        """The autopilot's own fence and return height, as planned. Polygons alone: its circle of 300 m is on as it ships."""
-        wanted: list[tuple[tuple[str, ...], float]] = [(("FENCE_ENABLE",), float(fenced))]
-        if fenced:
-            wanted = [(("FENCE_TYPE",), FENCE_POLYGONS), (("FENCE_ACTION",), FENCE_ACTION_RETURN), *wanted]
-        if self.plan.return_height_m > 0:
-            wanted.append((("RTL_ALT",), round(self.plan.return_height_m * 100.0)))
-        for names, value in wanted:
-            found = await read_parameter(self._link, self.plan.system_id, names)
-            if found is None:
-                if fenced or names[0] == "RTL_ALT":
-                    raise SortieError(f"{self.plan.drone} has no {names[0]}, and the plan asks for it")
-                continue
-            if found[1] != value:
-                await self._must(write_parameter(self._link, self._drone, self.plan.system_id, found[0], value))
-
-    async def _make_ready(self) -> None:
-        failsafe = await self._station_failsafe()
-        needs = PreflightNeeds(self._terms.realm, self._terms.battery_least_percent, True, failsafe)
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + READY_WITHIN_S
-        said_s = float("-inf")
-        while True:
-            self._must_be_wanted()
-            if (self._drone.boots, self._link.connections) != (self._boots, self._connections):
-                raise SortieError("the drone or its link was interrupted before take-off: what it holds has to be read anew")
-            now = preflight(self._drone, self.plan, needs, self._sector.frame, self._clock.utc_ns())
-            before = self._last_preflight
-            changed = before is None or [i.state for i in before.items] != [i.state for i in now.items]
-            if changed or loop.time() - said_s >= PREFLIGHT_EVERY_S:
-                self._report(now)
-                self._last_preflight, said_s = now, loop.time()
-            if now.state in LAUNCHABLE:
-                return
-            if now.state is PreflightState.ERROR or loop.time() >= until_s:
-                bad = [i for i in now.items if i.state not in LAUNCHABLE]
-                raise SortieError("pre-flight: " + "; ".join(f"{i.name}: {i.sentence}" for i in bad))
-            await asyncio.sleep(LOOK_S)
-
-    async def _station_failsafe(self) -> float | None:
-        """FS_GCS_ENABLE; switched on when it is off, because a service that dies must not leave a drone flying on."""
-        found = await read_parameter(self._link, self.plan.system_id, ("FS_GCS_ENABLE",))
-        if found is None or found[1] != 0:
-            return found[1] if found is not None else None
-        outcome = await write_parameter(self._link, self._drone, self.plan.system_id, found[0], 1.0)
-        _log.info("%s: the station failsafe was off: %s", self.plan.drone, outcome.sentence)
-        return 1.0 if outcome.done else 0.0
 
     # ------------------------------------------------------------------------------------------------------ in the air
 
@@ -310,17 +251,20 @@ class Sortie:
         await self._arm()
         ask_for_heartbeat(self._link, system_id)
         if not await until(drone.armed, AIRBORNE_WITHIN_S):
-            raise SortieError(f"{drone.name} accepted arming and does not say that it is armed")
+            raise SortieError(said("sortie.not_armed", drone=drone.name))
         seven = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, height_m)
-        await self._must(self._command(mavlink.MAV_CMD_NAV_TAKEOFF, seven, f"take off to {height_m:g} m"))
+        what = said("command.what.take_off", height_m=f"{height_m:g}")
+        await self._must(self._command(mavlink.MAV_CMD_NAV_TAKEOFF, seven, what))
         if not await until(lambda: drone.airborne() or not drone.armed(), AIRBORNE_WITHIN_S) or not drone.armed():
-            raise SortieError(f"{drone.name} accepted the take-off and is still on the ground")
+            raise SortieError(said("sortie.on_ground", drone=drone.name))
         self.launched = True
-        self.say(TaskPhase.EXECUTING, f"{drone.name} has taken off")
+        self.say(TaskPhase.EXECUTING, said("sortie.taken_off", drone=drone.name))
         self.begun = True
         high = height_m * CLIMBED_SHARE
         if not await until(lambda: self._height_m() >= high or drone.mode() != "GUIDED", height_m / CLIMB_M_S + 20.0):
-            raise SortieError(f"{drone.name} does not climb: {self._height_m():.0f} of {height_m:g} m")
+            raise SortieError(said(
+                "sortie.no_climb", drone=drone.name, height_m=round(self._height_m()), wanted_m=f"{height_m:g}"
+            ))
         if drone.mode() != "GUIDED":
             return              # somebody or a failsafe took over: it is followed home, not fought with
         self.under_way = self._for_errand
@@ -330,7 +274,7 @@ class Sortie:
         outcome = await set_mode(self._link, drone, system_id, "AUTO")
         if not outcome.done:
             back = await set_mode(self._link, drone, system_id, "RTL")
-            raise SortieError(f"{outcome.sentence}; called back: {back.sentence}")
+            raise SortieError(said("sortie.called_back", why=outcome.said, outcome=back.said))
         self.under_way = True
 
     async def _join(self) -> None:
@@ -339,14 +283,15 @@ class Sortie:
         await self._must(self._mode("GUIDED"))
         try:
             if not self._for_errand:        # an errand from the air leaves the mission that is in the drone as it is
-                await self._transfer()
+                self._items = await self._ground.transfer()
                 self._drone.forget_progress()
-                await self._must(self._command(mavlink.MAV_CMD_DO_SET_MISSION_CURRENT, (2.0,), "begin after the take-off"))
+                what = said("command.what.after_take_off")
+                await self._must(self._command(mavlink.MAV_CMD_DO_SET_MISSION_CURRENT, (2.0,), what))
                 await self._point_camera()
                 await self._must(self._mode("AUTO"))
         except SortieError as error:
             back = await self._mode("RTL")
-            raise SortieError(f"{error}; called back: {back.sentence}") from None
+            raise SortieError(said("sortie.called_back", why=error.why, outcome=back.said)) from None
         self.under_way = True
         self.say(TaskPhase.EXECUTING, said("task.joined", drone=self.plan.drone))
         self.begun = True
@@ -354,14 +299,14 @@ class Sortie:
     async def _arm(self) -> None:
         """Again when it refuses: for two seconds after a new fence it does, and says that the fence requires a position."""
         for left in reversed(range(ARM_TRIES)):
-            outcome = await self._command(mavlink.MAV_CMD_COMPONENT_ARM_DISARM, (1.0,), "arm")
+            outcome = await self._command(mavlink.MAV_CMD_COMPONENT_ARM_DISARM, (1.0,), said("command.what.arm"))
             if outcome.done:
                 return
             if left == 0:
-                raise SortieError(outcome.sentence)
+                raise SortieError(outcome.said)
             await asyncio.sleep(ARM_AGAIN_S)
 
-    async def _follow(self) -> str | Said:
+    async def _follow(self) -> Said:
         """Until it has landed and disarmed; the sentence of a full patrol. Raises SortieError for any other end."""
         drone = self._drone
         loop = asyncio.get_running_loop()
@@ -376,13 +321,15 @@ class Sortie:
             if self.handed_over:
                 self._must_be_wanted()
             if loop.time() >= until_s:
-                raise SortieError(f"{drone.name} has not landed {allowed_s:.0f} s after take-off; last in {drone.mode()}")
+                raise SortieError(
+                    said("sortie.overdue", drone=drone.name, seconds=round(allowed_s), mode=drone.mode())
+                )
             self._must_be_the_same()
             if drone.link() is not link:
                 link = drone.link()
                 _log.warning("%s: the link is %s", drone.name, link.value)
                 if link is LinkState.LOST:      # what it says of its failsafe is lost with the link
-                    self._before_landing.append(f"its link was lost at item {drone.highest_item}")
+                    self._before_landing.append(said("before.link", item=drone.highest_item))
             if drone.mode() != mode:
                 mode = drone.mode()
                 _log.warning("%s: is in %s now", drone.name, mode)
@@ -394,26 +341,25 @@ class Sortie:
             if verdict is not None:
                 await self._heed(verdict)
             await self._step_errand()
+            await self._watch_passing()
             await asyncio.sleep(LOOK_S)
         await self._still_the_same()
         self._must_be_wanted()
         if self._for_errand:
             if self._errand_end is not None:
-                return said("task.ended", why=self._errand_end.sentence, drone=drone.name)
-            why = f", after {' and '.join(self._before_landing)}" if self._before_landing else f", in {drone.mode()}"
-            raise SortieError(f"{drone.name} landed before its errand was over{why}")
+                return said("task.ended", why=self._errand_end, drone=drone.name)
+            if self._before_landing:
+                raise SortieError(said("sortie.errand_early_after", drone=drone.name, why=tuple(self._before_landing)))
+            raise SortieError(said("sortie.errand_early", drone=drone.name, mode=drone.mode()))
         last = max(i.seq for i in self._items)
         if drone.highest_item < last:
             texts = drone.texts_since(self._clock.monotonic_ns() - round(allowed_s * NS_PER_S))[-3:]
-            why = f' ({"; ".join(texts)})' if texts else ""
-            if self._before_landing:
-                why = f", after {' and '.join(self._before_landing)}{why}"
-            raise SortieError(
-                f"{drone.name} landed before the end of its patrol, at item {drone.highest_item} of {last}, "
-                f"in {drone.mode()}{why}"
-            )
+            after = (*self._before_landing, *map(plain, texts))
+            told: Params = {"drone": drone.name, "item": drone.highest_item, "last": last, "mode": drone.mode()}
+            early = said("sortie.early_after", why=after, **told) if after else said("sortie.early", **told)
+            raise SortieError(early)
         flown = sum(w.kind is not WaypointKind.RETURN for w in self.plan.waypoints)
-        return f"{drone.name} has flown {flown} waypoints, landed and disarmed"
+        return said("sortie.flown", drone=drone.name, count=flown)
 
     def _too_little_left(self) -> float | None:
         """The charge in percent, when it is too low to go on with the patrol. The return itself is not interrupted."""
@@ -439,37 +385,95 @@ class Sortie:
                 errand.end(said("task.errand_failed", drone=self.plan.drone))
             if not errand.over:
                 return
-        self._errand_end = errand.over
+        if not isinstance(errand, Bypass):
+            self._errand_end = errand.over
+        self.passing = errand.leaves() or self.passing
         self._drop_errand(TaskPhase.DONE, errand.over)
-        outcome = await (self._mode("RTL") if self._for_errand else self._go_on())
-        why, name = errand.over.sentence, self.plan.drone
+        await self._leave(errand, errand.over)
+
+    async def _leave(self, errand: Errand, why: Said) -> None:
+        """Back to its patrol or home, and past whom it has looked at, not over him."""
+        name, passed = self.plan.drone, isinstance(errand, Bypass)
+        rejoined = errand.rejoined if isinstance(errand, Bypass) else None
+        homewards = self._for_errand or (passed and rejoined is None)
+        if not passed and self._is_blocked(None if self._for_errand else self._stops()):
+            self._go_round(None if self._for_errand else self._stops(), why)
+            return
+        outcome = await (self._mode("RTL") if homewards else self._go_on(rejoined.seq if rejoined is not None else None))
+        if homewards:
+            self.say(TaskPhase.EXECUTING, why if passed else said("task.home", why=why, drone=name))
+            if outcome.done and not self._for_errand:
+                self._home_mode = "RTL"
+                self._before_landing.append(why)
+            return
         after = said("task.after", why=why, drone=name, corridor=self.plan.corridor)
-        self.say(TaskPhase.EXECUTING, said("task.home", why=why, drone=name) if self._for_errand else after)
-        if not outcome.done and not self._for_errand:
+        self.say(TaskPhase.EXECUTING, why if passed else after)
+        if not outcome.done:
             back = await self._mode("RTL")
-            raise SortieError(f"{outcome.sentence}; called back: {back.sentence}")
+            raise SortieError(said("sortie.called_back", why=outcome.said, outcome=back.said))
+
+    # ---------------------------------------------------------------------------------------------- past whom it looked at
+
+    async def _watch_passing(self) -> None:
+        """A patrol that comes by him again, as on its way back: once a second its next stretch is looked at."""
+        now_s = asyncio.get_running_loop().time()
+        if self.passing is None or self.errand is not None or self.paused_by or now_s - self._passed_s < PASSING_S:
+            return
+        self._passed_s = now_s
+        if self.passing.at() is None:
+            self.passing = None         # nobody knows any more where he is
+        elif self._drone.mode() == "AUTO" and not self._home_mode:
+            stops = self._stops()
+            if len(stops) > 1 and self.passing.blocks([s.at for s in stops], AHEAD_M):
+                self._left_at = stops[0].at
+                self._go_round(stops)
+
+    def _is_blocked(self, stops: list[Stop] | None) -> bool:
+        """Whether the straight way from here to what is next leads over him. stops: what is left; None: home alone."""
+        here = self.passing.here() if self.passing is not None else None
+        if self.passing is None or here is None:
+            return False
+        to = stops[1].at if stops is not None and len(stops) > 1 else self._sector.frame.point(self.plan.home)
+        return self.passing.blocks([here, to])
+
+    def _go_round(self, stops: list[Stop] | None, why: Said | None = None) -> None:
+        assert self.passing is not None
+        home = self._sector.frame.point(self.plan.home)
+        self.errand = bypass = Bypass(self.passing, home, self.plan.corridor, stops)
+        self.say(TaskPhase.EXECUTING, bypass.begins(why))
+
+    def _stops(self) -> list[Stop]:
+        """What is left of the patrol, from where it is; or from where it was left, while it flies something else."""
+        frame, item = self._sector.frame, self._drone.mission_item
+        here = place_now(self._drone, frame) if self._drone.mode() == "AUTO" or self._left_at is None else self._left_at
+        if here is None or item is None:
+            return []
+        return stops_of(self._items, item.value, Stop(item.value, here, self._height_m()), frame, self.plan.home)
+
+    # ------------------------------------------------------------------------------------------------ as it comes to its end
 
     async def _let_go_of(self, errand: Errand) -> None:
         """A failsafe or a remote control has the drone: what it says is followed, and its errand is nobody's any more."""
         if await until(lambda: self._drone.mode() in IN_HAND, TAKEN_OVER_S) or self.errand is not errand:
             return
         why = said("task.taken_over", drone=self.plan.drone, mode=self._drone.mode())
-        self._before_landing.append(f"it went into {self._drone.mode()}")
+        self._before_landing.append(said("before.mode", mode=self._drone.mode()))
         self._drop_errand(TaskPhase.CANCELLED, why)
         self.say(TaskPhase.EXECUTING, why)
 
     async def _heed(self, verdict: Verdict) -> None:
         """What the watch in the air says: told once as long as it stays the same; called back while it flies the patrol."""
         rules = frozenset(f.rule for f in verdict.findings)
-        why = "; ".join(f.sentence for f in verdict.findings)
+        name, why = self.plan.drone, reasons(verdict.findings)
         if verdict.level is Level.RETURN and self._drone.mode() in IN_HAND:
-            self._drop_errand(TaskPhase.CANCELLED, plain(f"{self.plan.drone} is called back: {why}"))
+            self._drop_errand(TaskPhase.CANCELLED, said("sortie.watch_returns", drone=name, why=why))
             outcome = await self._call_home()
-            self.say(TaskPhase.EXECUTING, f"{self.plan.drone} is called back: {why}; {outcome.sentence}", verdict.findings)
+            returned = said("sortie.watch_returned", drone=name, why=why, outcome=outcome.said)
+            self.say(TaskPhase.EXECUTING, returned, verdict.findings)
             if outcome.done:
-                self._before_landing.append(f"it was called back, because {why}")
+                self._before_landing.append(said("before.watch", why=why))
         elif rules - self._warned:
-            self.say(TaskPhase.EXECUTING, f"{self.plan.drone}: warning: {why}", verdict.findings)
+            self.say(TaskPhase.EXECUTING, said("sortie.watch_warns", drone=name, why=why), verdict.findings)
         self._warned = rules
 
     async def _call_home(self) -> Outcome:
@@ -479,11 +483,11 @@ class Sortie:
         return outcome
 
     async def _call_back(self, percent: float) -> None:
-        self._drop_errand(TaskPhase.CANCELLED, plain(f"{self.plan.drone} has {percent:.0f} % left in its battery"))
+        self._drop_errand(TaskPhase.CANCELLED, said("sortie.battery", drone=self.plan.drone, percent=round(percent)))
         outcome = await self._call_home()
         _log.warning("%s: %.0f %% left in its battery, called back: %s", self.plan.drone, percent, outcome.sentence)
         if outcome.done:
-            self._before_landing.append(f"it was called back with {percent:.0f} % left in its battery")
+            self._before_landing.append(said("before.battery", percent=round(percent)))
 
     async def _still_the_same(self) -> None:
         """That it says "disarmed" is a landing only of the boot that took off: what restarts in the air is disarmed too.
@@ -494,26 +498,23 @@ class Sortie:
         told = await until(lambda: drone.boot_ms is not None and drone.boot_ms.at_ns > ended_ns, REPORTS_WITHIN_S)
         self._must_be_the_same()
         if not told:
-            raise SortieError(f"{drone.name} is disarmed and reports nothing: whether it has landed is not known")
+            raise SortieError(said("sortie.silent_end", drone=drone.name))
 
     def _must_be_the_same(self) -> None:
         if self._drone.boots != self._boots:
-            raise SortieError(
-                f"{self._drone.name} has started anew in the middle of the sortie, on the way to item "
-                f"{self._drone.highest_item}: look for it there"
-            )
+            raise SortieError(said("sortie.restarted", drone=self._drone.name, item=self._drone.highest_item))
 
     def _height_m(self) -> float:
         return self._drone.height_m.value if self._drone.height_m is not None else 0.0
 
     async def _set_first_item(self) -> Outcome:
-        return await self._command(mavlink.MAV_CMD_DO_SET_MISSION_CURRENT, (1.0,), "begin at the first item")
+        return await self._command(mavlink.MAV_CMD_DO_SET_MISSION_CURRENT, (1.0,), said("command.what.first_item"))
 
-    async def _command(self, number: int, parameters: tuple[float, ...], what: str) -> Outcome:
+    async def _command(self, number: int, parameters: tuple[float, ...], what: Said) -> Outcome:
         return await command(self._link, self._drone, self.plan.system_id, number, parameters, what)
 
     @staticmethod
     async def _must(doing: Awaitable[Outcome]) -> None:
         outcome = await doing
         if not outcome.done:
-            raise SortieError(outcome.sentence)
+            raise SortieError(outcome.said)

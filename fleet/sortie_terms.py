@@ -10,6 +10,7 @@ from fleet.airspace_lookout import TrafficPicture
 from fleet.checker import CheckLimits
 from fleet.dispatch_words import Said
 from fleet.energy import EnergyLearner
+from fleet.passing import Passing
 from wire.flying import TaskPhase
 from wire.messages import UpBody
 from wire.units import Realm
@@ -22,7 +23,11 @@ Report = Callable[[UpBody], None]
 
 
 class SortieError(Exception):
-    """A sortie that cannot go on. Its text says what was not done, and why."""
+    """A sortie that cannot go on: what was not done, and why."""
+
+    def __init__(self, why: Said) -> None:
+        super().__init__(why.sentence)
+        self.why = why
 
 
 class SortieEnd(Exception):
@@ -50,6 +55,10 @@ class Errand(Protocol):
 
     def finish(self, phase: TaskPhase, why: Said) -> None:
         """It will not be stepped any more."""
+        ...
+
+    def leaves(self) -> Passing | None:
+        """Somebody who is not to be flown over when it is over; None where there is nobody, or nobody knows where."""
         ...
 
 

@@ -163,7 +163,8 @@ class FleetDesk:
             names = {o.wish.contact for o in view.offers}
             if view.dispatch is not None:
                 d = view.dispatch
-                names |= {*d.looking.values(), *(t.contact for t in d.waiting), *(contact for contact, _, _ in d.reliefs)}
+                names |= {*d.looking.values(), *d.avoiding.values()}
+                names |= {*(t.contact for t in d.waiting), *(contact for contact, _, _ in d.reliefs)}
             yield from ((node, name) for name in names if name)
 
     # ------------------------------------------------------------------------------------------------------- and out

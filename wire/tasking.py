@@ -156,6 +156,7 @@ class Dispatch(msgspec.Struct, frozen=True, tag="dispatch"):
     """What the dispatcher has in hand: whenever it changes. looking: contact of each drone that looks at one, by drone.
     in_view: whether it is in that drone's picture now, as far as the drone's own attitude and the target say.
     reliefs: contact, drone that holds it, drone that is to take over. in_hand: orders that are being carried out.
+    avoiding: by drone, a contact that it has looked at and does not fly over.
     """
 
     at_ns: int
@@ -164,3 +165,4 @@ class Dispatch(msgspec.Struct, frozen=True, tag="dispatch"):
     in_view: dict[str, bool] = {}
     reliefs: tuple[tuple[str, str, str], ...] = ()
     in_hand: tuple[str, ...] = ()
+    avoiding: dict[str, str] = {}

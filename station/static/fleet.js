@@ -64,7 +64,21 @@ setInterval(followAll, FOLLOW_MS);
 onCalmly("picture", followAll, 250);        // an answer comes with the feed before anybody asks for it
 
 /** A sentence of the fleet: in the person's language where there are words for it, else as the fleet said it. */
-export function words(key, params, sentence) { return short(key && hasWords(key) ? t(key, { leg: "", ...params }) : sentence); }
+export function words(key, params, sentence) { return short(key && hasWords(key) ? t(key, { leg: "", ...inner(params ?? {}) }) : sentence); }
+
+/** Sentences within a sentence, in the person's language too: of `why` these are `why|key` and `why|NAME`; of several, `why|n`, `why|0|key` and so on. */
+function inner(params) {
+  const own = Object.entries(params).filter(([name]) => !name.includes("|"));
+  return Object.fromEntries(own.map(([name, value]) => [name, innerText(params, name, value)]));
+}
+
+function innerText(params, name, value) {
+  const start = `${name}|`;
+  const own = Object.fromEntries(Object.entries(params).filter(([n]) => n.startsWith(start)).map(([n, v]) => [n.slice(start.length), v]));
+  if (own.n !== undefined && own.key === undefined) return Array.from({ length: own.n }, (_, i) => innerText(own, String(i), own[i])).join("; ");
+  if (own.key === undefined) return value;
+  return words(own.key, own.key.startsWith("check.") && typeof own.leg === "number" ? { ...own, leg: own.leg + 1 } : own, String(value));
+}
 
 export function findingText(finding) { return words(finding.key, { ...finding.params, ...legParam(finding) }, finding.sentence); }
 

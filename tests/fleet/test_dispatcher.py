@@ -251,8 +251,10 @@ def test_relief_leaves_only_after_the_second_drone_holds_the_contact(stage: Call
         assert s.dispatcher.looks()["drone-2"].held
         both_s = loop.time() - since_s      # seen late by as much as lies between two looks
         assert both_s >= OVERLAP_S - gap_s, f"both held it for {both_s:.1f} s only"
-        words = "drone-2 holds contact c1; drone-1 comes home"
-        await s.until(lambda: words in [t for t in s.heard.of(TaskState) if t.plan_id == first.plan_id][-1].sentence, 10.0)
+        def says(words: str) -> bool:
+            return any(t.sentence.startswith(words) for t in s.heard.of(TaskState) if t.plan_id == first.plan_id)
+
+        await s.until(lambda: says("drone-2 holds contact c1; drone-1 "), 10.0)
         apart = np.linalg.norm(place_of(s, "drone-1") - place_of(s, "drone-2"))
         higher = s.pilots["drone-2"].drone.height_m.value - s.pilots["drone-1"].drone.height_m.value
         assert apart > 20.0 or higher > 5.0
@@ -260,6 +262,38 @@ def test_relief_leaves_only_after_the_second_drone_holds_the_contact(stage: Call
         telling.cancel()
 
     stage(2).run(play)
+
+
+def test_who_was_looked_at_is_not_flown_over_when_the_patrol_goes_on_neither_out_nor_back(
+    stage: Callable[..., Stage]
+) -> None:
+    """Relieved, drone-1 goes on with its patrol, on which he walks: it goes round him, and says so."""
+    async def play(s: Stage) -> None:
+        walker = Walker(s, 1000.0, 0.3)
+        telling = asyncio.create_task(walker.tell())
+        pilot = s.pilots["drone-1"]
+        await s.until(lambda: pilot.drone.mode() == "AUTO" and pilot.drone.highest_item >= 3, 60.0)
+        patrol = pilot.sortie
+        assert patrol is not None
+        await flown_offer(s, "1", LOOK, "drone-1")
+        await s.until(lambda: (look := s.dispatcher.looks().get("drone-1")) is not None and look.held, 90.0)
+        await flown_offer(s, "2", FlightWish(FlightKind.RELIEF, contact="c1"), "drone-2")
+        await s.until(lambda: "drone-1" not in s.dispatcher.looks(), 200.0, "until it is relieved")
+        assert s.heard.of(Dispatch)[-1].avoiding in ({}, {"drone-1": "c1"})
+        nearest = math.inf
+        while not patrol.over:
+            assert patrol.passing is None or patrol.passing.contact == "c1"
+            nearest = min(nearest, float(np.linalg.norm(place_of(s, "drone-1") - walker.at())))
+            await asyncio.sleep(0.2)
+        said = [t.key for t in s.heard.of(TaskState) if t.plan_id == patrol.plan.plan_id]
+        assert nearest > LEAST_M, (round(nearest), said)
+        assert said.count("passing.rejoined") >= 1 and said[-1] == "sortie.flown", said
+        assert all(t.key for t in s.heard.of(TaskState)), "every sentence has words in the station's languages"
+        assert any(d.avoiding == {"drone-1": "c1"} for d in s.heard.of(Dispatch)), "the station goes on telling where he is"
+        telling.cancel()
+
+    patrol = PatrolSettings("drone-1", "khe-da", 30.0, 8.0, 500.0, launch="auto")
+    stage(2, patrols=(patrol,)).run(play)
 
 
 def test_a_battery_that_ends_a_look_brings_the_next_drone_before_it_does(stage: Callable[..., Stage]) -> None:

@@ -48,7 +48,7 @@ STATIC = ROOT / "station" / "static"
 LANGUAGES = {name: json.loads((STATIC / "language" / f"{name}.json").read_text(encoding="utf-8")) for name in ("vi", "en")}
 SCRIPTS = {p.name: p.read_text(encoding="utf-8") for p in STATIC.glob("*.js")}
 ADMIN_SECTIONS = ("people", "nodes", "tokens", "health", "backups", "retention", "layers", "record")
-PLANNED_KINDS = ("corridor", "area", "point", "orbit", "debt")
+PLANNED_KINDS = ("corridor", "share", "area", "point", "orbit", "debt")
 PLAN_FIELDS = (*BOUNDS.keys() - {"overlap"}, "corridor", "follow_ground", "by_camera", "wait")
 PREFLIGHT_ITEMS = [
     name.replace(" ", "_") for name in re.findall(
@@ -62,6 +62,8 @@ MOMENTS = ("missed", "late", "unanswered", "wrong_reason", "false_alarm", "wrong
 def tags(union):
     return [kind.__struct_config__.tag for kind in get_args(union)]
 
+
+FLIGHT_PARTS = ("sortie", "before", "passing", "command")
 
 # Keys that scripts put together from a word of the station.
 BUILT = {
@@ -99,6 +101,8 @@ BUILT = {
     "buffer": ["drift_m", "reaction_m", "margin_m"], "investigate_step": ["accepted", "executing", "in_view"],
     "dispatch": [w.removeprefix("dispatch.") for w in DISPATCHED if w.startswith("dispatch.")],
     "look": [w.removeprefix("look.") for w in DISPATCHED if w.startswith("look.")],
+    **{part: [w.removeprefix(f"{part}.") for w in DISPATCHED if w.startswith(f"{part}.")] for part in FLIGHT_PARTS},
+    "command_result": ["failed", "denied", "unsupported", "temporarily_rejected", "cancelled"],
     "plan_refused": [w.removeprefix("plan_refused.") for w in REFUSALS],
     "preflight_item": PREFLIGHT_ITEMS, "preflight_says": [w.removeprefix("preflight_says.") for w in SAYS],
     "flight_mode": [],      # an autopilot's names of its modes; one that has no words is shown as it is
