@@ -120,15 +120,18 @@ function others(offer) {
     make("ul", {}, offer.others.map((o) => make("li", {}, make("b", {}, o.drone), " ", words(o.key, o.params, o.sentence)))));
 }
 
+/** Of a contact: where its orders stand on this page. The second drone's are not the first one's. */
+const PLACES = { look: { plan: "plan", launch: "launch", hold: "investigate.hold" }, relief: { plan: "relief", launch: "relief-launch", hold: "relieve.hold" } };
+
 /** What it would take, and the button that is held. */
-function offered(id, part, offer, title) {
+function offered(id, part, offer, title, at = PLACES.look, again = askButton) {
   if (part.plan !== offer.plan_id) {
     part.plan = offer.plan_id;
-    part.hold = holdButton("launch", `hold-${offer.plan_id}`, () => launch(id, offer));
+    part.hold = holdButton("launch", `hold-${offer.plan_id}`, () => launch(id, offer, at));
   }
   const view = state.drones.get(offer.drone), passed = offer.check?.passed;
   const update = () => {
-    part.hold.set(t("investigate.hold", { drone: offer.drone }), t("hold.battery_home", { battery: percent(view?.telemetry.battery_percent), home: percent(offer.left_percent) }));
+    part.hold.set(t(at.hold, { drone: offer.drone }), t("hold.battery_home", { battery: percent(view?.telemetry.battery_percent), home: percent(offer.left_percent) }));
     const left = part.root.querySelector(".offer-left");
     const text = t("offer.holds_for", { seconds: Math.max(0, Math.floor(secondsLeft(offer))) });
     if (left && left.textContent !== text) left.textContent = text;
@@ -143,19 +146,44 @@ function offered(id, part, offer, title) {
     others(offer),
     passed ? part.hold : null,
     passed ? make("p", { class: "hold-hint", id: `hold-${offer.plan_id}` }, t("hold.hint"), " ", make("span", { class: "offer-left" })) : null,
-    make("div", { class: "row" }, make("button", { type: "button", class: "quiet", onclick: () => discard(id, offer) }, t("offer.discard")),
-      passed ? null : askButton(id, part, t("investigate.again"))),
+    make("div", { class: "row" }, make("button", { type: "button", class: "quiet", onclick: () => discard(id, offer, at) }, t("offer.discard")),
+      passed ? null : again(id, part, t("investigate.again"))),
   ];
   const wasAsked = part.key === JSON.stringify(["asked"]);
   put(part, { key: ["offer", offer.plan_id, passed], build, update }, title);
   if (wasAsked && passed) part.hold.focus();
 }
 
-function launch(id, offer) { command({ action: "launch", drone: offer.drone, plan_id: offer.plan_id, priority: 1 }, `launch:${id}`); }
+function launch(id, offer, at) { command({ action: "launch", drone: offer.drone, plan_id: offer.plan_id, priority: 1 }, `${at.launch}:${id}`); }
 
-function discard(id, offer) {
-  forget(`plan:${id}`);
+function discard(id, offer, at) {
+  forget(`${at.plan}:${id}`);
   command({ action: "withdraw", drone: offer.drone, plan_id: offer.plan_id }, `withdraw:${id}`);
+}
+
+/** Under a drone that looks: another one takes over, by hand. For those who fly; the fleet itself does it when a battery ends. */
+function drawRelief(id, first) {
+  const part = shown.get(id);
+  part.relief ??= { root: make("section", { class: "relieve" }), key: "", hold: null, plan: null };
+  const sub = part.relief, asked = orderAt(`relief:${id}`), launched = orderAt(`relief-launch:${id}`);
+  const offer = offerOfOrder(asked?.id) ?? openOffers().find((o) => o.wish.kind === "relief" && o.wish.contact === id && o.plan) ?? null;
+  if (!state.me?.flies || state.isReplay || !lookingOf(first) || reliefOf(first)) return put(sub, { key: ["none"], build: () => [] }, null);
+  const title = make("h4", {}, t("relieve.title", { drone: first }));
+  const again = () => reliefButton(id, t("investigate.again"));
+  if (launched && [...PENDING, "done"].includes(launched.state)) return put(sub, { key: ["launched", launched.words], build: () => [progress(launched.words)] }, title);
+  if (launched) return put(sub, { key: ["refused", launched.words], build: () => [trouble(launched.words), again()] }, title);
+  if (offer?.plan) return offered(id, sub, offer, title, PLACES.relief, again);
+  if (offer) return put(sub, { key: ["nothing", offer], build: () => [trouble(words(offer.key, offer.params, offer.sentence)), others(offer), again()] }, title);
+  if (asked && PENDING.includes(asked.state)) return put(sub, { key: ["asked"], build: () => [progress(t("investigate.asked"))] }, title);
+  if (asked && asked.state !== "done") return put(sub, { key: ["no", asked.words], build: () => [trouble(asked.words), again()] }, title);
+  return put(sub, { key: ["ask", first], build: () => [reliefButton(id, t("relieve.button", { drone: first }))] }, null);
+}
+
+function reliefButton(id, text) {
+  return make("button", { type: "button", class: "relieve-ask", "data-focus": "relieve", onclick: () => {
+    forget(`relief-launch:${id}`);
+    command({ action: "plan", drone: "", wish: { kind: "relief", contact: id } }, `relief:${id}`);
+  } }, text);
 }
 
 function waiting(task) {
@@ -186,9 +214,11 @@ function flying(id, { view, looking }) {
   const build = () => [make("div", { class: "live" }),
     state.me?.sends && !state.isReplay ? (isBack ? progress(t("order_now.returns", { drone: view.drone }))
       : make("button", { type: "button", class: "return", "data-focus": "return", onclick: () => command({ action: "return", drone: view.drone }, `return:${view.drone}`) }, t("act.return"), make("small", {}, view.drone))) : null,
+    shown.get(id)?.relief?.root ?? null,
   ];
   const now_ = JSON.stringify([view.task?.phase, view.task?.sentence, looking, far, percent(heard.battery_percent), heard.link, order?.state, order?.words, relief, view.task?.findings ?? []]);
   const update = () => {          // what moves is filled in anew; the button stays where it is
+    drawRelief(id, view.drone);
     const part = shown.get(id)?.root.querySelector(".live");
     if (!part || part.dataset.key === now_) return;
     part.dataset.key = now_;

@@ -1,8 +1,9 @@
 // What a pilot is about to ask for, each drone's by itself: what was begun for one is never sent to another.
 
+import { droneNames } from "./fleet.js";
 import { state, tell } from "./state.js";
 
-export const KINDS = ["corridor", "area", "point", "orbit", "debt"];
+export const KINDS = ["corridor", "share", "area", "point", "orbit", "debt"];
 const PLACES = { area: 100, point: 1, orbit: 1 };       // how many a kind takes
 const LEAST = { area: 3, point: 1, orbit: 1 };
 
@@ -11,7 +12,8 @@ const drafts = new Map();
 
 function fresh() {
   return { kind: "corridor", corridor: state.geography.centre_lines.features[0]?.properties.id ?? "", places: { area: [], point: [], orbit: [] },
-    height_m: 0, speed_m_s: 0, from_m: 0, reach_m: 0, rounds: 1, follow_ground: false, by_camera: false, radius_m: 60, turns: 2, hold_s: 20, wait: false };
+    height_m: 0, speed_m_s: 0, from_m: 0, reach_m: 0, rounds: 1, follow_ground: false, by_camera: false, radius_m: 60, turns: 2, hold_s: 20, wait: false,
+    with: new Set(droneNames()) };        // of a share: who flies it together; the drone itself always
 }
 
 export function draft() {
@@ -41,14 +43,26 @@ export function clearPlaces() { const d = draft(); if (d.places[d.kind]) d.place
 
 export function isComplete() {
   const d = draft();
+  if (d.kind === "share") return d.corridor !== "" && sharers().length > 1;
   return d.kind === "corridor" ? d.corridor !== "" : (d.places[d.kind]?.length ?? 0) >= (LEAST[d.kind] ?? 0);
+}
+
+/** Who shares a corridor: the drone that is planned for, and those that were chosen and are still there. */
+export function sharers() { return droneNames().filter((name) => name === pilot.drone || draft().with.has(name)); }
+
+export function shareWith(name, isWith) {
+  if (isWith) draft().with.add(name);
+  else draft().with.delete(name);
+  tell("draft");
 }
 
 /** The wish of wire.tasking.FlightWish, with what its kind takes and nothing else. */
 export function wishOfDraft() {
   const d = draft();
   const wish = { kind: d.kind, height_m: d.height_m, speed_m_s: d.speed_m_s };
-  if (d.kind === "corridor") return { ...wish, corridor: d.corridor, from_m: d.from_m, reach_m: d.reach_m, rounds: d.rounds, follow_ground: d.follow_ground, by_camera: d.by_camera };
+  const along = { ...wish, corridor: d.corridor, from_m: d.from_m, reach_m: d.reach_m, rounds: d.rounds, follow_ground: d.follow_ground, by_camera: d.by_camera };
+  if (d.kind === "corridor") return along;
+  if (d.kind === "share") return { ...along, drones: sharers() };
   if (d.kind === "debt") return { ...wish, follow_ground: d.follow_ground };
   const places = d.places[d.kind].map(([lat, lon]) => [lat, lon]);
   if (d.kind === "area") return { ...wish, places, follow_ground: d.follow_ground };

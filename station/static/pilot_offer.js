@@ -14,6 +14,7 @@ export function offerParts(offer) {
   return [
     make("h3", {}, t("offer.title"), make("small", {}, kindText(offer.wish))),
     verdict(offer, found),
+    offer.wish.kind === "share" ? make("p", { class: "advice" }, t("offer.share", { drones: (offer.wish.drones ?? []).filter((d) => d !== offer.drone).join(", ") })) : null,
     found.length ? make("ul", { class: "fleet-reasons" }, found.map(findingItem)) : null,
     offer.plan ? legs(offer) : null,
     check ? make("dl", { class: "facts offer-facts" },

@@ -239,10 +239,17 @@ function form(view, asked) {
       isFlying(view) || openOffers().some((o) => o.drone === view.drone && o.plan) ? make("button", { type: "button", "data-focus": "plan-shut", onclick: () => { pilot.isPlanning.delete(view.drone); tell("draft"); } }, t("plan.shut")) : null))]);
 }
 
+/** Of a corridor that is shared each drone is asked for its own share, and gets an offer of its own. */
 async function check(drone) {
+  const wish = wishOfDraft();
+  for (const other of wish.drones ?? []) {
+    if (other === drone) continue;
+    pilot.isPlanning.delete(other);
+    command({ action: "plan", drone: other, wish }, `plan:${other}`);
+  }
   pilot.isPlanning.delete(drone);
   forget(`launch:${drone}`);
-  const id = await command({ action: "plan", drone, wish: wishOfDraft() }, `plan:${drone}`);
+  const id = await command({ action: "plan", drone, wish }, `plan:${drone}`);
   if (!id) { pilot.isPlanning.add(drone); tell("draft"); }
 }
 

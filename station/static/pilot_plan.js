@@ -3,7 +3,8 @@
 import { make } from "./dom.js";
 import { t } from "./language.js";
 import { addCentre } from "./pilot_map.js";
-import { change, clearPlaces, draft, KINDS, pilot, removeLast, takesPlaces } from "./pilot_draft.js";
+import { droneNames } from "./fleet.js";
+import { change, clearPlaces, draft, KINDS, pilot, removeLast, sharers, shareWith, takesPlaces } from "./pilot_draft.js";
 import { state } from "./state.js";
 
 // field: [least, most, step, digits]
@@ -12,10 +13,10 @@ const NUMBERS = {
   radius_m: [20, 255, 10], turns: [1, 50, 1], hold_s: [0, 600, 10],
 };
 const FIELDS = {
-  corridor: ["height_m", "rounds"], area: ["height_m"], point: ["height_m", "hold_s"], orbit: ["height_m", "radius_m", "turns"], debt: ["height_m"],
+  corridor: ["height_m", "rounds"], share: ["height_m", "rounds"], area: ["height_m"], point: ["height_m", "hold_s"], orbit: ["height_m", "radius_m", "turns"], debt: ["height_m"],
 };
-const MORE = { corridor: ["speed_m_s", "from_m", "reach_m"], area: ["speed_m_s"], point: ["speed_m_s"], orbit: ["speed_m_s"], debt: ["speed_m_s"] };
-const SWITCHES = { corridor: ["follow_ground", "by_camera"], area: ["follow_ground"], point: [], orbit: [], debt: ["follow_ground"] };
+const MORE = { corridor: ["speed_m_s", "from_m", "reach_m"], share: ["speed_m_s", "from_m", "reach_m"], area: ["speed_m_s"], point: ["speed_m_s"], orbit: ["speed_m_s"], debt: ["speed_m_s"] };
+const SWITCHES = { corridor: ["follow_ground", "by_camera"], share: ["follow_ground", "by_camera"], area: ["follow_ground"], point: [], orbit: [], debt: ["follow_ground"] };
 const HABIT = ["height_m", "speed_m_s", "reach_m"];        // of which 0 means: as it is used to, or all of it
 let isMoreOpen = false;
 
@@ -25,7 +26,8 @@ export function planForm() {
     make("div", { class: "kinds", role: "group", "aria-label": t("plan.kind") }, KINDS.map((kind) =>
       make("button", { type: "button", "aria-pressed": String(kind === d.kind), "data-focus": `kind-${kind}`, onclick: () => change({ kind }) }, t(`flight.${kind}`)))),
     make("p", { class: "plan-about" }, t(`flight_about.${d.kind}`)),
-    d.kind === "corridor" ? corridorChoice(d) : null,
+    ["corridor", "share"].includes(d.kind) ? corridorChoice(d) : null,
+    d.kind === "share" ? sharing() : null,
     takesPlaces(d.kind) ? places(d) : null,
     make("div", { class: "steppers" }, FIELDS[d.kind].map(stepper)),
     make("details", { class: "more", open: isMoreOpen, ontoggle: (event) => { isMoreOpen = event.target.open; } },
@@ -41,6 +43,12 @@ function corridorChoice(d) {
   return make("div", { class: "plan-choice" }, make("label", { for: id }, t("plan_field.corridor")),
     make("select", { id, "data-focus": id, onchange: (event) => change({ corridor: event.target.value }) },
       state.geography.centre_lines.features.map((f) => make("option", { value: f.properties.id, selected: f.properties.id === d.corridor }, f.properties.name))));
+}
+
+/** Each drone a switch; the one that is planned for is always among them. */
+function sharing() {
+  return make("div", { class: "kinds sharing", role: "group", "aria-label": t("plan.share_with") }, droneNames().map((name) =>
+    make("button", { type: "button", "aria-pressed": String(sharers().includes(name)), disabled: name === pilot.drone, "data-focus": `share-${name}`, onclick: () => shareWith(name, !sharers().includes(name)) }, name)));
 }
 
 function places(d) {
@@ -68,4 +76,4 @@ function stepper(name) {
 }
 
 /** What the form has to be built anew for. Not for its own fields: a button must not go away under the finger that presses it. */
-export function planKey() { return [pilot.drone, draft().kind, draft().places]; }
+export function planKey() { return [pilot.drone, draft().kind, draft().places, draft().kind === "share" ? [droneNames(), sharers()] : null]; }
