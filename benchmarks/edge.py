@@ -180,8 +180,8 @@ def _stage(weights: Path, graphs: Mapping[Precision, Graph], taken: Precision) -
         )
     figures["stage_overhead"] = figure(
         [100 * (whole / raw - 1) for whole, raw in zip(ms[taken.value], ms[f"raw_{taken.value}"], strict=True)], "%",
-        f"what letterbox, decoding and suppression add to OpenVINO's {taken.value} inference of the whole network, whose box "
-        "branches we work out for the cells that pass alone", "<= 10",
+        f"what letterbox, decoding and suppression add to OpenVINO's {taken.value} inference of the whole network, whose "
+        "box branches we work out for the cells that pass alone", "<= 10",
     )
     return figures
 
@@ -273,8 +273,7 @@ def _node(graph: Graph, precision: Precision) -> dict[str, Figure]:
         "node_overhead": figure(
             over, "%", "what a whole node (letterbox, decoding, tracker, geolocation, snapshots, outbox, health) adds to "
             f"{precision.value} inference of the whole network; the same pictures, each looked at whole, {PASS_PICTURES} a "
-            "pass; "
-            f"{objects:.1f} objects in a picture", "<= 10",
+            f"pass; {objects:.1f} objects in a picture", "<= 10",
         ),
         "node_core_ms": figure(film.node_ms, "ms", "the whole node, a picture", peer=Peer(
             "inference alone, ms", statistics.median(film.raw_ms))),
