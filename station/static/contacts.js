@@ -113,7 +113,7 @@ function drawDrones(marks) {
     const late = ageS >= DIM_S ? `\n${t("contact.not_seen_for", { age: ageText(ageS) })}` : "";
     if (view.trail.length) marks.trail(view.trail, here, COLOURS.ours);
     marks.sign("drone", view.drone, here, "drone", { fresh: 1, dim: 0.6, stale: 0.45 }[freshness(ageS)], 11, (heard.heading_deg ?? 0) * Math.PI / 180);
-    marks.name("drone", view.drone, here, `${view.drone}${heard.simulated ? "  SIM" : ""}\n${second}${late}`, { size: 12, colour: COLOURS.ours, away: 21, order: -1, isFixed: true });
+    marks.name("drone", view.drone, here, `${view.drone}${heard.simulated ? "  SIM" : ""}\n${second}${late}`, { size: 12, colour: COLOURS.ours, away: 21, order: -1 });
   }
 }
 

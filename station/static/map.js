@@ -14,13 +14,14 @@ import { coverageFeatures, coverageWidth } from "./coverage.js";
 import { drawerWidth } from "./drawer.js";
 import { fetchMil } from "./mil.js";
 import { on, select, selectedContact, state, tell } from "./state.js";
-import { addSymbols } from "./symbols.js";
+import { addSigns, addSymbols } from "./symbols.js";
 import { make } from "./dom.js";
 
 setWorkerUrl("/static/vendor/maplibre/maplibre-gl-worker.mjs");
 
 let map = null;
 let marks = null;
+let isGroundThere = false;      // its style is loaded, so that it can be given something to draw
 let wholeSector = true;         // what is shown is the working area, so a page that changes its size shows it again
 
 const AFTER_MAP_MS = 1000;      // then what a first look does not need is fetched
@@ -45,27 +46,32 @@ export function openMap(container) {
   map.on("mousemove", hovered);
   map.on("movestart", (event) => { if (event.originalEvent) wholeSector = false; });
   map.on("resize", () => { if (wholeSector) map.fitBounds(workingBounds(), { padding: padding(), duration: 0 }); });
+  // Who is on the ground is shown at once; the ground itself comes when it is there.
+  marks = new Marks(map, [g.box[1], g.box[0]], isDear, (turn) => tell("drawn", turn));
+  addSigns(marks);
+  map.on("moveend", soon);
+  onLanguage(drawNow);
+  on("picture", (news) => { if (news?.isUrgent) drawNow(); else soon(); });
+  on("selection", () => { drawNow(); follow(); });
+  on("candidate", () => { drawNow(); follow(); });
+  on("layout", () => { if (wholeSector) showSector(); });
+  setInterval(soon, 1000);
+  startRuler(map, document.getElementById("ruler"));
+  drawLive();
+  let isFitted = state.sensors.size > 0;
+  on("picture", () => {
+    if (isFitted || !state.sensors.size) return;
+    isFitted = true;        // the cameras have come after the ground
+    if (wholeSector) map.fitBounds(workingBounds(), { padding: padding(), duration: 0 });
+  });
   return new Promise((resolve, reject) => {
     map.once("load", () => {
-      marks = new Marks(map, [g.box[1], g.box[0]], isDear, (turn) => tell("drawn", turn));
-      addSymbols(map, marks);
-      map.on("moveend", soon);
+      addSymbols(map);
+      isGroundThere = true;
       drawGround();
-      onLanguage(() => { drawGround(); drawLive(); });
-      on("picture", (news) => { if (news?.isUrgent) drawNow(); else soon(); });
-      on("selection", () => { drawNow(); follow(); });
-      on("candidate", () => { drawNow(); follow(); });
-      on("layout", () => { if (wholeSector) showSector(); });
-      setInterval(soon, 1000);
-      startRuler(map, document.getElementById("ruler"));
+      onLanguage(drawGround);
       startBaseMap(map, () => { drawNotes(); tell("basemap"); });
       drawLive();
-      let isFitted = state.sensors.size > 0;
-      on("picture", () => {
-        if (isFitted || !state.sensors.size) return;
-        isFitted = true;        // the cameras have come after the ground
-        if (wholeSector) map.fitBounds(workingBounds(), { padding: padding(), duration: 0 });
-      });
       document.body.dataset.map = "ready";
       setTimeout(() => fetchMil().then((is) => { if (is) drawNow(); }), AFTER_MAP_MS);
       resolve(map);
@@ -94,7 +100,21 @@ export function showSector() {
   map.fitBounds(workingBounds(), { padding: padding(), duration: 300 });
 }
 
-function padding() { return { top: 56, bottom: 72, left: leftPadding(), right: 84 + drawerWidth() }; }
+function padding() { return { top: topPadding(), bottom: 72, left: leftPadding(), right: 84 + covered().right }; }
+
+/** How much of the map lies under the drawer: at its right, or below on a phone. */
+function covered() {
+  if (!drawerWidth()) return { right: 0, below: 0 };
+  const whole = document.getElementById("map").getBoundingClientRect(), drawer = document.getElementById("drawer").getBoundingClientRect();
+  return drawer.left > whole.left + 1 ? { right: drawerWidth(), below: 0 } : { right: 0, below: Math.max(0, whole.bottom - drawer.top) };
+}
+
+/** What stands over the map's upper edge hides no trail, unless it leaves too little of the map. */
+function topPadding() {
+  const { top, height } = document.getElementById("map").getBoundingClientRect();
+  const low = [...document.querySelectorAll("#strip > *, .coverage-switch")].map((it) => it.getBoundingClientRect().bottom - top);
+  return Math.min(Math.max(56, ...low.map((it) => it + 24)), Math.max(56, height * 0.26));
+}
 
 function leftPadding() { return coverageWidth() ? coverageWidth() + 40 : 84; }
 
@@ -113,15 +133,16 @@ function follow() {
   if (!position) return;
   const point = [position[1], position[0]];
   const at = map.project(point), canvas = map.getCanvas(), edge = 90;
-  const right = canvas.clientWidth - drawerWidth() - edge;
-  const isInSight = at.x > edge && at.x < right && at.y > edge && at.y < canvas.clientHeight - edge;
+  const { right, below } = covered();
+  const isInSight = at.x > edge && at.x < canvas.clientWidth - right - edge && at.y > edge && at.y < canvas.clientHeight - below - edge;
   if (isInSight && (state.selection.kind === "drone" || map.getZoom() > CLOSE_ZOOM - 1)) return;
   go(point, state.selection.kind === "drone" ? map.getZoom() : Math.max(map.getZoom(), CLOSE_ZOOM));
 }
 
 function go(point, zoom) {
   wholeSector = false;
-  map.easeTo({ center: point, zoom, offset: [-drawerWidth() / 2, 0], duration: 300 });
+  const { right, below } = covered();
+  map.easeTo({ center: point, zoom, offset: [-right / 2, -below / 2], duration: 300 });
 }
 
 export function centreOnSelected() {
@@ -220,7 +241,7 @@ let groundMs = -Infinity;
 function drawLive() {
   if (!marks) return;
   drawMarks(marks, map.getZoom());
-  if (performance.now() - groundMs < GROUND_EVERY_MS) return;
+  if (!isGroundThere || performance.now() - groundMs < GROUND_EVERY_MS) return;
   groundMs = performance.now();
   for (const [source, data] of Object.entries({ ...coverageFeatures(), ...groundFeatures() })) put(source, data);
 }

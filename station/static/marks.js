@@ -12,6 +12,7 @@ const RADIUS_PX = 5.2, STROKE_PX = 1.8;     // of a dot; what is shorter is belo
 const TRAIL_PX = 2, TICK_PX = 2.4;
 const TRAIL_OPACITY = [0.2, 0.36, 0.58];    // the older part is fainter
 const HALO_PX = 3.2, LINE_EM = 1.2, PAD_PX = 2;
+const ALWAYS = 1;                           // what is chosen, drones, and who is of the first priority
 const WORDS_KEPT = 600;                     // pictures of names
 const REST = 1, CHEAP_MS = 10;              // drawing that takes longer rests for so many times what it took, while the camera moves
 
@@ -55,7 +56,7 @@ export class Marks {
     this.ticks = [];
     this.rings = [];            // {id, x, y, major, minor, angle, colour, opacity, isDashed, isHatched}
     this.dots = [];             // {kind, id, x, y, reach, sprite, opacity, turn}
-    this.names = [];            // {kind, id, x, y, words, size, colour, away, order, isFixed}
+    this.names = [];            // {kind, id, x, y, words, size, colour, away, order}
   }
 
   camera() {
@@ -132,10 +133,10 @@ export class Marks {
   /** What a camera sees: its corners. */
   area(id, corners, fill, line, dash = []) { this.areas.push({ id, ring: corners.map((p) => this.at(p)), fill, line, dash }); }
 
-  /** The least `order` has its name first; isFixed: it stands whatever is there, on the right. away: pixels from the place. */
-  name(kind, id, here, words, { size, colour, away, order, isFixed = false }) {
+  /** The least `order` has its name first; up to ALWAYS it stands whatever is there. away: pixels from the place. */
+  name(kind, id, here, words, { size, colour, away, order }) {
     const [x, y] = this.at(here);
-    this.names.push({ kind, id, x, y, words, size, colour, away, order, isFixed });
+    this.names.push({ kind, id, x, y, words, size, colour, away, order });
   }
 
   // -------------------------------------------------------------------------------------------------------------- drawing
@@ -156,6 +157,7 @@ export class Marks {
     [this.wide, this.high, this.px] = [below.clientWidth, below.clientHeight, 512 * 2 ** this.map.getZoom()];
     const size = [Math.round(this.wide * ratio), Math.round(this.high * ratio)];
     if (this.canvas.width !== size[0] || this.canvas.height !== size[1]) [this.canvas.width, this.canvas.height] = size;
+    if (this.shown?.zoom !== this.map.getZoom()) this.sides.clear();
     if (this.ratio !== ratio) { this.ratio = ratio; this.sprites.clear(); this.words.clear(); }
     this.zero = this.map.project([this.lon0, this.lat0]);
     this.seen = this.camera();
@@ -302,7 +304,7 @@ export class Marks {
   /** Each name on a side where nothing is yet, the one it had before if that is free. */
   drawNames(g) {
     const r = this.ratio, taken = [];
-    for (const { kind, x, y, reach, order } of this.dots) if (kind && order > 0) { const [u, v] = this.on(x, y); if (!this.isOff(u, v, reach)) taken.push([u - reach * 0.7, v - reach * 0.7, u + reach * 0.7, v + reach * 0.7]); }
+    for (const { kind, id, x, y, reach, order } of this.dots) if (kind && order) { const [u, v] = this.on(x, y); if (!this.isOff(u, v, reach)) taken.push([u - reach * 0.7, v - reach * 0.7, u + reach * 0.7, v + reach * 0.7, id]); }
     this.boxes = [];
     g.globalAlpha = 1;
     g.setTransform(1, 0, 0, 1, 0, 0);
@@ -311,9 +313,9 @@ export class Marks {
       if (!it.words || this.isOff(u, v, 20)) continue;
       const { width, height } = this.wordsOf(it), w = width / r, h = height / r, d = it.away, was = this.sides.get(it.id);
       const all = { right: [u + d, v - h / 2], left: [u - d - w, v - h / 2], below: [u - w / 2, v + d * 0.8], above: [u - w / 2, v - d * 0.8 - h] };
-      const order = it.isFixed ? ["right"] : ["right", "left", "below", "above"].sort((a, b) => Number(b === was) - Number(a === was));
-      const isFree = ([a, b]) => !taken.some(([west, north, east, south]) => a < east && a + w > west && b < south && b + h > north);
-      const side = it.isFixed ? "right" : order.find((name) => isFree(all[name]));
+      const order = ["right", "left", "below", "above"].sort((a, b) => Number(b === was) - Number(a === was));
+      const isFree = ([a, b]) => !taken.some(([west, north, east, south, id]) => id !== it.id && a < east && a + w > west && b < south && b + h > north);
+      const side = order.find((name) => isFree(all[name])) ?? (it.order > ALWAYS ? null : "right");
       if (!side) continue;
       this.sides.set(it.id, side);
       const [left, top] = all[side], box = [left, top, left + w, top + h];

@@ -139,21 +139,27 @@ function hatch(size, colour, width, cross = false) {
   });
 }
 
-export function addSymbols(map, marks) {
-  const add = (name, image) => map.addImage(name, image, { pixelRatio: RATIO });
-  const sign = (name, image) => marks.addSign(name, image, RATIO);
+const CAMERAS = () => [["seeing", camera("seeing")], ["calibrating", camera("calibrating")],
+  ...["blind", "covered", "dark", "defocused", "frozen", "moved"].map((state) => [state, camera("blind")])];
+
+/** For what lives on the map (marks.js). */
+export function addSigns(marks) {
+  const add = (name, image) => marks.addSign(name, image, RATIO);
   for (const group of Object.keys(GROUPS)) {
     for (const p of [1, 2, 3]) {
-      sign(`p${p}-${group}`, shape(p, group, false));
-      sign(`p${p}-${group}-taken`, shape(p, group, true));
+      add(`p${p}-${group}`, shape(p, group, false));
+      add(`p${p}-${group}-taken`, shape(p, group, true));
     }
-    if (group !== "person") sign(`plain-${group}`, plain(group));
+    if (group !== "person") add(`plain-${group}`, plain(group));
   }
-  for (const [s, image] of [...["seeing", "calibrating"].map((s) => [s, camera(s)]), ...["blind", "covered", "dark", "defocused", "frozen", "moved"].map((s) => [s, camera("blind")])]) {
-    add(`camera-${s}`, image);
-    sign(`camera-${s}`, image);
-  }
-  sign("drone", drone());
+  for (const [state, image] of CAMERAS()) add(`camera-${state}`, image);
+  add("drone", drone());
+}
+
+/** For the ground. */
+export function addSymbols(map) {
+  const add = (name, image) => map.addImage(name, image, { pixelRatio: RATIO });
+  for (const [state, image] of CAMERAS()) add(`camera-${state}`, image);
   add("home", home());
   add("hatch-other", hatch(14, "rgba(154,167,179,0.105)", 1));
   add("hatch-keep-out", hatch(10, "rgba(154,167,179,0.24)", 1));

@@ -14,7 +14,6 @@ setWorkerUrl("/static/vendor/maplibre/maplibre-gl-worker.mjs");
 export const TRUTH = "#c9a2ff";         // of training; the station's own map has nothing in it but the frame
 const FONT = ["Noto Sans"];
 const MEANT = ["in", ["get", "role"], ["literal", ["crosser", "subject"]]];
-const NO_MARKS = { addSign() {} };      // contacts are plain dots here: what counts is where, beside the truth
 const SOURCES = ["shown", "truth", "truth-trails", "ways", "way-points", "way-names", "aims"];
 const label = (field, size, colour, layout = {}) => ({
   layout: { "text-field": field, "text-font": FONT, "text-size": size, "text-variable-anchor": ["left", "right", "bottom", "top"],
@@ -58,7 +57,7 @@ export function openGround(container, ground) {
   };
   return new Promise((resolve, reject) => {
     map.once("load", () => {
-      addSymbols(map, NO_MARKS);
+      addSymbols(map);
       for (const source of SOURCES) map.addSource(source, { type: "geojson", data: collection([]) });
       for (const layer of LAYERS) map.addLayer(layer);
       drawGround(put, ground.geography);
