@@ -79,12 +79,13 @@ def measure() -> dict[str, Figure]:
 
 def _open(browser: Browser, settings: StationSettings, _mind: Connection) -> dict[str, Figure]:
     """A browser that has never been here, logged in."""
-    first, alarms, whole, megabytes, fed = [], [], [], [], []
+    first, arrived, alarms, whole, megabytes, fed = [], [], [], [], [], []
     for _ in range(OPENED):
         with opened(browser, settings, throttled=True) as sight:
             sight.ready()
             seen = sight.page.evaluate("window.probe.opened()")
             first.append(seen["first"])
+            arrived.append(seen["picture"])
             alarms.append(seen["alarms"])
             whole.append(seen["map"])
             sight.page.wait_for_timeout(2000)         # tiles that are still on their way
@@ -93,6 +94,7 @@ def _open(browser: Browser, settings: StationSettings, _mind: Connection) -> dic
     how = f"empty cache, 100 Mbit/s with 2 ms, {CONTACTS:,} contacts"
     return {
         "first_paint_ms": figure(first, "ms", f"first contentful paint; {how}", "< 1500"),
+        "first_picture_ms": figure(arrived, "ms", f"until the feed has brought what the mind knows; {how}"),
         "first_alarms_ms": figure(alarms, "ms", f"until the first alarm's card is there; {how}"),
         "first_map_ms": figure(whole, "ms", f"until the map has drawn the contacts; {how}"),
         "transfer_mb": figure(megabytes, "MB", "all answers as they travel, with the base map's tiles", "< 1.5"),

@@ -6,7 +6,7 @@ time and the mind's are one machine's.
 
 PROBE = """(() => {
   const seen = { arrived: [], page: [], told: [], frames: [], keys: [], tasks: [], cards: new Map() };
-  seen.cardAt = seen.mapAt = null;
+  seen.cardAt = seen.mapAt = seen.pictureAt = null;
   const wall = () => performance.timeOrigin + performance.now();
   const Real = window.WebSocket;
   window.WebSocket = class extends Real {
@@ -14,6 +14,7 @@ PROBE = """(() => {
       super(...all);
       this.addEventListener("message", (event) => {
         const found = /"type":"(delta|picture)".*?"turn":(\\d+),"at_ns":(\\d+)/.exec(event.data.slice(0, 120));
+        if (found?.[1] === "picture" && Number(found[2]) >= 0) seen.pictureAt ??= wall();
         if (found?.[1] === "delta") seen.arrived.push({ turn: Number(found[2]), at: wall(), told: Number(found[3]) / 1e6 });
       });
     }
@@ -24,7 +25,7 @@ PROBE = """(() => {
   /** The page says which turn a frame of the map shows. */
   const painted = (turn) => requestAnimationFrame(() => {
     const now = wall();
-    seen.mapAt ??= now;
+    if (turn >= 0) seen.mapAt ??= now;        // before, the mind had not said anything
     while (seen.arrived.length && seen.arrived[0].turn <= turn) {
       const one = seen.arrived.shift();
       seen.page.push(now - one.at);
@@ -42,7 +43,7 @@ PROBE = """(() => {
     requestAnimationFrame(look);
   };
   const start = async () => {
-    if (document.body?.dataset.map !== "ready") { setTimeout(start, 20); return; }
+    if (!document.querySelector(".marks")) { setTimeout(start, 20); return; }
     const { theMap } = await import("/static/map.js"), { on } = await import("/static/state.js");
     theMap().on("render", frame);
     on("drawn", painted);
@@ -52,7 +53,8 @@ PROBE = """(() => {
   window.probe = {
     isReady: () => seen.mapAt !== null && seen.cardAt !== null,
     opened: () => ({ first: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 1e9,
-      alarms: seen.cardAt - performance.timeOrigin, map: seen.mapAt - performance.timeOrigin }),
+      picture: seen.pictureAt - performance.timeOrigin, alarms: seen.cardAt - performance.timeOrigin,
+      map: seen.mapAt - performance.timeOrigin }),
     reset: () => { seen.tasks.length = 0; window.probe.clear(); },
     clear: () => { seen.page.length = seen.told.length = seen.frames.length = seen.keys.length = 0; },
     drawn: () => ({ page: [...seen.page], told: [...seen.told] }),
