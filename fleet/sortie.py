@@ -77,6 +77,7 @@ class Sortie:
         self.passing: Passing | None = None         # whom it has looked at, and does not fly over
         self._left_at: Array | None = None          # where its patrol was left
         self._passed_s = 0.0
+        self._goes_on_at = 0        # the item at which it was taken up again: what the drone tells of it comes later
         self._ground = Readying(
             plan, link, drone, sector, terms, clock, report, self.say, self._must_be_wanted
         )
@@ -395,6 +396,7 @@ class Sortie:
         """Back to its patrol or home, and past whom it has looked at, not over him."""
         name, passed = self.plan.drone, isinstance(errand, Bypass)
         rejoined = errand.rejoined if isinstance(errand, Bypass) else None
+        self._goes_on_at = rejoined.seq if rejoined is not None else self._goes_on_at
         homewards = self._for_errand or (passed and rejoined is None)
         if not passed and self._is_blocked(None if self._for_errand else self._stops()):
             self._go_round(None if self._for_errand else self._stops(), why)
@@ -448,7 +450,8 @@ class Sortie:
         here = place_now(self._drone, frame) if self._drone.mode() == "AUTO" or self._left_at is None else self._left_at
         if here is None or item is None:
             return []
-        return stops_of(self._items, item.value, Stop(item.value, here, self._height_m()), frame, self.plan.home)
+        seq = max(item.value, self._goes_on_at)
+        return stops_of(self._items, seq, Stop(seq, here, self._height_m()), frame, self.plan.home)
 
     # ------------------------------------------------------------------------------------------------ as it comes to its end
 

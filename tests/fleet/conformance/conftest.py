@@ -7,6 +7,7 @@ The model and the fleet are both held to what the real one does; nothing of Ardu
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -22,8 +23,12 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from fleet.commands import read_parameter, until, write_parameter
 from fleet.drone import Drone
+from fleet.wind import Wind
+from geofences.sector import Sector
 from mavlink.link import Link
 from mavlink.transports import parse_connection
+from sim.autopilot_stage import Stage, drone_settings
+from tests.fleet.conformance.asking import boot_s
 from wire.clock import WallClock
 
 SPEEDUP = 8.0
@@ -53,6 +58,7 @@ AS_IT_WAS = {
     "BATT_CRT_VOLT": 0.0, "BATT_FS_LOW_ACT": 0.0, "BATT_FS_CRT_ACT": 0.0,
 }
 FORCE = 21196.0
+WIND_FROM_DEG = 270.0
 
 
 @dataclass
@@ -172,3 +178,25 @@ def vehicle(request: pytest.FixtureRequest, tmp_path: Path, start_autopilot: Cal
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def fly(vehicle: Any, sector: Sector, tmp_path: Path) -> Callable[..., None]:
+    """Run a play on a stage with this vehicle as its drone, its wind as wanted, and its station never silent for long."""
+    def run(play: Callable[[Stage], Any], wind_m_s: float = 0.0, **settings: Any) -> None:
+        async def whole(s: Stage) -> None:
+            pilot = s.pilots["drone-1"]
+            wanted = {"SIM_WIND_SPD": wind_m_s, "SIM_WIND_DIR": WIND_FROM_DEG, "SIM_WIND_TURB": 0.0, "FS_GCS_TIMEOUT": 60.0}
+            for name, value in wanted.items():
+                assert (await write_parameter(pilot.link, pilot.drone, 1, name, value)).done
+            # A promise is of a drone that is ready: nobody knows how long another's estimate will still take.
+            await s.until(lambda: pilot.drone.prearm_ok() and boot_s(pilot.drone) > 60.0, 120.0, "until it is ready")
+            await play(s)
+
+        Stage(
+            sector, tmp_path, {"drone-1": drone_settings(1)}, rate=vehicle.rate, wind=Wind(
+                wind_m_s * math.sqrt(40.0 / 60.0), 0.3, WIND_FROM_DEG, assumed=False,
+            ), connections={"drone-1": vehicle.connection}, energy_folder=tmp_path / "energy", **settings,
+        ).run(whole)
+
+    return run

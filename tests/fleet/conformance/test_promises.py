@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from fleet.commands import write_parameter
 from fleet.promise import PREPARED_S
 from fleet.settings import PatrolSettings
-from fleet.wind import Wind
-from geofences.sector import Sector
-from sim.autopilot_stage import Stage, drone_settings
+from sim.autopilot_stage import Stage
 from tests.fleet.conformance.asking import boot_s
 from tests.fleet.test_dispatcher import Walker, place_of
 from wire.flying import TaskPhase
@@ -31,33 +25,11 @@ pytestmark = pytest.mark.slow
 
 SPEEDUP = 4.0                   # of the vehicle, and of the fleet: slow enough that its half seconds are still half seconds
 HONEST = 0.10                   # of what was flown, a promise may be off
-WIND_M_S, WIND_FROM_DEG = 3.0, 270.0        # at 60 m up; weaker below, with the square root of the height
+WIND_M_S = 3.0                  # at 60 m up; weaker below, with the square root of the height
 PLACE = FlightWish(FlightKind.POINT, places=(GroundPosition(16.6223, 106.5996),), height_m=40.0, hold_s=10.0)
 LOOK = FlightWish(FlightKind.INVESTIGATE, contact="c1")
 
 _log = logging.getLogger(__name__)
-
-
-@pytest.fixture
-def fly(vehicle: Any, sector: Sector, tmp_path: Path) -> Callable[..., None]:
-    """Run a play on a stage with this vehicle as its drone, its wind as wanted, and its station never silent for long."""
-    def run(play: Callable[[Stage], Any], wind_m_s: float = 0.0, **settings: Any) -> None:
-        async def whole(s: Stage) -> None:
-            pilot = s.pilots["drone-1"]
-            wanted = {"SIM_WIND_SPD": wind_m_s, "SIM_WIND_DIR": WIND_FROM_DEG, "SIM_WIND_TURB": 0.0, "FS_GCS_TIMEOUT": 60.0}
-            for name, value in wanted.items():
-                assert (await write_parameter(pilot.link, pilot.drone, 1, name, value)).done
-            # A promise is of a drone that is ready: nobody knows how long another's estimate will still take.
-            await s.until(lambda: pilot.drone.prearm_ok() and boot_s(pilot.drone) > 60.0, 120.0, "until it is ready")
-            await play(s)
-
-        Stage(
-            sector, tmp_path, {"drone-1": drone_settings(1)}, rate=vehicle.rate, wind=Wind(
-                wind_m_s * math.sqrt(40.0 / 60.0), 0.3, WIND_FROM_DEG, assumed=False,
-            ), connections={"drone-1": vehicle.connection}, energy_folder=tmp_path / "energy", **settings,
-        ).run(whole)
-
-    return run
 
 
 async def launched(s: Stage, number: str, wish: FlightWish, drone: str = "drone-1") -> Offer:
