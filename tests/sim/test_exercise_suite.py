@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from sim.exercise_scenario import load_exercise
-from sim.exercise_suite import SOURCE, as_table, conditions, read_short, run_suite, worse_than
+from sim.exercise_suite import SOURCE, as_miss_table, as_table, conditions, read_short, run_suite, worse_than
+from sim.score_misses import Missed
 from wire.settings import SettingsError
 
 KEYS = {
@@ -32,6 +33,16 @@ def test_the_recorded_result_has_every_condition_and_says_where_each_row_is_from
             assert row["pd_low"] <= row["pd"] <= row["pd_high"]
             assert row["pd"] == pytest.approx(row["detected"] / row["crossings"], abs=1e-4)
     assert as_table(recorded).count("\n") == 1 + len(recorded.conditions)
+
+
+def test_every_crossing_without_an_alarm_has_its_reason_and_everybody_is_counted_by_name():
+    unseen = {Missed.UNCOVERED.value, Missed.BLIND.value, Missed.GLIMPSE.value}
+    for name, row in read_short().conditions.items():
+        assert sum(n for reason, n in row.missed.items() if reason not in unseen) == row.crossings - row.detected, name
+        assert [sum(n) for n in zip((0, 0), *row.actors.values(), strict=True)] == [row.detected, row.crossings], name
+    table = as_miss_table(read_short())
+    assert "the detector did not find them" in table and "lower-crouching: 0 of 5" in table
+    assert table.count("\n") == 1 + sum(not p.stem.startswith("quiet") for p in conditions())
 
 
 @pytest.mark.parametrize(("change", "says"), [
