@@ -77,6 +77,7 @@ export class Sheet {
     const { clientWidth, clientHeight } = this.map.getCanvas();
     const camera = { centre, at: this.map.project(centre), zoom: this.map.getZoom(), wide: clientWidth, high: clientHeight };
     this.coming = { camera, fence: gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0), wide, high, beganMs };
+    this.canvas.dataset.painting = "yes";         // for whoever steers the page from outside
     gl.flush();
     setTimeout(() => this.look(), LOOK_EVERY_MS);
   }
@@ -89,6 +90,7 @@ export class Sheet {
     this.coming = null;
     this.restUntil = performance.now() + Math.min(LONGEST_REST_MS, REST * (performance.now() - it.beganMs));
     this.show(it);
+    this.canvas.dataset.painting = "no";
   }
 
   show({ camera, wide, high }) {

@@ -1,0 +1,90 @@
+"""What draws what: the ground is a picture that the camera moves, and who walks on it does not have it painted again."""
+
+from __future__ import annotations
+
+import msgspec
+from playwright.sync_api import expect
+
+from station.picture import ContactView
+from tests.browser.conftest import enter
+from tests.scene import scene
+from wire.units import GroundPosition
+
+COUNTED = """() => {
+  const real = CanvasRenderingContext2D.prototype.putImageData;
+  window.painted = 0;
+  CanvasRenderingContext2D.prototype.putImageData = function (...all) {
+    if (this.canvas.className === "sheet") window.painted += 1;
+    return real.apply(this, all);
+  };
+}"""
+SHOWN = """async () => {
+  const { theMap } = await import("/static/map.js"), { on } = await import("/static/state.js");
+  window.map = theMap();
+  window.turn = -1;
+  on("drawn", (turn) => { window.turn = turn; });
+}"""
+MOVED = """(() => { const m = new DOMMatrix(document.querySelector(".sheet").style.transform);
+  return Math.abs(m.a - 1) > 1e-3 || Math.abs(m.e) > 1 || Math.abs(m.f) > 1; })()"""
+SHARP = f"() => map.areTilesLoaded() && !map.isMoving() && window.painted > 0 && !{MOVED}"      # painted where the camera is
+
+
+def opened(stage, page):
+    mind = stage.mind(scene())
+    page.add_init_script(f"({COUNTED})()")
+    enter(page, stage)
+    page.evaluate(SHOWN)
+    page.wait_for_function(SHARP)
+    return mind
+
+
+def still(page):
+    """The number of pictures when no more come: nothing was painted, nor is being painted, for some seconds."""
+    known, since = -1, 0
+    while since < 6:
+        page.wait_for_timeout(500)
+        count, busy = page.evaluate(
+            "[window.painted, !map.loaded() || document.querySelector('.sheet').dataset.painting === 'yes']"
+        )
+        since = since + 1 if count == known and not busy else 0
+        known = count
+    return known
+
+
+def test_who_walks_does_not_have_the_ground_painted_again(stage, watched):
+    mind = opened(stage, watched)
+    before = still(watched)
+    walker = next(iter(mind.values["contacts"].values()))
+    for step in range(1, 6):
+        at = GroundPosition(walker.position.lat_deg + step * 1e-5, walker.position.lon_deg)
+        moved: ContactView = msgspec.structs.replace(walker, position=at)
+        mind.say(contacts=(moved,))
+        watched.wait_for_function("(turn) => window.turn >= turn", arg=mind.turn)
+    assert watched.evaluate("window.painted") == before
+    assert watched.seen["errors"] == []
+
+
+def test_a_dragged_map_is_the_old_picture_moved_and_then_a_new_one(stage, watched):
+    opened(stage, watched)
+    before = still(watched)
+    watched.mouse.move(500, 450)
+    watched.mouse.down()
+    for step in range(1, 8):
+        watched.mouse.move(500 + 4 * step, 450 + 3 * step)
+    watched.wait_for_function(f"() => {MOVED}")
+    watched.mouse.up()
+    watched.wait_for_function(f"() => window.painted > {before}")
+    watched.wait_for_function(SHARP)
+
+
+def test_a_contact_is_chosen_where_it_is_drawn(stage, watched):
+    mind = opened(stage, watched)
+    lorry = mind.values["contacts"]["K-0415"]
+    at = watched.evaluate(
+        """async ([lat, lon]) => { const { onScreen } = await import("/static/map.js"), p = onScreen([lat, lon]);
+           const { left, top } = document.getElementById("map").getBoundingClientRect();
+           return [p.x + left, p.y + top]; }""",
+        [lorry.position.lat_deg, lorry.position.lon_deg],
+    )
+    watched.mouse.click(*at)
+    expect(watched.locator("#drawer")).to_contain_text("74C-I23.45")
