@@ -34,6 +34,7 @@ from wire.units import GroundPosition, ObjectClass
 LOOK_S = 0.2
 ANSWER_S = 60.0                 # a launch is answered when the drone is in the air
 READY_S, CLIMB_S, CONTACT_S, ARRIVE_S, RELIEF_S, HOME_S = 60.0, 60.0, 60.0, 90.0, 120.0, 180.0
+ROUND_S = 60.0                  # until who was relieved has gone round the contact, and flies its patrol again
 LOOK_PLANNED_S = 60.0           # for which the battery is reckoned
 THERE_M = 20.0                  # over the level distance of a look
 DETECTIONS_LEAST = 5            # of a contact, before the pilot sends anybody to it
@@ -199,7 +200,7 @@ class Story:
         if not self._holds(second):
             raise StepMissedError(f"{first} has left {contact} before {second} holds it")
         self._note("relieved", True, f"{first} has left {contact}, which {second} holds")
-        self._until(lambda: self._mode(first) in ("AUTO", "RTL"), 15.0, f"{first} goes on with its patrol, or home")
+        self._until(lambda: self._mode(first) in ("AUTO", "RTL"), ROUND_S, f"{first} goes on with its patrol, or home")
         self._note("resumed", True, f"{first} is in {self._mode(first)} again")
 
     def _cut_link(self) -> None:

@@ -60,10 +60,10 @@ def test_three_drones_fly_a_shift_and_are_all_accounted_for(tmp_path):
     # Make before break: the walker is in a picture all the time, and the first leaves because the second holds him.
     relief = report["relief"]
     assert (relief["first"], relief["second"]) == (first["drone"], second["drone"])
-    assert relief["overlap_s"] > 2.0 and relief["unwatched_s"] <= 1.0, relief
+    assert relief["overlap_s"] > 2.0 and relief["overlap_there_s"] > 2.0 and relief["unwatched_s"] <= 1.0, relief
     left_s = at_s(report, relief["first"], f"executing: {relief['second']} holds contact {report['contact']}")
     assert at_s(report, relief["second"], "executing: " + relief["second"] + " has taken off") < left_s
-    assert "goes on with khe-da where it was" in "".join(said(report, relief["first"]))
+    assert "goes on with khe-da" in "".join(said(report, relief["first"])), "where it was, or beyond the walker"
 
     # One loses its satellites and lands where it is; one its link, and comes home by its own failsafe; one is called home.
     by_name = {d["drone"]: d for d in report["drones"]}

@@ -111,6 +111,8 @@ def test_a_plan_is_offered_launched_paused_resumed_replaced_and_called_home(stag
         s.order(FleetOrder("1-go", "launch", "Lan", plan_id=offer.plan_id))
         await s.until(lambda: drone.mode() == "AUTO", 30.0)
         assert len([r for r in s.heard.of(OrderResult) if r.order_id == "1-go"]) == 1
+        assert any("1-go" in d.in_hand for d in s.heard.of(Dispatch)), "while it was carried out the station was told so"
+        await s.until(lambda: s.heard.of(Dispatch)[-1].in_hand == (), 5.0)
 
         await asyncio.sleep(8.0)
         assert (await s.ordered(FleetOrder("p", "pause", "Lan", "drone-1"))).done and drone.mode() == "BRAKE"

@@ -110,12 +110,16 @@ def test_the_fleet_hears_each_second_where_those_are_whom_it_looks_at_and_three_
         contact.ended_ns, contact.last_seen_ns = None, NOW - NS_PER_S
     desk = FleetDesk(Realm.TRAINING)
     desk.offer("fleet", an_offer(contact="C-000001"))
-    desk.dispatch("fleet", Dispatch(NOW, looking={"drone-1": "C-000002"}, reliefs=(("C-000003", "drone-1", "drone-2"),)))
+    reliefs = (("C-000003", "drone-1", "drone-2"),)
+    desk.dispatch("fleet", Dispatch(
+        NOW, looking={"drone-1": "C-000002"}, reliefs=reliefs, avoiding={"drone-2": "C-000005"},
+    ))
     assert isinstance(desk.answer(FollowContact("other", "C-000004"), lambda _: contacts[3], NOW), Done)
     told = targets(desk, contacts, sector, NOW)
     assert [(node, t.contact) for node, t in told] == [
-        ("fleet", "C-000001"), ("fleet", "C-000002"), ("fleet", "C-000003"), ("other", "C-000004"),
-    ]
+        ("fleet", "C-000001"), ("fleet", "C-000002"), ("fleet", "C-000003"), ("fleet", "C-000005"),
+        ("other", "C-000004"),
+    ], "and of whom a drone does not fly over"
     first = told[0][1]
     view = contact_view(contacts[0], sector, NOW)
     assert (first.position, first.covariance, first.last_seen_ns) == (view.position, view.covariance, view.last_seen_ns)
@@ -129,7 +133,7 @@ def test_the_fleet_hears_each_second_where_those_are_whom_it_looks_at_and_three_
     assert sum(t.contact == "C-000002" and not t.gone for _, t in gone) == 5
     desk.pass_time(NOW + ASKED_NS + 1)
     assert {t.contact for _, t in targets(desk, contacts, sector, NOW + ASKED_NS + 2)} == {
-        "C-000001", "C-000002", "C-000003"}, "nobody has offered anything for the fourth"
+        "C-000001", "C-000002", "C-000003", "C-000005"}, "nobody has offered anything for the fourth"
 
 
 def test_one_that_was_found_to_be_another_is_told_of_under_the_name_that_the_fleet_knows(sector) -> None:

@@ -88,16 +88,17 @@ def test_a_patrol_is_at_a_contact_when_it_was_promised(fly: Callable[..., None])
         telling = asyncio.create_task(Walker(s, 700.0, 0.3).tell())
         await s.until(lambda: pilot.drone.mode() == "AUTO" and pilot.drone.highest_item >= 3, 120.0)
         await s.until(lambda: pilot.drone.ground_speed_m_s.value > 7.0, 30.0, "until it flies at its speed")
+        asked_ns = s.clock.utc_ns()
         offer = await launched(s, "1", LOOK, "")
         assert offer.airborne
-        await there(s, offer, boot_s(pilot.drone), s.clock.utc_ns() - offer.made_ns)
+        await there(s, offer, boot_s(pilot.drone), s.clock.utc_ns() - asked_ns)
         telling.cancel()
 
     fly(play, patrols=(PatrolSettings("drone-1", "khe-da", 30.0, 8.0, 500.0, launch="auto"),))
 
 
 async def there(s: Stage, offer: Offer, pressed_s: float, late_ns: int = 0) -> None:
-    """late_ns: pressed so long after the offer was made, while it flew on."""
+    """late_ns: pressed so long after the offer was asked for, while it flew on."""
     drone = s.pilots["drone-1"].drone
     await s.until(lambda: (look := s.dispatcher.looks().get("drone-1")) is not None and look.on_station, 150.0)
     assert offer.arrives_s is not None and offer.arrives_spread_s is not None
