@@ -26,8 +26,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def _edge(a: argparse.Namespace) -> int:
-    # Before numpy comes: its small products are done sooner by one thread, and idle ones would spin.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from edge.node import run
 
     return run(a.config)
