@@ -37,7 +37,6 @@ OVERDUE_FACTOR, OVERDUE_S = 2.0, 120.0      # of the planned duration: against t
 LOOK_S = 0.2
 REPORTS_WITHIN_S = 15.0         # after a silence: found out, asked for anew, and the first of them come
 PASSING_S = 1.0                 # between two looks at whether its way leads over somebody
-
 PLACE_WITHIN_S = 5.0
 TAKEN_OVER_S = 2.0              # in a mode that nobody here has asked for
 
@@ -78,9 +77,7 @@ class Sortie:
         self._left_at: Array | None = None          # where its patrol was left
         self._passed_s = 0.0
         self._goes_on_at = 0        # the item at which it was taken up again: what the drone tells of it comes later
-        self._ground = Readying(
-            plan, link, drone, sector, terms, clock, report, self.say, self._must_be_wanted
-        )
+        self._ground = Readying(plan, link, drone, sector, terms, clock, report, self.say, self._must_be_wanted)
         self._home_mode = ""        # in which it was told to end, and does not fly anything else any more
         self.last_words = plain("")
 
