@@ -17,6 +17,19 @@ function fill(element, attributes, children) {
   return element;
 }
 
+/**
+ * The children of an element as they are wanted, in their order; whether anything had to be moved. What stays is not taken out of the
+ * page for a moment: a press or a hold on it would be lost, and the place to which somebody has scrolled.
+ */
+export function arrange(parent, wanted) {
+  const there = parent.children;
+  if (wanted.length === there.length && wanted.every((child, i) => child === there[i])) return false;
+  const kept = new Set(wanted);
+  for (const child of [...there]) if (!kept.has(child)) child.remove();
+  wanted.forEach((child, i) => { if (there[i] !== child) parent.insertBefore(child, there[i] ?? null); });
+  return true;
+}
+
 function draw(tag, attributes, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }

@@ -2,7 +2,7 @@
 
 import { sensorCoverage, sensorCoverageFact } from "./coverage.js";
 import { apartSection, contactWork, neighbours } from "./contact.js";
-import { cap, fact, make, priorityShape } from "./dom.js";
+import { arrange, cap, fact, make, priorityShape } from "./dom.js";
 import { ageText, borderText, degrees, metres, mgrs, timeElement } from "./format.js";
 import { axes } from "./ground.js";
 import { number, onLanguage, say, short, t } from "./language.js";
@@ -45,12 +45,8 @@ function render() {
   root.hidden = !parts;
   if (!parts) return;
   root.setAttribute("aria-label", t("drawer.title"));
-  const wanted = parts.filter(Boolean);
-  if (wanted.length === root.children.length && wanted.every((p, i) => p === root.children[i])) return;
   const focused = root.contains(document.activeElement) ? document.activeElement : null;
-  // What stays is not taken out of the page for a moment: a press or a hold on it would be lost.
-  for (const child of [...root.children]) if (!wanted.includes(child)) child.remove();
-  wanted.forEach((part, i) => { if (root.children[i] !== part) root.insertBefore(part, root.children[i] ?? null); });
+  if (!arrange(root, parts.filter(Boolean))) return;
   if (focused?.isConnected) focused.focus();
   else if (focused?.dataset.focus) root.querySelector(`[data-focus="${CSS.escape(focused.dataset.focus)}"]`)?.focus();
 }

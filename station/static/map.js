@@ -217,14 +217,17 @@ function drawNotes() {
 
 // Drawing follows the news at its own pace: however much is told, most of the time is left for whoever uses the page.
 const REST = 3, LEAST_GAP_MS = 60, LONGEST_GAP_MS = 400;
+const SOON = -1;                // no timer's number: the frame before it is waited for
 let due = null, restUntil = 0;
 
 function soon() { due ??= setTimeout(() => requestAnimationFrame(draw), Math.max(0, restUntil - performance.now())); }
 
+/** After the next paint: what a person has pressed is answered by queue and drawer first, and by the map a frame later. */
 function drawNow() {
   groundMs = -Infinity;
   clearTimeout(due);
-  due = setTimeout(() => requestAnimationFrame(draw), 0);
+  due = SOON;
+  requestAnimationFrame(() => { clearTimeout(due); due = setTimeout(draw, 0); });
 }
 
 function draw() {

@@ -1,7 +1,7 @@
 // The alarm queue: what waits for a person on top, what somebody has taken below it.
 
 import { askLoggedIn } from "./api.js";
-import { cap, classGlyph, glyph, make, priorityShape } from "./dom.js";
+import { arrange, cap, classGlyph, glyph, make, priorityShape } from "./dom.js";
 import { ageText, borderText, clockText, timeElement } from "./format.js";
 import { enterDrawer } from "./drawer.js";
 import { onLanguage, say, t } from "./language.js";
@@ -13,31 +13,41 @@ const TAKEN_SHOWN = 30;
 const cards = new Map();        // alarm id -> {element, signature}
 const pending = new Set();      // alarms whose acknowledgement is on its way
 const unfolded = new Set();     // corridors whose group in a flood a person has opened
-let root = null;
+let root = null, parts = null;
 
 export function startQueue(element) {
   root = element;
   onCalmly("picture", render, 500);
   on("selection", () => { render(); scrollToSelected(); });
-  onLanguage(() => { cards.clear(); render(); });
+  onLanguage(build);
   setInterval(ages, 1000);
+  build();
+}
+
+function build() {
+  cards.clear();
+  const list = (name) => make("ul", { class: "cards", "aria-label": t(name) });
+  parts = {
+    tally: make("div", { class: "counts" }), body: make("div", { class: "queue-body", tabindex: "-1" }), waiting: list("queue.waiting"),
+    takenHead: make("h3", {}, t("queue.taken"), make("span", { class: "tally" })), taken: list("queue.taken"),
+  };
+  root.setAttribute("aria-label", t("queue.title"));
+  root.replaceChildren(make("header", { class: "queue-head" }, make("h2", {}, t("queue.title")), parts.tally), parts.body);
   render();
 }
 
+/** Only what has changed is changed: cards that stay are not laid out anew, and are where a finger is about to press them. */
 function render() {
   if (!root) return;
   const open = waiting(), done = taken().slice(0, TAKEN_SHOWN);
-  const list = (alarms, name) => make("ul", { class: "cards", "aria-label": name }, alarms.map(card));
   const focused = document.activeElement?.closest?.(".card")?.dataset.id;
   const action = document.activeElement?.dataset?.action;
-  root.setAttribute("aria-label", t("queue.title"));
-  root.replaceChildren(
-    make("header", { class: "queue-head" }, make("h2", {}, t("queue.title")), counts(open)),
-    make("div", { class: "queue-body", tabindex: "-1" },
-      !open.length ? nothingWaits() : state.counts?.alarms?.flood ? flood(open, list) : list(open, t("queue.waiting")),
-      done.length ? [make("h3", {}, t("queue.taken"), make("span", { class: "tally" }, String(done.length))),
-        list(done, t("queue.taken"))] : null),
-  );
+  counts(open);
+  const isFlood = state.counts?.alarms?.flood;
+  if (!isFlood) arrange(parts.waiting, open.map(card));
+  arrange(parts.taken, done.map(card));
+  parts.takenHead.lastChild.textContent = String(done.length);
+  arrange(parts.body, [...(!open.length ? [nothingWaits()] : isFlood ? flood(open) : [parts.waiting]), ...(done.length ? [parts.takenHead, parts.taken] : [])]);
   for (const id of cards.keys()) if (!state.alarms.has(id)) cards.delete(id);
   if (focused) {
     const again = cards.get(focused)?.element;
@@ -46,7 +56,8 @@ function render() {
 }
 
 /** Too many to read one by one: by corridor and stretch of time, as the station groups them, the most urgent first. */
-function flood(open, list) {
+function flood(open) {
+  const list = (alarms, name) => make("ul", { class: "cards", "aria-label": name }, alarms.map(card));
   const byId = new Map(open.map((alarm) => [alarm.id, alarm]));
   const groups = (state.counts.alarms.groups ?? []).map((group) => ({ ...group, open: group.alarms.map((id) => byId.get(id)).filter(Boolean) }))
     .filter((group) => group.open.length > 1);
@@ -57,7 +68,7 @@ function flood(open, list) {
     const single = alone.filter((alarm) => alarm.priority === priority);
     return [single.length ? list(single, t("queue.waiting")) : null,
       ...groups.filter((group) => urgency(group) === priority).map((group) => floodGroup(group, priority, list))];
-  })];
+  })].filter(Boolean);
 }
 
 /** Folded, unless a person has opened it or the chosen alarm is in it: what is chosen is never out of sight. */
@@ -73,38 +84,49 @@ function floodGroup(group, priority, list) {
 }
 
 function counts(open) {
-  return make("div", { class: "counts" }, [1, 2, 3].map((p) => {
-    const n = open.filter((a) => a.priority === p).length;
-    return make("span", { class: `count p${p}${n ? "" : " none"}`, title: t("queue.count", { priority: p, n }) }, priorityShape(p), String(n));
-  }));
+  const all = [1, 2, 3].map((p) => open.filter((a) => a.priority === p).length);
+  if (parts.tally.dataset.all === String(all)) return;
+  parts.tally.dataset.all = String(all);
+  parts.tally.replaceChildren(...all.map((n, i) => make("span", { class: `count p${i + 1}${n ? "" : " none"}`, title: t("queue.count", { priority: i + 1, n }) }, priorityShape(i + 1), String(n))));
 }
 
 function nothingWaits() {
   const watching = [...state.sensors.values()].filter((s) => s.state === "seeing").length;
   const advice = !state.hasPicture ? "queue.empty_no_picture"
     : state.sensors.size === 0 ? "queue.empty_no_sensor" : watching === 0 ? "queue.empty_blind" : "queue.empty_quiet";
-  return make("div", { class: "empty" }, glyph("watch"), make("p", {}, t("queue.empty")),
-    make("p", { class: "advice" }, t(advice, { n: watching, all: state.sensors.size })));
+  const text = t(advice, { n: watching, all: state.sensors.size });
+  if (parts.emptyText !== text) {
+    parts.emptyText = text;
+    parts.empty = make("div", { class: "empty" }, glyph("watch"), make("p", {}, t("queue.empty")), make("p", { class: "advice" }, text));
+  }
+  return parts.empty;
 }
 
 function card(alarm) {
   const contact = state.contacts.get(alarm.contact);
   const chosen = state.selection?.kind === "alarm" && state.selection.id === alarm.id;
-  const border = contact ? Math.round(contact.border_m / 10) : null;
-  const signature = JSON.stringify([alarm.state, alarm.priority, alarm.snapshot ?? contact?.snapshot, alarm.events.length, border, chosen,
+  const place = placeText(alarm, contact);
+  const signature = JSON.stringify([alarm.state, alarm.priority, alarm.snapshot ?? contact?.snapshot, alarm.events.length, Boolean(place), chosen,
     pending.has(alarm.id), alarm.says, (alarm.teams ?? []).map((team) => [team.id, team.state, team.overdue])]);
   const kept = cards.get(alarm.id);
-  if (kept?.signature === signature) return kept.element;
-  const element = build(alarm, contact, chosen);
+  if (kept?.signature === signature) {
+    const line = kept.element.querySelector(".place");      // who walks changes it all the time
+    if (line && line.textContent !== place) line.textContent = place;
+    return kept.element;
+  }
+  const element = buildCard(alarm, contact, chosen, place);
   cards.set(alarm.id, { element, signature });
   return element;
 }
 
-function build(alarm, contact, chosen) {
+function placeText(alarm, contact) {
+  const named = alarm.rule === "corridor_entry" || !alarm.corridor;       // its sentence names the corridor already
+  return [named ? null : state.geography.names[alarm.corridor] ?? alarm.corridor, contact ? borderText(contact.border_m) : null].filter(Boolean).join(" · ");
+}
+
+function buildCard(alarm, contact, chosen, place) {
   const open = isWaiting(alarm);
   const last = alarm.events.findLast((event) => event.state === alarm.state);
-  const named = alarm.rule === "corridor_entry" || !alarm.corridor;       // its sentence names the corridor already
-  const place = [named ? null : state.geography.names[alarm.corridor] ?? alarm.corridor, contact ? borderText(contact.border_m) : null].filter(Boolean).join(" · ");
   const classes = ["card", `p${alarm.priority}`, open ? "open" : "done", chosen ? "chosen" : ""].join(" ");
   return make("li", { class: classes, "data-id": alarm.id, onclick: () => select("alarm", alarm.id) },
     picture(alarm, contact),

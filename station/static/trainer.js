@@ -59,6 +59,9 @@ async function drawDetail(element, line) {
       make("div", { class: "dialog-buttons" }, make("a", { class: "button", href: `/builder#${line.name}` }, t("trainer.mend"))));
     return;
   }
+  // What stood there is another exercise's, and its button would prepare that one.
+  if (element.dataset.exercise !== line.name) element.replaceChildren(make("h2", {}, line.title));
+  element.dataset.exercise = line.name;
   const [e, running] = await Promise.all([askLoggedIn(`/api/desk/exercises/${line.name}`), askLoggedIn("/api/desk/running")]);
   if (chosen !== line.name) return;
   const start = make("button", { type: "button", class: "primary", disabled: Boolean(running), onclick: () => press(start, async () => {

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from station.access import Role
 from station.fleet_orders import FleetOrderBook, FleetOrderView
 from station.fleet_picture import FleetAnswer
-from tests.browser.accessibility import faults
+from tests.browser.accessibility import faults, faults_in_both_lights
 from tests.browser.conftest import enter
 from tests.fleet_scene import KHE_DA, an_offer, fleet_scene, not_chosen, refusals
 from tests.scene import BEN_SONG, along
@@ -122,13 +122,13 @@ def test_a_plan_is_seen_checked_leg_by_leg_and_what_is_pointed_to_is_shown_on_th
     assert sorted(f["properties"]["leg"] for f in features if f["properties"]["bad"]) == [5, 6]
     assert panel.locator(".hold.launch").count() == 0
     expect(panel.locator(".buffer")).to_contain_text("gió 3,0 m/s trong 29 giây")
-    assert faults(page) == []
+    assert faults_in_both_lights(page, "plan-refused") == []
     page.keyboard.press("3")
     expect(panel.locator(".verdict")).to_have_text("✓Kế hoạch qua mọi kiểm tra")
     expect(panel.locator(".preflight li")).to_have_count(9)
     states = {panel.locator(".preflight li").nth(k).get_attribute("class") for k in range(9)}
     assert states == {"off", "pass", "warning", "running", "soft_failure", "failure", "error"}
-    assert faults(page) == []
+    assert faults_in_both_lights(page, "plan-passed") == []
     page.keyboard.press("l")
     expect(panel.locator(".verdict")).to_have_text("✓The plan passes every check")
     assert "[" not in panel.inner_text(), "a text without words"
@@ -195,7 +195,7 @@ def test_an_operator_sends_a_drone_from_the_drawer_and_commands_nothing_on_the_p
         expect(section).to_contain_text(text)
     section.locator("summary").click()
     expect(section.locator(".not-chosen li")).to_have_count(2)
-    assert faults(page) == []
+    assert faults_in_both_lights(page, "investigate") == []
     button.focus()
     page.keyboard.down("Space")
     page.wait_for_timeout(1800)
