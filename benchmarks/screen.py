@@ -5,9 +5,9 @@ the real one's pace: a delta each 100 ms, in it a tenth of the contacts. The bro
 software (SwiftShader, no compositing by GPU calls), at 1600 by 900, on the processor that all the rest runs on. Below the
 contacts lie a base map with relief, 200 corridors, ten cameras and twenty open alarms.
 
-It comes to its end within six minutes, whatever else runs: who waits for something waits for so long and no longer. Times
-on the wall are worth as much as the machine is quiet (load_1_min); beside them stands the processor's time, which hardly
-depends on it.
+It takes under five minutes on a quiet machine, and seven and a half with twenty programs beside it: who waits for
+something waits for so long and no longer. Times on the wall are worth as much as the machine is quiet (load_1_min); beside
+them stands the processor's time, which depends on it less.
 """
 
 from __future__ import annotations
