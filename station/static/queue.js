@@ -48,7 +48,8 @@ function render() {
   arrange(parts.taken, done.map(card));
   parts.takenHead.lastChild.textContent = String(done.length);
   arrange(parts.body, [...(!open.length ? [nothingWaits()] : isFlood ? flood(open) : [parts.waiting]), ...(done.length ? [parts.takenHead, parts.taken] : [])]);
-  for (const id of cards.keys()) if (!state.alarms.has(id)) cards.delete(id);
+  const shown = new Set([...open, ...done].map((alarm) => alarm.id));
+  for (const id of cards.keys()) if (!shown.has(id)) cards.delete(id);          // closed ones stay known for hours
   if (focused) {
     const again = cards.get(focused)?.element;
     (again?.querySelector(`[data-action="${action}"]`) ?? again?.querySelector("button"))?.focus();
