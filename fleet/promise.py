@@ -7,7 +7,7 @@ what is to be expected: with the wind from every side that it may come from, and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,12 +61,11 @@ def promise(plan: Plan, standing: Standing, sector: Sector, *, to_look: bool) ->
     courses = [_course(plan, route, replace(limits, wind=w), in_air=here is not None) for w in winds]
     if not all(math.isfinite(c.total_s) for c in courses):
         return Promise()
-    times: Callable[[Wind, Course], float]
     if to_look:
-        times = lambda wind, _: _there_s(plan, route, standing, wind)     # noqa: E731
+        arrivals_s = [_there_s(plan, route, standing, wind) for wind in winds]
     else:
-        times = lambda _, course: _arrives_s(plan, course, in_air=here is not None)     # noqa: E731
-    arrives_s, arrives_spread_s = _spread([times(w, c) for w, c in zip(winds, courses, strict=True)])
+        arrivals_s = [_arrives_s(plan, course, in_air=here is not None) for course in courses]
+    arrives_s, arrives_spread_s = _spread(arrivals_s)
     duration_s, duration_spread_s = _spread([c.total_s for c in courses])
     need = _need([sum(c.work, Work()) for c in courses], limits)
     return Promise(arrives_s, arrives_spread_s, duration_s, duration_spread_s, need.percent, SIGMAS * need.sigma_percent)

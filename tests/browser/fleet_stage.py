@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from geofences.sector import load_sector
+from station.fleet_orders import FleetOrderBook, FleetOrderView
 from station.settings import StationSettings
 from tests.station.conftest import ROOT, SECTOR, Sender, allow, frame_of, point_detection
+from tests.web_stage import Stage
+from wire.clock import WallClock
 from wire.keys import NodeKind, load_station_key, write_private
 from wire.messages import SensorReport, SensorState
 from wire.units import HeightMsl, Position
@@ -123,3 +126,13 @@ def walking(settings: StationSettings, from_m: float, corridor: str = "khe-da") 
         stop.set()
         thread.join()
         camera.close()
+
+
+def orders(stage: Stage, count: int) -> list[FleetOrderView]:
+    """The first given first, as soon as so many are there: the page says "sending" before the station has them."""
+    book = FleetOrderBook(stage.settings, WallClock())
+    until = time.monotonic() + 30
+    while len(found := book.newest()) < count and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(found) == count, found
+    return list(reversed(found))

@@ -9,28 +9,17 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from station.access import Role
-from station.fleet_orders import FleetOrderBook, FleetOrderView
 from station.fleet_picture import FleetAnswer
 from tests.browser.accessibility import faults, faults_in_both_lights
 from tests.browser.conftest import enter
+from tests.browser.fleet_stage import orders
 from tests.fleet_scene import KHE_DA, an_offer, fleet_scene, not_chosen, refusals
 from tests.scene import BEN_SONG, along
 from tests.web_stage import Stage
-from wire.clock import WallClock
 from wire.tasking import FlightKind, FlightWish
 
 SELECT = "async c => (await import('/static/state.js')).select('contact', c)"
 PATROL = FlightWish(FlightKind.CORRIDOR, corridor="khe-da")
-
-
-def orders(stage: Stage, count: int) -> list[FleetOrderView]:
-    """The first given first. The page says "ordering" before the station has the order: so these are waited for."""
-    book = FleetOrderBook(stage.settings, WallClock())
-    until = time.monotonic() + 30
-    while len(found := book.newest()) < count and time.monotonic() < until:
-        time.sleep(0.05)
-    assert len(found) == count, found
-    return list(reversed(found))
 
 
 def ordered(stage: Stage, count: int) -> list[tuple[str, str, str]]:

@@ -11,27 +11,15 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from station.access import Role
-from station.fleet_orders import FleetOrderBook, FleetOrderView
 from tests.browser.accessibility import faults
 from tests.browser.conftest import enter
+from tests.browser.fleet_stage import orders
 from tests.fleet_scene import KHE_DA, an_offer, fleet_scene, not_chosen
 from tests.scene import BEN_SONG, along
-from tests.web_stage import Stage
-from wire.clock import WallClock
 from wire.tasking import FlightKind, FlightWish
 
 SELECT = "async c => (await import('/static/state.js')).select('contact', c)"
 HELD = "K-0412"                 # which drone-2 looks at
-
-
-def orders(stage: Stage, count: int) -> list[FleetOrderView]:
-    """The first given first, as soon as so many are there: the page says "sending" before the station has them."""
-    book = FleetOrderBook(stage.settings, WallClock())
-    until = time.monotonic() + 30
-    while len(found := book.newest()) < count and time.monotonic() < until:
-        time.sleep(0.05)
-    assert len(found) == count, found
-    return list(reversed(found))
 
 
 def shot(page: Page, name: str) -> None:
