@@ -1,7 +1,7 @@
 // The builder's forms: one tab for each part of an exercise. A field that was changed changes the data, and nothing else.
 
 import { choice, field } from "./desk.js";
-import { make } from "./dom.js";
+import { make, refill } from "./dom.js";
 import { t } from "./language.js";
 import { WHEELS } from "./builder_ways.js";
 import { minutes } from "./trainer_words.js";
@@ -20,10 +20,9 @@ let built, acts;
 export function drawForms(box, b, actions) {
   built = b;
   acts = actions;
-  const focus = box.contains(document.activeElement) ? document.activeElement.id : null, scrolled = box.scrollTop;
-  box.replaceChildren(...FORMS[b.tab]().flat().filter(Boolean));
+  const scrolled = box.scrollTop;
+  refill(box, FORMS[b.tab]);
   box.scrollTop = scrolled;
-  if (focus) document.getElementById(focus)?.focus();
 }
 
 const FORMS = { about, actors, cameras, weather, injects, file };

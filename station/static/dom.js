@@ -30,6 +30,25 @@ export function arrange(parent, wanted) {
   return true;
 }
 
+/**
+ * Fills a box anew and leaves the keyboard where it was: on the same element where `build` puts that back, else on the one of the same
+ * name (data-focus, or its id). Whether the keyboard's place in it is lost.
+ */
+export function refill(box, build) {
+  const focused = box.contains(document.activeElement) ? document.activeElement : null;     // asked first: building may take it out already
+  box.replaceChildren(...[build()].flat(3).filter(Boolean));
+  return !refocus(box, focused);
+}
+
+/** Back to where the keyboard was in a box that has been changed. */
+export function refocus(box, focused) {
+  if (!focused || focused === document.activeElement) return true;
+  const name = focused.dataset.focus;
+  const next = focused.isConnected ? focused : name ? box.querySelector(`[data-focus="${CSS.escape(name)}"]`) : focused.id ? document.getElementById(focused.id) : null;
+  next?.focus();
+  return Boolean(next);
+}
+
 function draw(tag, attributes, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }

@@ -2,7 +2,7 @@
 
 import { sensorCoverage, sensorCoverageFact } from "./coverage.js";
 import { apartSection, contactWork, neighbours } from "./contact.js";
-import { arrange, cap, fact, make, priorityShape } from "./dom.js";
+import { arrange, cap, fact, make, priorityShape, refocus } from "./dom.js";
 import { ageText, borderText, degrees, metres, mgrs, timeElement } from "./format.js";
 import { axes } from "./ground.js";
 import { number, onLanguage, say, short, t } from "./language.js";
@@ -46,9 +46,7 @@ function render() {
   if (!parts) return;
   root.setAttribute("aria-label", t("drawer.title"));
   const focused = root.contains(document.activeElement) ? document.activeElement : null;
-  if (!arrange(root, parts.filter(Boolean))) return;
-  if (focused?.isConnected) focused.focus();
-  else if (focused?.dataset.focus) root.querySelector(`[data-focus="${CSS.escape(focused.dataset.focus)}"]`)?.focus();
+  if (arrange(root, parts.filter(Boolean))) refocus(root, focused);
 }
 
 /** For the keyboard: from the queue into what a person does with the chosen alarm. */

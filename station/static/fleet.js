@@ -7,7 +7,7 @@ import { now, onCalmly, state, tell } from "./state.js";
 
 const FRESH_S = 3, DIM_S = 10;
 const OVER = ["done", "failed", "cancelled"];
-const FOLLOW_MS = 1000, FOLLOWED_S = 900;      // what became of an order is asked of the station, until it is settled
+const FOLLOW_MS = 1000, FOLLOWED_S = 900, OFFER_WAIT_MS = 5000;      // what became of an order is asked of the station, until it is settled
 const given = new Map();        // order id -> {action, drone, wish, atMs, error}: what this page has ordered
 
 /** Order something. The order is known at once as waiting; a refusal of the station is kept with it. Returns its id, or null. */
@@ -42,7 +42,16 @@ export function orderAt(place) {
   if (!mark.id) return { ...base, state: "sending", words: t("order_now.sending") };
   if (!view || view.state === "waiting") return { ...base, state: "waiting", words: t("order_now.waiting", { seconds: Math.floor(passed) }) };
   if (view.state === "expired") return { ...base, state: "late", words: t("order_now.late") };
+  if (view.state === "done" && !isShown(mark)) return { ...base, state: "under_way", words: t("order_now.waiting", { seconds: Math.floor(passed) }) };
   return { ...base, state: view.state, words: words(view.key, view.params, view.detail) || t(`order_state.${view.state}`) };
+}
+
+/** Of a plan: whether its offer is here, too. It comes another way than the word that it is done, and may come after it. */
+function isShown(mark) {
+  if (mark.action !== "plan") return true;
+  mark.doneMs ??= performance.now();
+  mark.isShown ||= Boolean(offerOfOrder(mark.id)) || performance.now() - mark.doneMs > OFFER_WAIT_MS;
+  return mark.isShown;
 }
 
 const isSettled = (mark) => Boolean(mark.refused) || ["done", "failed"].includes(mark.view?.state) || performance.now() - mark.atMs > FOLLOWED_S * 1000;

@@ -10,7 +10,7 @@ export function isHeld(root) { return root.querySelector(".hold.holding") !== nu
 /** kind: a class. set(text, second) changes the words without touching a hold that is on its way. onHeld runs once a hold. */
 export function holdButton(kind, hintId, onHeld) {
   const title = make("b", {}), second = make("small", {});
-  const button = make("button", { type: "button", class: `hold ${kind}`, "aria-describedby": hintId },
+  const button = make("button", { type: "button", class: `hold ${kind}`, "data-focus": `hold-${kind}`, "aria-describedby": hintId },
     make("i", { class: "hold-fill", "aria-hidden": "true" }), make("span", { class: "hold-words" }, title, second));
   let held = null, since = 0;
 

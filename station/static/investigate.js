@@ -1,6 +1,6 @@
 // Investigate: a drone goes and looks at a contact. What it would take, held to confirm, and then how far it is, to its end.
 
-import { cap, fact, glyph, make } from "./dom.js";
+import { cap, fact, glyph, make, refill } from "./dom.js";
 import { clockText } from "./format.js";
 import { command, durationText, findingText, forget, isOver, lookingOf, offerOfOrder, openOffers, orderAt, percent, reliefOf, secondsLeft, spreadText,
   waitingTasks, whyNoFleet, wishOf, words } from "./fleet.js";
@@ -10,7 +10,7 @@ import { metresBetween } from "./ground.js";
 import { on, onCalmly, selectedContact, state } from "./state.js";
 
 const PENDING = ["sending", "waiting", "under_way"];
-const shown = new Map();        // contact id -> {root, key, hold, plan, was: whether it has been on the page}
+const shown = new Map();        // contact id -> {root, key, hold, plan, was: whether it has been on the page, waits: whether who asked has not got an answer}
 
 export function startInvestigate() {
   onCalmly("picture", drawAll, 300);
@@ -29,7 +29,7 @@ function drawAll() {
 
 /** The section of a contact; it keeps itself up to date as long as it is on the page. `drone`: the one it is asked of. */
 export function investigateSection(id, drone = "") {
-  const part = { root: make("section", { class: "investigate" }), key: "", hold: null, plan: null, was: false, drone };
+  const part = { root: make("section", { class: "investigate" }), key: "", hold: null, plan: null, was: false, waits: false, drone };
   shown.set(id, part);
   draw(id, part);
   return part.root;
@@ -44,6 +44,8 @@ export function investigateSelected() {
 function mayAsk(contact) { return Boolean(state.me?.sends) && !state.isReplay && contact.state !== "ended" && !(contact.simulated && state.realm === "live"); }
 
 function ask(id, drone) {
+  const part = shown.get(id);
+  if (part) part.waits = true;
   forget(`launch:${id}`);
   command({ action: "plan", drone, wish: { kind: "investigate", contact: id } }, `plan:${id}`);
 }
@@ -93,11 +95,9 @@ function put(part, content, title) {
   content.update?.();
   if (part.key === key || isHeld(part.root)) return;
   part.key = key;
-  const focus = part.root.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
-  part.root.replaceChildren(...[title, ...content.build()].flat().filter(Boolean));
+  const isLost = refill(part.root, () => [title, content.build()]);
   content.update?.();
-  const next = part.root.querySelector(`[data-focus="${focus}"]`) ?? (focus ? part.root.querySelector("button") : null);
-  next?.focus();
+  if (isLost) part.root.querySelector("button")?.focus();
 }
 
 function askButton(id, part, text) {
@@ -149,9 +149,10 @@ function offered(id, part, offer, title, at = PLACES.look, again = askButton) {
     make("div", { class: "row" }, make("button", { type: "button", class: "quiet", onclick: () => discard(id, offer, at) }, t("offer.discard")),
       passed ? null : again(id, part, t("investigate.again"))),
   ];
-  const wasAsked = part.key === JSON.stringify(["asked"]);
   put(part, { key: ["offer", offer.plan_id, passed], build, update }, title);
-  if (wasAsked && passed) part.hold.focus();
+  // Who asked has the answer under the keys, however it came; unless they are writing something by now.
+  if (part.waits && passed && part.hold.isConnected && !document.activeElement?.matches("input, textarea, select")) part.hold.focus();
+  part.waits = false;
 }
 
 function launch(id, offer, at) { command({ action: "launch", drone: offer.drone, plan_id: offer.plan_id, priority: 1 }, `${at.launch}:${id}`); }
@@ -164,7 +165,7 @@ function discard(id, offer, at) {
 /** Under a drone that looks: another one takes over, by hand. For those who fly; the fleet itself does it when a battery ends. */
 function drawRelief(id, first) {
   const part = shown.get(id);
-  part.relief ??= { root: make("section", { class: "relieve" }), key: "", hold: null, plan: null };
+  part.relief ??= { root: make("section", { class: "relieve" }), key: "", hold: null, plan: null, waits: false };
   const sub = part.relief, asked = orderAt(`relief:${id}`), launched = orderAt(`relief-launch:${id}`);
   const offer = offerOfOrder(asked?.id) ?? openOffers().find((o) => o.wish.kind === "relief" && o.wish.contact === id && o.plan) ?? null;
   if (!state.me?.flies || state.isReplay || !lookingOf(first) || reliefOf(first)) return put(sub, { key: ["none"], build: () => [] }, null);
@@ -181,6 +182,7 @@ function drawRelief(id, first) {
 
 function reliefButton(id, text) {
   return make("button", { type: "button", class: "relieve-ask", "data-focus": "relieve", onclick: () => {
+    shown.get(id).relief.waits = true;
     forget(`relief-launch:${id}`);
     command({ action: "plan", drone: "", wish: { kind: "relief", contact: id } }, `relief:${id}`);
   } }, text);

@@ -1,6 +1,6 @@
 // One drone before its pilot: how it stands, what it does, how it is called back, and what it shall fly next.
 
-import { fact, make } from "./dom.js";
+import { fact, make, refill } from "./dom.js";
 import { ageText, clockText } from "./format.js";
 import { ageOf, ageOfValue, command, droneNames, findingText, forget, freshness, isFlying, isOver, kindText, linkText, lookingOf, modeText, offerOfOrder,
   openOffers, orderAt, percent, reliefOf, secondsLeft, waitingTasks, whyNoFleet, wishOf, words } from "./fleet.js";
@@ -63,9 +63,7 @@ function keep(name, key, build) {
   keys[name] = text;
   const box = boxes[name];
   if (isHeld(box)) { keys[name] = null; return; }
-  const focus = box.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
-  box.replaceChildren(...[build()].flat(3).filter(Boolean));
-  if (focus) box.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
+  refill(box, build);
 }
 
 const nothing = (name) => keep(name, null, () => []);
@@ -164,7 +162,7 @@ function fill(part, key, build) {
   const text = JSON.stringify(key);
   if (!part || part.dataset.key === text) return;
   part.dataset.key = text;
-  part.replaceChildren(...build());
+  refill(part, build);
 }
 
 function orderLine(said) {

@@ -18,6 +18,12 @@ from wire.tasking import FlightKind, FlightWish
 PATROL = FlightWish(FlightKind.CORRIDOR, corridor="khe-da")
 WORDS = json.loads((Path(__file__).resolve().parents[2] / "station/static/language/vi.json").read_text(encoding="utf-8"))
 
+COUNT_QUESTIONS = """() => {
+    window.asks = 0;
+    new MutationObserver(() => { if (document.querySelector('#pilot .investigate-ask')) window.asks += 1; })
+        .observe(document.querySelector('#pilot'), { childList: true, subtree: true });
+}"""
+
 
 @pytest.fixture
 def piloting(stages, watched):
@@ -79,4 +85,46 @@ def test_what_the_fleet_has_in_hand_is_told_by_the_station_and_so_by_the_page(pi
     said = page.evaluate("async id => (await (await fetch(`/api/fleet/orders/${id}`)).json()).state", order_id)
     listed = page.evaluate("async () => (await (await fetch('/api/fleet/orders')).json())[0].state")
     assert (said, listed) == ("under_way", "under_way")
+    assert page.seen["errors"] == []
+
+
+def test_an_offer_that_comes_after_the_word_that_it_is_done_has_the_keyboard_and_no_second_question_stands_before_it(
+    piloting,
+) -> None:
+    mind, page = piloting
+
+    def done(route: Route) -> None:
+        body = {**route.fetch().json(), "state": "done", "key": ""}
+        route.fulfill(status=200, content_type="application/json", body=json.dumps(body))
+
+    page.route("**/api/fleet/orders/*", done)
+    page.evaluate("async () => (await import('/static/state.js')).select('contact', 'K-0398')")
+    section = page.locator("#pilot .investigate")
+    with (
+        page.expect_response(lambda r: r.url.endswith("/api/fleet/orders") and r.request.method == "POST") as given,
+        page.expect_response("**/api/fleet/orders/*"),
+    ):
+        section.get_by_role("button").click()
+    page.evaluate(COUNT_QUESTIONS)
+    page.wait_for_timeout(1500)                         # as long as a picture may lag behind
+    expect(section).to_contain_text(WORDS["investigate.asked"])
+    now = time.time_ns()
+    wish = FlightWish(FlightKind.INVESTIGATE, contact="K-0398")
+    offer = an_offer(now, given.value.json()["id"], "P-50", "drone-1", wish, [KHE_DA[2]])
+    mind.say(fleets=fleet_scene(now, (offer,)).fleets)
+    expect(section.locator(".hold.launch")).to_be_focused()
+    assert page.evaluate("window.asks") == 0
+    assert page.seen["errors"] == []
+
+
+def test_the_keyboard_stays_on_a_button_whose_box_is_filled_anew(piloting) -> None:
+    mind, page = piloting
+    page.keyboard.press("3")
+    launch = page.locator("#pilot .part-launch .hold.launch")
+    launch.focus()
+    now = time.time_ns()
+    busy = msgspec.structs.replace(fleet_scene(now).drones[1], drone="drone-3")
+    mind.say(drones=tuple(busy if d.drone == "drone-3" else d for d in fleet_scene(now).drones))
+    expect(page.locator("#pilot .part-launch .switch")).to_be_visible()     # built again, with what is asked of a busy drone
+    expect(launch).to_be_focused()
     assert page.seen["errors"] == []
