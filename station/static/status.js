@@ -1,7 +1,7 @@
 // The line on top: realm, sector, nodes, feed, clock, sound, who. And the banner when the feed is gone or the mind silent.
 
 import { ask } from "./api.js";
-import { glyph, make } from "./dom.js";
+import { arrange, glyph, make, refocus } from "./dom.js";
 import { ageText, clockText, dateText, utcText, zoneText } from "./format.js";
 import { showKeys } from "./keys.js";
 import { number, onLanguage, otherLanguage, t } from "./language.js";
@@ -16,6 +16,7 @@ const CLOCK_WRONG_MS = 15_000;  // of this computer against the station; times o
 const STARTING_S = 120;         // a mind that reads a long night again may take so long
 const BACKLOG = 100;            // messages waiting at a node that are worth saying: ten seconds of a busy camera
 let line = null, banner = null, parts = {};
+const buttons = new Map();      // node -> {button, words, opens: what a press does, or null}
 
 export function startStatus(lineElement, bannerElement) {
   line = lineElement;
@@ -102,38 +103,42 @@ function nodes(at) {
   // Those that need somebody first: a line too short for all of them must not hide these.
   all.sort((a, b) => a.rank - b.rank || a.node.node.localeCompare(b.node.node));
   const width = parts.nodes.clientWidth;
-  // How long the texts are decides how many fit; what they say is changed in place, so that a button that is pressed or focused stays the same one.
-  const key = JSON.stringify([width, state.hasPicture, all.map((h) => [h.node.node, h.how, h.text.length, h.sensor?.id]), state.drones.size > 0]);
-  if (parts.key === key) { all.forEach(say); return; }
+  for (const name of buttons.keys()) if (!state.nodes.has(name)) buttons.delete(name);
+  for (const h of all) say(h);          // in place: a button that is pressed or focused stays the same one
+  // How long the texts are decides how many fit.
+  const key = JSON.stringify([width, state.hasPicture, all.map((h) => [h.node.node, h.how, h.text.length])]);
+  if (parts.key === key) return;
   parts.key = key;
   if (!all.length) {
     parts.nodes.replaceChildren(make("span", { class: "more" }, t(state.hasPicture ? "node.none" : "node.waiting")));
     return;
   }
-  parts.buttons = new Map(all.map((h) => [h.node.node, nodeButton(h)]));
-  const focused = parts.nodes.contains(document.activeElement) ? document.activeElement.dataset.node : null;
+  const focused = parts.nodes.contains(document.activeElement) ? document.activeElement : null;
   for (let shown = all.length; shown > 0; shown -= 1) {
     const left = all.slice(shown);
-    parts.nodes.replaceChildren(...all.slice(0, shown).map((h) => parts.buttons.get(h.node.node)), left.length ? make("span", { class: "more", title: left.map((h) => h.title).join("\n") },
-      t("node.more", { n: left.length, silent: left.filter((h) => h.node.silent).length })) : "");
+    const more = left.length ? [make("span", { class: "more", title: left.map((h) => h.title).join("\n") }, t("node.more", { n: left.length, silent: left.filter((h) => h.node.silent).length }))] : [];
+    arrange(parts.nodes, [...all.slice(0, shown).map((h) => buttons.get(h.node.node).button), ...more]);
     if (parts.nodes.scrollWidth <= width) break;
   }
-  if (focused) parts.buttons.get(focused)?.focus();
+  refocus(parts.nodes, focused);
 }
 
-function say({ node, text, title }) {
-  const button = parts.buttons.get(node.node), em = button.querySelector("em");
+function say({ node, sensor, how, text, title }) {
+  if (!buttons.has(node.node)) buttons.set(node.node, nodeButton(node.node));
+  const kept = buttons.get(node.node), { button, words } = kept;
+  kept.opens = sensor ? () => select("sensor", sensor.id) : node.kind === "fleet" && state.drones.size ? () => select("drone", state.drones.keys().next().value) : null;
+  const looks = `node ${RANK[how] === 1 ? "blind" : how}`;
+  if (button.className !== looks) button.className = looks;
   if (button.title !== title) button.title = title;
-  if (em && em.textContent !== text) em.textContent = text;
+  if (words.textContent !== text) words.textContent = text;
+  words.hidden = !text;
+  button.disabled = !kept.opens;
 }
 
-function nodeButton({ node, sensor, how, text, title }) {
-  const open = () => {
-    if (sensor) select("sensor", sensor.id);
-    else if (state.drones.size) select("drone", state.drones.keys().next().value);
-  };
-  return make("button", { class: `node ${RANK[how] === 1 ? "blind" : how}`, type: "button", title, onclick: open, "data-node": node.node, disabled: !sensor && !(node.kind === "fleet" && state.drones.size) },
-    make("i", { "aria-hidden": "true" }), make("span", {}, node.node), text ? make("em", {}, text) : null);
+function nodeButton(name) {
+  const words = make("em", {});
+  const button = make("button", { type: "button", "data-node": name, onclick: () => buttons.get(name).opens?.() }, make("i", { "aria-hidden": "true" }), make("span", {}, name), words);
+  return { button, words, opens: null };
 }
 
 const RANK = { silent: 0, blind: 1, covered: 1, dark: 1, defocused: 1, frozen: 1, moved: 1, late: 2, calibrating: 3, good: 4 };

@@ -1,6 +1,6 @@
 // The drones above the map, one beside the other: how each stands, and which one is meant.
 
-import { glyph, make } from "./dom.js";
+import { arrange, glyph, make } from "./dom.js";
 import { ageText } from "./format.js";
 import { ageOf, doingText, droneNames, freshness, isFlying, percent } from "./fleet.js";
 import { onLanguage, t } from "./language.js";
@@ -33,8 +33,7 @@ function render() {
   });
   root.hidden = !all.length;
   root.setAttribute("aria-label", t("strip.title"));
-  const wanted = all.map(chip);
-  if (wanted.length !== root.children.length || wanted.some((button, i) => button !== root.children[i])) root.replaceChildren(...wanted);
+  arrange(root, all.map(chip));
 }
 
 function chip(d) {
