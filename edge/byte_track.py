@@ -198,7 +198,16 @@ class ByteTrack:
             off = bank.places[rows, None] - _places(boxes[found])[None]
             return np.asarray((off**2 / bank.spread(rows)[:, None]).sum(axis=2))
 
-        strong = pair(settled, strong, apart_and_doubtful, MATCH_LIMIT)
+        def giving_way(rows: Ints, found: Ints) -> Array:
+            """The same, but for boxes that lie where one track stands and are like another one's, which has none."""
+            cost = apart_and_doubtful(rows, found)
+            off, near = off_course(rows, found), cost <= MATCH_LIMIT
+            idle = near.sum(axis=1)[:, None] == near
+            fits = (off <= COURSE_LIMIT) & idle & (self._now_ns - bank.seen_ns[rows] <= COURSE_S * NS_PER_S)[:, None]
+            cost[(off > COURSE_LIMIT) & fits.any(axis=0)] = np.inf
+            return cost
+
+        strong = pair(settled, strong, giving_way if self._by_course else apart_and_doubtful, MATCH_LIMIT)
         pair(bank.state == _HELD, weak, apart, LOW_MATCH_LIMIT)
         strong = pair(~settled, strong, apart_and_doubtful, NEW_MATCH_LIMIT)
         if self._by_course:

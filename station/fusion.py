@@ -239,9 +239,10 @@ class Fusion:
         costs = np.full((len(seen), len(set(near.numbers))), _NEVER)
         pair_at: dict[tuple[int, int], int] = {}
         squares, log_dets = near.square.tolist(), near.log_det.tolist()
+        owner = self._owners(seen)
         lost = np.maximum(near.unsure - 4.0 * math.log(LOST_M), 0.0).tolist()
         for pair, (number, j) in enumerate(zip(near.numbers, near.sights.tolist(), strict=True)):
-            same = self._by_track.get(seen[j].track) == number
+            same = owner[j] == number
             if squares[pair] > (HINT_GATE if same else CHI2_99_2DOF - lost[pair]):
                 continue
             contact = self.contacts[number]
@@ -256,6 +257,17 @@ class Fusion:
         return {
             int(j): pair_at[int(j), int(c)] for j, c in zip(rows, found, strict=True) if costs[j, c] < _NEVER
         }
+
+    def _owners(self, seen: list[Seen]) -> list[int | None]:
+        """The contact whose the track of each detection is. Of two tracks of one contact in one frame it is the older's:
+        the other one's was somebody who stood in its way, as who overtakes does, and was taken for it.
+        """
+        owner = [self._by_track.get(s.track) for s in seen]
+        for number in {n for n in owner if n is not None and owner.count(n) > 1}:
+            mine = {s.track: j for j, s in enumerate(seen) if owner[j] == number}
+            for younger in [t for t in self.contacts[number].tracks if t in mine][1:]:
+                owner[mine[younger]] = None
+        return owner
 
     @staticmethod
     def _alone(near: Near, n: int) -> list[bool]:

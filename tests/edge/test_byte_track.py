@@ -183,6 +183,46 @@ def test_two_who_cross_keep_their_ids(fps, hidden):
         assert len(ids[0]) == len(ids[1]) == 1 and ids[0] != ids[1]
 
 
+# Somebody hurries past somebody who goes crouched, three pictures a second: who, left, top, right, bottom, score, as the
+# detector model of the simulated camera 2 found them (the suite's day, seed 2, from 201 s on).
+OVERTAKEN = [
+    [("low", 177, 85, 196, 118, 0.47), ("quick", 60, 65, 79, 112, 0.48)],
+    [("low", 179, 88, 198, 120, 0.56), ("quick", 73, 67, 92, 117, 0.51)],
+    [("low", 184, 85, 202, 114, 0.56), ("quick", 84, 64, 102, 111, 0.41)],
+    [("low", 194, 85, 212, 113, 0.4), ("quick", 98, 67, 117, 109, 0.84)],
+    [("low", 193, 82, 212, 112, 0.2), ("quick", 118, 67, 137, 110, 0.51)],
+    [("low", 195, 83, 214, 116, 0.45), ("quick", 130, 75, 149, 109, 0.55)],
+    [("low", 195, 85, 214, 112, 0.44), ("quick", 144, 67, 163, 104, 0.57)],
+    [],
+    [("quick", 168, 64, 187, 114, 0.55)],
+    [],
+    [("low", 218, 79, 237, 119, 0.33), ("quick", 199, 71, 218, 113, 0.22)],
+    [("low", 222, 84, 240, 114, 0.19)],
+    [("quick", 233, 68, 252, 114, 0.9)],            # here their boxes touch, and the low one is not found
+    [],
+    [("quick", 265, 69, 283, 115, 0.58), ("low", 227, 82, 245, 112, 0.25)],
+    [("low", 233, 87, 251, 113, 0.27)],
+    [("low", 235, 84, 253, 115, 0.14)],
+    [("quick", 310, 66, 328, 115, 0.27)],
+    [("quick", 325, 69, 343, 112, 0.44)],
+    [("quick", 343, 68, 361, 118, 0.71), ("low", 243, 86, 262, 114, 0.3)],
+    [("quick", 349, 72, 367, 115, 0.58), ("low", 255, 82, 273, 115, 0.47)],
+]
+
+
+def test_who_overtakes_somebody_at_the_instant_that_one_is_missed_keeps_the_own_track():
+    tracker, whose = ByteTrack(), {}
+    for k, found in enumerate(OVERTAKEN):
+        a = tracker.update(
+            np.reshape([f[1:5] for f in found], (-1, 4)).astype(float), np.array([f[5] for f in found]), k * NS_PER_S // 3
+        )
+        for track, which in zip(a.ids.tolist(), a.which.tolist(), strict=True):
+            whose.setdefault(track, set()).add(found[which][0])
+    assert all(len(who) == 1 for who in whose.values()), whose
+    assert len(whose) == 2
+
+
+
 # ------------------------------------------------------------------------------------- what nobody looked at, and time
 
 

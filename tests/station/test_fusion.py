@@ -134,6 +134,28 @@ def test_detections_of_one_frame_never_share_a_contact(sector, places, frames) -
     assert len(fusion.contacts) == len(places)
 
 
+def test_who_overtakes_another_does_not_go_on_as_that_ones_contact(sector) -> None:
+    """The quick one hides the slow one for some pictures, and its new track is taken for the slow one: there is no other.
+
+    As soon as both are seen again, the slow one's contact is whose track was there before.
+    """
+    fusion = Fusion(sector.corridors)
+    third = NS_PER_S // 3
+    slow, quick = np.array([0.0, 0.0]), np.array([-20.0, 0.0])
+    for k in range(60):
+        at_ns = T0 + k * third
+        slow, quick = np.add(slow, (0.2, 0.0)), np.add(quick, (0.7, 0.0))
+        apart = float(quick[0] - slow[0])
+        found = [seen(slow, "c/1", 1.0)] if not -0.3 < apart < 3.2 else []
+        if apart > -0.3:
+            found.append(seen(quick, "c/2", 1.0))
+        fusion.observe(frame("c", at_ns, *found))
+    one, other = fusion.of_track("c/1"), fusion.of_track("c/2")
+    assert one is not None and other is not None
+    assert one.number == 1 and other.number != 1, "the slow one was there first"
+    assert abs(one.estimate.mean[0] - slow[0]) < 1.0 and abs(other.estimate.mean[0] - quick[0]) < 1.0
+
+
 def test_a_walker_hidden_for_eight_seconds_is_found_again(sector) -> None:
     rng = np.random.default_rng(5)
     fusion, camera = Fusion(sector.corridors), Camera("a", rng)
