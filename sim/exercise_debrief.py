@@ -31,13 +31,15 @@ from sim.debrief_sentences import (
 from sim.exercise_kept import read_kept
 from sim.exercise_scenario import Exercise
 from sim.landscape_cache import cached_landscape
-from sim.score import CrossingScore, Evidence, ExerciseScore, gather, judge, measures
+from sim.score import CrossingScore, Evidence, ExerciseScore, PersonScore, gather, judge, measures
+from sim.score_teams import TeamScore
 from station.alarms import SYSTEM
 from station.sentences import Sentence
 from wire.clock import NS_PER_S
 from wire.settings import SettingsError
 
 DIRECTED = ("inject", "inject_over", "paused", "resumed", "frozen", "pace", "crashed", "ended")     # of an exercise's log
+TOGETHER = "all together"       # in tables and on a terminal: what all people did as one
 COMPARED = (
     "pd", "time_to_alarm_p50_s", "false_alarms", "nuisance_alarms", "f1", "acknowledged_p50_s", "right_reason_share",
     "lane_share", "position_error_p50_m", "alarms_most_10_min", "gospa_mean_m",
@@ -202,10 +204,11 @@ def summary(d: Debrief) -> str:
         asked = f"asked about after {x.asked_s:.0f} s, {x.lane}" if x.asked_s is not None else "never asked about"
         lines.append(f"  {x.subject} ({x.actor}): {asked}")
     lines += [
-        f"  {p.name}: {p.answered} alarms answered after {_n(p.answer_p50_s)} s, {p.closed} closed "
+        f"  {p.name or TOGETHER}: {p.answered} alarms answered after {_n(p.answer_p50_s)} s, {p.closed} closed "
         f"({p.right_reasons} right, {p.wrong_reasons} wrong), {p.teams_sent} teams sent"
-        for p in s.people
+        for p in everybody(s)
     ]
+    lines += [f"  {x.team} ({x.who}) to {x.alarm}: {_team_did(x)}" for x in s.teams]
     for v in s.drones:
         wait = "never in the air after the first alarm" if v.waited_s is None else f"in the air {v.waited_s:.0f} s after it"
         lines.append(
@@ -216,6 +219,19 @@ def summary(d: Debrief) -> str:
         word = "not measured" if g.met is None else "met" if g.met else "NOT met"
         lines.append(f"  goal {g.measure} {g.goal}: {_n(g.value)}, {word}")
     return "\n".join(lines)
+
+
+def everybody(s: ExerciseScore) -> list[PersonScore]:
+    """Each person, and behind more than one what they did as one."""
+    return [*s.people, *([s.together] if s.together is not None and len(s.people) > 1 else [])]
+
+
+def _team_did(x: TeamScore) -> str:
+    there = "not there yet" if x.arrived_s is None else f"there {x.arrived_s - x.sent_s:.0f} s later"
+    came = "recalled" if x.recalled else there
+    after = "" if x.waited_s is None else f" {x.waited_s:.0f} s after it"
+    meant = "" if x.right is None else ", after somebody who was meant" if x.right else ", after NOBODY who was meant"
+    return f"sent{after}, {came}{f', {x.outcome}' if x.outcome else ''}{meant}"
 
 
 def report(d: Debrief) -> str:
@@ -239,15 +255,16 @@ def _n(value: float | None) -> str:
 
 
 def csv_text(d: Debrief) -> dict[str, str]:
-    """The tables crossings, timeline, moments and people, each as the text of a CSV file."""
+    """The tables crossings, timeline, moments, people and teams, each as the text of a CSV file."""
     tables: dict[str, tuple[list[str], list[list[object]]]] = {
         "crossings": (list(CrossingScore.__struct_fields__), [_crossing_row(c) for c in d.score.crossings]),
         "timeline": (["at_s", "track", "says"], [[t.at_s, t.track, t.says] for t in d.timeline]),
         "moments": (["at_s", "kind", "says"], [[m.at_s, m.kind, m.says] for m in d.moments]),
         "people": (
-            list(d.score.people[0].__struct_fields__) if d.score.people else ["name"],
-            [list(msgspec.structs.astuple(p)) for p in d.score.people],
+            list(PersonScore.__struct_fields__),
+            [[p.name or TOGETHER, *msgspec.structs.astuple(p)[1:]] for p in everybody(d.score)],
         ),
+        "teams": (list(TeamScore.__struct_fields__), [list(msgspec.structs.astuple(x)) for x in d.score.teams]),
     }
     texts = {}
     for name, (columns, rows) in tables.items():
@@ -260,7 +277,7 @@ def csv_text(d: Debrief) -> dict[str, str]:
 
 
 def write_csv(d: Debrief, folder: Path) -> list[Path]:
-    """crossings.csv, timeline.csv, moments.csv, people.csv. Raises SettingsError where the folder cannot be written."""
+    """Each table of csv_text as a file. Raises SettingsError where the folder cannot be written."""
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,10 @@ from fpdf.enums import XPos, YPos
 from fpdf.fonts import FontFace
 
 from sim.debrief_sentences import in_language
-from sim.exercise_debrief import Debrief, clock
+from sim.exercise_debrief import Debrief, clock, everybody
+from sim.score_teams import TeamScore
 from station.handover_pdf import FontMissingError, find_fonts
+from station.sentences import Sentence
 from wire.settings import SettingsError
 
 WORDS = Path(__file__).parent / "assets" / "debrief_words.json"
@@ -77,9 +79,14 @@ def debrief_pdf(d: Debrief, language: str = "vi") -> bytes:
         for c in s.crossings
     ], (32, 18, 28, 26, 22, 28, 26), w)
     _table(pdf, w["people"], tuple(w["head_people"].split("|")), [
-        (p.name, str(p.answered), _n(p.answer_p50_s), str(p.closed), str(p.right_reasons), str(p.wrong_reasons),
-         str(p.teams_sent)) for p in s.people
+        (p.name or w["together"], str(p.answered), _n(p.answer_p50_s), str(p.closed), str(p.right_reasons),
+         str(p.wrong_reasons), str(p.teams_sent)) for p in everybody(s)
     ], (60, 22, 24, 20, 18, 16, 20), w)
+    if s.teams:
+        _table(pdf, w["teams"], tuple(w["head_teams"].split("|")), [
+            (x.who, x.alarm, x.by, _n(x.waited_s), _n(None if x.arrived_s is None else x.arrived_s - x.sent_s),
+             _came_of_it(x, w, language)) for x in s.teams
+        ], (32, 26, 28, 20, 24, 50), w)
     if d.earlier:
         _table(pdf, f"{w['compared']}: {', '.join(d.earlier)}", (), [
             (w[c.measure], f"{w['now']} {_n(c.now)}", ", ".join(_n(b) for b in c.before)) for c in d.compared
@@ -97,6 +104,12 @@ def _score(d: Debrief, w: dict[str, str]) -> Rows:
         pd = f"{s.pd.hits} / {s.pd.of} = {s.pd.share:.2f} (95 %: {s.pd.low:.2f} – {s.pd.high:.2f})"
     named = {c.measure: c.now for c in d.compared}
     return [(w["pd"], pd), *((w[m], _n(v)) for m, v in named.items() if m != "pd")]
+
+
+def _came_of_it(x: TeamScore, w: dict[str, str], language: str) -> str:
+    outcome = in_language((Sentence(f"team_outcome.{x.outcome}"),), language) if x.outcome else ""
+    said = (w["recalled"] if x.recalled else "", outcome, w["team_wrong"] if x.right is False else "")
+    return "; ".join(part for part in said if part)
 
 
 def _table(pdf: _Paper, title: str, heads: tuple[str, ...], rows: Rows, widths: tuple[int, ...], w: dict[str, str]) -> None:

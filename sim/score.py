@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from sim.gospa import gospa
 from sim.score_drones import Beat, DroneScore, judge_drones, read_flights
 from sim.score_events import EventScore, Proportion, proportion, score_events
 from sim.score_misses import NOTHING_TOLD, Miss, Told, Traces, read_told, why_missed
+from sim.score_teams import TeamScore, judge_teams, read_teams
 from sim.truth import (
     Crossing,
     Positions,
@@ -46,6 +48,7 @@ from station.alarms import SYSTEM, TEAM_SENT, TECHNICAL_RULES, UNANSWERED, Alarm
 from station.matching import Match
 from station.picture import AlarmEventView, AlarmState, MatchState
 from station.subjects import WELFARE_CATEGORIES
+from station.teams import Team
 from wire.clock import NS_PER_S
 
 GOSPA_EVERY = 5                 # of the pictures in the log: every so many seconds
@@ -136,6 +139,8 @@ class GoalScore(msgspec.Struct, frozen=True):
 class ExerciseScore(msgspec.Struct, frozen=True):
     """The whole score. pd: of crossings in sight. camera_hours: of cameras that saw. crashed: why it ended, if so.
 
+    together: what all people did as one, where any did anything; its name is empty. teams: who was sent out.
+
     gospa_mean_m: of the map, every GOSPA_EVERY seconds, against everybody in some sensor's sight.
     """
 
@@ -157,6 +162,8 @@ class ExerciseScore(msgspec.Struct, frozen=True):
     camera_hours: float
     goals: tuple[GoalScore, ...]
     drones: tuple[DroneScore, ...] = ()
+    together: PersonScore | None = None
+    teams: tuple[TeamScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,7 @@ class Evidence:
     trails: dict[str, list[tuple[int, float, float]]]
     flights: dict[str, list[Beat]]
     told: Told = NOTHING_TOLD
+    teams: Sequence[Team] = ()
 
 
 def score_run(
@@ -205,7 +213,7 @@ def gather(folder: Path, sector: Sector, landscape: Landscape, sight: Sight | No
             courses, sensors, sight, find_crossings(courses, sector, sensors, sight), alarms,
             contact_owners(mind, courses, sector), match_positions(inbox, courses, sector), everything,
             _all_matches(mind), began_ns, seconds, log, _trails(mind), read_flights(inbox, sector),
-            read_told(inbox, sector),
+            read_told(inbox, sector), read_teams(mind),
         )
     finally:
         inbox.close()
@@ -228,7 +236,8 @@ def judge(e: Evidence, exercise: Exercise) -> ExerciseScore:
         events=(events.true, events.missed, events.false), crossings=crossings, subjects=subjects,
         false_questions=_false_questions(e, exercise), people=_people(e, exercise), load=load,
         gospa_mean_m=_gospa(e, exercise.sector), camera_hours=_camera_hours(e), goals=(),
-        drones=judge_drones(e, exercise),
+        drones=judge_drones(e, exercise), together=next(iter(_people(e, exercise, lambda _: "")), None),
+        teams=judge_teams(e, _role_of),
     )
     return msgspec.structs.replace(half, goals=tuple(_goal(g, half) for g in exercise.settings.goals))
 
@@ -361,7 +370,8 @@ def _false_questions(e: Evidence, exercise: Exercise) -> int:
     return count
 
 
-def _people(e: Evidence, exercise: Exercise) -> tuple[PersonScore, ...]:
+def _people(e: Evidence, exercise: Exercise, of: Callable[[str], str] = str) -> tuple[PersonScore, ...]:
+    """of: under which name a person's doings are counted."""
     waits: dict[str, list[float]] = defaultdict(list)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for alarm in e.all_alarms:
@@ -370,9 +380,9 @@ def _people(e: Evidence, exercise: Exercise) -> tuple[PersonScore, ...]:
         for event in alarm.events:
             if event.person == SYSTEM:
                 continue
-            tally = counts[event.person]
+            tally = counts[of(event.person)]
             if is_first:
-                waits[event.person].append((event.at_ns - first) / NS_PER_S)
+                waits[of(event.person)].append((event.at_ns - first) / NS_PER_S)
                 is_first = False
             tally["escalated"] += event.state.value == "escalated"
             tally["teams"] += event.reason.startswith(TEAM_SENT)
@@ -387,8 +397,8 @@ def _people(e: Evidence, exercise: Exercise) -> tuple[PersonScore, ...]:
         owner = e.owners.get(m.contact)
         is_him = owner is not None and (owner.run, owner.actor) in ids.get(meant.get(m.subject, ""), set())
         for decision in m.decisions:
-            counts[decision.person]["matches"] += 1
-            counts[decision.person]["matches_right"] += (decision.answer is MatchState.CONFIRMED) == is_him
+            counts[of(decision.person)]["matches"] += 1
+            counts[of(decision.person)]["matches_right"] += (decision.answer is MatchState.CONFIRMED) == is_him
     return tuple(
         PersonScore(
             name, len(waits[name]), round(float(np.median(waits[name])), 2) if waits[name] else None, c["escalated"],

@@ -10,7 +10,7 @@ import { key, scoreFacts } from "./trainer_lead.js";
 import { drawContacts, drawTruth, openGround } from "./trainer_map.js";
 import { minutes } from "./trainer_words.js";
 
-const BEFORE_S = 20, AFTER_S = 60, TRAIL_S = 60, TABLES = ["crossings", "timeline", "moments", "people"];
+const BEFORE_S = 20, AFTER_S = 60, TRAIL_S = 60, TABLES = ["crossings", "timeline", "moments", "people", "teams"];
 let opened = null, playing = null;
 
 /** What a moment or a line says, in the language of the page. */

@@ -199,6 +199,8 @@ export function scoreFacts(d) {
     row(t("trainer.crossings"), s.pd.of ? t("trainer.of", { n: s.pd.hits, of: s.pd.of }) : t("trainer.none_yet")),
     ...["time_to_alarm_p50_s", "false_alarms", "nuisance_alarms", "position_error_p50_m"].filter((m) => !s.goals.some((g) => g.measure === m)).map((m) => row(t(`measure.${m}`), n(s.truth[m]))),
     ...s.people.map((p) => row(p.name, t("trainer.person_did", { n: p.answered, s: n(p.answer_p50_s), closed: p.closed, wrong: p.wrong_reasons }))),
+    ...(s.together && s.people.length > 1 ? [row(t("trainer.together"), t("trainer.person_did", { n: s.together.answered, s: n(s.together.answer_p50_s), closed: s.together.closed, wrong: s.together.wrong_reasons }))] : []),
+    ...(s.teams ?? []).map((x) => row(`${x.who} (${x.alarm.replace(/-0+/, "-")})`, [t("trainer.team_sent", { person: x.by, s: n(x.waited_s) }), x.recalled ? t("trainer.team_recalled") : x.arrived_s === null ? t("trainer.team_not_there") : t("trainer.team_there", { s: n(x.arrived_s - x.sent_s) }), x.outcome ? t(`team_outcome.${x.outcome}`) : "", x.right === false ? t("trainer.team_wrong") : ""].filter(Boolean).join("; "))),
     ...(s.drones ?? []).map((d) => row(d.drone, t("trainer.drone_did", { s: n(d.waited_s), seen: d.crossings_seen, percent: n(d.battery_least_percent), m: n(d.nearest_m) }))),
     ...s.goals.map((g) => row(`${t(`measure.${g.measure}`)} ${g.goal.replace(">=", "≥").replace("<=", "≤")}`, make("span", { class: g.met === null ? "" : g.met ? "met" : "unmet" }, `${n(g.value)} ${t(g.met === null ? "trainer.not_measured" : g.met ? "trainer.met" : "trainer.not_met")}`))));
 }

@@ -108,7 +108,7 @@ def test_what_is_over_is_debriefed_on_the_screen_on_paper_and_as_tables(desk):
     assert {t["name"] for t in tracks["tracks"]} == {"walker", "farmer"}
     assert len(tracks["shown"]) > 90 and any(s["contacts"] for s in tracks["shown"])
     assert client.get(f"{at}/debrief.pdf").content.startswith(b"%PDF")
-    for table in ("crossings", "timeline", "moments", "people"):
+    for table in ("crossings", "timeline", "moments", "people", "teams"):
         text = client.get(f"{at}/{table}.csv")
         assert text.status_code == 200 and "attachment" in text.headers["content-disposition"]
     assert client.get(f"{at}/passwords.csv").status_code == 404

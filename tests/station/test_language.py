@@ -112,7 +112,7 @@ BUILT = {
     "tool": get_args(Tool), "measure": get_args(Measure), "moment": MOMENTS,
     "track": ["truth", "alarm", "person", "direction"], "gait": get_args(GaitName),
     "actor_kind": Kind, "actor_role": ActorRole, "inject_do": tags(AnyInject), "step": tags(AnyAct),
-    "drone_fault": get_args(DroneFaultName), "table": ["crossings", "timeline", "moments", "people"],
+    "drone_fault": get_args(DroneFaultName), "table": ["crossings", "timeline", "moments", "people", "teams"],
     "debrief": [k.removeprefix("debrief.") for k in DEBRIEFED], "missed": Missed,
     "age_of": ["child", "young", "old"], "past_realm": ["live", "training"],
     "weather": ["at_s", "over_s", "cloud", "rain_mm_h", "visibility_m", "wind_mps", "wind_from_deg"],
