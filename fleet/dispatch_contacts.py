@@ -186,7 +186,7 @@ class Contacts:
         clock = self._terms.clock
         self._terms.report(offer.plan)
         self._terms.report(again.check)
-        words = said("task.looks", drone=offer.drone, contact=look.contact, plan=sortie.plan.plan_id)
+        words = said("task.looks", drone=offer.drone, contact=look.contact)
         self._terms.report(TaskState(
             task_id, offer.drone, offer.plan_id, TaskPhase.CREATED, clock.utc_ns(), words.sentence, key=words.key,
             params=words.params,

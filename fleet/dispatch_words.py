@@ -32,6 +32,7 @@ WORDS: dict[str, str] = {
     "dispatch.mode": "{drone} is in the air in {mode}, which is left until it lands",
     "dispatch.position": "{drone} does not know where it is",
     "dispatch.battery": "{drone} has {percent} % in its battery; {least_percent} % are needed",
+    "dispatch.called_home": "{drone} was called home",
     "dispatch.looks": "{drone} looks at contact {contact}",
     "dispatch.paused": "{drone} was told to stay where it is by {person}",
     "dispatch.busy": "{drone} flies {plan} with priority {priority}, and this has {wanted}: it does not take its place, and "
@@ -89,6 +90,8 @@ WORDS: dict[str, str] = {
     "task.paused": "{drone} stays where it is, by order of {person}",
     "task.goes_on": "{drone} goes on, by order of {person}",
     "task.returns": "{drone} was ordered to return by {person}",
+    "task.returns_round": "{drone} was ordered to return by {person}, and goes round contact {contact} first; ordered "
+    "again, it comes straight",
     "task.lands": "{drone} was ordered to land by {person}",
     "task.called_off": "{drone} was called off by {person} before it took off",
     "task.replaced": "{drone} flies {plan} in its place",
@@ -98,7 +101,7 @@ WORDS: dict[str, str] = {
     "task.ended": "{why}; {drone} has landed and disarmed",
     "task.errand_failed": "{drone}: the fleet service failed at what it was sent for",
     "task.taken_over": "{drone} is in {mode}, which the fleet has not ordered: what it was sent for is over",
-    "task.looks": "{drone} is to look at contact {contact}; {plan} waits",
+    "task.looks": "{drone} is to look at contact {contact}; what it flies waits",
     "look.not_taken": "{drone} did not take it up",
     "look.relieved": "{second} holds contact {contact}",
     **FLIGHT_WORDS,

@@ -342,6 +342,8 @@ class Dispatcher:
         refusal = pilot.refusal()
         if refusal is not None:
             return refusal
+        if drone.airborne() and sortie is not None and sortie.is_called_home:
+            return said("dispatch.called_home", drone=drone.name)
         if drone.airborne() and (sortie is None or drone.mode() not in IN_HAND):
             return said("dispatch.mode", drone=drone.name, mode=drone.mode())
         if sortie is not None and flight is not None and not (sortie.under_way and drone.airborne()):

@@ -23,6 +23,10 @@ FLIGHT_WORDS: dict[str, str] = {
     "sortie.taken_off": "{drone} has taken off",
     "sortie.no_climb": "{drone} does not climb: {height_m} of {wanted_m} m",
     "sortie.called_back": "{why}; called back: {outcome}",
+    "sortie.not_home": "{why}; it has not taken the order yet: {outcome}",
+    "sortie.taken_over": "{drone} {mode|flight_mode} ({mode}): its own failsafe or a remote control, not the fleet",
+    "sortie.taken_over_why": "{drone} {mode|flight_mode} ({mode}): its own failsafe or a remote control, not the fleet: "
+    "{why}",
     "sortie.overdue": "{drone} has not landed {seconds} s after take-off; last in {mode}",
     "sortie.early": "{drone} landed before the end of its patrol, at item {item} of {last}, in {mode}",
     "sortie.early_after": "{drone} landed before the end of its patrol, at item {item} of {last}, in {mode}, after {why}",

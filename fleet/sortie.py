@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from collections.abc import Awaitable
-
-from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from fleet.airspace_lookout import Lookout
 from fleet.airspace_watch import Level, Verdict
 from fleet.checker import check_plan
 from fleet.checker_air import check_from_here
-from fleet.commands import Outcome, ask_for_heartbeat, command, set_mode, until
+from fleet.commands import Outcome, ask_for_heartbeat, until
 from fleet.dispatch_words import Params, Said, plain, reasons, said
 from fleet.drone import Drone
-from fleet.look_terms import place_now
-from fleet.mission import MissionItem
-from fleet.passing import AHEAD_M, Bypass, Passing, Stop, stops_of
+from fleet.passing import Bypass, Passing, Stop
 from fleet.readying import Readying
+from fleet.sortie_commands import SortieCommands, must
+from fleet.sortie_passing import ROUND_PERCENT, WayPast
 from fleet.sortie_terms import IN_HAND, PAUSE_MODE, Errand, Report, SortieEnd, SortieError, SortieTerms
-from geofences.geodesy import Array
 from geofences.sector import Sector
 from mavlink.link import MessageLink
 from wire.clock import NS_PER_S, Clock
@@ -29,15 +24,14 @@ from wire.flying import CheckFinding, LinkState, Plan, TaskPhase, TaskState, Way
 from wire.units import GroundPosition
 
 AIRBORNE_WITHIN_S = 20.0
-ARM_TRIES, ARM_AGAIN_S = 3, 2.0
 BATTERY_AGAIN_S = 5.0           # between two orders to come home for its battery
 CLIMBED_SHARE = 0.8             # of the take-off height, before the mission takes over
 CLIMB_M_S = 1.0                 # slower than any copter climbs, for the time that is allowed
 OVERDUE_FACTOR, OVERDUE_S = 2.0, 120.0      # of the planned duration: against the wind it takes twice as long
 LOOK_S = 0.2
 REPORTS_WITHIN_S = 15.0         # after a silence: found out, asked for anew, and the first of them come
-PASSING_S = 1.0                 # between two looks at whether its way leads over somebody
 PLACE_WITHIN_S = 5.0
+TEXTS_S = 10.0                  # of what it has said, when it does something by itself
 TAKEN_OVER_S = 2.0              # in a mode that nobody here has asked for
 
 _log = logging.getLogger("trailwatch.fleet")
@@ -66,18 +60,17 @@ class Sortie:
         self._for_errand = errand is not None
         self._link, self._drone, self._sector, self._terms = link, drone, sector, terms
         self._clock, self._report = clock, report
-        self._items: tuple[MissionItem, ...] = ()
         self._boots, self._connections = drone.boots, link.connections
         self._before_landing: list[Said] = []       # what cut the patrol short, as far as is known here
         self._lookout: Lookout | None = None
         self._warned: frozenset[str] = frozenset()
         self._ended: Said | None = None             # by a person, and how
         self._errand_end: Said | None = None
-        self.passing: Passing | None = None         # whom it has looked at, and does not fly over
-        self._left_at: Array | None = None          # where its patrol was left
-        self._passed_s = 0.0
-        self._goes_on_at = 0        # the item at which it was taken up again: what the drone tells of it comes later
+        self._past = WayPast(plan, drone, sector.frame)
+        self._commands = SortieCommands(plan, link, drone, terms.camera_pitch_deg)
         self._ground = Readying(plan, link, drone, sector, terms, clock, report, self.say, self._must_be_wanted)
+        self._returns_round = False
+        self._is_to_come_home = False       # its errand is over, and it has not taken the mode yet
         self._home_mode = ""        # in which it was told to end, and does not fly anything else any more
         self.last_words = plain("")
 
@@ -90,7 +83,7 @@ class Sortie:
             if in_the_air:
                 await self._join()
             else:
-                self._items = await self._ground.transfer()
+                self._past.items = await self._ground.transfer()
                 await self._ground.until_ready(self._boots, self._connections)
                 await self._launch()
             done = await self._follow()
@@ -111,7 +104,7 @@ class Sortie:
 
     async def pause(self, person: str) -> Outcome:
         """Stay where it is. What it flies goes on from here at `resume`."""
-        outcome = await self._mode(PAUSE_MODE)
+        outcome = await self._commands.mode(PAUSE_MODE)
         if outcome.done:
             self.paused_by = person
             self.say(TaskPhase.EXECUTING, said("task.paused", drone=self.plan.drone, person=person))
@@ -120,12 +113,12 @@ class Sortie:
     async def resume(self, person: str) -> Outcome:
         """Go on where it was: with what it flew, or on its way home."""
         if self._home_mode:
-            outcome = await self._mode(self._home_mode)
+            outcome = await self._commands.mode(self._home_mode)
         elif self.errand is not None:
             self.errand.pause()
-            outcome = await self._mode("GUIDED")
+            outcome = await self._commands.mode("GUIDED")
         else:
-            outcome = await self._go_on()
+            outcome = await self._commands.go_on()
         if outcome.done:
             self.paused_by = ""
             self.say(TaskPhase.EXECUTING, said("task.goes_on", drone=self.plan.drone, person=person))
@@ -136,7 +129,9 @@ class Sortie:
         if not self._drone.armed():
             self._ended = said("task.called_off", drone=self.plan.drone, person=person)
             return Outcome(True, self._ended.sentence, self._ended.key, self._ended.params)
-        outcome = await self._mode(mode)
+        if mode == "RTL" and self._can_go_round_home() and (await self._commands.mode("GUIDED")).done:
+            return self._go_round_home(person)
+        outcome = await self._commands.mode(mode)
         if outcome.done:
             self._home_mode, self.paused_by = mode, ""
             key = "task.returns" if mode == "RTL" else "task.lands"
@@ -145,48 +140,45 @@ class Sortie:
             self.say(TaskPhase.EXECUTING, self._ended)
         return outcome
 
+    def _can_go_round_home(self) -> bool:
+        """Whether a return may go round whom it looks at, or has looked at: his place is known, the straight way leads over
+        him, and there is the battery for it. Ordered again while it does so, it comes straight.
+        """
+        if self._returns_round or self._drone.mode() not in IN_HAND or not self.under_way:
+            return False
+        passing = self.errand.leaves() if self.errand is not None else None
+        self._past.passing = passing or self._past.passing
+        percent = self._drone.fresh(self._drone.battery_percent)
+        home_percent = self.home_percent(percent) if percent is not None else None
+        if percent is None or home_percent is None or percent < home_percent + ROUND_PERCENT:
+            return False
+        return self._past.is_blocked(None)
+
+    def _go_round_home(self, person: str) -> Outcome:
+        passing = self._past.passing
+        assert passing is not None
+        self._ended = said("task.returns", drone=self.plan.drone, person=person)
+        self._drop_errand(TaskPhase.CANCELLED, self._ended)
+        self.errand, self._returns_round, self.paused_by = self._past.round(None), True, ""
+        now = said("task.returns_round", drone=self.plan.drone, person=person, contact=passing.contact)
+        self.say(TaskPhase.EXECUTING, now)
+        return Outcome.of(True, now)
+
+    @property
+    def is_called_home(self) -> bool:
+        """By a person: it does not go anywhere else any more."""
+        return self._ended is not None and not self.handed_over
+
     def divert(self, errand: Errand) -> None:
         """Its mission waits until the errand is over, and goes on where it was."""
         if self.errand is None:
-            self._left_at = place_now(self._drone, self._sector.frame)
+            self._past.leave_patrol()
         self.errand = errand
 
     def hand_over(self, why: Said) -> None:
         """Leave the drone in the air to somebody else."""
         self._ended, self.handed_over = why, True
         self._drop_errand(TaskPhase.CANCELLED, why)
-
-    async def _go_on(self, seq: int | None = None) -> Outcome:
-        """The mission where it was, or at another item. An ArduCopter forgets the speed that it had set, and would fly at
-        its own.
-        """
-        if seq is not None:
-            what = said("command.what.go_on_at", item=seq)
-            jumped = await self._command(mavlink.MAV_CMD_DO_SET_MISSION_CURRENT, (float(seq),), what)
-            if not jumped.done:
-                return jumped
-        outcome = await self._mode("AUTO")
-        if not outcome.done:
-            return outcome
-        speed = self.plan.waypoints[-1].speed_m_s
-        slowed = await self._command(
-            mavlink.MAV_CMD_DO_CHANGE_SPEED, (1.0, speed, -1.0), said("command.what.speed", speed_m_s=f"{speed:g}")
-        )
-        if slowed.done:
-            await self._point_camera()
-            return outcome
-        back = await self._mode("RTL")
-        return Outcome.of(False, said("sortie.called_back", why=slowed.said, outcome=back.said))
-
-    async def _point_camera(self) -> None:
-        """Ahead and down, as patrols are planned. A drone whose gimbal does not take it flies on, and it is noted."""
-        pitch = self._terms.camera_pitch_deg
-        if pitch is None:
-            return
-        angles = (pitch, 0.0, math.nan, math.nan)
-        outcome = await self._command(mavlink.MAV_CMD_DO_GIMBAL_MANAGER_PITCHYAW, angles, said("command.what.camera"))
-        if not outcome.done:
-            _log.warning("%s", outcome.sentence)
 
     def home_percent(self, percent: float) -> float | None:
         """What the way home takes of the battery, to be sure; None before it flies."""
@@ -196,9 +188,6 @@ class Sortie:
         errand, self.errand = self.errand, None
         if errand is not None:
             errand.finish(phase, why)
-
-    async def _mode(self, mode: str) -> Outcome:
-        return await set_mode(self._link, self._drone, self.plan.system_id, mode)
 
     def _must_be_wanted(self) -> None:
         if self._ended is not None:
@@ -243,16 +232,14 @@ class Sortie:
         drone, system_id = self._drone, self.plan.system_id
         height_m = self.plan.waypoints[0].height_above_home_m
         drone.forget_progress()
-        await self._must(self._set_first_item())
-        await self._must(set_mode(self._link, drone, system_id, "GUIDED"))
+        await must(self._commands.set_item(1, said("command.what.first_item")))
+        await must(self._commands.mode("GUIDED"))
         self._must_be_wanted()
-        await self._arm()
+        await self._commands.arm()
         ask_for_heartbeat(self._link, system_id)
         if not await until(drone.armed, AIRBORNE_WITHIN_S):
             raise SortieError(said("sortie.not_armed", drone=drone.name))
-        seven = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, height_m)
-        what = said("command.what.take_off", height_m=f"{height_m:g}")
-        await self._must(self._command(mavlink.MAV_CMD_NAV_TAKEOFF, seven, what))
+        await must(self._commands.take_off(height_m))
         if not await until(lambda: drone.airborne() or not drone.armed(), AIRBORNE_WITHIN_S) or not drone.armed():
             raise SortieError(said("sortie.on_ground", drone=drone.name))
         self.launched = True
@@ -268,41 +255,30 @@ class Sortie:
         self.under_way = self._for_errand
         if self._for_errand:
             return              # which it does in GUIDED
-        await self._point_camera()
-        outcome = await set_mode(self._link, drone, system_id, "AUTO")
+        await self._commands.point_camera()
+        outcome = await self._commands.mode("AUTO")
         if not outcome.done:
-            back = await set_mode(self._link, drone, system_id, "RTL")
+            back = await self._commands.mode("RTL")
             raise SortieError(said("sortie.called_back", why=outcome.said, outcome=back.said))
         self.under_way = True
 
     async def _join(self) -> None:
         """In the air: it stays where it is while what it holds is exchanged, and takes up the plan at its first place."""
         self.launched = True
-        await self._must(self._mode("GUIDED"))
+        await must(self._commands.mode("GUIDED"))
         try:
             if not self._for_errand:        # an errand from the air leaves the mission that is in the drone as it is
-                self._items = await self._ground.transfer()
+                self._past.items = await self._ground.transfer()
                 self._drone.forget_progress()
-                what = said("command.what.after_take_off")
-                await self._must(self._command(mavlink.MAV_CMD_DO_SET_MISSION_CURRENT, (2.0,), what))
-                await self._point_camera()
-                await self._must(self._mode("AUTO"))
+                await must(self._commands.set_item(2, said("command.what.after_take_off")))
+                await self._commands.point_camera()
+                await must(self._commands.mode("AUTO"))
         except SortieError as error:
-            back = await self._mode("RTL")
+            back = await self._commands.mode("RTL")
             raise SortieError(said("sortie.called_back", why=error.why, outcome=back.said)) from None
         self.under_way = True
         self.say(TaskPhase.EXECUTING, said("task.joined", drone=self.plan.drone))
         self.begun = True
-
-    async def _arm(self) -> None:
-        """Again when it refuses: for two seconds after a new fence it does, and says that the fence requires a position."""
-        for left in reversed(range(ARM_TRIES)):
-            outcome = await self._command(mavlink.MAV_CMD_COMPONENT_ARM_DISARM, (1.0,), said("command.what.arm"))
-            if outcome.done:
-                return
-            if left == 0:
-                raise SortieError(outcome.said)
-            await asyncio.sleep(ARM_AGAIN_S)
 
     async def _follow(self) -> Said:
         """Until it has landed and disarmed; the sentence of a full patrol. Raises SortieError for any other end."""
@@ -331,6 +307,8 @@ class Sortie:
             if drone.mode() != mode:
                 mode = drone.mode()
                 _log.warning("%s: is in %s now", drone.name, mode)
+                if mode not in (*IN_HAND, self._commands.asked) and self.errand is None:
+                    self._say_taken_over(mode)
             percent = self._too_little_left()
             if percent is not None and loop.time() - called_s >= BATTERY_AGAIN_S:
                 called_s = loop.time()
@@ -339,7 +317,7 @@ class Sortie:
             if verdict is not None:
                 await self._heed(verdict)
             await self._step_errand()
-            await self._watch_passing()
+            self._watch_passing()
             await asyncio.sleep(LOOK_S)
         await self._still_the_same()
         self._must_be_wanted()
@@ -349,7 +327,7 @@ class Sortie:
             if self._before_landing:
                 raise SortieError(said("sortie.errand_early_after", drone=drone.name, why=tuple(self._before_landing)))
             raise SortieError(said("sortie.errand_early", drone=drone.name, mode=drone.mode()))
-        last = max(i.seq for i in self._items)
+        last = max(i.seq for i in self._past.items)
         if drone.highest_item < last:
             texts = drone.texts_since(self._clock.monotonic_ns() - round(allowed_s * NS_PER_S))[-3:]
             after = (*self._before_landing, *map(plain, texts))
@@ -364,15 +342,20 @@ class Sortie:
         percent = self._drone.fresh(self._drone.battery_percent)
         if percent is None or percent > self._terms.battery_return_percent or self._drone.mode() not in IN_HAND:
             return None
-        returns = self._drone.mode() == "AUTO" and bool(self._items) and self._drone.highest_item >= self._items[-1].seq
+        items = self._past.items
+        returns = self._drone.mode() == "AUTO" and bool(items) and self._drone.highest_item >= items[-1].seq
         return None if returns else percent
 
     async def _step_errand(self) -> None:
         """One step of what it does in place of its mission; at its end back to that, or home."""
         errand = self.errand
-        if errand is None or self.paused_by:
+        if self.paused_by:
             return
-        if not errand.over and self._drone.mode() not in IN_HAND:
+        if self._is_to_come_home:
+            self._is_to_come_home = self._drone.mode() in IN_HAND and not (await self._call_home()).done
+        if errand is None:
+            return
+        if self._drone.mode() not in IN_HAND:
             await self._let_go_of(errand)
             return
         if not errand.over:
@@ -385,7 +368,7 @@ class Sortie:
                 return
         if not isinstance(errand, Bypass):
             self._errand_end = errand.over
-        self.passing = errand.leaves() or self.passing
+        self._past.passing = errand.leaves() or self._past.passing
         self._drop_errand(TaskPhase.DONE, errand.over)
         await self._leave(errand, errand.over)
 
@@ -393,64 +376,53 @@ class Sortie:
         """Back to its patrol or home, and past whom it has looked at, not over him."""
         name, passed = self.plan.drone, isinstance(errand, Bypass)
         rejoined = errand.rejoined if isinstance(errand, Bypass) else None
-        self._goes_on_at = rejoined.seq if rejoined is not None else self._goes_on_at
+        self._past.goes_on_at = rejoined.seq if rejoined is not None else self._past.goes_on_at
         homewards = self._for_errand or (passed and rejoined is None)
-        if not passed and self._is_blocked(None if self._for_errand else self._stops()):
-            self._go_round(None if self._for_errand else self._stops(), why)
+        stops = None if self._for_errand else self._past.stops()
+        if not passed and self._past.is_blocked(stops):
+            self._go_round(stops, why)
             return
-        outcome = await (self._mode("RTL") if homewards else self._go_on(rejoined.seq if rejoined is not None else None))
         if homewards:
-            self.say(TaskPhase.EXECUTING, why if passed else said("task.home", why=why, drone=name))
-            if outcome.done and not self._for_errand:
-                self._home_mode = "RTL"
+            outcome = await self._call_home()
+            home = why if passed else said("task.home", why=why, drone=name)
+            self._is_to_come_home = not outcome.done
+            self.say(TaskPhase.EXECUTING, home if outcome.done else said("sortie.not_home", why=home, outcome=outcome.said))
+            if not self._for_errand:
                 self._before_landing.append(why)
             return
+        outcome = await self._commands.go_on(rejoined.seq if rejoined is not None else None)
         after = said("task.after", why=why, drone=name, corridor=self.plan.corridor)
         self.say(TaskPhase.EXECUTING, why if passed else after)
         if not outcome.done:
-            back = await self._mode("RTL")
+            back = await self._commands.mode("RTL")
             raise SortieError(said("sortie.called_back", why=outcome.said, outcome=back.said))
 
     # ---------------------------------------------------------------------------------------------- past whom it looked at
 
-    async def _watch_passing(self) -> None:
-        """A patrol that comes by him again, as on its way back: once a second its next stretch is looked at."""
-        now_s = asyncio.get_running_loop().time()
-        if self.passing is None or self.errand is not None or self.paused_by or now_s - self._passed_s < PASSING_S:
-            return
-        self._passed_s = now_s
-        if self.passing.at() is None:
-            self.passing = None         # nobody knows any more where he is
-        elif self._drone.mode() == "AUTO" and not self._home_mode:
-            stops = self._stops()
-            if len(stops) > 1 and self.passing.blocks([s.at for s in stops], AHEAD_M):
-                self._left_at = stops[0].at
+    @property
+    def passing(self) -> Passing | None:
+        """Whom it has looked at, and does not fly over."""
+        return self._past.passing
+
+    def _watch_passing(self) -> None:
+        if self.errand is None and not self.paused_by and not self._home_mode:
+            stops = self._past.coming_up()
+            if stops is not None:
                 self._go_round(stops)
 
-    def _is_blocked(self, stops: list[Stop] | None) -> bool:
-        """Whether the straight way from here to what is next leads over him. stops: what is left; None: home alone."""
-        here = self.passing.here() if self.passing is not None else None
-        if self.passing is None or here is None:
-            return False
-        to = stops[1].at if stops is not None and len(stops) > 1 else self._sector.frame.point(self.plan.home)
-        return self.passing.blocks([here, to])
-
     def _go_round(self, stops: list[Stop] | None, why: Said | None = None) -> None:
-        assert self.passing is not None
-        home = self._sector.frame.point(self.plan.home)
-        self.errand = bypass = Bypass(self.passing, home, self.plan.corridor, stops)
+        self.errand = bypass = self._past.round(stops)
         self.say(TaskPhase.EXECUTING, bypass.begins(why))
 
-    def _stops(self) -> list[Stop]:
-        """What is left of the patrol, from where it is; or from where it was left, while it flies something else."""
-        frame, item = self._sector.frame, self._drone.mission_item
-        here = place_now(self._drone, frame) if self._drone.mode() == "AUTO" or self._left_at is None else self._left_at
-        if here is None or item is None:
-            return []
-        seq = max(item.value, self._goes_on_at)
-        return stops_of(self._items, seq, Stop(seq, here, self._height_m()), frame, self.plan.home)
-
     # ------------------------------------------------------------------------------------------------ as it comes to its end
+
+    def _say_taken_over(self, mode: str) -> None:
+        """A failsafe or a remote control has the drone, as far as can be known why: or its last word would be its patrol."""
+        texts = self._drone.texts_since(self._clock.monotonic_ns() - round(TEXTS_S * NS_PER_S))[-2:]
+        why = (*self._before_landing[-1:], *map(plain, texts))
+        told: Params = {"drone": self.plan.drone, "mode": mode}
+        words = said("sortie.taken_over_why", why=why, **told) if why else said("sortie.taken_over", **told)
+        self.say(TaskPhase.EXECUTING, words)
 
     async def _let_go_of(self, errand: Errand) -> None:
         """A failsafe or a remote control has the drone: what it says is followed, and its errand is nobody's any more."""
@@ -477,7 +449,7 @@ class Sortie:
         self._warned = rules
 
     async def _call_home(self) -> Outcome:
-        outcome = await self._mode("RTL")
+        outcome = await self._commands.mode("RTL")
         if outcome.done:
             self._home_mode, self.paused_by = "RTL", ""
         return outcome
@@ -506,15 +478,3 @@ class Sortie:
 
     def _height_m(self) -> float:
         return self._drone.height_m.value if self._drone.height_m is not None else 0.0
-
-    async def _set_first_item(self) -> Outcome:
-        return await self._command(mavlink.MAV_CMD_DO_SET_MISSION_CURRENT, (1.0,), said("command.what.first_item"))
-
-    async def _command(self, number: int, parameters: tuple[float, ...], what: Said) -> Outcome:
-        return await command(self._link, self._drone, self.plan.system_id, number, parameters, what)
-
-    @staticmethod
-    async def _must(doing: Awaitable[Outcome]) -> None:
-        outcome = await doing
-        if not outcome.done:
-            raise SortieError(outcome.said)

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
+from shapely.geometry import LineString, Point
 
 from cameras.lens import Lens
 from fleet.commands import command, set_mode
@@ -296,6 +297,56 @@ def test_who_was_looked_at_is_not_flown_over_when_the_patrol_goes_on_neither_out
 
     patrol = PatrolSettings("drone-1", "khe-da", 30.0, 8.0, 500.0, launch="auto")
     stage(2, patrols=(patrol,)).run(play)
+
+
+def test_a_return_goes_round_who_was_looked_at_and_ordered_again_comes_straight(stage: Callable[..., Stage]) -> None:
+    async def play(s: Stage) -> None:
+        walker = Walker(s, 900.0, 0.0)
+        telling = asyncio.create_task(walker.tell())
+        pilot, home = s.pilots["drone-1"], s.sector.frame.point(GroundPosition(16.62225, 106.60230))
+
+        def home_passes_m() -> float:
+            return float(LineString([place_of(s, "drone-1"), home]).distance(Point(walker.at())))
+
+        offer = await flown_offer(s, "1", LOOK, "drone-1")
+        await s.until(lambda: (look := s.dispatcher.looks().get("drone-1")) is not None and look.held, 90.0)
+        # On its circle it comes to where he stands between it and home.
+        await s.until(lambda: home_passes_m() < 30.0, 200.0)
+        answer = await s.ordered(FleetOrder("home", "return", "Lan", "drone-1"))
+        assert (answer.done, answer.key, pilot.drone.mode()) == (True, "task.returns_round", "GUIDED")
+        assert s.dispatcher.looks() == {}
+        refused = await s.ordered(FleetOrder("no", "plan", "Lan", "drone-1", LOOK))
+        assert not refused.done, "who was called home is not sent anywhere else"
+        nearest = math.inf
+        while pilot.drone.armed():
+            nearest = min(nearest, float(np.linalg.norm(place_of(s, "drone-1") - walker.at())))
+            await asyncio.sleep(0.2)
+        assert nearest > LEAST_M, round(nearest)
+        await s.until(lambda: s.heard.phases(offer.plan_id)[-1] is TaskPhase.CANCELLED, 30.0)
+        assert np.linalg.norm(place_of(s, "drone-1") - home) < 5.0
+
+        await flown_offer(s, "2", LOOK, "drone-1")
+        await s.until(lambda: (look := s.dispatcher.looks().get("drone-1")) is not None and look.held, 90.0)
+        await s.until(lambda: home_passes_m() < 30.0, 200.0)
+        assert (await s.ordered(FleetOrder("home-2", "return", "Lan", "drone-1"))).key == "task.returns_round"
+        again = await s.ordered(FleetOrder("home-3", "return", "Lan", "drone-1"))
+        assert again.done and pilot.drone.mode() == "RTL" and pilot.sortie is not None and pilot.sortie.errand is None
+        telling.cancel()
+
+    stage().run(play)
+
+
+def test_a_drone_that_comes_home_by_itself_says_so_and_not_that_it_flies_its_patrol(stage: Callable[..., Stage]) -> None:
+    async def play(s: Stage) -> None:
+        pilot = s.pilots["drone-1"]
+        offer = await flown_offer(s, "1", CORRIDOR, "drone-1")
+        await s.until(lambda: pilot.drone.mode() == "AUTO", 30.0)
+        assert (await set_mode(pilot.link, pilot.drone, 1, "RTL")).done     # as a failsafe or a remote control would
+        await s.until(lambda: s.heard.of(TaskState)[-1].key.startswith("sortie.taken_over"), 10.0)
+        told = s.heard.of(TaskState)[-1]
+        assert (told.plan_id, told.phase, told.params["mode"]) == (offer.plan_id, TaskPhase.EXECUTING, "RTL")
+
+    stage().run(play)
 
 
 def test_a_battery_that_ends_a_look_brings_the_next_drone_before_it_does(stage: Callable[..., Stage]) -> None:
