@@ -44,6 +44,7 @@ OVERLAP_S = 5.0                 # and held for so long without a break, it takes
 ALONE_S = 3.0                   # without a detection by this drone, it has its own geometry to go by
 LENS = Lens(960, 540, 1600.0, 1600.0, 479.5, 269.5)     # where the settings name no camera: as the demo's
 BODY_M = 0.9                    # the middle of a person over his feet
+SEEN_PX = 12.0                  # of him from head to foot, to be in the picture for a person or a detector
 FRAME_ROI = int(mavlink.MAV_FRAME_GLOBAL_RELATIVE_ALT)
 
 Say = Callable[[TaskPhase, Said], None]
@@ -253,7 +254,7 @@ class Look:
         )
 
     def _judge_view(self, here: Array, now: Estimate) -> None:
-        """Whether he is in its picture, as far as its own attitude goes."""
+        """Whether he is in its picture, large enough to be seen, as far as its own attitude goes."""
         drone, view, mount = self._drone, self._terms.view, self._terms.mount_pitch_deg
         position, gimbal, attitude = drone.position, drone.fresh(drone.gimbal_deg), drone.fresh(drone.attitude_deg)
         if mount is not None:
@@ -265,7 +266,8 @@ class Look:
             ground = float(self._room.sector.terrain.height_msl_m(now.at)[0])
             lens = view.lens if view is not None else LENS
             pixel = project([[now.at[0], now.at[1], ground + BODY_M]], pose, lens)
-            seen = bool(np.isfinite(pixel).all()) and bool(lens.holds(pixel)[0])
+            away_m = math.hypot(*(now.at - here), position.value.height.m - ground)
+            seen = bool(np.isfinite(pixel).all()) and bool(lens.holds(pixel)[0]) and lens.fy * 2 * BODY_M >= SEEN_PX * away_m
         if seen != self.in_view:
             self._viewed_ns = self._terms.clock.monotonic_ns() if seen else None
         self.in_view = seen
