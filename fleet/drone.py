@@ -114,8 +114,11 @@ class Drone:
             self.quirks = quirks_of(m.autopilot)
 
     def _global_position(self, m: Any, now_ns: int) -> None:
-        if m.lat == 0 and m.lon == 0:
-            return              # no fix: a missing value, not a place in the Gulf of Guinea
+        nowhere = m.lat == 0 and m.lon == 0     # a missing value, not a place in the Gulf of Guinea
+        if nowhere or (self.position is not None and self._is_blind()):
+            if self.position is not None:       # its height over home is the barometer's: it may be landing
+                self.height_m = Heard(m.relative_alt / 1000.0, now_ns)
+            return
         before = self.position
         self.position = Heard(Position(m.lat / 1e7, m.lon / 1e7, HeightMsl(m.alt / 1000.0)), now_ns)
         if before is not None:
@@ -127,6 +130,11 @@ class Drone:
         self.velocity_m_s = Heard((m.vy / 100.0, m.vx / 100.0), now_ns)
         if m.hdg != UNKNOWN_U16:
             self.heading_deg = Heard(m.hdg / 100.0, now_ns)
+
+    def _is_blind(self) -> bool:
+        """Without satellites, and its estimate has given up: an ArduCopter goes on telling the last place that it had."""
+        flags, fix = self.ekf_flags, self.gps_fix
+        return flags is not None and fix is not None and fix.value < 3 and not ekf_ready(flags.value)
 
     def _sys_status(self, m: Any, now_ns: int) -> None:
         self.sensors_healthy = Heard(m.onboard_control_sensors_health, now_ns)

@@ -86,6 +86,7 @@ class Flight:
         self.gimbal_yaw_deg = 0.0           # against the nose
         self.region_of_interest: Target | None = None
         self.failsafe = ""
+        self.last_place: Place | None = None    # that it has told
         self._settle_s = settle_s
         self._announce = announce
         self._reached = reached

@@ -52,8 +52,11 @@ def sys_status(f: Flight, utc_ns: int) -> Any:
 
 
 def global_position_int(f: Flight, utc_ns: int) -> Any:
+    """Once it is lost the last place is told, as the real one does; its height over home goes on."""
     del utc_ns
-    here = f.place() if f.gps_fix() >= 3 or f.position_ok() else None
+    if f.gps_fix() >= 3 or f.position_ok():
+        f.last_place = f.place()
+    here = f.last_place
     lat, lon, msl = (here.lat_deg, here.lon_deg, here.msl_m) if here else (0.0, 0.0, 0.0)
     b = f.body
     return mavlink.MAVLink_global_position_int_message(

@@ -67,6 +67,16 @@ def test_a_place_of_zero_and_zero_is_none() -> None:
     there = mavlink.MAVLink_global_position_int_message(1200, 166_222_500, 1_066_023_000, 165_000, 20, 0, 0, 0, 9000)
     drone.take(heard(there))
     assert drone.position is not None and drone.position.value.lat_deg == pytest.approx(16.62225)
+    blind = mavlink.MAVLink_global_position_int_message(1400, 0, 0, 0, 12_000, 0, 0, 0, 9000)
+    drone.take(heard(blind))
+    assert drone.position.value.lat_deg == pytest.approx(16.62225), "its last place"
+    assert drone.height_m is not None and drone.height_m.value == 12.0, "and the height at which it lands without one"
+    # As an ArduCopter tells it: the last place that it had, over and over, as if it were there.
+    drone.take(heard(mavlink.MAVLink_gps_raw_int_message(0, 1, 0, 0, 0, 0, 0, 0, 0, 0)))
+    drone.take(heard(mavlink.MAVLink_ekf_status_report_message(0b10100111, 0, 0, 0, 0, 0)))
+    place = drone.position
+    drone.take(heard(mavlink.MAVLink_global_position_int_message(1600, 166_222_536, 1_066_023_121, 0, 9_000, 0, 0, 0, 9000)))
+    assert drone.position is place and drone.height_m.value == 9.0
 
 
 def test_values_too_old_are_not_acted_on_and_are_still_shown() -> None:
