@@ -7,6 +7,8 @@ import { now, onCalmly, state, tell } from "./state.js";
 
 const FRESH_S = 3, DIM_S = 10;
 const OVER = ["done", "failed", "cancelled"];
+const ENDS = ["RTL", "SMART_RTL", "LAND"];
+const TAKEN_OVER = ["sortie.taken_over", "sortie.taken_over_why", "task.taken_over"];
 const FOLLOW_MS = 1000, FOLLOWED_S = 900, OFFER_WAIT_MS = 5000;      // what became of an order is asked of the station, until it is settled
 const given = new Map();        // order id -> {action, drone, wish, atMs, error}: what this page has ordered
 
@@ -169,9 +171,16 @@ export function kindText(wish) {
   return [t(`flight.${wish.kind}`), where].filter(Boolean).join(" · ");
 }
 
+/** Whether its pilot has to look at it: a warning of the watch, no satellites in the air, or it does what nobody here has ordered. */
+export function isWarnedOf(view) {
+  const { task, telemetry: heard } = view, isExecuting = task?.phase === "executing";
+  return isExecuting && ((task.findings ?? []).length > 0 || TAKEN_OVER.includes(task.key)) || heard.armed && heard.gps_fix !== null && heard.gps_fix < 3;
+}
+
 /** What it does now, in one line. */
 export function doingText(view) {
-  const looking = lookingOf(view.drone);
+  const looking = lookingOf(view.drone), { mode } = view.telemetry;
+  if (isFlying(view) && ENDS.includes(mode)) return modeText(mode);       // whatever it was sent for
   if (looking) return t("drone.looks_at", { contact: looking.contact });
   if (view.task && !isOver(view.task)) return [kindText(wishOf(view)) || (view.plan?.corridor ? state.geography.names[view.plan.corridor] ?? view.plan.corridor : ""), t(`task.${view.task.phase}`)].filter(Boolean).join(" · ");
   return isFlying(view) ? modeText(view.telemetry.mode) : t("drone.on_ground");

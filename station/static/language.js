@@ -69,5 +69,5 @@ export function say(sentence) { return t(sentence.key, sentence.params ?? {}); }
 
 export function number(value, digits = Number.isInteger(value) ? 0 : 1) {
   return value.toLocaleString(current === "vi" ? "vi-VN" : "en-GB",
-    { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "negative" });
 }

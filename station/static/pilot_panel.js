@@ -176,14 +176,14 @@ function doing(view) {
   const task = view.task, looking = lookingOf(view.drone), relief = reliefOf(view.drone), wish = wishOf(view);
   const findings = task && !isOver(task) ? task.findings ?? [] : [];
   if (!task) { nothing("doing"); return; }
-  keep("doing", [view.drone, task, looking, relief, wish, view.telemetry.mission_item, view.telemetry.mission_total], () => {
+  keep("doing", [view.drone, task, looking, relief, wish, view.telemetry.mode, view.telemetry.mission_item, view.telemetry.mission_total], () => {
     const at = PHASES.indexOf(task.phase), failed = ["failed", "cancelled"].includes(task.phase);
     return [make("section", { class: "doing" },
       make("h3", {}, t("pilot.task"), make("small", {}, kindText(wish) || (view.plan?.corridor ? state.geography.names[view.plan.corridor] ?? view.plan.corridor : ""))),
       make("ol", { class: "phases", "aria-label": t("pilot.task") }, PHASES.map((phase, i) => make("li", { class: failed ? "" : i < at ? "done" : i === at ? "now" : "", "aria-current": !failed && i === at ? "step" : null }, t(`task.${phase}`)))),
       failed ? make("p", { class: "fleet-trouble" }, make("span", { "aria-hidden": "true" }, "✕ "), t(`task.${task.phase}`), ": ", words(task.key, task.params, task.sentence))
         : make("p", { class: "task-words" }, words(task.key, task.params, task.sentence), make("small", {}, clockText(task.at_ns / 1e6))),
-      isOver(task) || view.telemetry.mission_item === null ? null : make("p", { class: "task-words" }, t("pilot.waypoint", { n: view.telemetry.mission_item, of: view.telemetry.mission_total ?? "–" })),
+      isOver(task) || view.telemetry.mode !== "AUTO" || view.telemetry.mission_item === null ? null : make("p", { class: "task-words" }, t("pilot.waypoint", { n: view.telemetry.mission_item, of: view.telemetry.mission_total ?? "–" })),
       looking ? make("p", { class: `looks ${looking.inView ? "in-view" : ""}` }, make("span", { "aria-hidden": "true" }, looking.inView ? "◉ " : "○ "), t("drone.looks_at", { contact: looking.contact }), " · ", t(looking.inView ? "drone.in_view" : "drone.not_in_view")) : null,
       relief ? make("p", {}, t("drone.relief_value", relief)) : null,
       findings.length ? make("ul", { class: "fleet-reasons warned" }, findings.map((f) => make("li", {}, findingText(f)))) : null)];

@@ -2,9 +2,9 @@
 
 import { arrange, glyph, make } from "./dom.js";
 import { ageText } from "./format.js";
-import { ageOf, doingText, droneNames, freshness, isFlying, percent } from "./fleet.js";
+import { ageOf, doingText, droneNames, freshness, isFlying, isWarnedOf, percent } from "./fleet.js";
 import { onLanguage, t } from "./language.js";
-import { on, onCalmly, select, state } from "./state.js";
+import { on, onCalmly, select, state, tell } from "./state.js";
 
 const LOW_PERCENT = 30;
 const chips = new Map();        // drone -> {button, key}: a chip stays the same element, or a press on it would be lost
@@ -29,11 +29,13 @@ function render() {
     const view = state.drones.get(name), age = ageOf(view), heard = view.telemetry;
     return { name, sim: heard.simulated, flying: isFlying(view), link: heard.link, how: freshness(age), age: freshness(age) === "fresh" ? "" : ageText(age),
       battery: percent(heard.battery_percent), low: heard.battery_percent !== null && heard.battery_percent < LOW_PERCENT, doing: doingText(view),
-      warned: (view.task?.findings ?? []).length > 0 && view.task.phase === "executing", chosen: chosen() === name };
+      warned: isWarnedOf(view), chosen: chosen() === name };
   });
   root.hidden = !all.length;
   root.setAttribute("aria-label", t("strip.title"));
+  const count = root.children.length;
   arrange(root, all.map(chip));
+  if (root.children.length !== count) tell("layout");      // what stands over the map's upper edge
 }
 
 function chip(d) {
