@@ -286,7 +286,7 @@ class Sortie:
         loop = asyncio.get_running_loop()
         allowed_s = self.duration_s * OVERDUE_FACTOR + OVERDUE_S
         until_s = loop.time() + allowed_s
-        mode, link = drone.mode(), drone.link()
+        mode, link = self._commands.asked, drone.link()      # what is otherwise already has happened before
         called_s, looked_s = float("-inf"), loop.time()
         while drone.armed() or drone.link() is LinkState.LOST:
             if self.paused_by or self.errand is not None:
