@@ -291,7 +291,8 @@ def write_csv(d: Debrief, folder: Path) -> list[Path]:
 
 
 def _crossing_row(c: CrossingScore) -> list[object]:
-    return [*msgspec.structs.astuple(c)[:-1], c.missed.because.value if c.missed is not None else ""]
+    run, actor = c.who
+    return [f"{run}-{actor}", *msgspec.structs.astuple(c)[1:-1], c.missed.because.value if c.missed is not None else ""]
 
 
 def _safe(value: object) -> object:

@@ -12,6 +12,7 @@ from fpdf.fonts import FontFace
 
 from sim.debrief_sentences import in_language
 from sim.exercise_debrief import Debrief, clock, everybody
+from sim.score import CrossingScore
 from sim.score_teams import TeamScore
 from station.handover_pdf import FontMissingError, find_fonts
 from station.sentences import Sentence
@@ -75,9 +76,9 @@ def debrief_pdf(d: Debrief, language: str = "vi") -> bytes:
         (clock(m.at_s), w[m.kind], in_language(m.sentences, language)) for m in d.moments
     ], (16, 34, 130), w)
     _table(pdf, w["crossings"], tuple(w["head_crossings"].split("|")), [
-        (c.corridor, str(c.people), _t(c.in_sight_s), _t(c.alarmed_s), _n(c.wait_s), _n(c.answered_s), c.closed_as)
+        (c.corridor, str(c.people), _t(c.in_sight_s), _t(c.alarmed_s), _n(c.wait_s), _n(c.answered_s), _closed(c, language))
         for c in s.crossings
-    ], (32, 18, 28, 26, 22, 28, 26), w)
+    ], (28, 17, 24, 22, 20, 26, 43), w)
     _table(pdf, w["people"], tuple(w["head_people"].split("|")), [
         (p.name or w["together"], str(p.answered), _n(p.answer_p50_s), str(p.closed), str(p.right_reasons),
          str(p.wrong_reasons), str(p.teams_sent)) for p in everybody(s)
@@ -104,6 +105,10 @@ def _score(d: Debrief, w: dict[str, str]) -> Rows:
         pd = f"{s.pd.hits} / {s.pd.of} = {s.pd.share:.2f} (95 %: {s.pd.low:.2f} – {s.pd.high:.2f})"
     named = {c.measure: c.now for c in d.compared}
     return [(w["pd"], pd), *((w[m], _n(v)) for m, v in named.items() if m != "pd")]
+
+
+def _closed(c: CrossingScore, language: str) -> str:
+    return in_language((Sentence(f"close.{c.closed_as}"),), language) if c.closed_as else "-"
 
 
 def _came_of_it(x: TeamScore, w: dict[str, str], language: str) -> str:
