@@ -21,7 +21,7 @@ PROBE = """(() => {
   };
   const watch = (what, take) => new PerformanceObserver((list) => list.getEntries().forEach(take)).observe(what);
   watch({ type: "longtask" }, (e) => seen.tasks.push(e.duration));
-  watch({ type: "event", durationThreshold: 16 }, (e) => { if (e.name === "keydown") seen.keys.push(e.duration); });
+  watch({ type: "event", durationThreshold: 16 }, (e) => { if (e.name === "keydown") seen.keys.push(e); });
   /** The page says which turn a frame of the map shows. */
   const painted = (turn) => requestAnimationFrame(() => {
     const now = wall();
@@ -58,7 +58,9 @@ PROBE = """(() => {
     reset: () => { seen.tasks.length = 0; window.probe.clear(); },
     clear: () => { seen.page.length = seen.told.length = seen.frames.length = seen.keys.length = 0; },
     drawn: () => ({ page: [...seen.page], told: [...seen.told] }),
-    keys: () => [...seen.keys],
+    keys: () => seen.keys.map((e) => e.duration),
+    presses: () => seen.keys.map((e) => ({ whole: e.duration, wait: e.processingStart - e.startTime,
+      work: e.processingEnd - e.processingStart, frame: e.startTime + e.duration - e.processingEnd })),
     tasks: () => [...seen.tasks],
     frames: () => {
       const all = seen.frames, span = all.length ? (performance.now() - all[0]) / 1000 : 1;

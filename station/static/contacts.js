@@ -41,23 +41,27 @@ function contactLabel(contact, alarm, age) {
   return lines.join("\n");
 }
 
-/** All that lives on the map, as marks. zoom: of the map, which names contacts only from near. */
-export function drawMarks(marks, zoom) {
+const PIECE = 64;               // contacts between two looks at whether somebody has pressed something
+
+/** All that lives on the map, as marks. zoom: of the map, which names contacts only from near. It may be stopped at each yield. */
+export function* drawMarks(marks, zoom) {
+  const turn = state.turn;      // what comes in between is drawn the next time
   marks.ground = COLOURS.background;
   marks.begin();
   drawSensors(marks);
-  drawContacts(marks, zoom);
+  yield* drawContacts(marks, zoom);
   drawDrones(marks);
   const place = chosenPlace();
   if (place) marks.chosen(place, 19, COLOURS.bright, 1.6);
-  marks.end(state.turn);
+  marks.end(turn);
 }
 
-function drawContacts(marks, zoom) {
+function* drawContacts(marks, zoom) {
   const colours = { 1: COLOURS.p1, 2: COLOURS.p2, 3: COLOURS.p3, 9: COLOURS.trail };
   const chosen = selectedContact(), at = now();
-  let room = MOST_NAMED;
+  let room = MOST_NAMED, count = 0;
   for (const contact of state.contacts.values()) {
+    if ((count += 1) % PIECE === 0) yield;
     if (!marks.isNear(contact.position)) continue;
     const alarm = alarmOf(contact.id), rank = alarm?.priority ?? 9, colour = colours[rank], here = contact.position, isChosen = contact === chosen;
     const ageS = (at - contact.last_seen_ns / 1e6) / 1000, how = freshness(ageS), isLive = contact.state === "live", isEnded = contact.state === "ended";

@@ -13,6 +13,7 @@ import { isSoftware, Sheet } from "./sheet.js";
 import { coverageFeatures, coverageWidth } from "./coverage.js";
 import { drawerWidth } from "./drawer.js";
 import { fetchMil } from "./mil.js";
+import { afterPress, inPieces } from "./presses.js";
 import { on, select, selectedContact, state, tell } from "./state.js";
 import { addSigns, addSymbols } from "./symbols.js";
 import { make } from "./dom.js";
@@ -52,12 +53,11 @@ export function openMap(container) {
   map.on("moveend", soon);
   onLanguage(drawNow);
   on("picture", (news) => { if (news?.isUrgent) drawNow(); else soon(); });
-  on("selection", () => { drawNow(); follow(); });
-  on("candidate", () => { drawNow(); follow(); });
+  for (const topic of ["selection", "candidate"]) on(topic, () => afterPress(() => { drawNow(); follow(); }));
   on("layout", () => { if (wholeSector) showSector(); });
   setInterval(soon, 1000);
   startRuler(map, document.getElementById("ruler"));
-  drawLive();
+  drawNow();
   let isFitted = state.sensors.size > 0;
   on("picture", () => {
     if (isFitted || !state.sensors.size) return;
@@ -71,7 +71,7 @@ export function openMap(container) {
       drawGround();
       onLanguage(drawGround);
       startBaseMap(map, () => { drawNotes(); tell("basemap"); });
-      drawLive();
+      drawNow();
       document.body.dataset.map = "ready";
       setTimeout(() => fetchMil().then((is) => { if (is) drawNow(); }), AFTER_MAP_MS);
       resolve(map);
@@ -215,35 +215,44 @@ function drawNotes() {
   );
 }
 
-// Drawing follows the news at its own pace: however much is told, most of the time is left for whoever uses the page.
+// Drawing follows the news at its own pace: however much is told, most of the time is left for whoever uses the page. What somebody has
+// pressed is answered by queue and drawer first; the map's answer, its camera and its marks, never shares that frame.
 const REST = 3, LEAST_GAP_MS = 60, LONGEST_GAP_MS = 400;
-const SOON = -1;                // no timer's number: the frame before it is waited for
 let due = null, restUntil = 0;
+let isDrawing = false, askedAgain = null;       // whom to call when what is being drawn is drawn: soon or draw
 
 function soon() { due ??= setTimeout(() => requestAnimationFrame(draw), Math.max(0, restUntil - performance.now())); }
 
-/** After the next paint: what a person has pressed is answered by queue and drawer first, and by the map a frame later. */
 function drawNow() {
   groundMs = -Infinity;
   clearTimeout(due);
-  due = SOON;
-  requestAnimationFrame(() => { clearTimeout(due); due = setTimeout(draw, 0); });
+  if (isDrawing) askedAgain = draw;
+  else due = setTimeout(draw, 0);
 }
 
 function draw() {
+  clearTimeout(due);
   due = null;
-  const began = performance.now();
-  drawLive();
-  const took = performance.now() - began;
-  restUntil = began + took + Math.min(LONGEST_GAP_MS, Math.max(LEAST_GAP_MS, REST * took));
+  if (isDrawing) { askedAgain ??= soon; return; }
+  isDrawing = true;
+  afterPress(() => {
+    const began = performance.now();
+    inPieces(drawMarks(marks, map.getZoom()), () => {
+      drawOnGround();
+      const took = performance.now() - began;
+      restUntil = began + took + Math.min(LONGEST_GAP_MS, Math.max(LEAST_GAP_MS, REST * took));
+      isDrawing = false;
+      const again = askedAgain;
+      askedAgain = null;
+      again?.();
+    });
+  });
 }
 
 const GROUND_EVERY_MS = 1000;    // the ground is dear to draw; marks move at once
 let groundMs = -Infinity;
 
-function drawLive() {
-  if (!marks) return;
-  drawMarks(marks, map.getZoom());
+function drawOnGround() {
   if (!isGroundThere || performance.now() - groundMs < GROUND_EVERY_MS) return;
   groundMs = performance.now();
   for (const [source, data] of Object.entries({ ...coverageFeatures(), ...groundFeatures() })) put(source, data);
@@ -286,3 +295,5 @@ export function placesOfMap() {
 export function onScreen([lat, lon]) { return map.project(moved([lat, lon], 0, 0)); }
 
 export function theMap() { return map; }
+
+export function theMarks() { return marks; }

@@ -5,6 +5,10 @@
 // where there is no graphics card that is the cheapest there is (2,000 in some milliseconds; WebGL drawn in software took 0.1 s of the
 // processor for the same, most of it to bring a screen full of pixels over). When drawing is slower than the hand that drags the map,
 // the canvas is moved with the ground until it is drawn anew.
+//
+// A press in the middle of that is answered first: it is drawn in pieces, on a canvas that nobody sees, which is shown when it is whole.
+
+import { inPieces } from "./presses.js";
 
 const PLANE = 6378137.0 * 2 * Math.PI;      // metres around the equator: the side of the Web Mercator square
 const LEAST_PX = 2;                         // a trail's points that are nearer to each other on the screen are one
@@ -15,6 +19,8 @@ const HALO_PX = 3.2, LINE_EM = 1.2, PAD_PX = 2;
 const ALWAYS = 1;                           // what is chosen, drones, and who is of the first priority
 const WORDS_KEPT = 600;                     // pictures of names
 const REST = 1, CHEAP_MS = 10;              // drawing that takes longer rests for so many times what it took, while the camera moves
+const GRID_PX = 100;                        // MapLibre's grid of names begins so far outside of the screen
+const PIECE = 64;                           // marks that are drawn before a press is looked for
 
 const mercator = (lat, lon) => [(lon + 180) / 360, (1 - Math.asinh(Math.tan(lat * Math.PI / 180)) / Math.PI) / 2];
 
@@ -23,7 +29,28 @@ function sheetOf(width, height) {
   return [sheet, sheet.getContext("2d", { willReadFrequently: true })];
 }
 
-/** A canvas over a MapLibre map. Between begin() and end(turn) it is told what there is; what was before is gone then. */
+/** Each of them, with a place to stop after some. */
+function* pieces(all, each) {
+  let count = 0;
+  for (const it of all) {
+    each(it);
+    if ((count += 1) % PIECE === 0) yield;
+  }
+}
+
+/** What there is. */
+function nothing() {
+  return {
+    areas: [],                  // {id, ring, fill, line, dash}
+    lines: [],                  // {path, count, here, colour}: trails
+    ticks: [],
+    rings: [],                  // {id, x, y, major, minor, angle, colour, opacity, isDashed, isHatched}
+    dots: [],                   // {kind, id, x, y, reach, sprite, opacity, turn}
+    names: [],                  // {kind, id, x, y, words, size, colour, away, order}
+  };
+}
+
+/** A canvas over a MapLibre map. Between begin() and end(turn) it is told what there is; what was before is gone with end(). */
 export class Marks {
   /** isDear: the processor draws. told(turn): that turn is on the canvas. Angles are radians from east, counter-clockwise. */
   constructor(map, origin, isDear, told) {
@@ -41,22 +68,16 @@ export class Marks {
     this.sprites = new Map();   // name -> {sheet, half}: drawn for the screen as it is
     this.words = new Map();     // the same of names, the longest unused first
     this.sides = new Map();     // id -> on which side its name was last
-    this.clear();
+    this.all = this.next = nothing();
+    this.isDrawing = this.isAskedAgain = false;
     this.canvas = document.createElement("canvas");
     this.canvas.className = "marks";
     map.getCanvasContainer().append(this.canvas);
-    this.brush = this.canvas.getContext("2d", { willReadFrequently: isDear });
+    this.glass = this.canvas.getContext("2d", { willReadFrequently: isDear });
+    this.below = new OffscreenCanvas(1, 1);
+    this.brush = this.below.getContext("2d", { willReadFrequently: isDear });
     map.on("render", () => { if (this.shown && this.seen !== this.camera()) this.drawSoon(); });
     map.on("resize", () => this.draw());
-  }
-
-  clear() {
-    this.areas = [];            // {id, ring, fill, line, dash}
-    this.lines = [];            // {path, count, here, colour}: trails
-    this.ticks = [];
-    this.rings = [];            // {id, x, y, major, minor, angle, colour, opacity, isDashed, isHatched}
-    this.dots = [];             // {kind, id, x, y, reach, sprite, opacity, turn}
-    this.names = [];            // {kind, id, x, y, words, size, colour, away, order}
   }
 
   camera() {
@@ -76,13 +97,14 @@ export class Marks {
     const bounds = this.map.getBounds(), [a, b] = [bounds.getSouthWest(), bounds.getNorthEast()].map((p) => this.at([p.lat, p.lng]));
     const wide = (b[0] - a[0]) / 2, high = (a[1] - b[1]) / 2;
     this.view = [a[0] - wide, b[1] - high, b[0] + wide, a[1] + high];      // half a screen around it, for a hand that drags
-    this.clear();
+    this.next = nothing();
   }
 
   end(turn) {
     this.turn = turn;
-    this.dots.sort((a, b) => a.order - b.order);
-    this.names.sort((a, b) => a.order - b.order);
+    this.all = this.next;
+    this.all.dots.sort((a, b) => a.order - b.order);
+    this.all.names.sort((a, b) => a.order - b.order);
     this.draw();
   }
 
@@ -103,15 +125,15 @@ export class Marks {
     return path;
   }
 
-  trail(trail, here, colour) { this.lines.push({ path: this.path(trail), here: this.at(here), colour }); }
+  trail(trail, here, colour) { this.next.lines.push({ path: this.path(trail), here: this.at(here), colour }); }
 
   /** A heading: from a place to where it would be. */
-  tick(here, there, colour, opacity) { this.ticks.push({ from: this.at(here), to: this.at(there), colour, opacity }); }
+  tick(here, there, colour, opacity) { this.next.ticks.push({ from: this.at(here), to: this.at(there), colour, opacity }); }
 
   /** Semi-axes in metres, the major one's angle from east in radians. */
   ellipse(id, here, { major, minor, angle }, colour, opacity, isDashed, isHatched) {
     const [x, y] = this.at(here), unit = 1 / (PLANE * Math.cos(here[0] * Math.PI / 180));
-    this.rings.push({ id, x, y, major: major * unit, minor: minor * unit, angle, colour, opacity, isDashed, isHatched });
+    this.next.rings.push({ id, x, y, major: major * unit, minor: minor * unit, angle, colour, opacity, isDashed, isHatched });
   }
 
   dot(id, here, colour, opacity, isFilled) { this.put("contact", id, here, `${colour}${isFilled ? "" : "-hollow"}`, opacity, 0, 9, { colour, isFilled }); }
@@ -124,19 +146,19 @@ export class Marks {
 
   put(kind, id, here, sprite, opacity, order, reach, dot, turn = 0) {
     const [x, y] = this.at(here);
-    this.dots.push({ kind, id, x, y, sprite, opacity, order, reach, dot, turn });
+    this.next.dots.push({ kind, id, x, y, sprite, opacity, order, reach, dot, turn });
   }
 
   /** A ring around what is chosen. */
   chosen(here, radius, colour, width) { this.put(null, null, here, `ring-${radius}-${colour}`, 1, -1, radius, { radius, colour, width }); }
 
   /** What a camera sees: its corners. */
-  area(id, corners, fill, line, dash = []) { this.areas.push({ id, ring: corners.map((p) => this.at(p)), fill, line, dash }); }
+  area(id, corners, fill, line, dash = []) { this.next.areas.push({ id, ring: corners.map((p) => this.at(p)), fill, line, dash }); }
 
   /** The least `order` has its name first; up to ALWAYS it stands whatever is there. away: pixels from the place. */
   name(kind, id, here, words, { size, colour, away, order }) {
     const [x, y] = this.at(here);
-    this.names.push({ kind, id, x, y, words, size, colour, away, order });
+    this.next.names.push({ kind, id, x, y, words, size, colour, away, order });
   }
 
   // -------------------------------------------------------------------------------------------------------------- drawing
@@ -144,49 +166,74 @@ export class Marks {
   /** With the ground, when a hand drags it: anew where that is cheap, moved where it is not. */
   drawSoon() {
     const wait = this.restUntil - performance.now();
-    if (wait <= 0) { this.draw(); return; }
+    if (wait <= 0 && !this.isDrawing) { this.draw(); return; }
+    this.follow();
+    this.due ??= setTimeout(() => this.draw(), Math.max(wait, 0));
+  }
+
+  /** What is seen lies where the ground has gone since it was drawn. */
+  follow() {
+    if (!this.shown) return;
     const { centre, at, zoom } = this.shown, now = this.map.project(centre), scale = 2 ** (this.map.getZoom() - zoom);
-    this.canvas.style.transform = `matrix(${scale}, 0, 0, ${scale}, ${now.x - at.x * scale}, ${now.y - at.y * scale})`;
-    this.due ??= setTimeout(() => this.draw(), wait);
+    const isThere = scale === 1 && Math.abs(now.x - at.x) < 0.01 && Math.abs(now.y - at.y) < 0.01;
+    this.canvas.style.transform = isThere ? "" : `matrix(${scale}, 0, 0, ${scale}, ${now.x - at.x * scale}, ${now.y - at.y * scale})`;
   }
 
   draw() {
     clearTimeout(this.due);
     this.due = null;
-    const began = performance.now(), below = this.map.getCanvas(), ratio = devicePixelRatio, g = this.brush;
-    [this.wide, this.high, this.px] = [below.clientWidth, below.clientHeight, 512 * 2 ** this.map.getZoom()];
+    if (this.isDrawing) { this.isAskedAgain = true; return; }
+    this.isDrawing = true;
+    const turn = this.turn;
+    inPieces(this.drawing(), () => {
+      this.isDrawing = false;
+      this.told(turn);
+      if (!this.isAskedAgain) return;
+      this.isAskedAgain = false;
+      this.draw();
+    });
+  }
+
+  *drawing() {
+    const began = performance.now(), ground = this.map.getCanvas(), ratio = devicePixelRatio, g = this.brush, { areas, lines, ticks, rings, dots, names } = this.all;
+    [this.wide, this.high, this.px] = [ground.clientWidth, ground.clientHeight, 512 * 2 ** this.map.getZoom()];
     const size = [Math.round(this.wide * ratio), Math.round(this.high * ratio)];
-    if (this.canvas.width !== size[0] || this.canvas.height !== size[1]) [this.canvas.width, this.canvas.height] = size;
-    if (this.shown?.zoom !== this.map.getZoom()) this.sides.clear();
+    if (this.below.width !== size[0] || this.below.height !== size[1]) [this.below.width, this.below.height] = size;
+    if (this.drawnZoom !== this.map.getZoom()) { this.drawnZoom = this.map.getZoom(); this.sides.clear(); }
     if (this.ratio !== ratio) { this.ratio = ratio; this.sprites.clear(); this.words.clear(); }
     this.zero = this.map.project([this.lon0, this.lat0]);
     this.seen = this.camera();
-    const centre = this.map.getCenter();
-    this.shown = { centre, at: this.map.project(centre), zoom: this.map.getZoom() };
-    this.canvas.style.transform = "";
+    const centre = this.map.getCenter(), shown = { centre, at: this.map.project(centre), zoom: this.map.getZoom() };
     g.setTransform(ratio, 0, 0, ratio, 0, 0);
     g.globalAlpha = 1;
     g.clearRect(0, 0, this.wide, this.high);
     g.lineJoin = g.lineCap = "round";
-    this.drawAreas(g);
-    for (const it of this.lines) this.drawTrail(g, it);
-    this.drawTicks(g);
-    this.drawRings(g);
-    for (const it of this.dots) this.lay(g, this.spriteOf(it), it.x, it.y, it.opacity, it.turn);
-    this.drawNames(g);
+    this.drawAreas(g, areas);
+    yield* pieces(lines, (it) => this.drawTrail(g, it));
+    g.lineWidth = TICK_PX;
+    yield* pieces(ticks, (it) => this.drawTick(g, it));
+    g.lineWidth = 1.3;
+    yield* pieces(rings, (it) => this.drawRing(g, it));
+    g.setLineDash([]);
+    yield* pieces(dots, (it) => this.lay(g, this.spriteOf(it), it.x, it.y, it.opacity, it.turn));
+    yield* this.drawNames(g, dots, names);
     if (this.isDear) g.getImageData(0, 0, 1, 1);        // now, so that what it takes is known
+    if (this.canvas.width !== size[0] || this.canvas.height !== size[1]) [this.canvas.width, this.canvas.height] = size;
+    this.glass.globalCompositeOperation = "copy";
+    this.glass.drawImage(this.below, 0, 0);
+    this.shown = shown;
+    this.follow();
     const took = performance.now() - began;
     this.restUntil = took > CHEAP_MS ? began + took + REST * took : 0;
-    this.told(this.turn);
   }
 
   on(x, y) { return [this.zero.x + x * this.px, this.zero.y + y * this.px]; }
 
   isOff(x, y, room) { return x < -room || y < -room || x > this.wide + room || y > this.high + room; }
 
-  drawAreas(g) {
+  drawAreas(g, areas) {
     g.lineWidth = 1;
-    for (const { ring, fill, line, dash } of this.areas) {
+    for (const { ring, fill, line, dash } of areas) {
       g.beginPath();
       ring.forEach((p, i) => g[i ? "lineTo" : "moveTo"](...this.on(...p)));
       g.closePath();
@@ -218,36 +265,29 @@ export class Marks {
     }
   }
 
-  drawTicks(g) {
-    g.lineWidth = TICK_PX;
-    for (const { from, to, colour, opacity } of this.ticks) {
-      const [x, y] = this.on(...from), [u, v] = this.on(...to);
-      if (this.isOff(x, y, 40) || Math.hypot(u - x, v - y) < RADIUS_PX) continue;
-      g.globalAlpha = opacity;
-      g.strokeStyle = colour;
-      g.beginPath();
-      g.moveTo(x, y);
-      g.lineTo(u, v);
-      g.stroke();
-    }
+  drawTick(g, { from, to, colour, opacity }) {
+    const [x, y] = this.on(...from), [u, v] = this.on(...to);
+    if (this.isOff(x, y, 40) || Math.hypot(u - x, v - y) < RADIUS_PX) return;
+    g.globalAlpha = opacity;
+    g.strokeStyle = colour;
+    g.beginPath();
+    g.moveTo(x, y);
+    g.lineTo(u, v);
+    g.stroke();
   }
 
-  drawRings(g) {
-    g.lineWidth = 1.3;
-    for (const { x, y, major, minor, angle, colour, opacity, isDashed, isHatched } of this.rings) {
-      const a = major * this.px, b = minor * this.px, [u, v] = this.on(x, y);
-      if (a < RADIUS_PX || this.isOff(u, v, a)) continue;
-      g.beginPath();
-      g.ellipse(u, v, a, b, -angle, 0, 2 * Math.PI);
-      g.globalAlpha = opacity * (isHatched ? 0.45 : 0.16);
-      g.fillStyle = isHatched ? this.hatch(colour) : colour;
-      g.fill();
-      g.globalAlpha = opacity * 0.9;
-      g.strokeStyle = colour;
-      g.setLineDash(isDashed ? [4, 3.2] : []);
-      g.stroke();
-    }
-    g.setLineDash([]);
+  drawRing(g, { x, y, major, minor, angle, colour, opacity, isDashed, isHatched }) {
+    const a = major * this.px, b = minor * this.px, [u, v] = this.on(x, y);
+    if (a < RADIUS_PX || this.isOff(u, v, a)) return;
+    g.beginPath();
+    g.ellipse(u, v, a, b, -angle, 0, 2 * Math.PI);
+    g.globalAlpha = opacity * (isHatched ? 0.45 : 0.16);
+    g.fillStyle = isHatched ? this.hatch(colour) : colour;
+    g.fill();
+    g.globalAlpha = opacity * 0.9;
+    g.strokeStyle = colour;
+    g.setLineDash(isDashed ? [4, 3.2] : []);
+    g.stroke();
   }
 
   hatch(colour) {
@@ -301,30 +341,38 @@ export class Marks {
     g.setTransform(r, 0, 0, r, 0, 0);
   }
 
-  /** Each name on a side where nothing is yet, the one it had before if that is free. */
-  drawNames(g) {
-    const r = this.ratio, taken = [];
-    for (const { kind, id, x, y, reach, order } of this.dots) if (kind && order) { const [u, v] = this.on(x, y); if (!this.isOff(u, v, reach)) taken.push([u - reach * 0.7, v - reach * 0.7, u + reach * 0.7, v + reach * 0.7, id]); }
-    this.boxes = [];
+  /** Each name on a side where nothing is yet, the one it had before if that is free; over a name of the ground only where no other side is left. */
+  *drawNames(g, dots, names) {
+    const r = this.ratio, taken = [], boxes = [], isOnName = this.namesOfGround();
+    for (const { kind, id, x, y, reach, order } of dots) if (kind && order) { const [u, v] = this.on(x, y); if (!this.isOff(u, v, reach)) taken.push([u - reach * 0.7, v - reach * 0.7, u + reach * 0.7, v + reach * 0.7, id]); }
     g.globalAlpha = 1;
     g.setTransform(1, 0, 0, 1, 0, 0);
-    for (const it of this.names) {
+    yield* pieces(names, (it) => {
       const [u, v] = this.on(it.x, it.y);
-      if (!it.words || this.isOff(u, v, 20)) continue;
+      if (!it.words || this.isOff(u, v, 20)) return;
       const { width, height } = this.wordsOf(it), w = width / r, h = height / r, d = it.away, was = this.sides.get(it.id);
       const all = { right: [u + d, v - h / 2], left: [u - d - w, v - h / 2], below: [u - w / 2, v + d * 0.8], above: [u - w / 2, v - d * 0.8 - h] };
       const order = ["right", "left", "below", "above"].sort((a, b) => Number(b === was) - Number(a === was));
       const isFree = ([a, b]) => !taken.some(([west, north, east, south, id]) => id !== it.id && a < east && a + w > west && b < south && b + h > north);
-      const side = order.find((name) => isFree(all[name])) ?? (it.order > ALWAYS ? null : "right");
-      if (!side) continue;
+      const free = order.filter((name) => isFree(all[name]));
+      const side = free.find((name) => !isOnName(all[name][0], all[name][1], w, h)) ?? free[0] ?? (it.order > ALWAYS ? null : "right");
+      if (!side) return;
       this.sides.set(it.id, side);
       const [left, top] = all[side], box = [left, top, left + w, top + h];
       taken.push(box);
-      this.boxes.push({ kind: it.kind, id: it.id, box });
+      boxes.push({ kind: it.kind, id: it.id, box });
       g.drawImage(this.wordsOf(it, side), Math.round(left * r), Math.round(top * r));
-    }
+    });
+    this.boxes = boxes;
     if (this.sides.size > 4 * WORDS_KEPT) this.sides.clear();
     g.setTransform(r, 0, 0, r, 0, 0);
+  }
+
+  /** Says of a box whether a name of the ground (a corridor, a place) stands in it, as MapLibre has placed them; that is not promised, and tested. */
+  namesOfGround() {
+    const grid = this.map.style?.placement?.collisionIndex?.grid;
+    if (!grid) return () => false;
+    return (left, top, wide, high) => grid.query(left + GRID_PX, top + GRID_PX, left + wide + GRID_PX, top + high + GRID_PX).length > 0;
   }
 
   wordsOf({ words, size, colour }, side = "right") {
@@ -355,13 +403,13 @@ export class Marks {
     const named = (kind) => this.boxes?.find((it) => it.kind === kind && point.x > it.box[0] && point.x < it.box[2] && point.y > it.box[1] && point.y < it.box[3])?.id;
     const one = (kind, id) => (id ? [kind, id] : null);
     return one("contact", this.dotAt("contact", x, y, px) ?? named("contact")) ?? one("drone", this.dotAt("drone", x, y, px)) ?? one("sensor", this.dotAt("sensor", x, y, px))
-      ?? one("contact", this.ringAt(x, y, px)) ?? one("sensor", this.areas.find(({ ring }) => isInside(ring, x, y))?.id);
+      ?? one("contact", this.ringAt(x, y, px)) ?? one("sensor", this.all.areas.find(({ ring }) => isInside(ring, x, y))?.id);
   }
 
   /** The nearest for its size. */
   dotAt(kind, x, y, px) {
     let best = null, least = 1;
-    for (const dot of this.dots) {
+    for (const dot of this.all.dots) {
       if (dot.kind !== kind) continue;
       const away = Math.hypot(dot.x - x, dot.y - y) * px / dot.reach;
       if (away < least) [best, least] = [dot.id, away];
@@ -372,7 +420,7 @@ export class Marks {
   /** The smallest ellipse around a place. */
   ringAt(x, y, px) {
     let best = null, least = Infinity;
-    for (const { id, x: cx, y: cy, major, minor, angle } of this.rings) {
+    for (const { id, x: cx, y: cy, major, minor, angle } of this.all.rings) {
       const east = x - cx, north = cy - y, u = east * Math.cos(angle) + north * Math.sin(angle), v = north * Math.cos(angle) - east * Math.sin(angle);
       if (major * px >= RADIUS_PX && Math.hypot(u / major, v / minor) < 1 && major * minor < least) [best, least] = [id, major * minor];
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 from playwright.sync_api import expect
 
 from station.picture import ContactView
 from tests.browser.conftest import enter
-from tests.scene import scene
+from tests.scene import KHE_DA, contact, scene
 from wire.units import GroundPosition
 
 COUNTED = """() => {
@@ -88,3 +90,70 @@ def test_a_contact_is_chosen_where_it_is_drawn(stage, watched):
     )
     watched.mouse.click(*at)
     expect(watched.locator("#drawer")).to_contain_text("74C-I23.45")
+
+
+# Beside the first letter of a corridor's name, so that a contact's own name would stand across it: [lat, lon].
+LEFT_OF_A_NAME = """() => {
+  const { clientWidth, clientHeight } = map.getCanvas();
+  for (let x = 360; x < clientWidth - 260; x += 6) for (let y = 120; y < clientHeight - 160; y += 6) {
+    if (!map.queryRenderedFeatures([x, y], { layers: ["corridor-names"] }).length) continue;
+    const at = map.unproject([x - 14, y]);
+    return [at.lat, at.lng];
+  }
+  return null;
+}"""
+OVER_A_NAME = """async (id) => {
+  const { theMarks } = await import("/static/map.js");
+  const [a, b, c, d] = theMarks().boxes.find((it) => it.id === id).box;
+  const all = map.queryRenderedFeatures([[a, b], [c, d]], { layers: ["corridor-names"] });
+  return all.map((f) => f.properties.name);
+}"""
+
+
+def test_a_contacts_name_gives_way_to_the_name_of_its_corridor(stage, watched):
+    mind = opened(stage, watched)
+    lat, lon = KHE_DA[len(KHE_DA) // 2]
+    watched.evaluate("([lon, lat]) => map.jumpTo({ center: [lon, lat], zoom: 16.8 })", [lon, lat])
+    watched.wait_for_function(SHARP)
+    still(watched)
+    beside = watched.evaluate(LEFT_OF_A_NAME)
+    assert beside is not None, "the corridor has its name on the map"
+    walker = contact("K-9000", KHE_DA, 0.5, time.time_ns())
+    walker = msgspec.structs.replace(walker, position=GroundPosition(*beside), trail=())
+    mind.say(contacts=(walker,))
+    watched.wait_for_function("(turn) => window.turn >= turn", arg=mind.turn)
+    assert watched.evaluate(OVER_A_NAME, "K-9000") == []
+
+
+# Work in pieces of 10 ms, half a minute of it, or until some of them were done after a key.
+WORK = """async () => {
+  const { inPieces } = await import("/static/presses.js");
+  window.pieces = [];
+  document.addEventListener("keydown", () => {
+    if (!pieces.length || pieces.includes("key")) return;
+    pieces.push("key");
+    requestAnimationFrame(() => pieces.push("frame"));
+  });
+  function* work() {
+    for (let i = 0; i < 3000 && pieces.at(-20) !== "frame"; i += 1) {
+      for (const until = performance.now() + 10; performance.now() < until;);
+      pieces.push(i);
+      yield;
+    }
+  }
+  setTimeout(() => inPieces(work(), () => pieces.push("done")), 0);
+}"""
+
+
+def test_a_press_in_the_middle_of_drawing_is_answered_first(stage, watched):
+    opened(stage, watched)
+    watched.evaluate(WORK)
+    watched.wait_for_timeout(300)           # it has begun
+    for _ in range(3):
+        watched.keyboard.press("x")
+    watched.wait_for_function("() => window.pieces?.at(-1) === 'done'")
+    pieces = watched.evaluate("window.pieces")
+    count = [it for it in pieces if isinstance(it, int)]
+    assert len(count) < 3000, "the key did not wait for the end"
+    assert pieces[pieces.index("key") + 1] == "frame", "its frame came before the next piece"
+    assert count == list(range(len(count))), "nothing is left out, and nothing done twice"
