@@ -15,11 +15,12 @@ from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, Viewp
 
 from benchmarks.ingest_load import session_headers
 from benchmarks.ingest_stage import clock
+from benchmarks.screen_line import line_to
 from benchmarks.screen_probe import PROBE
 from station.settings import StationSettings
 
 SIZE: ViewportSize = {"width": 1600, "height": 900}
-NETWORK = {"offline": False, "latency": 2, "downloadThroughput": 12.5e6, "uploadThroughput": 12.5e6}     # 100 Mbit/s, 2 ms
+LAN_BYTES_S, LAN_DELAY_S = 12.5e6, 0.001        # 100 Mbit/s, 2 ms there and back
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
              "--disable-gpu-compositing", "--disable-background-networking", "--no-first-run", "--disable-dev-shm-usage",
@@ -62,10 +63,20 @@ class Dragged:
 
 @contextlib.contextmanager
 def opened(browser: Browser, settings: StationSettings, throttled: bool = False) -> Iterator[Sight]:
-    """A page of a browser without a past, logged in."""
+    """A page of a browser without a past, logged in. throttled: over a local network's line."""
+    with contextlib.ExitStack() as line:
+        port = settings.web.port
+        if throttled:
+            port = line.enter_context(line_to(settings.web.host, port, LAN_BYTES_S, LAN_DELAY_S))
+        with _opened(browser, settings, f"http://127.0.0.1:{port}") as sight:
+            yield sight
+
+
+@contextlib.contextmanager
+def _opened(browser: Browser, settings: StationSettings, where: str) -> Iterator[Sight]:
     context: BrowserContext = browser.new_context(viewport=SIZE, locale="vi-VN")
     name, _, value = session_headers(settings, "lan")["Cookie"].partition("=")
-    context.add_cookies([{"name": name, "value": value, "url": address(settings)}])
+    context.add_cookies([{"name": name, "value": value, "url": where}])
     page = context.new_page()
     page.add_init_script(PROBE)
     traffic = {"http": 0.0, "picture": 0.0}
@@ -73,18 +84,12 @@ def opened(browser: Browser, settings: StationSettings, throttled: bool = False)
     line.send("Network.enable")
     line.on("Network.loadingFinished", lambda e: _add(traffic, "http", e["encodedDataLength"]))
     line.on("Network.webSocketFrameReceived", lambda e: _note_picture(traffic, e))
-    if throttled:
-        line.send("Network.emulateNetworkConditions", NETWORK)
-    page.goto(address(settings), wait_until="commit")
+    page.goto(where, wait_until="commit")
     whole = [p for p in psutil.Process().children(recursive=True) if "chromium" in p.name()]
     try:
         yield Sight(page, line, traffic, whole)
     finally:
         context.close()
-
-
-def address(settings: StationSettings) -> str:
-    return f"http://{settings.web.host}:{settings.web.port}"
 
 
 def until_up(settings: StationSettings) -> None:
