@@ -107,7 +107,8 @@ WORDS: dict[str, str] = {
     **FLIGHT_WORDS,
 }
 
-NAMES = ("command_result", "preflight_item")      # ways of names that have words of their own in other languages
+# Ways of names that have words of their own in other languages.
+NAMES = ("command_result", "preflight_item", "transfer_of")
 _HOLE = re.compile(r"\{(\w+)(?:\|(\w+))?\}")
 
 

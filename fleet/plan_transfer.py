@@ -14,8 +14,9 @@ from typing import Any
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
+from fleet.dispatch_words import Said, said
 from fleet.mission import KIND_NAMES, MISSION, MissionItem, differences
-from fleet.transfer import HEARD, Download, Machine, Target, TransferEnd, Upload, budget_s
+from fleet.transfer import HEARD, Download, Machine, Target, TransferEnd, Upload, budget_s, ended, word_of
 from mavlink.ardupilot import hardware_id
 from mavlink.autopilots import ARDUPILOT, Quirks
 
@@ -57,14 +58,14 @@ class PlanTransfer:
         self._who = _Who(aircraft, now_s)
         self._clearing: _Clear | None = None
         self._begun = False         # something was sent: the drone may hold neither the old nor the new
-        self._why = ""
+        self._why = said("transfer.no_answer")
 
     def poll(self, now_s: float) -> list[Any]:
         """What is due at now_s. Call it often: at least every 0.1 s."""
         if self.end is not None:
             return []
         if self._clearing is None and now_s >= self._deadline_s:
-            self._fail(f"the transfer was given up after its budget, {self._where()}", now_s)
+            self._fail(said("transfer.budget", where=self._where()), now_s)
         machine = self._machine(now_s)
         return machine.poll(now_s) if machine is not None else []
 
@@ -95,12 +96,11 @@ class PlanTransfer:
 
     def _follow(self, machine: Machine, end: TransferEnd, now_s: float) -> None:
         if machine is self._clearing:
-            cleared = "its mission was cleared" if end.done else "its mission could NOT be cleared: do not fly it"
-            self.end = TransferEnd(False, f"{self._why}; {cleared}")
+            self.end = ended(False, said("transfer.cleared" if end.done else "transfer.not_cleared", why=self._why))
         elif machine is self._who:
             if not end.done:
                 # A stranger's mission is not cleared for us.
-                self.end = TransferEnd(False, end.sentence if not self._begun else f"{end.sentence}: do not fly it")
+                self.end = ended(False, end.said if not self._begun else said("transfer.do_not_fly", why=end.said))
             elif self._left:
                 self._send(now_s)
             else:
@@ -133,9 +133,9 @@ class PlanTransfer:
         elif end.refused and not self._parts[kind] and kind != MISSION:
             self._next(now_s)       # it has no place for such a thing, and none was wanted
         elif end.refused:
-            self._fail(end.sentence, now_s)
+            self._fail(end.said, now_s)
         else:
-            self._again(end.sentence, now_s)
+            self._again(end.said, now_s)
 
     def _read(self, end: TransferEnd, now_s: float) -> None:
         kind = self._left[0]
@@ -143,16 +143,15 @@ class PlanTransfer:
             if end.refused and not self._parts[kind] and kind != MISSION:
                 self._next(now_s)
                 return
-            self._again(end.sentence, now_s)
+            self._again(end.said, now_s)
             return
         wrong = differences(self._parts[kind], end.items, kind, item_0_is_home=self._quirks.item_0_is_home)
         if wrong:
-            what = KIND_NAMES[kind]
-            self._again(f"the drone holds another {what} than the plan: " + "; ".join(wrong[:DIFFERENCES_SAID]), now_s)
+            self._again(said("transfer.differs", what=word_of(kind), why="; ".join(wrong[:DIFFERENCES_SAID])), now_s)
         else:
             self._next(now_s)
 
-    def _again(self, why: str, now_s: float) -> None:
+    def _again(self, why: Said, now_s: float) -> None:
         if self.attempts[self._left[0]] < ATTEMPTS:
             self._send(now_s)
         else:
@@ -166,18 +165,18 @@ class PlanTransfer:
             self._inner = None
             self._who = _Who(self._aircraft, now_s)
 
-    def _fail(self, why: str, now_s: float) -> None:
+    def _fail(self, why: Said, now_s: float) -> None:
         self._why = why
         if not self._begun:
-            self.end = TransferEnd(False, why)
+            self.end = ended(False, why)
         else:
             self._clearing = _Clear(self._target(MISSION), now_s)
 
     def _target(self, kind: int) -> Target:
         return Target(self._aircraft.system_id, self._aircraft.component_id, kind)
 
-    def _where(self) -> str:
-        return f"at its {KIND_NAMES[self._left[0]]}" if self._left else "before the aircraft said once more which it is"
+    def _where(self) -> Said:
+        return said("transfer.at", what=word_of(self._left[0])) if self._left else said("transfer.at_end")
 
 
 class _Who:
@@ -194,7 +193,7 @@ class _Who:
         if self.end is not None or now_s - self._asked_s < WHO_RETRY_S:
             return []
         if self._tries >= WHO_TRIES:
-            self.end = TransferEnd(False, f"system {self._aircraft.system_id} does not say which aircraft it is")
+            self.end = ended(False, said("transfer.who", system=self._aircraft.system_id))
             return []
         self._asked_s = now_s
         self._tries += 1
@@ -216,9 +215,8 @@ class _Who:
             if found == self._aircraft.hardware_id:
                 self.end = TransferEnd(True, f"hardware {found}")
             else:
-                self.end = TransferEnd(
-                    False, f"the plan is for hardware {self._aircraft.hardware_id}, and {found or 'none'} answers"
-                )
+                words = said("transfer.other_aircraft", hardware=self._aircraft.hardware_id, found=found or "none")
+                self.end = ended(False, words)
         return []
 
 

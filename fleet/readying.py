@@ -54,7 +54,7 @@ class Readying:
         machine = PlanTransfer(parts, aircraft, asyncio.get_running_loop().time(), self.drone.quirks)
         end = await run_machine(self.link, machine, self.plan.system_id, HEARD_OF_A_PLAN)
         if not end.done:
-            raise SortieError(said("sortie.not_taken_in", drone=self.plan.drone, why=end.sentence))
+            raise SortieError(said("sortie.not_taken_in", drone=self.plan.drone, why=end.said))
         self.say(TaskPhase.RECEIVED, said("sortie.received", count=len(parts[MISSION])))
         self.say(TaskPhase.ACCEPTED, said("sortie.accepted", count=count))
         await self._set_up(fenced=bool(parts[FENCE]))

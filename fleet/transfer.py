@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
+from fleet.dispatch_words import Params, Said, said
 from fleet.mission import KIND_NAMES, MISSION, MissionItem, item_message, item_of
 from mavlink.link import MessageLink
 
@@ -42,6 +43,11 @@ DENIED = int(mavlink.MAV_MISSION_DENIED)
 ERROR = int(mavlink.MAV_MISSION_ERROR)
 
 
+def word_of(kind: int) -> str:
+    """What the language files call it, after `transfer_of.`."""
+    return KIND_NAMES[kind].replace(" ", "_")
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Whom the transfer is with, and of what: kind is a MAV_MISSION_TYPE."""
@@ -52,14 +58,15 @@ class Target:
 
     @property
     def what(self) -> str:
-        return KIND_NAMES[self.kind]
+        return word_of(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
 class TransferEnd:
     """How a transfer ended. confirmed: the autopilot said so itself; without, only reading back can tell.
 
-    refused: the autopilot will not have these items, however often they are sent.
+    refused: the autopilot will not have these items, however often they are sent. key, params: the sentence in the station's
+    language files.
     """
 
     done: bool
@@ -67,6 +74,18 @@ class TransferEnd:
     confirmed: bool = True
     items: tuple[MissionItem, ...] = ()
     refused: bool = False
+    key: str = ""
+    params: Params = field(default_factory=dict)
+
+    @property
+    def said(self) -> Said:
+        return Said(self.sentence, self.key, self.params)
+
+
+def ended(
+    done: bool, words: Said, *, confirmed: bool = True, items: tuple[MissionItem, ...] = (), refused: bool = False
+) -> TransferEnd:
+    return TransferEnd(done, words.sentence, confirmed, items, refused, words.key, words.params)
 
 
 def budget_s(count: int) -> float:
@@ -102,12 +121,12 @@ class Upload:
         if self.end is not None:
             return []
         if now_s >= self._deadline_s:
-            progress = f"{len(self.asked)} of {len(self._items)} items got through"
-            why = "another station is uploading" if self._last_denied else progress
-            self.end = TransferEnd(False, f"the upload was given up after {budget_s(len(self._items)):.0f} s: {why}")
+            progress = said("transfer.progress", count=len(self.asked), of=len(self._items))
+            why = said("transfer.another") if self._last_denied else progress
+            self.end = ended(False, said("transfer.given_up", seconds=round(budget_s(len(self._items))), why=why))
             return []
         if self._completed_s is not None and now_s - self._completed_s >= ACKNOWLEDGE_S:
-            self.end = TransferEnd(True, "all items were asked for, and the acknowledgement was lost", confirmed=False)
+            self.end = ended(True, said("transfer.asked_for"), confirmed=False)
             return []
         waiting = not self.asked and now_s - self._counted_s >= COUNT_RETRY_S
         given_up = bool(self.asked) and now_s - self._heard_s >= SILENCE_S
@@ -167,7 +186,7 @@ class Upload:
             # Where items were said unasked, the last may have been taken so.
             nearly = len(self._items) - 2 in self.asked and self.nudged > 0
             if not self._items or len(self._items) - 1 in self.asked or nearly:
-                self.end = TransferEnd(True, f"{len(self._items)} items accepted")
+                self.end = ended(True, said("transfer.accepted", count=len(self._items)))
         elif result == INVALID_SEQUENCE:
             return              # it got an item twice, because it had asked twice; it goes on asking
         elif result == ERROR and self._not_receiving():
@@ -182,8 +201,9 @@ class Upload:
             known = mavlink.enums["MAV_MISSION_RESULT"]
             name = known[result].name if result in known else f"result {result}"
             last = max(self.asked, default=None)
-            where = f" at item {last}" if last is not None else ""
-            self.end = TransferEnd(False, f"the drone refused the {self._target.what}{where}: {name}", refused=True)
+            told: Params = {"what": self._target.what, "result": name}
+            words = said("transfer.refused", **told) if last is None else said("transfer.refused_at", item=last, **told)
+            self.end = ended(False, words, refused=True)
 
 
     def _not_receiving(self) -> bool:
@@ -194,7 +214,7 @@ class Upload:
         twice = self.nudged > 0 or self._twice
         if last in self.asked or (self.nudged and last - 1 in self.asked):
             if self._target.kind == MISSION or twice:
-                self.end = TransferEnd(True, "all items went up, and the acknowledgement was lost", confirmed=False)
+                self.end = ended(True, said("transfer.went_up"), confirmed=False)
                 return True
             return False            # a fence that is none: told once, at its end
         if twice:             # it has given the upload up, and what it said of that was lost
@@ -221,8 +241,9 @@ class Download:
         if self.end is not None:
             return []
         if now_s >= self._deadline_s:
-            got = "the drone did not answer" if self._count is None else f"{len(self._items)} of {self._count} items came"
-            self.end = TransferEnd(False, f"reading the {self._target.what} back was given up: {got}")
+            came = said("transfer.came", count=len(self._items), of=self._count or 0)
+            got = said("transfer.no_answer") if self._count is None else came
+            self.end = ended(False, said("transfer.not_read", what=self._target.what, why=got))
             return []
         if self._count is None:
             if now_s - self._sent_s < COUNT_RETRY_S:
@@ -248,15 +269,14 @@ class Download:
         # CANCELLED and DENIED are about an upload that the drone still waits for: asked again, it answers when that is over.
         # ERROR is about an item that came after the upload was complete.
         if kind == "MISSION_ACK" and message.type not in (ACCEPTED, INVALID_SEQUENCE, DENIED, CANCELLED, ERROR):
-            self.end = TransferEnd(
-                False, f"the drone does not give its {self._target.what}: result {message.type}", refused=True
-            )
+            words = said("transfer.not_given", what=self._target.what, result=message.type)
+            self.end = ended(False, words, refused=True)
         return []
 
     def _next(self, now_s: float) -> list[Any]:
         if self._count is not None and len(self._items) >= self._count:
             items = tuple(self._items[seq] for seq in range(self._count))
-            self.end = TransferEnd(True, f"{self._count} items read back", items=items)
+            self.end = ended(True, said("transfer.read_back", count=self._count), items=items)
             return [mavlink.MAVLink_mission_ack_message(*self._whom(), ACCEPTED, self._target.kind)]
         return self._ask(now_s)
 

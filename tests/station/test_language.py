@@ -63,7 +63,7 @@ def tags(union):
     return [kind.__struct_config__.tag for kind in get_args(union)]
 
 
-FLIGHT_PARTS = ("sortie", "before", "passing", "command")
+FLIGHT_PARTS = ("sortie", "before", "passing", "command", "transfer")
 
 # Keys that scripts put together from a word of the station.
 BUILT = {
@@ -104,7 +104,8 @@ BUILT = {
     **{part: [w.removeprefix(f"{part}.") for w in DISPATCHED if w.startswith(f"{part}.")] for part in FLIGHT_PARTS},
     "command_result": ["failed", "denied", "unsupported", "temporarily_rejected", "cancelled"],
     "plan_refused": [w.removeprefix("plan_refused.") for w in REFUSALS],
-    "preflight_item": PREFLIGHT_ITEMS, "preflight_says": [w.removeprefix("preflight_says.") for w in SAYS],
+    "preflight_item": PREFLIGHT_ITEMS, "transfer_of": ("mission", "fence", "rally_points"),
+    "preflight_says": [w.removeprefix("preflight_says.") for w in SAYS],
     "flight_mode": [],      # an autopilot's names of its modes; one that has no words is shown as it is
     "check": [w.removeprefix("check.") for w in WORDS], "part": PARTS,     # the fleet's refusals
     # The trainer's desk (sim.exercise_desk), whose pages lie with the station's.
