@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from statistics import median
@@ -21,7 +22,8 @@ HISTORY = 10                # scores whose median is taken
 # Of what has not moved since it was first found. A post that looks a little like somebody is found in each picture, and some
 # three of its scores reach the threshold: in an exercise one of 0.35 in the middle was an alarm at 0.4 after three.
 STILL_SURE = 0.15           # that its score must be above the threshold, to be believed as soon as what moves
-STILL_HISTORY = 100         # or all of its last scores decide, once there are HISTORY of them
+STILL_HISTORY = 100         # or so many of its last scores decide, once there are HISTORY of them:
+STILL_SIGMAS = 2.33         # more of them reach the threshold than of what does so in every second picture, but one in 100
 MOVED_SHARE = 0.25          # of a box's height, from where its foot began; a still one's jitters by 0.05 (one sigma)
 
 
@@ -78,7 +80,8 @@ class _Track:
         score = self.score
         if self.moved or score >= threshold + STILL_SURE:
             return score >= threshold
-        return self.hits >= HISTORY and median(self.scores) >= threshold
+        n, reach = len(self.scores), sum(s >= threshold for s in self.scores)
+        return self.hits >= HISTORY and reach >= n / 2.0 + STILL_SIGMAS * math.sqrt(n) / 2.0    # the sign test
 
 
 def _foot(box: Array) -> Array:
