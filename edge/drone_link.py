@@ -28,10 +28,11 @@ POSE_RATES_HZ: dict[int, float] = {
     mavlink.MAVLINK_MSG_ID_ATTITUDE: 20.0,
     mavlink.MAVLINK_MSG_ID_GLOBAL_POSITION_INT: 10.0,
     mavlink.MAVLINK_MSG_ID_GIMBAL_DEVICE_ATTITUDE_STATUS: 20.0,
+    mavlink.MAVLINK_MSG_ID_EKF_STATUS_REPORT: 2.0,
 }
 HEARD = (
     "HEARTBEAT", "PARAM_VALUE", "ATTITUDE", "GLOBAL_POSITION_INT", "GIMBAL_DEVICE_ATTITUDE_STATUS", "MOUNT_ORIENTATION",
-    "TIMESYNC",
+    "TIMESYNC", "EKF_STATUS_REPORT",
 )
 ASK_TIME_S = 1.0                # TIMESYNC; the shortest round trip of a minute counts
 ASK_TIME_FIRST_S = 0.2          # for the first ten

@@ -17,6 +17,9 @@ YAW_IN_EARTH_FRAME = 64
 AUTOPILOT = 1
 BOTH_FRAMES = YAW_IN_VEHICLE_FRAME | YAW_IN_EARTH_FRAME
 
+# ardupilotmega.xml, EKF_STATUS_FLAGS: of an estimate that has a place on the earth, and of one that only stands still
+PLACE_KNOWN, STANDS_STILL = 16, 128
+
 NORM_TOLERANCE = 0.1            # a quaternion this far from length one was never one
 # common.xml, GIMBAL_DEVICE_ERROR_FLAGS: encoder, software, calibration running. The others are of limits, power and motors,
 # in which a gimbal still knows where it points.
@@ -39,12 +42,14 @@ class PoseReader:
     def __init__(self) -> None:
         self._clocks: dict[int, BootClock] = {}
         self._gimbal_id: int | None = None
+        self._is_lost = False
         self.unusable = 0
 
     def begin_anew(self) -> None:
         """On a new connection: it may be to an autopilot that was started again, whose count of time is another."""
         self._clocks = {}
         self._gimbal_id = None
+        self._is_lost = False
 
     @property
     def clock_sigma_s(self) -> float:
@@ -67,6 +72,10 @@ class PoseReader:
         """The sample in a message; None for a message of another kind, or one whose values are unknown."""
         try:
             match message.get_type():
+                case "EKF_STATUS_REPORT":
+                    flags = int(_number(message, "flags"))
+                    self._is_lost = not flags & PLACE_KNOWN or bool(flags & STANDS_STILL)
+                    return None
                 case "ATTITUDE" | "GLOBAL_POSITION_INT" if _component(message) != AUTOPILOT:
                     return None
                 case "ATTITUDE":
@@ -98,7 +107,8 @@ class PoseReader:
     def _position(self, m: Message, received_ns: int) -> PositionSample | None:
         lat, lon = _number(m, "lat") / 1e7, _number(m, "lon") / 1e7
         # (0, 0) is how an autopilot says that it has no fix; no sector lies in the Gulf of Guinea.
-        if (lat, lon) == (0.0, 0.0) or not (-90 <= lat <= 90 and -180 <= lon <= 180):
+        # One that has lost its satellites goes on telling the last place that it had; its estimate says that it is none.
+        if self._is_lost or (lat, lon) == (0.0, 0.0) or not (-90 <= lat <= 90 and -180 <= lon <= 180):
             return None
         return PositionSample(
             self._utc_ns(m, received_ns), lat, lon, _number(m, "alt") / 1e3,

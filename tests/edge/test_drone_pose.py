@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymavlink.dialects.v20 import ardupilotmega as ardupilot
 from pymavlink.dialects.v20 import common as mavlink
 from scipy.spatial.transform import Rotation
 
@@ -249,6 +250,20 @@ def test_real_messages_become_samples():
     assert (position.north_m_s, position.east_m_s, position.up_m_s) == (1.0, -2.0, -0.5)
     assert reader.sample(mavlink.MAVLink_heartbeat_message(2, 3, 0, 0, 4, 3), at(1)) is None
     assert reader.unusable == 0
+
+
+def test_a_place_that_is_told_over_and_over_when_the_satellites_are_gone_is_none():
+    """As an ArduCopter does from some 8 s after; before, its estimate is good without them."""
+    reader = PoseReader()
+
+    def place(second):
+        told = mavlink.MAVLink_global_position_int_message(second * 1000, 166200000, 1066000000, 225000, 60000, 0, 0, 0, 0)
+        return reader.sample(told, at(second))
+
+    assert place(1) is not None, "an autopilot that tells nothing of its estimate is believed"
+    for flags, known in ((0b0011_1111, True), (0b1010_0111, False), (0b0010_0111, False), (0b0011_1111, True)):
+        assert reader.sample(ardupilot.MAVLink_ekf_status_report_message(flags, 0, 0, 0, 0, 0), at(2)) is None
+        assert (place(3) is not None) is known, bin(flags)
 
 
 @pytest.mark.parametrize(
