@@ -16,7 +16,7 @@ const RADIUS_PX = 5.2, STROKE_PX = 1.8;     // of a dot; what is shorter is belo
 const TRAIL_PX = 2, TICK_PX = 2.4;
 const TRAIL_OPACITY = [0.2, 0.36, 0.58];    // the older part is fainter
 const HALO_PX = 3.2, LINE_EM = 1.2, PAD_PX = 2;
-const ALWAYS = 1;                           // what is chosen, drones, and who is of the first priority
+const ALWAYS = 0;                           // what is chosen, and drones
 const WORDS_KEPT = 600;                     // pictures of names
 const REST = 1, CHEAP_MS = 10;              // drawing that takes longer rests for so many times what it took, while the camera moves
 const GRID_PX = 100;                        // MapLibre's grid of names begins so far outside of the screen
@@ -351,8 +351,9 @@ export class Marks {
       const [u, v] = this.on(it.x, it.y);
       if (!it.words || this.isOff(u, v, 20)) return;
       const { width, height } = this.wordsOf(it), w = width / r, h = height / r, d = it.away, was = this.sides.get(it.id);
-      const all = { right: [u + d, v - h / 2], left: [u - d - w, v - h / 2], below: [u - w / 2, v + d * 0.8], above: [u - w / 2, v - d * 0.8 - h] };
-      const order = ["right", "left", "below", "above"].sort((a, b) => Number(b === was) - Number(a === was));
+      const all = { right: [u + d, v - h / 2], left: [u - d - w, v - h / 2], below: [u - w / 2, v + d * 0.8], above: [u - w / 2, v - d * 0.8 - h],
+        "right below": [u + d, v + h / 2], "left below": [u - d - w, v + h / 2], "right above": [u + d, v - h * 1.5], "left above": [u - d - w, v - h * 1.5] };
+      const order = Object.keys(all).sort((a, b) => Number(b === was) - Number(a === was));
       const isFree = ([a, b]) => !taken.some(([west, north, east, south, id]) => id !== it.id && a < east && a + w > west && b < south && b + h > north);
       const free = order.filter((name) => isFree(all[name]));
       const side = free.find((name) => !isOnName(all[name][0], all[name][1], w, h)) ?? free[0] ?? (it.order > ALWAYS ? null : "right");
@@ -376,7 +377,7 @@ export class Marks {
   }
 
   wordsOf({ words, size, colour }, side = "right") {
-    const align = side === "right" ? "left" : side === "left" ? "right" : "center", key = `${align} ${size} ${colour} ${words}`;
+    const align = side.startsWith("right") ? "left" : side.startsWith("left") ? "right" : "center", key = `${align} ${size} ${colour} ${words}`;
     let sheet = this.words.get(key);
     if (sheet) { this.words.delete(key); this.words.set(key, sheet); return sheet; }
     const r = this.ratio, rows = words.split("\n"), font = `${size * r}px "Noto Sans", sans-serif`;

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import time
 
 import httpx
+import msgspec
 import pytest
 from playwright.sync_api import expect
 
@@ -14,10 +16,10 @@ from station.access import Role
 from station.inbox import ensure_station_key
 from station.record import Record
 from tests.browser.accessibility import faults, faults_in_both_lights
-from tests.scene import scene
+from tests.scene import health, scene
 from tests.web_stage import PASSWORD
 from wire.clock import WallClock
-from wire.keys import NodeKind, load_allow_list, make_node_key
+from wire.keys import AllowedNode, NodeKind, append_allowed, load_allow_list, make_node_key
 
 
 @pytest.fixture
@@ -92,6 +94,19 @@ def test_a_node_is_added_by_its_public_key_and_revoked(station, enter) -> None:
     page.click("#dialog .primary.danger")
     expect(page.locator(".empty")).to_be_visible()
     assert load_allow_list(station.settings.nodes_file, station.settings.realm) == {}
+
+
+def test_a_nodes_problems_stand_below_its_name(station, enter) -> None:
+    now = time.time_ns()
+    picture = scene(now)
+    problems = ("model slower than its pictures", "clock free-running")
+    node = msgspec.structs.replace(picture.nodes[0], health=health(now, problems))
+    key = make_node_key(node.node, NodeKind.CAMERA, station.settings.realm)
+    append_allowed(station.settings.nodes_file, AllowedNode(key.node, key.kind, key.realm, key.public))
+    station.mind(msgspec.structs.replace(picture, nodes=(node,)))
+    page = enter("quan", "nodes")
+    row = page.locator("tr", has_text=node.node)
+    expect(row.locator(".node-problem")).to_have_text(list(problems))
 
 
 def test_a_token_is_shown_once_and_revoked(station, enter) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import msgspec
+import pytest
 from playwright.sync_api import expect
 
 from station.picture import AlarmRate, Counts, FloodGroup, Sentence
@@ -76,3 +77,23 @@ def test_a_nodes_button_stays_the_same_one_when_it_falls_silent_and_while_its_ag
     expect(age).not_to_have_text(first)
     assert watched.evaluate("window.kept.isConnected && document.activeElement === window.kept")
     assert watched.seen["errors"] == []
+
+
+CUT_OFF = """() => {
+  const line = document.querySelector("#status .nodes").getBoundingClientRect();
+  const isIn = (b) => b.left >= line.left - 1 && b.right <= line.right + 1 && b.right <= innerWidth;
+  return [...document.querySelectorAll("#status .nodes > *")].filter((e) => !isIn(e.getBoundingClientRect())
+    || [...e.querySelectorAll("span")].some((s) => s.scrollWidth > s.clientWidth + 1)).map((e) => e.textContent);
+}"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800), (1920, 1080)])
+def test_no_nodes_chip_is_cut_off_and_those_without_room_are_counted(logged_in, watched, width, height) -> None:
+    watched.set_viewport_size({"width": width, "height": height})
+    picture = scene()
+    nodes = tuple(msgspec.structs.replace(picture.nodes[0], node=f"camera-{i}", silent=i == 5) for i in range(12))
+    logged_in(msgspec.structs.replace(picture, nodes=nodes))
+    chips = watched.locator("#status .node")
+    expect(chips.first).to_contain_text("camera-5")         # who needs somebody stands first
+    expect(watched.locator("#status .nodes .more")).to_contain_text(f"+{12 - chips.count()}")
+    assert watched.evaluate(CUT_OFF) == []
