@@ -38,7 +38,7 @@ FENCE_BIT = int(mavlink.MAV_SYS_STATUS_GEOFENCE)
 
 AGED = (
     "heartbeat", "position", "battery_percent", "gps_fix", "ekf_flags", "sensors_healthy", "landed_state", "mission_item",
-    "wind", "attitude_deg",
+    "wind", "attitude_deg", "ground_speed_m_s",
 )
 
 
@@ -235,7 +235,7 @@ class Drone:
 
     def ages_s(self) -> dict[str, float]:
         """How old each value is that was ever heard."""
-        values = {name: getattr(self, name) for name in AGED}
+        values = {name: getattr(self, name) for name in AGED} | {"height_above_home_m": self.height_m}
         return {name: round(self.age_s(heard), 2) for name, heard in values.items() if heard is not None}
 
     def texts_since(self, at_ns: int) -> tuple[str, ...]:

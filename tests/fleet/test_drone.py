@@ -77,6 +77,7 @@ def test_a_place_of_zero_and_zero_is_none() -> None:
     place = drone.position
     drone.take(heard(mavlink.MAVLink_global_position_int_message(1600, 166_222_536, 1_066_023_121, 0, 9_000, 0, 0, 0, 9000)))
     assert drone.position is place and drone.height_m.value == 9.0
+    assert {"ground_speed_m_s", "height_above_home_m"} <= drone.ages_s().keys(), "each value that is shown has an age"
 
 
 def test_values_too_old_are_not_acted_on_and_are_still_shown() -> None:
