@@ -24,7 +24,7 @@ export async function showRuns(main) {
     return;
   }
   main.replaceChildren(make("div", { class: "runs" }, make("h2", {}, t("trainer.runs")), make("ul", { class: "run-list" }, runs.map((r) => make("li", {},
-    make("b", {}, r.title || r.id), make("span", {}, r.began_ns ? timeElement(r.began_ns, 0) : r.id), make("span", {}, minutes(r.seconds)),
+    make("b", {}, r.title || r.id, ["not_begun", "crashed"].includes(r.state) && r.detail ? make("small", {}, r.detail) : null), make("span", {}, r.began_ns ? timeElement(r.began_ns, 0) : r.id), make("span", {}, minutes(r.seconds)),
     make("span", { class: `chip ${{ over: "good", crashed: "bad", running: "warn" }[r.state] ?? ""}` }, t(`run_state.${r.state}`)),
     r.state === "running" ? make("a", { class: "button", href: "#lead" }, t("trainer.lead")) : r.state === "not_begun" ? make("span", {}) : make("a", { class: "button", href: `#debrief/${r.id}` }, t("trainer.debrief")))))));
 }

@@ -15,8 +15,10 @@ from models.registry import resolve_weights
 from sim.director_orders import OrderSocket, tell
 from sim.director_view import DirectorView, Phase, TruthNow
 from sim.exercise_debrief import debrief
+from sim.exercise_desk_runs import Runs
 from sim.exercise_log import read_log
 from sim.exercise_scenario import LIBRARY
+from wire.clock import WallClock
 from wire.settings import SettingsError
 
 ROOT = Path(__file__).parents[2]
@@ -52,17 +54,8 @@ def test_an_order_is_answered_and_a_wrong_one_is_refused_with_its_reason(tmp_pat
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_exercise_is_led_and_the_death_of_a_process_ends_it_with_what_was_recorded(tmp_path):
-    text = (LIBRARY / "single-walker.toml").read_text(encoding="utf-8").replace('"../', f'"{LIBRARY.parent}/')
-    text = text[:text.rindex("[[cameras]]")]        # one camera is enough, and draws sooner; and no goals
-    text += '[[injects]]\nid = "bag"\ndo = "camera"\ncamera = "camera-1"\nfault = "covered"\n'
-    file, run = tmp_path / "one.toml", tmp_path / "run"
-    file.write_text(text, encoding="utf-8")
-    weights = resolve_weights("yolo11n", None, training=True)
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "ground_station.py"), "exercise", "run", str(file), "--keep", str(run),
-         "--weights", str(weights), "--headless", "--wait"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"YOLO_AUTOINSTALL": "false"},
-    )
+    run = tmp_path / "run"
+    process = started(tmp_path, run)
     try:
         wait_for(lambda: process.poll() is not None or "say start" in heard(run), 600)
         assert process.poll() is None, process.stdout.read()
@@ -103,6 +96,46 @@ def test_an_exercise_is_led_and_the_death_of_a_process_ends_it_with_what_was_rec
     assert "crash" in {m.kind for m in found.moments} and found.score.mode == "processes"
     # Nobody is left behind.
     assert not [p for p in processes() if str(run) in command_of(p)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_why_an_exercise_did_not_begin_stands_in_the_list_of_runs(tmp_path):
+    run = tmp_path / "d" / "r"          # local sockets have short names
+    run.parent.mkdir()
+    process = started(tmp_path, run)
+    try:
+        wait_for(lambda: process.poll() is not None or station_of(process.pid), 300)
+        assert process.poll() is None, process.stdout.read()
+        os.kill(station_of(process.pid), signal.SIGKILL)
+        output, _ = process.communicate(timeout=200)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode != 0, output
+    (view,) = Runs(run.parent, LIBRARY, WallClock()).all()
+    assert (view.state, "station" in view.detail) == ("not_begun", True), view
+    assert view.detail in output
+    assert not [p for p in processes() if str(run) in command_of(p)]
+
+
+def started(tmp_path, run):
+    """An exercise of one camera and no goals, which waits for the trainer's word."""
+    text = (LIBRARY / "single-walker.toml").read_text(encoding="utf-8").replace('"../', f'"{LIBRARY.parent}/')
+    text = text[:text.rindex("[[cameras]]")]        # one camera is enough, and draws sooner
+    text += '[[injects]]\nid = "bag"\ndo = "camera"\ncamera = "camera-1"\nfault = "covered"\n'
+    file = tmp_path / "one.toml"
+    file.write_text(text, encoding="utf-8")
+    weights = resolve_weights("yolo11n", None, training=True)
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "ground_station.py"), "exercise", "run", str(file), "--keep", str(run),
+         "--weights", str(weights), "--headless", "--wait"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"YOLO_AUTOINSTALL": "false"},
+    )
+
+
+def station_of(pid):
+    return next((p for p, command in children(pid) if " serve " in command), None)
 
 
 def heard(run):
