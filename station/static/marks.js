@@ -165,10 +165,11 @@ export class Marks {
 
   /** With the ground, when a hand drags it: anew where that is cheap, moved where it is not. */
   drawSoon() {
+    if (this.isDrawing) { this.follow(); return; }      // when it is done it looks where the camera is
     const wait = this.restUntil - performance.now();
-    if (wait <= 0 && !this.isDrawing) { this.draw(); return; }
+    if (wait <= 0) { this.draw(); return; }
     this.follow();
-    this.due ??= setTimeout(() => this.draw(), Math.max(wait, 0));
+    this.due ??= setTimeout(() => this.draw(), wait);
   }
 
   /** What is seen lies where the ground has gone since it was drawn. */
@@ -188,9 +189,10 @@ export class Marks {
     inPieces(this.drawing(), () => {
       this.isDrawing = false;
       this.told(turn);
-      if (!this.isAskedAgain) return;
+      const isAskedAgain = this.isAskedAgain;
       this.isAskedAgain = false;
-      this.draw();
+      if (isAskedAgain) this.draw();
+      else if (this.seen !== this.camera()) this.drawSoon();
     });
   }
 

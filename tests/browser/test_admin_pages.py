@@ -163,6 +163,32 @@ def test_a_layer_of_the_agencys_own_is_seen_before_it_is_taken_and_lies_on_the_m
     assert page.seen["errors"] == []
 
 
+def test_a_file_of_100_mb_is_refused_in_words_and_the_station_goes_on(station, enter, tmp_path) -> None:
+    """More shapes than a layer may have: it is read in a process of its own, and the map's page is answered meanwhile."""
+    file = tmp_path / "tat-ca.geojson"
+    point = json.dumps({"type": "Feature", "properties": {"name": "x" * 60},
+                        "geometry": {"type": "Point", "coordinates": [106.6001, 16.6101]}})
+    with file.open("w") as out:
+        out.write('{"type": "FeatureCollection", "features": [')
+        count = 100_000_000 // (len(point) + 1)
+        out.writelines(f"{point}," for _ in range(count))
+        out.write(point + "]}")
+    assert file.stat().st_size > 100_000_000
+    page = enter("quan", "layers")
+    page.set_input_files("input[type=file]", file)
+    began, slowest_s = time.monotonic(), 0.0
+    shown = page.locator("#dialog .problem[role=alert], #dialog .layer-picture")
+    while not shown.count():
+        assert time.monotonic() - began < 150, "it is told what became of the file"
+        asked = time.monotonic()
+        assert httpx.get(station.address + "/login", timeout=20).status_code == 200
+        slowest_s = max(slowest_s, time.monotonic() - asked)
+        page.wait_for_timeout(300)
+    assert shown.first.inner_text() != "" or page.locator("#dialog .layer-picture").count()
+    assert slowest_s < 5, "others are answered meanwhile"
+    assert page.seen["errors"] == []
+
+
 def test_an_auditor_verifies_the_record_and_sees_nothing_to_change(station, enter) -> None:
     page = enter("kiem", "record")
     page.click(".section-tools .primary")
