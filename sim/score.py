@@ -7,7 +7,6 @@ there, and is counted for itself. A *decision* is right when its reason is one t
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from sim.gospa import gospa
 from sim.score_drones import Beat, DroneScore, judge_drones, read_flights
 from sim.score_events import EventScore, Proportion, proportion, score_events
 from sim.score_misses import NOTHING_TOLD, Miss, Told, Traces, read_told, why_missed
+from sim.score_reading import all_alarms, all_matches, reading, trails
 from sim.score_teams import TeamScore, judge_teams, read_teams
 from sim.truth import (
     Crossing,
@@ -46,7 +46,7 @@ from sim.world import ids_by_name
 from sim.world_state import DETECTED_AS, Kind, Landscape, Role
 from station.alarms import SYSTEM, TEAM_SENT, TECHNICAL_RULES, UNANSWERED, Alarm
 from station.matching import Match
-from station.picture import AlarmEventView, AlarmState, MatchState
+from station.picture import MatchState
 from station.subjects import WELFARE_CATEGORIES
 from station.teams import Team
 from wire.clock import NS_PER_S
@@ -198,7 +198,7 @@ def score_run(
 def gather(folder: Path, sector: Sector, landscape: Landscape, sight: Sight | None = None) -> Evidence:
     log = list(read_log(folder / "exercise.jsonl"))
     courses = read_courses(folder / "truth.db")
-    inbox, mind = _reading(folder / "station/inbox.db"), _reading(folder / "station/mind.db")
+    inbox, mind = reading(folder / "station/inbox.db"), reading(folder / "station/mind.db")
     sight = sight or Sight(landscape)
     try:
         sensors = read_sensors(inbox, sector)
@@ -208,11 +208,11 @@ def gather(folder: Path, sector: Sector, landscape: Landscape, sight: Sight | No
         # While the trainer's word is waited for, whoever stands in sight may raise an alarm: that is before it began.
         alarms = [a for a in read_alarms(mind) if any(at >= began_ns for _, at in a.contacts)]
         counted = {a.id for a in alarms}
-        everything = [a for a in _all_alarms(mind) if a.id in counted or a.events[0].at_ns >= began_ns]
+        everything = [a for a in all_alarms(mind) if a.id in counted or a.events[0].at_ns >= began_ns]
         return Evidence(
             courses, sensors, sight, find_crossings(courses, sector, sensors, sight), alarms,
             contact_owners(mind, courses, sector), match_positions(inbox, courses, sector), everything,
-            _all_matches(mind), began_ns, seconds, log, _trails(mind), read_flights(inbox, sector),
+            all_matches(mind), began_ns, seconds, log, trails(mind), read_flights(inbox, sector),
             read_told(inbox, sector), read_teams(mind),
         )
     finally:
@@ -492,32 +492,3 @@ def _goal(goal: GoalEntry, s: ExerciseScore) -> GoalScore:
     if value is not None:
         met = value >= goal.at_least if goal.at_least is not None else value <= (goal.at_most or 0.0)
     return GoalScore(goal.measure, words, value, met)
-
-
-def _all_alarms(mind: sqlite3.Connection) -> list[Alarm]:
-    found = []
-    for alarm_id, state in mind.execute("SELECT id, state FROM alarms ORDER BY id"):
-        alarm = msgspec.msgpack.decode(state, type=Alarm)
-        alarm.events = [
-            AlarmEventView(AlarmState(s), int(at), person, reason) for s, at, person, reason in mind.execute(
-                "SELECT state, at_ns, person, reason FROM alarm_events WHERE alarm = ? ORDER BY number", (alarm_id,)
-            )
-        ]
-        if alarm.events:
-            found.append(alarm)
-    return found
-
-
-def _trails(mind: sqlite3.Connection) -> dict[str, list[tuple[int, float, float]]]:
-    found: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
-    for contact, at_ns, lat, lon in mind.execute("SELECT contact, at_ns, lat_deg, lon_deg FROM trail ORDER BY at_ns"):
-        found[contact].append((int(at_ns), float(lat), float(lon)))
-    return dict(found)
-
-
-def _all_matches(mind: sqlite3.Connection) -> list[Match]:
-    return [msgspec.msgpack.decode(row[0], type=Match) for row in mind.execute("SELECT state FROM matches ORDER BY id")]
-
-
-def _reading(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10.0)
