@@ -343,7 +343,7 @@ export class Marks {
     g.setTransform(r, 0, 0, r, 0, 0);
   }
 
-  /** Each name on a side where nothing is yet, the one it had before if that is free; over a name of the ground only where no other side is left. */
+  /** Each name on a side where nothing is yet, the one it had before if that is free; over a name of the ground, or cut by the screen's edge, only where no other side is left. */
   *drawNames(g, dots, names) {
     const r = this.ratio, taken = [], boxes = [], isOnName = this.namesOfGround();
     for (const { kind, id, x, y, reach, order } of dots) if (kind && order) { const [u, v] = this.on(x, y); if (!this.isOff(u, v, reach)) taken.push([u - reach * 0.7, v - reach * 0.7, u + reach * 0.7, v + reach * 0.7, id]); }
@@ -358,7 +358,8 @@ export class Marks {
       const order = Object.keys(all).sort((a, b) => Number(b === was) - Number(a === was));
       const isFree = ([a, b]) => !taken.some(([west, north, east, south, id]) => id !== it.id && a < east && a + w > west && b < south && b + h > north);
       const free = order.filter((name) => isFree(all[name]));
-      const side = free.find((name) => !isOnName(all[name][0], all[name][1], w, h)) ?? free[0] ?? (it.order > ALWAYS ? null : "right");
+      const isWhole = ([a, b]) => a > 0 && b > 0 && a + w < this.wide && b + h < this.high;
+      const side = free.find((name) => isWhole(all[name]) && !isOnName(all[name][0], all[name][1], w, h)) ?? free.find((name) => isWhole(all[name])) ?? free[0] ?? (it.order > ALWAYS ? null : "right");
       if (!side) return;
       this.sides.set(it.id, side);
       const [left, top] = all[side], box = [left, top, left + w, top + h];
