@@ -299,19 +299,25 @@ def test_who_was_looked_at_is_not_flown_over_when_the_patrol_goes_on_neither_out
     stage(2, patrols=(patrol,)).run(play)
 
 
-def test_a_return_goes_round_who_was_looked_at_and_ordered_again_comes_straight(stage: Callable[..., Stage]) -> None:
+async def beyond_a_walker(s: Stage, walker: Walker) -> Offer:
+    """drone-1 looks at him, and on its circle has come to where he stands between it and home."""
+    home = s.sector.frame.point(GroundPosition(16.62225, 106.60230))
+
+    def home_passes_m() -> float:
+        return float(LineString([place_of(s, "drone-1"), home]).distance(Point(walker.at())))
+
+    offer = await flown_offer(s, "1", LOOK, "drone-1")
+    await s.until(lambda: (look := s.dispatcher.looks().get("drone-1")) is not None and look.held, 90.0)
+    await s.until(lambda: home_passes_m() < 30.0, 200.0)
+    return offer
+
+
+def test_a_return_goes_round_who_was_looked_at(stage: Callable[..., Stage]) -> None:
     async def play(s: Stage) -> None:
         walker = Walker(s, 900.0, 0.0)
         telling = asyncio.create_task(walker.tell())
         pilot, home = s.pilots["drone-1"], s.sector.frame.point(GroundPosition(16.62225, 106.60230))
-
-        def home_passes_m() -> float:
-            return float(LineString([place_of(s, "drone-1"), home]).distance(Point(walker.at())))
-
-        offer = await flown_offer(s, "1", LOOK, "drone-1")
-        await s.until(lambda: (look := s.dispatcher.looks().get("drone-1")) is not None and look.held, 90.0)
-        # On its circle it comes to where he stands between it and home.
-        await s.until(lambda: home_passes_m() < 30.0, 200.0)
+        offer = await beyond_a_walker(s, walker)
         answer = await s.ordered(FleetOrder("home", "return", "Lan", "drone-1"))
         assert (answer.done, answer.key, pilot.drone.mode()) == (True, "task.returns_round", "GUIDED")
         assert s.dispatcher.looks() == {}
@@ -324,10 +330,17 @@ def test_a_return_goes_round_who_was_looked_at_and_ordered_again_comes_straight(
         assert nearest > LEAST_M, round(nearest)
         await s.until(lambda: s.heard.phases(offer.plan_id)[-1] is TaskPhase.CANCELLED, 30.0)
         assert np.linalg.norm(place_of(s, "drone-1") - home) < 5.0
+        telling.cancel()
 
-        await flown_offer(s, "2", LOOK, "drone-1")
-        await s.until(lambda: (look := s.dispatcher.looks().get("drone-1")) is not None and look.held, 90.0)
-        await s.until(lambda: home_passes_m() < 30.0, 200.0)
+    stage().run(play)
+
+
+def test_a_return_that_is_ordered_again_comes_straight(stage: Callable[..., Stage]) -> None:
+    async def play(s: Stage) -> None:
+        walker = Walker(s, 900.0, 0.0)
+        telling = asyncio.create_task(walker.tell())
+        pilot = s.pilots["drone-1"]
+        await beyond_a_walker(s, walker)
         assert (await s.ordered(FleetOrder("home-2", "return", "Lan", "drone-1"))).key == "task.returns_round"
         again = await s.ordered(FleetOrder("home-3", "return", "Lan", "drone-1"))
         assert again.done and pilot.drone.mode() == "RTL" and pilot.sortie is not None and pilot.sortie.errand is None
