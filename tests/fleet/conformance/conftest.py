@@ -55,7 +55,7 @@ PARAMETERS = "\n".join(
 # What the tests set, put back on a vehicle that outlives them.
 AS_IT_WAS = {
     "FENCE_ENABLE": 0.0, "FS_GCS_ENABLE": 0.0, "SIM_GPS1_ENABLE": 1.0, "SIM_RC_FAIL": 0.0, "BATT_LOW_VOLT": 0.0,
-    "BATT_CRT_VOLT": 0.0, "BATT_FS_LOW_ACT": 0.0, "BATT_FS_CRT_ACT": 0.0,
+    "BATT_CRT_VOLT": 0.0, "BATT_FS_LOW_ACT": 0.0, "BATT_FS_CRT_ACT": 0.0, "FS_GCS_TIMEOUT": 5.0,
 }
 FORCE = 21196.0
 WIND_FROM_DEG = 270.0
