@@ -33,6 +33,9 @@ settle_s = 3.0
 speedup = {speedup}
 seed = {n}
 udp_to = ""
+# Five seconds of this machine without a heartbeat, as a drone that lives by the clock has them: browsers draw beside it.
+[parameters]
+FS_GCS_TIMEOUT = {silence_s}
 """
 FLEET = """
 key = "node.key"
@@ -73,7 +76,7 @@ def flying(settings: StationSettings, drones: int = 2) -> Iterator[Path]:
         logs = []
         for n in range(1, drones + 1):
             config = folder / f"autopilot-{n}.toml"
-            config.write_text(AUTOPILOT.format(n=n, home=HOMES[n - 1], speedup=SPEEDUP))
+            config.write_text(AUTOPILOT.format(n=n, home=HOMES[n - 1], speedup=SPEEDUP, silence_s=5.0 * SPEEDUP))
             logs.append(start(f"autopilot-{n}", "autopilot", "--config", str(config)))
         for n, log in enumerate(logs, 1):
             until = time.monotonic() + 60
