@@ -8,22 +8,10 @@ tree, run each in a checkout of its own, in turns.
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
-
-from playwright.sync_api import sync_playwright
 
 from benchmarks.form import Figure, figure
-from benchmarks.ingest_stage import running, write_station
-from benchmarks.screen import CONTACTS, PASSWORD
-from benchmarks.screen_mind import telling
-from benchmarks.screen_page import ARGUMENTS, CHROMIUM, Sight, opened, quantile, until_up
-from geofences.sector import load_sector
-from sim.demo_world import SCENARIO, SECTOR
-from sim.landscape_cache import cached_landscape
-from sim.landscape_map import cached_basemap
-from sim.world_scenario import load_scenario
-from station.access import Role, add_person
+from benchmarks.screen import CONTACTS, staged
+from benchmarks.screen_page import Sight, opened, quantile
 
 PRESSES, LEAST_PAUSE_MS, DIFFERENT_MS = 200, 160, 97
 PARTS = ("wait", "work", "frame")         # until the page took the key; what it did with it; until its frame was there
@@ -32,22 +20,11 @@ SHORT_MS = 16.0             # an event that was answered sooner has no entry: th
 
 def measure() -> dict[str, Figure]:
     loads = [os.getloadavg()[0]]
-    with tempfile.TemporaryDirectory(prefix="tw-bench-") as name:
-        settings, _ = write_station(Path(name) / "screen", 0)
-        scenario = load_scenario(SCENARIO, load_sector(SECTOR))
-        cached_basemap(settings.basemap_dir, scenario, cached_landscape(scenario))
-        add_person(settings, "lan", Role.OPERATOR, PASSWORD)
-        with telling(settings, CONTACTS), running(settings, "web"), sync_playwright() as driver:
-            until_up(settings)
-            browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-            try:
-                with opened(browser, settings) as sight:
-                    sight.ready()
-                    sight.page.wait_for_timeout(3000)
-                    seen = _press(sight)
-                    tasks = sight.page.evaluate("window.probe.tasks()")
-            finally:
-                browser.close()
+    with staged() as (browser, settings, _), opened(browser, settings) as sight:
+        sight.ready()
+        sight.page.wait_for_timeout(3000)
+        seen = _press(sight)
+        tasks = sight.page.evaluate("window.probe.tasks()")
     loads.append(os.getloadavg()[0])
     waits = [one["whole"] for one in seen] + [SHORT_MS] * (PRESSES - len(seen))
     how = f"{PRESSES} presses of J and K, {CONTACTS:,} contacts told once a second"

@@ -12,8 +12,10 @@ them stands the processor's time, which depends on it less.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -55,23 +57,30 @@ PASSWORD = "mot cau de do"
 
 def measure() -> dict[str, Figure]:
     loads = [os.getloadavg()[0]]
+    figures: dict[str, Figure] = {}
+    with staged() as (browser, settings, mind):
+        for part in (_open, _busy, _peer, _many, _night):
+            figures |= part(browser, settings, mind)
+            loads.append(os.getloadavg()[0])
+    figures["load_1_min"] = figure(loads, "programs", "that wanted to run, before and after each part")
+    return figures
+
+
+@contextlib.contextmanager
+def staged() -> Iterator[tuple[Browser, StationSettings, Connection]]:
+    """A browser, a station's web server with the demo's map and one operator, and a mind that tells of CONTACTS."""
     with tempfile.TemporaryDirectory(prefix="tw-bench-") as name:
         settings, _ = write_station(Path(name) / "screen", 0)
         scenario = load_scenario(SCENARIO, load_sector(SECTOR))
         cached_basemap(settings.basemap_dir, scenario, cached_landscape(scenario))
         add_person(settings, "lan", Role.OPERATOR, PASSWORD)
-        figures: dict[str, Figure] = {}
         with telling(settings, CONTACTS) as mind, running(settings, "web"), sync_playwright() as driver:
             until_up(settings)
             browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
             try:
-                for part in (_open, _busy, _peer, _many, _night):
-                    figures |= part(browser, settings, mind)
-                    loads.append(os.getloadavg()[0])
+                yield browser, settings, mind
             finally:
                 browser.close()
-    figures["load_1_min"] = figure(loads, "programs", "that wanted to run, before and after each part")
-    return figures
 
 
 # -------------------------------------------------------------------------------------------------------- what is measured

@@ -13,6 +13,7 @@ explains begins a contact of its own: nothing seen is ever thrown away.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -263,7 +264,7 @@ class Fusion:
         the other one's was somebody who stood in its way, as who overtakes does, and was taken for it.
         """
         owner = [self._by_track.get(s.track) for s in seen]
-        for number in {n for n in owner if n is not None and owner.count(n) > 1}:
+        for number in [n for n, tracks in Counter(owner).items() if n is not None and tracks > 1]:
             mine = {s.track: j for j, s in enumerate(seen) if owner[j] == number}
             for younger in [t for t in self.contacts[number].tracks if t in mine][1:]:
                 owner[mine[younger]] = None
