@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
+from queue import Queue
 
 PIECE = 64 * 1024
 PIECES_ON_THE_WAY = 32
@@ -50,8 +51,7 @@ class _Way:
 @contextlib.contextmanager
 def line_to(host: str, port: int, bytes_per_s: float, delay_s: float) -> Iterator[int]:
     """The port of 127.0.0.1 at which the line begins that ends at host and port, as long as the block runs."""
-    loop, ready = asyncio.new_event_loop(), threading.Event()
-    port_here: list[int] = []
+    begun: Queue[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Queue()
     up, down = _Way(bytes_per_s, delay_s), _Way(bytes_per_s, delay_s)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -60,18 +60,17 @@ def line_to(host: str, port: int, bytes_per_s: float, delay_s: float) -> Iterato
             await asyncio.gather(up.carry(reader, far_writer), down.carry(far_reader, writer))
 
     async def serve() -> None:
+        over = asyncio.Event()
         server = await asyncio.start_server(connected, "127.0.0.1", 0)
-        port_here.append(server.sockets[0].getsockname()[1])
-        ready.set()
-        with contextlib.suppress(asyncio.CancelledError):
-            await server.serve_forever()
+        begun.put((asyncio.get_running_loop(), over, server.sockets[0].getsockname()[1]))
+        await over.wait()
+        server.close()
 
-    task = loop.create_task(serve())
-    thread = threading.Thread(target=lambda: loop.run_until_complete(task), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)     # which ends what is still on its way
     thread.start()
-    ready.wait(10)
+    loop, over, port_here = begun.get(timeout=10)
     try:
-        yield port_here[0]
+        yield port_here
     finally:
-        loop.call_soon_threadsafe(task.cancel)
+        loop.call_soon_threadsafe(over.set)
         thread.join(5)
