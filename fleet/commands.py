@@ -107,16 +107,17 @@ def ask_for_heartbeat(link: MessageLink, system_id: int) -> None:
 
 
 async def set_mode(link: MessageLink, drone: Drone, system_id: int, mode: str) -> Outcome:
-    """Change the mode; done when the drone's heartbeat says so."""
+    """Change the mode; done when a heartbeat of the drone says so, also where a failsafe's mode follows at once."""
     parameters = drone.quirks.mode_parameters(mode)
     if parameters is None:
         none = said("command.no_mode", drone=drone.name, mode=mode, kind=drone.quirks.name)
         return Outcome.of(False, none)
     what = said("command.what.mode", mode=mode)
+    before = drone.heartbeats
     outcome = await command(link, drone, system_id, mavlink.MAV_CMD_DO_SET_MODE, parameters, what)
     if outcome.done:
         ask_for_heartbeat(link, system_id)
-    if outcome.done and not await until(lambda: drone.mode() == mode, WORD_S):
+    if outcome.done and not await until(lambda: drone.was_in(mode, before), WORD_S):
         return Outcome.of(False, said("command.other_mode", drone=drone.name, mode=mode, now=drone.mode()))
     return outcome
 

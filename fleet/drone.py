@@ -64,6 +64,7 @@ class Drone:
         self.reached: set[int] = set()
         self.highest_item = 0
         self.heartbeat: Heard[Any] | None = None
+        self.heartbeats = 0                                         # how many came
         self.position: Heard[Position] | None = None
         self.height_m: Heard[float] | None = None
         self.ground_speed_m_s: Heard[float] | None = None
@@ -90,6 +91,7 @@ class Drone:
         self._clock = clock
         self.boot_ms: Heard[int] | None = None
         self._texts: deque[Heard[str]] = deque(maxlen=TEXTS_KEPT)
+        self._last_heartbeat_in: dict[str, int] = {}                # of each mode, its number
 
     # ------------------------------------------------------------------------------------------------------- heard
 
@@ -112,6 +114,8 @@ class Drone:
         if m.get_srcComponent() == mavlink.MAV_COMP_ID_AUTOPILOT1 and m.autopilot != mavlink.MAV_AUTOPILOT_INVALID:
             self.heartbeat = Heard(m, now_ns)
             self.quirks = quirks_of(m.autopilot)
+            self.heartbeats += 1
+            self._last_heartbeat_in[self.mode()] = self.heartbeats
 
     def _global_position(self, m: Any, now_ns: int) -> None:
         nowhere = m.lat == 0 and m.lon == 0     # a missing value, not a place in the Gulf of Guinea
@@ -208,6 +212,10 @@ class Drone:
 
     def mode(self) -> str:
         return self.quirks.mode_name(self.heartbeat.value.custom_mode) if self.heartbeat else ""
+
+    def was_in(self, mode: str, since: int) -> bool:
+        """Whether it is in this mode, or has said so after its heartbeat number `since`: a failsafe's may follow at once."""
+        return self.mode() == mode or self._last_heartbeat_in.get(mode, 0) > since
 
     def airborne(self) -> bool:
         """As it last said itself; an armed drone that does not say is judged by its height."""
