@@ -13,7 +13,7 @@ import anyio.to_thread
 import msgspec
 import numpy as np
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from geofences.sector import load_sector
@@ -32,7 +32,7 @@ from station.geography import draw_geography
 from station.guard import RefusedRequest, answer_json, read_body
 from station.picture import Sentence
 from station.shelf import Shelf
-from station.web_door import Door
+from station.web_door import Door, to_login
 from wire.clock import NS_PER_S
 from wire.settings import SettingsError
 
@@ -145,9 +145,8 @@ class DeskRoutes:
     # ------------------------------------------------------------------------------------------------------- pages
 
     async def page(self, request: Request) -> Response:
-        session = await self._door.session(request)
-        if session is None or session.person.must_change_password:
-            return RedirectResponse("/login", status_code=303, headers={"Cache-Control": "no-store"})
+        if await self._door.entered(request) is None:
+            return to_login(request)
         return self._shelf.response(request, "trainer.html")
 
     async def login_page(self, request: Request) -> Response:

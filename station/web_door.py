@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hmac
+from urllib.parse import quote
 
 import anyio.to_thread
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from station.access import ABSOLUTE_S, WHO_DECIDES, People, Role, Session
 from station.alarm_watch import Screens
@@ -17,6 +18,13 @@ from station.picture import Request as MindRequest
 from station.settings import StationSettings
 from station.web_rate import RateLimit
 from wire.clock import Clock
+
+
+def to_login(request: Request) -> Response:
+    """To the login, which leads back to the page that was asked for; login.js takes no place but one of our own."""
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    where = "/login" if asked == "/" else f"/login?to={quote(asked, safe='/')}"
+    return RedirectResponse(where, status_code=303, headers={"Cache-Control": "no-store"})
 
 
 class Door:
@@ -39,6 +47,11 @@ class Door:
             return await anyio.to_thread.run_sync(self.people.token_session, bearer.strip())
         token = connection.cookies.get(self._cookie)
         return await anyio.to_thread.run_sync(self.people.session, token) if token else None
+
+    async def entered(self, connection: HTTPConnection) -> Session | None:
+        """The session of who may see pages; None before the login, and before the one-time password was changed."""
+        session = await self.session(connection)
+        return None if session is None or session.person.must_change_password else session
 
     async def known(
         self, request: Request, *, may_be_new: bool = False, roles: frozenset[Role] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio.to_thread
 import msgspec
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from geofences.sector import load_sector
@@ -33,7 +33,7 @@ from station.handover_pdf import FontMissingError, handover_pdf
 from station.language import Words, words
 from station.picture import Sentence
 from station.web_api import ApiRoute, Who
-from station.web_door import Door
+from station.web_door import Door, to_login
 
 
 class TeamWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,9 +170,9 @@ class DutyRoutes:
     # ----------------------------------------------------------------------------------------------------------- pages
 
     async def page(self, request: Request) -> Response:
-        session = await self._door.session(request)
-        if session is None or session.person.must_change_password:
-            return RedirectResponse("/login", status_code=303, headers={"Cache-Control": "no-store"})
+        session = await self._door.entered(request)
+        if session is None:
+            return to_login(request)
         duty = await self._duty()
         handover = self._named(request, duty)
         html = handover_page(

@@ -10,7 +10,7 @@ from typing import Any
 import anyio.to_thread
 import msgspec
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from geofences.sector import load_sector
@@ -21,7 +21,7 @@ from station.picture import Picture, Sentence
 from station.shelf import Shelf
 from station.store import INBOX, StoreError, open_reader, read_snapshot
 from station.web_api import ApiRoute, Who
-from station.web_door import Door
+from station.web_door import Door, to_login
 
 log = logging.getLogger("trailwatch.web")
 
@@ -52,16 +52,14 @@ class PageRoutes:
         ]
 
     async def page(self, request: Request) -> Response:
-        session = await self._door.session(request)
-        if session is None or session.person.must_change_password:
-            return RedirectResponse("/login", status_code=303, headers={"Cache-Control": "no-store"})
+        if await self._door.entered(request) is None:
+            return to_login(request)
         return self._shelf.response(request, "index.html")
 
     async def desk_page(self, request: Request) -> Response:
         """A page of its own beside the map; what it may show is checked by the routes that it asks."""
-        session = await self._door.session(request)
-        if session is None or session.person.must_change_password:
-            return RedirectResponse("/login", status_code=303, headers={"Cache-Control": "no-store"})
+        if await self._door.entered(request) is None:
+            return to_login(request)
         return self._shelf.response(request, f"{request.url.path.removeprefix('/')}.html")
 
     async def login_page(self, request: Request) -> Response:

@@ -15,7 +15,7 @@ from typing import Annotated
 import anyio.to_thread
 import msgspec
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -30,7 +30,7 @@ from station.replay import FASTEST, SLOWEST, Player
 from station.shelf import HTML, page
 from station.store import StoreError
 from station.web_api import ApiRoute
-from station.web_door import Door
+from station.web_door import Door, to_login
 from station.web_feed import SESSION_CHECK_S
 from wire.clock import NS_PER_S
 
@@ -90,9 +90,8 @@ class ReplayRoutes:
         ]
 
     async def page(self, request: Request) -> Response:
-        session = await self._door.session(request)
-        if session is None or session.person.must_change_password:
-            return RedirectResponse("/login", status_code=303, headers={"Cache-Control": "no-store"})
+        if await self._door.entered(request) is None:
+            return to_login(request)
         return Response(self._page, media_type=HTML)
 
     async def span(self, request: Request) -> Response:

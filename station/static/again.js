@@ -1,6 +1,6 @@
 // A session that has ended while somebody watches: the map and the sound stay, and who wants to do something says again who they are.
 
-import { ask } from "./api.js";
+import { ask, loginFor } from "./api.js";
 import { make } from "./dom.js";
 import { say, t } from "./language.js";
 import { state, tell } from "./state.js";
@@ -26,7 +26,7 @@ function question() {
         problem.textContent = "";
         try {
           const me = await ask("/api/login", { name: state.me.name, password: password.value });
-          if (me.must_change_password) { location.assign("/login"); return; }
+          if (me.must_change_password) { location.assign(loginFor()); return; }
           state.me = me;
           dialog.close("in");
           tell("session");
@@ -39,7 +39,7 @@ function question() {
         }
       } }, make("label", { for: "again-password" }, t("again.password", { name: state.me.name })), password, problem,
       make("div", { class: "row" }, press, make("button", { type: "button", onclick: () => dialog.close() }, t("again.later")),
-        make("a", { href: "/login" }, t("again.other")))));
+        make("a", { href: loginFor() }, t("again.other")))));
     document.body.append(dialog);
     dialog.showModal();
     password.focus();

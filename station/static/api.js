@@ -43,13 +43,19 @@ async function answerOf(path, options) {
   throw new RefusedError(answer.status, says);
 }
 
+/** The login that leads back here; whoever logs out on purpose goes to the plain one. */
+export function loginFor() {
+  const here = location.pathname + location.search + location.hash;
+  return here === "/" ? "/login" : `/login?to=${encodeURIComponent(here)}`;
+}
+
 /** As ask(); where the session has ended, who was logged in is asked for the password, and then it goes on. */
 export async function askLoggedIn(path, body = undefined) {
   try {
     return await ask(path, body);
   } catch (error) {
     if (error.status !== 401) throw error;
-    if (!state.me) location.assign("/login");
+    if (!state.me) location.assign(loginFor());
     else if (await (await import("./again.js")).logInAgain()) return ask(path, body);
     throw error;
   }

@@ -1,6 +1,6 @@
 // The page, put together: who is it, what ground, then the live feed.
 
-import { askLoggedIn } from "./api.js";
+import { askLoggedIn, loginFor } from "./api.js";
 import { startCoverage } from "./coverage.js";
 import { startDrawer } from "./drawer.js";
 import { startFeed } from "./feed.js";
@@ -24,7 +24,7 @@ const element = (id) => document.getElementById(id);
 async function start() {
   await loadLanguage();
   [state.me, state.geography] = await Promise.all([askLoggedIn("/api/me"), askLoggedIn("/api/geography")]);
-  if (!state.me) { location.assign("/login"); return; }
+  if (!state.me) { location.assign(loginFor()); return; }
   setNames(state.geography.names);
   setOffset(state.geography.utc_offset_min);
   startStatus(element("status"), element("banner"));

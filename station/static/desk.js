@@ -1,6 +1,6 @@
 // What the pages beside the map share: who is it, the line on top, words that are said, dialogs, fields and tables.
 
-import { ask, askLoggedIn } from "./api.js";
+import { ask, askLoggedIn, loginFor } from "./api.js";
 import { make } from "./dom.js";
 import { dateText, setOffset, timeElement, utcText } from "./format.js";
 import { hasWords, loadLanguage, onLanguage, otherLanguage, say, setNames, t } from "./language.js";
@@ -21,7 +21,7 @@ export const may = (roles) => roles.includes(state.me.role);
 export async function openDesk(title, draw, pages = PAGES, home = { path: "/", text: "desk.map", says: "desk.to_map" }) {
   await loadLanguage();
   [state.me, state.geography] = await Promise.all([askLoggedIn("/api/me"), askLoggedIn("/api/geography")]);
-  if (!state.me) { location.assign("/login"); return; }
+  if (!state.me) { location.assign(loginFor()); return; }
   setNames(state.geography.names);
   setOffset(state.geography.utc_offset_min);
   const all = () => { head(title, pages, home); draw(element("main")); };

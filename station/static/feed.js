@@ -1,7 +1,7 @@
 // The WebSocket to the station: picture, deltas, beats. Lost, it comes back with growing pauses and a whole picture.
 
 import { logInAgain } from "./again.js";
-import { ask } from "./api.js";
+import { ask, loginFor } from "./api.js";
 import { on, state, takeDelta, takePicture, tell } from "./state.js";
 
 const SILENT_MS = 4000;         // four beats missed: the line is dead, whatever the browser believes
@@ -87,7 +87,7 @@ async function lost(old, code) {
     // Browsers hide why a WebSocket was refused; a plain question tells a lost line from an ended session.
     const me = await ask("/api/me").catch(() => undefined);
     if (me === null) {
-      if (!state.me) { location.assign("/login"); return; }
+      if (!state.me) { location.assign(loginFor()); return; }
       // The map and the sound stay. Who says "later" is asked again when they do something.
       state.feed.ended = true;
       tell("feed");

@@ -6,6 +6,7 @@ import { loadLanguage, onLanguage, otherLanguage, say, t } from "./language.js";
 import { state } from "./state.js";
 
 const door = document.getElementById("door");
+const NO_PAGES = /^\/(\/|(login|api|static)(\/|$))/;      // the login itself would go round, and the rest is no page
 let show = loginForm;
 
 function field(id, label, type, autocomplete, extra = {}) {
@@ -40,9 +41,22 @@ function form(button, send, ...fields) {
   } }, ...fields.flat(), problem, press);
 }
 
+/** The page that was asked for before the login: one of our own, or the first. A page's #part stays in the address on the way here. */
+function wanted() {
+  const to = new URLSearchParams(location.search).get("to") ?? "";
+  if (!to.startsWith("/") || to.includes("\\")) return "/";
+  // What a browser makes of it decides, not how it is written: "//host" leads elsewhere, and so do a tab between
+  // two slashes and the path of "/.//host".
+  let page;
+  try { page = new URL(to, location.origin); } catch { return "/"; }
+  if (page.origin !== location.origin || NO_PAGES.test(page.pathname)) return "/";
+  if (!page.hash) page.hash = location.hash;
+  return page.href;
+}
+
 function enter(me) {
   state.me = me;
-  if (!me.must_change_password) { location.assign("/"); return; }
+  if (!me.must_change_password) { location.assign(wanted()); return; }
   show = passwordForm;
   show();
 }

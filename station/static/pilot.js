@@ -1,6 +1,6 @@
 // The pilot's page, put together: who is it, what ground, the drones, and the one that is before the pilot.
 
-import { askLoggedIn } from "./api.js";
+import { askLoggedIn, loginFor } from "./api.js";
 import { make } from "./dom.js";
 import { droneNames } from "./fleet.js";
 import { startFeed } from "./feed.js";
@@ -35,7 +35,7 @@ const KEYS = [
 async function start() {
   await loadLanguage();
   [state.me, state.geography] = await Promise.all([askLoggedIn("/api/me"), askLoggedIn("/api/geography")]);
-  if (!state.me) { location.assign("/login"); return; }
+  if (!state.me) { location.assign(loginFor()); return; }
   setNames(state.geography.names);
   setOffset(state.geography.utc_offset_min);
   const name = () => { document.title = `${t("pilot.title")} · Trailwatch`; };

@@ -67,6 +67,7 @@ def test_nobody_but_a_trainer_reads_or_changes_anything(desk, name):
         assert client.post(f"/api/desk/{path}", json={}, headers=headers).status_code == (403 if name else 401), path
     if not name:
         assert client.get("/", follow_redirects=False).headers["location"] == "/login"
+        assert client.get("/builder", follow_redirects=False).headers["location"] == "/login?to=/builder"
 
 
 def test_a_change_needs_the_secret_of_the_session_and_the_desks_own_page(desk):

@@ -275,7 +275,7 @@ def test_a_page_gets_the_past_in_the_words_of_the_live_feed_and_controls_it(stag
 
 def test_a_stranger_gets_no_past_and_a_page_of_the_past_no_secret(stage) -> None:
     stage.start()
-    assert httpx.get(stage.address + "/replay", timeout=60).headers["location"] == "/login"
+    assert httpx.get(stage.address + "/replay", timeout=60).headers["location"] == "/login?to=/replay"
     assert httpx.get(stage.address + "/api/replay", timeout=60).status_code == 401
     with pytest.raises(Exception, match=r"403|4401"), replay(stage, {}) as socket:
         socket.recv(timeout=5)

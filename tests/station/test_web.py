@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import httpx
 import msgspec
@@ -81,6 +82,11 @@ def test_nothing_of_the_station_is_told_before_the_login(client, path):
 
 def test_the_page_leads_to_the_login_and_the_login_page_is_free(client):
     assert client.get("/").headers["location"] == "/login"
+    for asked in ("/admin", "/watchlist", "/pilot", "/replay?from=1&to=2&speed=4", "/handover?lang=en", "/handover/H-1"):
+        answer = client.get(asked)
+        assert answer.status_code == 303 and answer.headers["cache-control"] == "no-store", asked
+        assert answer.headers["location"].startswith("/login?to=/"), asked
+        assert parse_qs(answer.headers["location"].partition("?")[2]) == {"to": [asked]}
     assert 'data-realm="training"' in client.get("/login").text
     assert client.get("/api/me").json() is None
 
