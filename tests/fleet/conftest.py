@@ -69,6 +69,8 @@ def _start(
     parameters: str = "", ports: list[int] | None = None, udp_to: str = "",
 ) -> AutopilotUnderTest:
     config = folder / f"drone-{system_id}-{random.randrange(10**9)}.toml"
+    if "FS_GCS_TIMEOUT" not in parameters:      # five seconds of the machine: one that is busy is no station that is lost
+        parameters = f"FS_GCS_TIMEOUT = {5.0 * speedup}\n{parameters}"
     config.write_text(
         AUTOPILOT.format(
             system_id=system_id, hardware_id=hardware_id, home=HOME, settle_s=settle_s, speedup=speedup,
