@@ -9,6 +9,7 @@ from typing import Any
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
+from fleet.dispatch_words import Said, said
 from wire.flying import Plan, RallyPoint, WaypointKind
 from wire.units import GroundPosition
 
@@ -149,45 +150,51 @@ def item_of(message: Any) -> MissionItem:
 
 def differences(
     sent: tuple[MissionItem, ...], back: tuple[MissionItem, ...], kind: int = MISSION, *, item_0_is_home: bool = True
-) -> tuple[str, ...]:
-    """What differs between items sent and items read back, as sentences; none when they are the same flight.
+) -> tuple[Said, ...]:
+    """What differs between items sent and items read back; nothing when they are the same flight.
 
     Allowed: rounding of single-precision floats, of heights to centimetres, frames and places of DO items, and a home that
     the autopilot has set itself near the planned one, or not set yet.
     """
     found = []
     if len(sent) != len(back):
-        found.append(f"{len(sent)} items were sent and {len(back)} are in the drone")
+        found.append(said("differs.count", sent=len(sent), back=len(back)))
     for a, b in zip(sent, back, strict=False):
         home = kind == MISSION and item_0_is_home and a.seq == 0
-        found += [f"item {a.seq}: {what}" for what in (_home_differences(a, b) if home else _differences(a, b, kind))]
+        found += [
+            said("differs.item", item=a.seq, what=what)
+            for what in (_home_differences(a, b) if home else _differences(a, b, kind))
+        ]
     return tuple(found)
 
 
-def _home_differences(a: MissionItem, b: MissionItem) -> list[str]:
+def _home_differences(a: MissionItem, b: MissionItem) -> list[Said]:
     if b.lat_e7 == 0 and b.lon_e7 == 0:
         return []               # no home yet: the autopilot sets it when it is armed
     if abs(a.lat_e7 - b.lat_e7) > HOME_TOLERANCE_E7 or abs(a.lon_e7 - b.lon_e7) > HOME_TOLERANCE_E7:
-        return [f"home is {b.lat_e7 / 1e7:.5f}, {b.lon_e7 / 1e7:.5f} and not {a.lat_e7 / 1e7:.5f}, {a.lon_e7 / 1e7:.5f}"]
+        return [said("differs.home", back=_place(b, 5), sent=_place(a, 5))]
     return []
 
 
-def _differences(a: MissionItem, b: MissionItem, kind: int) -> list[str]:
+def _differences(a: MissionItem, b: MissionItem, kind: int) -> list[Said]:
     found = []
     if a.command != b.command or a.seq != b.seq:
-        return [f"command {b.command} where {a.command} was sent"]
+        return [said("differs.command", back=b.command, sent=a.command)]
     for name, left, right in (("1", a.p1, b.p1), ("2", a.p2, b.p2), ("3", a.p3, b.p3), ("4", a.p4, b.p4)):
         if not abs(left - right) <= PARAMETER_TOLERANCE * max(1.0, abs(left)):
-            found.append(f"parameter {name} is {right:g} where {left:g} was sent")
+            found.append(said("differs.parameter", name=name, back=f"{right:g}", sent=f"{left:g}"))
     if kind == MISSION and (a.command >= PLACELESS or a.command == RETURN_COMMAND):
         return found
     if kind != FENCE and FRAMES_ALIKE.get(a.frame, a.frame) != FRAMES_ALIKE.get(b.frame, b.frame):
-        found.append(f"height frame {b.frame} where {a.frame} was sent")
+        found.append(said("differs.frame", back=b.frame, sent=a.frame))
     allowed = PLACE_TOLERANCE_E7 if b.exact else PLACE_TOLERANCE_FLOAT_E7
     if abs(a.lat_e7 - b.lat_e7) > allowed or abs(a.lon_e7 - b.lon_e7) > allowed:
-        found.append(
-            f"place {b.lat_e7 / 1e7:.7f}, {b.lon_e7 / 1e7:.7f} where {a.lat_e7 / 1e7:.7f}, {a.lon_e7 / 1e7:.7f} was sent"
-        )
+        found.append(said("differs.place", back=_place(b, 7), sent=_place(a, 7)))
     if kind != FENCE and not abs(a.height_m - b.height_m) <= HEIGHT_TOLERANCE_M + 1e-6 * abs(a.height_m):
-        found.append(f"height {b.height_m:g} m where {a.height_m:g} m was sent")
+        found.append(said("differs.height", back=f"{b.height_m:g}", sent=f"{a.height_m:g}"))
     return found
+
+
+def _place(item: MissionItem, digits: int) -> str:
+    """Latitude and longitude, degrees."""
+    return f"{item.lat_e7 / 1e7:.{digits}f}, {item.lon_e7 / 1e7:.{digits}f}"

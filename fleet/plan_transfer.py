@@ -147,7 +147,7 @@ class PlanTransfer:
             return
         wrong = differences(self._parts[kind], end.items, kind, item_0_is_home=self._quirks.item_0_is_home)
         if wrong:
-            self._again(said("transfer.differs", what=word_of(kind), why="; ".join(wrong[:DIFFERENCES_SAID])), now_s)
+            self._again(said("transfer.differs", what=word_of(kind), why=wrong[:DIFFERENCES_SAID]), now_s)
         else:
             self._next(now_s)
 

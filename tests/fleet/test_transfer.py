@@ -209,7 +209,8 @@ def test_reading_back_notices_what_was_changed(change: dict[str, Any], words: st
     sent = mission(4)
     back = (*sent[:2], replace(sent[2], **change), sent[3])
     found = differences(sent, back)
-    assert len(found) == 1 and words in found[0] and found[0].startswith("item 2: "), found
+    assert len(found) == 1 and words in found[0].sentence and found[0].sentence.startswith("item 2: "), found
+    assert found[0].key == "differs.item" and str(found[0].params["what|key"]).startswith("differs."), "in all languages"
 
 
 def test_reading_back_allows_what_an_autopilot_rounds() -> None:
@@ -219,7 +220,7 @@ def test_reading_back_allows_what_an_autopilot_rounds() -> None:
         for i in sent
     )
     assert differences(sent, back) == ()
-    assert differences(sent, back[:-1]) == ("7 items were sent and 6 are in the drone",)
+    assert [d.sentence for d in differences(sent, back[:-1])] == ["7 items were sent and 6 are in the drone"]
 
 
 @pytest.mark.slow
