@@ -63,7 +63,7 @@ def tags(union):
     return [kind.__struct_config__.tag for kind in get_args(union)]
 
 
-FLIGHT_PARTS = ("sortie", "before", "passing", "command", "transfer")
+FLIGHT_PARTS = ("sortie", "before", "passing", "command", "transfer", "differs")
 
 # Keys that scripts put together from a word of the station.
 BUILT = {
