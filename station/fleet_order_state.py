@@ -43,7 +43,7 @@ def what_became(
             if a.order_id == order.order_id:
                 return WhatBecame(OrderState.DONE if a.done else OrderState.FAILED, a.detail, a.key, a.params, a.at_ns)
     if stored.state in (OrderState.DONE, OrderState.FAILED):
-        return WhatBecame(stored.state, stored.detail, at_ns=stored.at_ns)
+        return WhatBecame(stored.state, stored.detail, stored.key, stored.params, stored.at_ns)
     task = _task_of(order, drones)
     if task is not None and task.phase in FAILED:
         return WhatBecame(OrderState.FAILED, task.sentence, task.key, task.params, task.at_ns)

@@ -26,7 +26,7 @@ _ARRIVAL = (
 )
 _DETECTION = f"INSERT INTO detections VALUES ({', '.join('?' * 17)})"
 _SNAPSHOT = "INSERT INTO snapshots(id, node, sensor, track, captured_ns, box, jpeg) VALUES (?, ?, ?, ?, ?, ?, ?)"
-_RESULT = "INSERT INTO order_results VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_RESULT = "INSERT INTO order_results VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _FOOTAGE = "INSERT INTO footage VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 
 _INDEXED = "detections_until"
@@ -188,7 +188,9 @@ class Rows:
             case Snapshot():
                 self.snapshots.append((arrival, node, body.sensor, body.track, body.captured_ns, _json(body.box), body.jpeg))
             case OrderResult():
-                self.results.append((body.order_id, node, int(body.done), body.detail, m.received_ns))
+                self.results.append(
+                    (body.order_id, node, int(body.done), body.detail, m.received_ns, body.key, _json(body.params))
+                )
             case Footage():
                 self.footage.append(
                     (arrival, body.order_id, node, body.sensor, body.part, body.parts,

@@ -12,8 +12,9 @@ import secrets
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 from sqlite_utils import Database
@@ -179,12 +180,18 @@ T = TypeVar("T")
 Sent = TypeVar("Sent", Order, FleetOrder)
 
 
-class Answered(NamedTuple):
-    """What became of an order. detail: the node's own words. at_ns: when they came."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of an order. detail: the node's own words. at_ns: when they came.
+
+    key, params: detail as a sentence of the language files, where the node has one.
+    """
 
     state: OrderState
     detail: str
     at_ns: int | None
+    key: str = ""
+    params: dict[str, str | float | int] = field(default_factory=dict)
 
 
 def new_id(now_ns: int) -> str:
@@ -214,10 +221,11 @@ def answer_of(
     inbox: sqlite3.Connection | None, order_id: object, node: object, expires_ns: int, now_ns: int
 ) -> Answered:
     found = None if inbox is None else inbox.execute(
-        "SELECT done, detail, received_ns FROM order_results WHERE order_id = ? AND node = ?", (order_id, node)
+        "SELECT done, detail, received_ns, key, params FROM order_results WHERE order_id = ? AND node = ?", (order_id, node)
     ).fetchone()
     if found is not None:
-        return Answered(OrderState.DONE if found[0] else OrderState.FAILED, found[1], found[2])
+        state = OrderState.DONE if found[0] else OrderState.FAILED
+        return Answered(state, found[1], found[2], found[3], msgspec.json.decode(found[4]))
     return Answered(OrderState.WAITING if expires_ns > now_ns else OrderState.EXPIRED, "", None)
 
 

@@ -383,7 +383,13 @@ def _inbox_4(db: Database) -> None:
     )
 
 
-INBOX = Schema("inbox", (_inbox_1, _inbox_2, _inbox_3, _inbox_4))
+def _inbox_5(db: Database) -> None:
+    # An answer's words as a sentence of the language files, where the node has one. params: JSON.
+    db["order_results"].add_column("key", str, not_null_default="")
+    db["order_results"].add_column("params", str, not_null_default="{}")
+
+
+INBOX = Schema("inbox", (_inbox_1, _inbox_2, _inbox_3, _inbox_4, _inbox_5))
 
 
 def read_snapshot(conn: sqlite3.Connection, snapshot_id: str) -> bytes | None:

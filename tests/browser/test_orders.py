@@ -30,7 +30,10 @@ def answered(stage, order, pictures):
         ).lastrowid
         times = msgspec.json.encode([f.captured_ns for f in frames]).decode()
         db.execute("INSERT INTO footage VALUES (?, ?, ?, ?, 0, 1, ?)", (number, order.id, order.node, order.sensor, times))
-        db.execute("INSERT INTO order_results VALUES (?, ?, 1, 'on its way', 1)", (order.id, order.node))
+        db.execute(
+            "INSERT INTO order_results(order_id, node, done, detail, received_ns) VALUES (?, ?, 1, 'on its way', 1)",
+            (order.id, order.node),
+        )
 
 
 def test_a_picture_and_a_clip_are_ordered_and_looked_at(logged_in, stage, watched):

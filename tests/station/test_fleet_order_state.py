@@ -56,9 +56,10 @@ def test_an_answer_is_the_last_word_wherever_it_is_known_from() -> None:
     no = FleetAnswer("o-1", False, "too windy", GIVEN + NS_PER_S, "dispatch.check", {"why": "wind"})
     said = what_became(LAUNCH, GIVEN, NOTHING, [fleet(answers=(no,))], [flying(TaskPhase.ACCEPTED)], GIVEN + 20 * NS_PER_S)
     assert (said.state, said.key, said.at_ns) == (OrderState.FAILED, "dispatch.check", GIVEN + NS_PER_S)
-    stored = Answered(OrderState.DONE, "it has taken off", GIVEN + 40 * NS_PER_S)
+    stored = Answered(OrderState.DONE, "it has taken off", GIVEN + 40 * NS_PER_S, "sortie.off", {"metres": 40})
     said = what_became(LAUNCH, GIVEN, stored, [fleet(in_hand=("o-1",))], [], GIVEN + 1000 * NS_PER_S)
     assert (said.state, said.detail, said.at_ns) == (OrderState.DONE, "it has taken off", stored.at_ns)
+    assert (said.key, said.params) == ("sortie.off", {"metres": 40}), "or a page that asks before the feed shows English"
 
 
 @pytest.mark.parametrize(("phase", "state"), [

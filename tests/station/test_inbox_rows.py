@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from station.admission import admit
 from station.inbox_rows import CATCH_UP_AT_ONCE, Identities, Index, Rows, waiting
-from station.store import INBOX, open_store, transaction
+from station.orders import Answered, OrderState, answer_of
+from station.store import INBOX, Schema, open_store, transaction
 from wire.clock import NS_PER_S, SteppedClock
 from wire.codec import encode_envelope
 from wire.keys import AllowedNode, NodeKind
-from wire.messages import Box, Detection, DetectionBatch, Envelope, PlacementPoint
+from wire.messages import Box, Detection, DetectionBatch, Envelope, OrderResult, PlacementPoint
 from wire.units import Covariance2, GroundPosition, ObjectClass, Realm, TimeQuality
 
 NODE = AllowedNode("cam-1", NodeKind.CAMERA, Realm.TRAINING, "k" * 40)
@@ -113,3 +114,22 @@ def test_how_far_the_rows_have_got_survives_a_kill_and_a_failed_commit(db) -> No
         assert again.catch_up(7) == 7
     assert not Index(db).behind
     assert db.execute("SELECT count(*) FROM detections").fetchone() == (14,)
+
+
+def test_an_answer_keeps_its_words_for_every_language_and_one_of_before_is_read_without(tmp_path: Path) -> None:
+    path = tmp_path / "inbox.db"
+    old = open_store(path, Schema(INBOX.purpose, INBOX.migrations[:4]), Realm.TRAINING, SteppedClock())
+    with transaction(old):
+        old.execute("INSERT INTO order_results VALUES ('o-1', 'cam-1', 0, 'too near', ?)", (NOW_NS,))
+    old.close()
+    db = open_store(path, INBOX, Realm.TRAINING, SteppedClock())
+    answer = OrderResult("o-2", False, "less than 30 m", "plan_refused.short", {"m": 30})
+    data = encode_envelope(Envelope("cam-1", 1, 0, answer))
+    rows = Rows(Identities(db).next)
+    rows.add(waiting(b"peer", NODE, admit(data, NODE, NOW_NS), None, data, NOW_NS))
+    with transaction(db):
+        rows.write(db)
+    assert answer_of(db, "o-1", "cam-1", 0, NOW_NS) == Answered(OrderState.FAILED, "too near", NOW_NS)
+    said = Answered(OrderState.FAILED, "less than 30 m", NOW_NS, "plan_refused.short", {"m": 30})
+    assert answer_of(db, "o-2", "cam-1", 0, NOW_NS) == said
+    db.close()
