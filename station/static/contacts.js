@@ -11,6 +11,7 @@ export const FRESH_S = 3, DIM_S = 10;
 const TICK_S = 8;               // the heading tick reaches where the contact would be in so many seconds
 const STANDING_M_S = 0.25;      // slower than this is no heading
 const NAMED_FROM_ZOOM = 16.5;   // from here on every contact in sight has its name
+const M_PER_DEGREE = 111_320, ON_DRONE_M = 60;      // a drone's camera is where it was some seconds ago
 const MOST_NAMED = 150;         // of contacts that raise no alarm; the rest are marks without a name
 
 export function freshness(ageS) { return ageS < FRESH_S ? "fresh" : ageS < DIM_S ? "dim" : "stale"; }
@@ -102,8 +103,15 @@ function drawSensors(marks) {
       else marks.area(null, sensor.footprint, null, "rgb(154 167 179 / 0.75)", [2.4, 4.8]);
     }
     marks.sign("sensor", sensor.id, sensor.position, `camera-${sensor.state}`, 1, -2);
-    marks.name("sensor", sensor.id, sensor.position, `${sensor.id}${sensor.simulated ? " SIM" : ""}${word}`, { size: 11, colour: "#aebbc6", away: 12, order: 12 });
+    if (!isSeeing || !isOnDrone(sensor)) marks.name("sensor", sensor.id, sensor.position, `${sensor.id}${sensor.simulated ? " SIM" : ""}${word}`, { size: 11, colour: "#aebbc6", away: 12, order: 12 });
   }
+}
+
+/** The camera of a drone that is there with its own name; it is named as well while it lags behind, or says that it sees nothing. */
+function isOnDrone(sensor) {
+  if (state.nodes.get(sensor.node)?.kind !== "drone") return false;
+  return [...state.drones.values()].some(({ telemetry: { position: p } }) => p && Math.hypot((p[0] - sensor.position[0]) * M_PER_DEGREE,
+    (p[1] - sensor.position[1]) * M_PER_DEGREE * Math.cos(p[0] * Math.PI / 180)) < ON_DRONE_M);
 }
 
 function drawDrones(marks) {

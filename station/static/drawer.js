@@ -3,6 +3,7 @@
 import { sensorCoverage, sensorCoverageFact } from "./coverage.js";
 import { apartSection, contactWork, neighbours } from "./contact.js";
 import { arrange, cap, fact, make, priorityShape, refocus } from "./dom.js";
+import { findingText, itemName, modeText, sentForText, words } from "./fleet.js";
 import { ageText, borderText, degrees, metres, mgrs, timeElement } from "./format.js";
 import { axes } from "./ground.js";
 import { number, onLanguage, say, short, t } from "./language.js";
@@ -12,7 +13,7 @@ import { candidateSection, candidatesHead, matchSection } from "./match.js";
 import { investigateSection } from "./investigate.js";
 import { centreOnSelected } from "./map.js";
 import { choiceSection, orderSection, presetText, profileText } from "./orders.js";
-import { alarmOf, candidateOf, candidates, isWaiting, now, on, onCalmly, select, selectedContact, state } from "./state.js";
+import { alarmOf, candidateOf, candidates, isAboutNobody, isWaiting, now, on, onCalmly, select, selectedContact, state } from "./state.js";
 
 let root = null;
 const shown = new Map();        // section -> {key, element}
@@ -65,7 +66,7 @@ function alarmParts(id) {
   const contact = selectedContact(), several = candidates(alarm).length > 1;
   return [
     head(say(alarm.says), [short(alarm.id), t(`alarm_state.${alarm.state}`)].join(" · "), alarm.priority, alarm.simulated),
-    several ? null : snapshot(alarm.snapshot ?? contact?.snapshot ?? null),
+    several || isAboutNobody(alarm) ? null : snapshot(alarm.snapshot ?? contact?.snapshot ?? null),
     decision(alarm),
     contact && !several ? investigate(contact) : null,
     section("teams", teamKey(alarm), () => teamSection(alarm) ?? make("div", { hidden: true })),
@@ -226,7 +227,7 @@ function sensorFacts(sensor) {
   const node = state.nodes.get(sensor.node);
   return section("sensor-facts", [sensor.state, Math.round(frame), sensor.detail, node?.health?.frames_per_s, node?.silent, node?.health?.profile, presetText(node?.health), sensorCoverage(sensor.id)], () => make("dl", { class: "facts" },
     fact(t("fact.sensor_state"), make("span", { class: `sensor-state ${["seeing", "calibrating"].includes(sensor.state) ? sensor.state : "blind"}` }, t(`sensor.${sensor.state}`)),
-      make("span", { class: "aside" }, t("fact.since"), " ", timeElement(sensor.state_since_ns, at))),
+      sensor.state_since_ns > 0 ? make("span", { class: "aside" }, t("fact.since"), " ", timeElement(sensor.state_since_ns, at)) : null),
     fact(t("fact.last_frame"), t("age.ago", { age: ageText(frame) })),
     sensor.detail ? fact(t("fact.detail"), sensor.detail) : null,
     fact(t("fact.node"), sensor.node, node?.silent ? make("span", { class: "stale" }, t("node.silent")) : null),
@@ -253,23 +254,22 @@ function droneParts(id) {
   if (!view) return null;
   const heard = view.telemetry;
   const age = (now() - heard.at_ns / 1e6) / 1000 + heard.heard_age_s;
-  const maybe = (value, digits, unit) => (value === null ? "–" : `${number(value, digits)} ${unit}`);
+  const maybe = (value, digits, unit) => (value === null ? "–" : `${number(value, digits)}\u00a0${unit}`);
   const facts = section("drone-facts", [view, Math.round(age)], () => make("dl", { class: "facts" },
     fact(t("fact.link"), t(`link.${heard.link}`), make("span", { class: "aside" }, t("age.ago", { age: ageText(age) }))),
-    view.task ? fact(t("fact.task"), t(`task.${view.task.phase}`), make("span", { class: "second" }, view.task.sentence)) : null,
-    view.plan ? fact(t("fact.corridor"), state.geography.names[view.plan.corridor] ?? view.plan.corridor) : null,
+    view.task ? fact(t("fact.task"), [sentForText(view), t(`task.${view.task.phase}`)].filter(Boolean).join(" · "), make("span", { class: "second" }, words(view.task.key, view.task.params, view.task.sentence))) : null,
     heard.mission_item === null ? null : fact(t("fact.waypoint"), `${heard.mission_item} / ${heard.mission_total ?? "–"}`),
-    fact(t("fact.mode"), `${heard.mode} · ${t(heard.armed ? "drone.armed" : "drone.disarmed")}`),
+    fact(t("fact.mode"), `${heard.armed ? modeText(heard.mode) : t("drone.on_ground")} · ${t(heard.armed ? "drone.armed" : "drone.disarmed")}`),
     fact(t("fact.height"), maybe(heard.height_above_home_m, 1, "m")),
     fact(t("fact.speed"), maybe(heard.ground_speed_m_s, 1, "m/s")),
     fact(t("fact.battery"), maybe(heard.battery_percent, 0, "%"), make("span", { class: "aside" }, maybe(heard.battery_v, 1, "V"))),
     heard.position ? fact(t("fact.position"), make("span", { class: "mono" }, degrees(heard.position)), make("span", { class: "mono second" }, `MGRS ${mgrs(heard.position)}`)) : null));
   const checks = view.preflight ? section("preflight", view.preflight, () => make("section", { class: "reasons" }, make("h3", {}, t("drawer.preflight"), ` · ${t(`preflight.${view.preflight.state}`)}`),
-    make("ul", {}, view.preflight.items.filter((i) => i.state !== "pass").map((i) => make("li", {}, `${i.name}: ${i.sentence}`))))) : null;
+    make("ul", {}, view.preflight.items.filter((i) => i.state !== "pass").map((i) => make("li", {}, `${itemName(i.name)}: ${words(i.key, i.params, i.sentence)}`))))) : null;
   const check = view.check && view.plan && view.check.plan_id === view.plan.plan_id ? view.check : null;
   const buffer = check?.buffer;
   const refusals = check ? section("plan-check", check, () => make("section", { class: "reasons" }, make("h3", {}, t("drawer.check"), ` · ${t(check.passed ? "drawer.check_passed" : "drawer.check_refused")}`),
     buffer ? make("p", {}, t("drawer.buffer", { total_m: number(buffer.total_m, 0), drift_m: number(buffer.drift_m, 0), wind_m_s: number(buffer.wind_m_s, 1), seconds: number(buffer.detection_s + buffer.descent_s, 0), reaction_m: number(buffer.reaction_m, 0), margin_m: number(buffer.margin_m, 0), configured_m: number(buffer.configured_m, 0) })) : null,
-    make("ul", {}, check.findings.map((f) => make("li", {}, f.key ? t(f.key, { leg: "", ...f.params }) : f.sentence))))) : null;
+    make("ul", {}, check.findings.map((f) => make("li", {}, findingText(f)))))) : null;
   return [head(t("drawer.drone", { id: view.drone }), t(`link.${heard.link}`), null, heard.simulated), facts, checks, refusals];
 }

@@ -39,7 +39,7 @@ export function orderAt(place) {
   const mark = given.get(place);
   if (!mark) return null;
   const passed = (performance.now() - mark.atMs) / 1000, view = mark.view;
-  const base = { id: mark.id, action: mark.action, drone: mark.drone, plan: mark.plan_id, passed };
+  const base = { id: mark.id, action: mark.action, kind: mark.wish?.kind, drone: mark.drone, plan: mark.plan_id, passed };
   if (mark.refused) return { ...base, state: "refused", words: say(mark.refused) };
   if (!mark.id) return { ...base, state: "sending", words: t("order_now.sending") };
   if (!view || view.state === "waiting") return { ...base, state: "waiting", words: t("order_now.waiting", { seconds: Math.floor(passed) }) };
@@ -89,6 +89,12 @@ function innerText(params, name, value) {
   if (own.n !== undefined && own.key === undefined) return Array.from({ length: own.n }, (_, i) => innerText(own, String(i), own[i])).join("; ");
   if (own.key === undefined) return value;
   return words(own.key, own.key.startsWith("check.") && typeof own.leg === "number" ? { ...own, leg: own.leg + 1 } : own, String(value));
+}
+
+/** Of a check before take-off: "position fix" as people say it. */
+export function itemName(name) {
+  const key = `preflight_item.${name.replaceAll(" ", "_")}`;
+  return hasWords(key) ? t(key) : name;
 }
 
 export function findingText(finding) { return words(finding.key, { ...finding.params, ...legParam(finding) }, finding.sentence); }
@@ -165,6 +171,9 @@ export function isFlying(view) {
 /** An autopilot's own name of a mode, with what it means where we know. */
 export function modeText(mode) { return hasWords(`flight_mode.${mode}`) ? t(`flight_mode.${mode}`) : mode; }
 
+/** What it was sent for, or the corridor of a patrol that its settings name; nothing where that is not known. */
+export function sentForText(view) { return kindText(wishOf(view)) || (state.geography.names[view.plan?.corridor] ?? ""); }
+
 export function kindText(wish) {
   if (!wish) return "";
   const where = wish.corridor ? state.geography.names[wish.corridor] ?? wish.corridor : "";
@@ -182,7 +191,7 @@ export function doingText(view) {
   const looking = lookingOf(view.drone), { mode } = view.telemetry;
   if (isFlying(view) && ENDS.includes(mode)) return modeText(mode);       // whatever it was sent for
   if (looking) return t("drone.looks_at", { contact: looking.contact });
-  if (view.task && !isOver(view.task)) return [kindText(wishOf(view)) || (view.plan?.corridor ? state.geography.names[view.plan.corridor] ?? view.plan.corridor : ""), t(`task.${view.task.phase}`)].filter(Boolean).join(" · ");
+  if (view.task && !isOver(view.task)) return [sentForText(view), t(`task.${view.task.phase}`)].filter(Boolean).join(" · ");
   return isFlying(view) ? modeText(view.telemetry.mode) : t("drone.on_ground");
 }
 

@@ -2,11 +2,11 @@
 
 import { fact, make, refill } from "./dom.js";
 import { ageText, clockText } from "./format.js";
-import { ageOf, ageOfValue, command, droneNames, findingText, forget, freshness, isFlying, isOver, kindText, linkText, lookingOf, modeText, offerOfOrder,
-  openOffers, orderAt, percent, reliefOf, secondsLeft, waitingTasks, whyNoFleet, wishOf, words } from "./fleet.js";
+import { ageOf, ageOfValue, command, droneNames, findingText, forget, freshness, isFlying, isOver, itemName, linkText, lookingOf, modeText, offerOfOrder,
+  openOffers, orderAt, percent, reliefOf, secondsLeft, sentForText, waitingTasks, whyNoFleet, wishOf, words } from "./fleet.js";
 import { holdButton, isHeld } from "./hold.js";
 import { investigateSection } from "./investigate.js";
-import { hasWords, number, onLanguage, t } from "./language.js";
+import { number, onLanguage, t } from "./language.js";
 import { markLeg, offerParts } from "./pilot_offer.js";
 import { draft, isComplete, pilot, wishOfDraft, change } from "./pilot_draft.js";
 import { planForm, planKey } from "./pilot_plan.js";
@@ -111,11 +111,11 @@ function head(view) {
         make("div", { class: "battery-bar", "aria-hidden": "true" }, fill),
         make("p", {}, make("b", {}, low ? "▼ " : "", percent(charge)), h.battery_v === null ? null : make("span", {}, `${number(h.battery_v, 1)} V`), aged(view, "battery_percent", ""))),
       make("dl", { class: "drone-facts" },
-        fact(t("drone.mode"), aged(view, "mode", modeText(h.mode)), make("span", { class: "aside" }, t(h.armed ? "drone.armed" : "drone.disarmed"))),
+        fact(t("drone.mode"), aged(view, "mode", h.armed || h.link !== "connected" ? modeText(h.mode) : t("drone.on_ground")), make("span", { class: "aside" }, t(h.armed ? "drone.armed" : "drone.disarmed"))),
         fact(t("drone.height"), h.height_above_home_m === null ? "–" : aged(view, "height_above_home_m", `${number(h.height_above_home_m, 0)} m`)),
         fact(t("fact.speed"), h.ground_speed_m_s === null ? "–" : aged(view, "ground_speed_m_s", `${number(h.ground_speed_m_s, 0)} m/s`)),
-        fact("GPS", h.gps_fix === null ? "–" : aged(view, "gps_fix", h.gps_fix >= 3 ? "3D" : t("drone.no_fix")), h.gps_satellites === null || h.gps_satellites === undefined ? null : make("span", { class: "aside" }, t("drone.satellites", { n: h.gps_satellites }))),
-        h.wind_m_s === null || h.wind_m_s === undefined ? null : fact(t("drone.wind"), `${number(h.wind_m_s, 0)} m/s`)),
+        h.wind_m_s === null || h.wind_m_s === undefined ? null : fact(t("drone.wind"), `${number(h.wind_m_s, 0)} m/s`),
+        fact("GPS", h.gps_fix === null ? "–" : aged(view, "gps_fix", h.gps_fix >= 3 ? "3D" : t("drone.no_fix")), h.gps_satellites === null || h.gps_satellites === undefined ? null : make("span", { class: "aside" }, t("drone.satellites", { n: h.gps_satellites })))),
     ];
   });
 }
@@ -179,7 +179,7 @@ function doing(view) {
   keep("doing", [view.drone, task, looking, relief, wish, view.telemetry.mode, view.telemetry.mission_item, view.telemetry.mission_total], () => {
     const at = PHASES.indexOf(task.phase), failed = ["failed", "cancelled"].includes(task.phase);
     return [make("section", { class: "doing" },
-      make("h3", {}, t("pilot.task"), make("small", {}, kindText(wish) || (view.plan?.corridor ? state.geography.names[view.plan.corridor] ?? view.plan.corridor : ""))),
+      make("h3", {}, t("pilot.task"), make("small", {}, sentForText(view))),
       make("ol", { class: "phases", "aria-label": t("pilot.task") }, PHASES.map((phase, i) => make("li", { class: failed ? "" : i < at ? "done" : i === at ? "now" : "", "aria-current": !failed && i === at ? "step" : null }, t(`task.${phase}`)))),
       failed ? make("p", { class: "fleet-trouble" }, make("span", { "aria-hidden": "true" }, "✕ "), t(`task.${task.phase}`), ": ", words(task.key, task.params, task.sentence))
         : make("p", { class: "task-words" }, words(task.key, task.params, task.sentence), make("small", {}, clockText(task.at_ns / 1e6))),
@@ -214,7 +214,13 @@ function planning(view, why) {
     : [make("button", { type: "button", class: "plan-open", "data-focus": "plan-open", onclick: () => openForm(drone) }, t(offer ? "plan.change" : "plan.new"), make("kbd", { "aria-hidden": "true" }, "P"))]);
   if (!offer) { nothing("offer"); launchLine(launched, view); return; }
   keep("offer", [offer], () => [make("section", { class: "offer" }, offerParts(offer))]);
-  if (shownOffer !== offer.order_id) { shownOffer = offer.order_id; showOffer(offer); tell("draft"); }
+  if (shownOffer !== offer.order_id) {
+    shownOffer = offer.order_id;
+    showOffer(offer);
+    tell("draft");
+    // Whoever asked has the verdict before them, and not only the button that launches.
+    if (offer === own) root.scrollTop += boxes.offer.getBoundingClientRect().top - (boxes.acts.querySelector(".return") ? boxes.acts.getBoundingClientRect().bottom : root.getBoundingClientRect().top);
+  }
   launchButton(view, offer, launched);
 }
 
@@ -228,11 +234,11 @@ export function openForm(drone = pilot.drone) {
 }
 
 function form(view, asked) {
-  const bad = asked && ["failed", "refused", "late"].includes(asked.state) ? asked.words : "";
+  const bad = asked && asked.kind === draft().kind && ["failed", "refused", "late"].includes(asked.state) ? asked.words : "";
   keep("plan", [planKey(), bad, isFlying(view)], () => [make("section", { class: "plan" },
     make("h3", {}, t("plan.title", { drone: view.drone })), planForm(),
-    bad ? make("p", { class: "fleet-trouble", role: "status" }, make("span", { "aria-hidden": "true" }, "✕ "), bad) : null,
     make("div", { class: "row" },
+      bad ? make("p", { class: "fleet-trouble", role: "status" }, make("span", { "aria-hidden": "true" }, "✕ "), bad) : null,
       make("button", { type: "button", class: "primary check", disabled: !isComplete(), "data-focus": "check", onclick: () => check(view.drone) }, t("plan.check")),
       isFlying(view) || openOffers().some((o) => o.drone === view.drone && o.plan) ? make("button", { type: "button", "data-focus": "plan-shut", onclick: () => { pilot.isPlanning.delete(view.drone); tell("draft"); } }, t("plan.shut")) : null))]);
 }
@@ -291,11 +297,6 @@ function preflight(view) {
     make("h3", {}, t("drawer.preflight"), make("small", {}, t(`preflight.${p.state}`), " · ", t("age.ago", { age: ageText((now() - p.at_ns / 1e6) / 1000) }))),
     make("ul", {}, p.items.map((item) => make("li", { class: item.state }, make("span", { class: "mark", "aria-hidden": "true" }, MARKS[item.state]),
       make("b", {}, itemName(item.name)), make("em", {}, t(`preflight.${item.state}`)), make("span", { class: "said-by" }, words(item.key, item.params, item.sentence))))))]);
-}
-
-function itemName(name) {
-  const key = `preflight_item.${name.replaceAll(" ", "_")}`;
-  return hasWords(key) ? t(key) : name;
 }
 
 function queued() {

@@ -7,9 +7,10 @@ import { enterDrawer } from "./drawer.js";
 import { onLanguage, say, t } from "./language.js";
 import { personText, reasonText } from "./decision.js";
 import { announce, warn } from "./status.js";
-import { isWaiting, now, on, onCalmly, select, state, taken, waiting } from "./state.js";
+import { isAboutNobody, isFaultOver, isWaiting, now, on, onCalmly, select, state, taken, waiting } from "./state.js";
 
 const TAKEN_SHOWN = 30;
+const SIGNS = { node_silent: "node", clock_wrong: "node", position_untrusted: "node", node_elsewhere: "node", drone_trouble: "drone", no_coverage: "eye", nobody_watching: "eye" };
 const cards = new Map();        // alarm id -> {element, signature}
 const pending = new Set();      // alarms whose acknowledgement is on its way
 const unfolded = new Set();     // corridors whose group in a flood a person has opened
@@ -137,6 +138,7 @@ function buildCard(alarm, contact, chosen, place) {
       place ? make("p", { class: "place" }, place) : null,
       make("p", { class: "when" }, timeElement(alarm.raised_ns, now()), make("span", { class: "age", "data-since": alarm.raised_ns },
         ageText((now() - alarm.raised_ns / 1e6) / 1000)), alarm.contacts.length > 1 ? make("span", {}, t("queue.group", { n: alarm.contacts.length })) : null),
+      open && isFaultOver(alarm) ? make("p", { class: "fault-over" }, t("queue.fault_over")) : null,
       alarm.state === "escalated" ? make("p", { class: "escalated" }, t("queue.escalated")) : null,
       (alarm.teams ?? []).filter((team) => team.state === "on_the_way" || team.state === "arrived").map((team) => make("p", { class: `team-line ${team.overdue ? "overdue" : ""}` },
         `${team.who} · ${t(`team_state.${team.state}`)}`, team.overdue ? make("strong", {}, ` ${t("team.overdue")}`) : null)),
@@ -148,8 +150,8 @@ function picture(alarm, contact) {
   const id = alarm.snapshot ?? contact?.snapshot;
   const simulated = alarm.simulated ? make("span", { class: "sim" }, "SIM") : null;
   if (id) return make("div", { class: "picture" }, make("img", { class: "thumb", src: `/api/snapshots/${encodeURIComponent(id)}`, alt: t("snapshot.alt") }), simulated);
-  const sign = alarm.sensor ? glyph("camera") : alarm.rule === "node_silent" ? glyph("node") : classGlyph(contact?.object_class ?? "person");
-  return make("div", { class: "picture" }, make("div", { class: "thumb none", title: t("snapshot.none") }, sign), simulated);
+  const sign = isAboutNobody(alarm) ? glyph(alarm.sensor ? "camera" : SIGNS[alarm.rule] ?? "gear") : classGlyph(contact?.object_class ?? alarm.says.params?.object_class ?? "person");
+  return make("div", { class: "picture" }, make("div", { class: "thumb none", title: isAboutNobody(alarm) ? null : t("snapshot.none") }, sign), simulated);
 }
 
 function actions(alarm, chosen) {

@@ -106,6 +106,14 @@ export function taken() {
 
 export function isWaiting(alarm) { return alarm.state === "active" || alarm.state === "escalated"; }
 
+/** Of a fault: a node, a camera, a drone, the station. Nobody is in it, and there is no picture to wait for. */
+export function isAboutNobody(alarm) { return !alarm.contact && !alarm.contacts.length && !alarm.snapshot; }
+
+/** Of a fault: whether it is over, so that the alarm goes when somebody has seen it. */
+export function isFaultOver(alarm) {
+  return isAboutNobody(alarm) && alarm.events.findLast((e) => e.person === "system" && ["recovered", "again"].includes(e.reason))?.reason === "recovered";
+}
+
 function sorted(alarms) { return alarms.sort((a, b) => a.priority - b.priority || b.raised_ns - a.raised_ns); }
 
 let byContact = null;           // the most urgent open alarm of each contact; made anew when alarms have changed
