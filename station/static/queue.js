@@ -20,6 +20,7 @@ export function startQueue(element) {
   root = element;
   onCalmly("picture", render, 500);
   on("selection", () => { render(); scrollToSelected(); });
+  on("replay", render);
   onLanguage(build);
   setInterval(ages, 1000);
   build();
@@ -94,12 +95,23 @@ function counts(open) {
 
 function nothingWaits() {
   const watching = [...state.sensors.values()].filter((s) => s.state === "seeing").length;
+  if (state.isReplay) return empty(...thatWas(watching));
   const advice = !state.hasPicture ? "queue.empty_no_picture"
     : state.sensors.size === 0 ? "queue.empty_no_sensor" : watching === 0 ? "queue.empty_blind" : "queue.empty_quiet";
-  const text = t(advice, { n: watching, all: state.sensors.size });
-  if (parts.emptyText !== text) {
-    parts.emptyText = text;
-    parts.empty = make("div", { class: "empty" }, glyph("watch"), make("p", {}, t("queue.empty")), make("p", { class: "advice" }, text));
+  return empty(t("queue.empty"), t(advice, { n: watching, all: state.sensors.size }));
+}
+
+/** Of the past nobody is told what to do, and where nothing was kept it is not said that all was quiet. */
+function thatWas(watching) {
+  if (!state.replay) return [t("queue.empty_no_picture"), ""];
+  if (state.replay.empty) return [t("replay.empty_title"), t("replay.empty_advice")];
+  return [t("replay.quiet"), t(!state.sensors.size ? "replay.no_sensor" : watching ? "replay.watched" : "replay.blind", { n: watching, all: state.sensors.size })];
+}
+
+function empty(title, text) {
+  if (parts.emptyText !== title + text) {
+    parts.emptyText = title + text;
+    parts.empty = make("div", { class: "empty" }, glyph("watch"), make("p", {}, title), make("p", { class: "advice" }, text));
   }
   return parts.empty;
 }
@@ -221,6 +233,7 @@ export function openChosen() {
   else step(1);
 }
 
+/** With the frame that shows it, which has the page laid out in any case. */
 function scrollToSelected() {
-  if (state.selection?.kind === "alarm") cards.get(state.selection.id)?.element.scrollIntoView({ block: "nearest" });
+  if (state.selection?.kind === "alarm") requestAnimationFrame(() => cards.get(state.selection?.id)?.element.scrollIntoView({ block: "nearest" }));
 }

@@ -60,7 +60,9 @@ function update() {
   parts.speed.value = String(w.speed);
   if (!held) parts.slider.value = String(Math.round(1000 * (w.at_ns - w.from_ns) / Math.max(1, w.to_ns - w.from_ns)));
   parts.clock.textContent = `${dateText(w.at_ns / 1e6)} ${clockText(w.at_ns / 1e6)}`;
-  parts.said.textContent = w.empty ? t("replay.empty") : w.ended ? t("replay.ended") : "";
+  const wantedNs = Number(new URLSearchParams(location.search).get("from") ?? Infinity);
+  parts.said.textContent = w.empty ? t("replay.empty") : w.ended ? t("replay.ended")
+    : wantedNs < w.from_ns - STEP_NS ? t("replay.begins", { from_ns: w.from_ns }) : "";
 }
 
 /** The station's own time, as a field of the browser takes it, and back. */

@@ -106,11 +106,11 @@ function nodes(at) {
   for (const name of buttons.keys()) if (!state.nodes.has(name)) buttons.delete(name);
   for (const h of all) say(h);          // in place: a button that is pressed or focused stays the same one
   // How long the texts are decides how many fit.
-  const key = JSON.stringify([width, state.hasPicture, all.map((h) => [h.node.node, h.how, h.text.length])]);
+  const key = JSON.stringify([width, state.hasPicture, state.replay?.empty, all.map((h) => [h.node.node, h.how, h.text.length])]);
   if (parts.key === key) return;
   parts.key = key;
   if (!all.length) {
-    parts.nodes.replaceChildren(make("span", { class: "more" }, t(state.hasPicture ? "node.none" : "node.waiting")));
+    parts.nodes.replaceChildren(make("span", { class: "more" }, t(!state.hasPicture ? "node.waiting" : !state.isReplay ? "node.none" : state.replay?.empty ? "replay.empty" : "replay.no_node")));
     return;
   }
   const focused = parts.nodes.contains(document.activeElement) ? document.activeElement : null;

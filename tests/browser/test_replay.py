@@ -9,7 +9,11 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
+from station.picture import Counts, Picture
+from tests.browser.conftest import enter
 from tests.browser.whole_station import enter_first, walk
+from tests.scene import S
+from wire.units import Realm
 
 SHOTS = os.environ.get("TRAILWATCH_SCREENSHOTS")
 
@@ -101,3 +105,26 @@ def test_a_time_of_which_nothing_was_kept_is_said_and_not_invented(serving, watc
     watched.wait_for_selector("body[data-map=ready]", timeout=120_000)
     expect(watched.locator(".replay-said")).to_have_text("không lưu dữ liệu của khoảng này")
     expect(watched.locator(".card")).to_have_count(0)
+
+
+def test_of_a_time_before_anything_was_kept_it_is_said_so_and_nobody_is_told_to_add_a_node(stage, watched) -> None:
+    now = time.time_ns()
+    quiet = Picture(Realm.TRAINING, 0, now, (), (), (), (), (), (), Counts(0, 0, {}))
+    mind = stage.mind(quiet)
+    enter(watched, stage)
+    expect(watched.locator(".queue .empty")).to_contain_text("trailwatch edge")     # of now it says what to do next
+    time.sleep(12)                      # the journal writes each ten seconds
+    watched.goto(f"{stage.address}/replay?from={now - 3600 * S}&to={now - 1800 * S}")
+    empty, bar = watched.locator(".queue .empty"), watched.locator(".replay-bar")
+    expect(empty).to_contain_text("Không lưu dữ liệu của khoảng này")
+    expect(bar).to_contain_text("không lưu dữ liệu của khoảng này")
+    assert "nodes.toml" not in watched.locator("body").inner_text() and "trailwatch edge" not in empty.inner_text()
+    # From before the beginning into what is there: it begins where something was kept, and says when.
+    mind.say(counts=Counts(1, 0, {}))
+    watched.goto(f"{stage.address}/replay?from={now - 3600 * S}&to={now + 3600 * S}&speed=0.5")
+    expect(bar).to_contain_text("dữ liệu lưu từ ")
+    expect(empty).to_contain_text("Lúc đó không có cảnh báo nào chờ")
+    expect(empty).to_contain_text("Lúc đó chưa có camera nào báo về.")
+    expect(watched.locator(".status .nodes")).to_have_text("Lúc đó chưa có nút nào")
+    assert "nodes.toml" not in watched.locator("body").inner_text()
+    assert watched.seen["errors"] == []
