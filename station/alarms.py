@@ -78,7 +78,7 @@ class Alarm(msgspec.Struct):
     a watchlist alarm, one for each of `contacts` and in their order, all about `subject`; `match` is the first of them.
     about: of a technical alarm, the corridor or the team; empty for none. rules, why: as in AlarmView. asked_ns: since when
     it asks with its present priority; 0 in files from before. stage: how often it was escalated since then.
-    side: of the border line, where its newest contact surely was.
+    side: of the border line, where its newest contact surely was. last_m_s: its velocity there, metres a second.
     """
 
     number: int
@@ -110,6 +110,7 @@ class Alarm(msgspec.Struct):
     asked_ns: int = 0
     stage: int = 0
     side: int = 0
+    last_m_s: tuple[float, float] = (0.0, 0.0)
 
     @property
     def id(self) -> str:

@@ -5,8 +5,7 @@ The rules about contacts are the sector's (station.alarm_rules). A contact of th
 priority only rises. A watchlist question about the same contact stays an alarm of its own, because its answers close it, and
 is linked. Three more things keep a screen from filling with one event, all noted on the alarm that is joined:
 - who walks with somebody (station.parties) joins that one's alarm while nobody has answered it: a party is one alarm;
-- a contact lost and found again (same kind, same corridor, where the lost one could have walked to within two minutes; of
-  a shelved alarm only what is found where that was raised, so that putting a bush aside puts no walker aside);
+- a contact lost and found again within two minutes (station.found_again);
 - a flood (10 alarms of contacts in 10 minutes, EEMUA 191): a further contact joins an alarm of its corridor that nobody has
   answered yet and that is not older than 10 minutes. An alarm that was answered never swallows a new contact this way.
 
@@ -23,7 +22,6 @@ the fault is over and when it is back.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 
 from geofences.sector import Sector
@@ -45,6 +43,7 @@ from station.alarms import (
     worsen,
 )
 from station.contacts import Contact, Visit
+from station.found_again import found_off_m, note_place
 from station.picture import AlarmState, MatchState, Sentence
 from wire.clock import NS_PER_S
 from wire.messages import SensorState
@@ -54,10 +53,6 @@ CompanionsOf = Callable[[Contact], Iterable[int]]
 
 DETECTIONS_FOR_ALARM = 3
 SAME_STAY_NS = 600 * NS_PER_S           # the same contact, back in the same corridor, is the same visit
-LOST_AFTER_NS = 3 * NS_PER_S
-FOUND_WITHIN_NS = 120 * NS_PER_S
-FOUND_WITHIN_M = 15.0
-FOUND_SPEED_M_S = {"person": 2.5, "vehicle": 15.0, "boat": 6.0}
 CANDIDATES_WITHIN_NS = 600 * NS_PER_S   # as a flood's; from the newest sight of any candidate that the alarm has
 NOBODY_WATCHING = FaultSettings(1, 60.0)
 WATCHLIST_UNREADABLE = FaultSettings(2, 0.0)    # nobody on the list may be found any more
@@ -103,7 +98,7 @@ class AlarmDesk:
                 alarm = self.open.get(visit.alarm)
                 if alarm is not None and visit.last_inside_ns >= alarm.last_seen_ns:
                     alarm.last_seen_ns = visit.last_inside_ns
-                    alarm.last_m = (float(contact.estimate.mean[0]), float(contact.estimate.mean[1]))
+                    note_place(alarm, contact)
 
     def judge(self, contact: Contact, now_ns: int) -> None:
         """Raise, or join to an alarm, what the rules find about a contact now."""
@@ -284,7 +279,7 @@ class AlarmDesk:
         alarm = self.open.get(number)
         if alarm is not None and contact.last_seen_ns >= alarm.last_seen_ns:
             alarm.last_seen_ns = contact.last_seen_ns
-            alarm.last_m = (float(contact.estimate.mean[0]), float(contact.estimate.mean[1]))
+            note_place(alarm, contact)
             alarm.side = contact.course.side or alarm.side
 
     def _saw_candidate(self, contact: Contact) -> None:
@@ -303,26 +298,12 @@ class AlarmDesk:
         return max(joinable, key=lambda a: a.number) if joinable else None
 
     def _found_again(self, contact: Contact, corridor: str | None) -> Alarm | None:
-        east, north = contact.estimate.mean[:2]
+        """The alarm whose lost one this is most likely: the least metres off from where he is looked for."""
         best: tuple[float, Alarm] | None = None
         for alarm in self.open.values():
-            if alarm.group != contact.group or not alarm.is_open or not alarm.is_about_contacts:
-                continue
-            if corridor is not None and alarm.corridor is not None and alarm.corridor != corridor:
-                continue
-            # Measured at the contact's first sight: by now it has walked on, and the lost one may be seen again as well.
-            lost_ns = contact.first_seen_ns - alarm.last_seen_ns
-            if not LOST_AFTER_NS < lost_ns <= FOUND_WITHIN_NS:
-                continue
-            walked_s = (contact.last_seen_ns - alarm.last_seen_ns) / 1e9
-            last_m, reach_m = alarm.last_m, FOUND_WITHIN_M + FOUND_SPEED_M_S[contact.group] * walked_s
-            if alarm.state is AlarmState.SHELVED and alarm.position is not None:
-                # What is put aside stays where it was: a bush does, and who walks by is not it.
-                here = self._sector.frame.point(alarm.position)
-                last_m, reach_m = (float(here[0]), float(here[1])), FOUND_WITHIN_M
-            distance_m = math.hypot(east - last_m[0], north - last_m[1])
-            if distance_m <= reach_m and (best is None or distance_m < best[0]):
-                best = (distance_m, alarm)
+            off_m = found_off_m(alarm, contact, corridor, self._sector)
+            if off_m is not None and (best is None or off_m < best[0]):
+                best = (off_m, alarm)
         return best[1] if best else None
 
     def _of_its_party(self, contact: Contact, corridor: str | None) -> Alarm | None:

@@ -39,9 +39,10 @@ from station.alarms import (
     worsen,
 )
 from station.contacts import Contact, ContactState, contact_from
+from station.found_again import FOUND_WITHIN_M
 from station.kalman import Estimate
 from station.picture import AlarmState, Sentence
-from station.rules import FOUND_WITHIN_M, AlarmDesk
+from station.rules import AlarmDesk
 from wire.clock import NS_PER_S
 
 SECTOR = load_sector(Path(__file__).resolve().parents[2] / "configs" / "sectors" / "laobao" / "sector.toml")
