@@ -400,6 +400,14 @@ def read_snapshot(conn: sqlite3.Connection, snapshot_id: str) -> bytes | None:
     return bytes(row[0]) if row else None
 
 
+def read_about_snapshot(conn: sqlite3.Connection, snapshot_id: str) -> tuple[str, str, int] | None:
+    """Node, sensor and time of capture of a snapshot; None when there is none."""
+    if not (snapshot_id.isascii() and snapshot_id.isdigit() and len(snapshot_id) < 19):
+        return None
+    row = conn.execute("SELECT node, sensor, captured_ns FROM snapshots WHERE id = ?", (int(snapshot_id),)).fetchone()
+    return (str(row[0]), str(row[1]), int(row[2])) if row else None
+
+
 # ----------------------------------------------------------------------------------------------------------- mind.db
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import logging
 import sqlite3
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import anyio.to_thread
 import msgspec
@@ -19,11 +20,20 @@ from station.geography import draw_geography
 from station.guard import RefusedRequest, accepts_gzip, answer_json
 from station.picture import Picture, Sentence
 from station.shelf import Shelf
-from station.store import INBOX, StoreError, open_reader, read_snapshot
+from station.store import INBOX, StoreError, open_reader, read_about_snapshot, read_snapshot
 from station.web_api import ApiRoute, Who
 from station.web_door import Door, to_login
 
 log = logging.getLogger("trailwatch.web")
+
+
+T = TypeVar("T")
+
+
+class SnapshotAbout(msgspec.Struct, frozen=True):
+    node: str
+    sensor: str
+    captured_ns: int
 
 
 class PageRoutes:
@@ -48,6 +58,8 @@ class PageRoutes:
             ApiRoute("/api/picture", self.picture, "Everything that is on the map now.", answer=Picture),
             ApiRoute("/api/figures", self.figures, "How the station runs: delays, counts.", who=Who.NEWCOMERS,
                      answer=FeedFigures),
+            ApiRoute("/api/snapshots/{id}/about", self.about_snapshot, "Whose snapshot it is, and of when.",
+                     answer=SnapshotAbout),
             ApiRoute("/api/snapshots/{id}", self.snapshot, "A snapshot of a contact.", media="image/jpeg"),
         ]
 
@@ -86,16 +98,23 @@ class PageRoutes:
 
     async def snapshot(self, request: Request) -> Response:
         await self._door.known(request)
-        jpeg = await anyio.to_thread.run_sync(self._read_snapshot, request.path_params["id"])
+        jpeg = await anyio.to_thread.run_sync(self._read, read_snapshot, request.path_params["id"])
         if jpeg is None:
             raise RefusedRequest(404, Sentence("refused.no_such_snapshot"))
         return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600, immutable"})
 
-    def _read_snapshot(self, snapshot: str) -> bytes | None:
+    async def about_snapshot(self, request: Request) -> Response:
+        await self._door.known(request)
+        found = await anyio.to_thread.run_sync(self._read, read_about_snapshot, request.path_params["id"])
+        if found is None:
+            raise RefusedRequest(404, Sentence("refused.no_such_snapshot"))
+        return answer_json(SnapshotAbout(*found))
+
+    def _read(self, read: Callable[[sqlite3.Connection, str], T | None], snapshot: str) -> T | None:
         try:
             if self._inbox is None:
                 self._inbox = open_reader(self._door.settings.inbox_db, INBOX, self._door.settings.realm)
-            return read_snapshot(self._inbox, snapshot)
+            return read(self._inbox, snapshot)
         except FileNotFoundError:
             return None         # the inbox has not made its file yet
         except (sqlite3.Error, StoreError) as error:

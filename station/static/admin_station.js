@@ -53,7 +53,7 @@ export function drawBackups(found, again) {
     fact(t("admin.backup_folder"), make("code", {}, found.folder), make("p", { class: "hint" }, t("admin.backup_folder_hint"))),
     fact(t("admin.backup_free"), megabytes(found.free_bytes)),
     fact(t("admin.backup_disk"), found.same_disk ? make("b", { class: "soon" }, t("admin.backup_same_disk")) : t("admin.backup_other_disk")),
-    fact(t("admin.backup_keys"), t("admin.backup_keys_text"), " ", make("code", {}, "./trailwatch backup --keys-to"))));
+    fact(t("admin.backup_keys"), t("admin.backup_keys_text"), " ", make("code", {}, "./trailwatch backup --keys-to FOLDER"))));
   return parts;
 }
 

@@ -84,7 +84,7 @@ export function sensorCoverageFact(id) {
   if (!it) return null;
   const kind = it.kind ? make("span", { class: "aside" }, t(`sensor_kind.${it.kind}`)) : null;
   const sees = it.why ? t(`coverage.why.${it.why}`) : t("coverage.sensor_sees", { n: it.watched_m, grade: t(`grade.${it.grade}`) });
-  return fact(t("coverage.of_trail"), sees, kind, it.doubtful ? make("span", { class: "stale" }, t("coverage.doubtful")) : null);
+  return fact(t("coverage.of_trail"), sees, kind, it.doubtful ? make("span", { class: "second stale" }, t("coverage.doubtful")) : null);
 }
 
 function build(anew = false) {

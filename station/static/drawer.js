@@ -1,5 +1,6 @@
 // The details of what is selected: an alarm with its contact, a contact, a sensor or a drone.
 
+import { ask } from "./api.js";
 import { sensorCoverage, sensorCoverageFact } from "./coverage.js";
 import { apartSection, contactWork, neighbours } from "./contact.js";
 import { arrange, cap, fact, make, priorityShape, refocus } from "./dom.js";
@@ -12,16 +13,18 @@ import { incidentKey, incidentSection, noteSection, teamKey, teamSection } from 
 import { candidateSection, candidatesHead, matchSection } from "./match.js";
 import { investigateSection } from "./investigate.js";
 import { centreOnSelected } from "./map.js";
+import { nodeSays } from "./node_words.js";
 import { choiceSection, orderSection, presetText, profileText } from "./orders.js";
 import { alarmOf, candidateOf, candidates, isAboutNobody, isWaiting, now, on, onCalmly, select, selectedContact, state } from "./state.js";
 
-let root = null;
+let root = null, isScrolled = false;
 const shown = new Map();        // section -> {key, element}
 
 export function startDrawer(element) {
   root = element;
   onCalmly("picture", render, 300);
-  on("selection", () => { shown.clear(); render(); root.scrollTop = 0; });
+  root.addEventListener("scroll", () => { isScrolled = root.scrollTop > 0; }, { passive: true });
+  on("selection", () => { shown.clear(); render(); if (isScrolled) root.scrollTop = 0; });      // to ask has the whole page laid out
   on("candidate", render);
   on("duty", render);
   onLanguage(() => { shown.clear(); render(); });
@@ -139,8 +142,15 @@ function matchesOf(contact, match = null) {
 
 function snapshot(id) {
   return section("snapshot", id, () => id
-    ? make("figure", { class: "snapshot" }, make("img", { src: `/api/snapshots/${encodeURIComponent(id)}`, alt: t("snapshot.alt") }))
+    ? make("figure", { class: "snapshot" }, make("img", { src: `/api/snapshots/${encodeURIComponent(id)}`, alt: t("snapshot.alt") }), takenBy(id))
     : make("p", { class: "no-snapshot" }, t("snapshot.none")));
+}
+
+/** Whose picture it is, and of when: what else saw somebody may have seen another moment. */
+function takenBy(id) {
+  const line = make("figcaption", {});
+  ask(`/api/snapshots/${encodeURIComponent(id)}/about`).then((about) => line.replaceChildren(about.sensor, " · ", timeElement(about.captured_ns, now())), () => line.remove());
+  return line;
 }
 
 /** How sure it is, in words; nothing where the station does not say. */
@@ -229,7 +239,7 @@ function sensorFacts(sensor) {
     fact(t("fact.sensor_state"), make("span", { class: `sensor-state ${["seeing", "calibrating"].includes(sensor.state) ? sensor.state : "blind"}` }, t(`sensor.${sensor.state}`)),
       sensor.state_since_ns > 0 ? make("span", { class: "aside" }, t("fact.since"), " ", timeElement(sensor.state_since_ns, at)) : null),
     fact(t("fact.last_frame"), t("age.ago", { age: ageText(frame) })),
-    sensor.detail ? fact(t("fact.detail"), sensor.detail) : null,
+    sensor.detail ? fact(t("fact.detail"), nodeSays(sensor.detail)) : null,
     fact(t("fact.node"), sensor.node, node?.silent ? make("span", { class: "stale" }, t("node.silent")) : null),
     sensorCoverageFact(sensor.id),
     node?.health?.profile ? fact(t("fact.profile"), profileText(node.health.profile)) : null,

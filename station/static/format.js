@@ -34,13 +34,13 @@ export function zoneText() {
   return `UTC${sign}${Math.floor(minutes / 60)}${minutes % 60 ? `:${pad(minutes % 60)}` : ""}`;
 }
 
-/** Local time of day, with the date before it when it is not today's. */
+/** Local time of day, with the date before it when it is not today's, and the year where it is another one. */
 export function timeElement(ns, nowMs) {
   const ms = ns / 1e6;
   const at = parts(ms + offsetMinutes * 60_000);
-  const today = parts(nowMs + offsetMinutes * 60_000).date;
+  const today = parts(nowMs + offsetMinutes * 60_000).date, isOtherYear = nowMs > 0 && dateText(ms).slice(6) !== dateText(nowMs).slice(6);
   return make("time", { datetime: new Date(ms).toISOString(), title: utcText(ms) },
-    at.date === today ? at.clock : `${at.date} ${at.clock}`);
+    isOtherYear ? `${dateText(ms)} ${at.clock}` : at.date === today ? at.clock : `${at.date} ${at.clock}`);
 }
 
 export function ageText(seconds) {

@@ -10,15 +10,33 @@ from playwright.sync_api import expect
 from station.access import Role
 from station.fleet_picture import FleetAnswer
 from station.picture import AlarmEventView, AlarmState, NodeView, SensorView, Sentence
+from station.store import INBOX, open_store, transaction
 from tests.browser.conftest import enter
 from tests.browser.fleet_stage import orders
 from tests.fleet_scene import KHE_DA, an_offer, fleet_scene
 from tests.scene import alarm, health, scene
+from tests.web_stage import ROOT
+from wire.clock import WallClock
 from wire.flying import Preflight, PreflightItem, PreflightState, TaskPhase, TaskState
 from wire.messages import SensorState
 from wire.tasking import FlightKind, FlightWish
-from wire.units import HeightMsl, Position
+from wire.units import HeightMsl, Position, Realm
 
+SAID_BY_NODES = {       # in which file each is said, as a node says it, and as a person reads it
+    "edge/health.py": [
+        ("no picture comes", "no picture comes", "không có hình"), ("no picture yet", "no picture yet", "chưa có hình nào"),
+        ("MB free on the disk of", "only 80 MB free on the disk of /data", "ổ đĩa của /data chỉ còn trống 80 MB"),
+        ("degrees Celsius inside: shade it", "81 degrees Celsius inside: shade it, or clean its cooling", "trong máy 81 °C"),
+    ],
+    "edge/sources.py": [("no frame for", "no frame for 20 s", "không có hình nào trong 20 s")],
+    "edge/timekeeping.py": [
+        ("GNSS time", "this machine's clock is 2.5 s ahead of GNSS time", "đồng hồ máy này nhanh 2.5 s"),
+        ("GNSS time", "this machine's clock is 2.5 s behind GNSS time", "đồng hồ máy này chậm 2.5 s"),
+    ],
+    "edge/detector_road.py": [
+        ("several times slower", "the detector runs through ultralytics, several times slower: no", "chậm hơn nhiều lần"),
+    ],
+}
 PATROL = FlightWish(FlightKind.CORRIDOR, corridor="khe-da")
 HIGH = "selector => [...document.querySelectorAll(selector)].map(e => Math.round(e.getBoundingClientRect().height))"
 
@@ -154,3 +172,40 @@ def test_a_plan_that_cannot_be_is_refused_in_sight_and_one_that_can_shows_its_ve
     covered = """() => { const r = document.querySelector('.verdict').getBoundingClientRect();
       return document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2).closest('.verdict') !== null; }"""
     assert page.evaluate(covered), "nothing lies over it"
+
+
+def test_what_a_node_says_most_is_said_in_the_persons_language_and_the_rest_as_it_came(logged_in, watched):
+    logged_in(scene())
+    say = "async text => (await import('/static/node_words.js')).nodeSays(text)"
+    for file, sentences in SAID_BY_NODES.items():
+        code = (ROOT / file).read_text(encoding="utf-8")
+        for part, said, read in sentences:
+            assert part in code, f"{file} says it in other words now"
+            assert watched.evaluate(say, said).startswith(read) or read in watched.evaluate(say, said), said
+    assert watched.evaluate(say, "no such lens") == "no such lens"
+
+
+def test_a_day_of_another_year_has_its_year(logged_in, watched):
+    """What is kept for two years is erased on a day that looks like yesterday."""
+    logged_in(scene())
+    said = """async ([ns, now]) => (await import('/static/format.js')).timeElement(ns, now).textContent"""
+    now_ms = 1_795_000_000_000
+    day_ms = 86_400_000
+    assert watched.evaluate(said, [(now_ms + 730 * day_ms) * 1_000_000, now_ms]).startswith("17/11/2028 ")
+    assert watched.evaluate(said, [(now_ms + 7 * day_ms) * 1_000_000, now_ms]).startswith("25/11 ")
+    assert len(watched.evaluate(said, [now_ms * 1_000_000, now_ms])) == 8
+
+
+def test_a_picture_says_whose_it_is_and_of_when(logged_in, stage, watched):
+    now = time.time_ns()
+    db = open_store(stage.settings.inbox_db, INBOX, Realm.TRAINING, WallClock())
+    with transaction(db):
+        db.execute("INSERT INTO arrivals(id, node, boot, sequence, kind, received_ns, payload) "
+                   "VALUES (9, 'drone-1-eye', 1, 1, 'snapshot', 1, x'00')")
+        db.execute("INSERT INTO snapshots VALUES (9, 'drone-1-eye', 'drone-1-eye', 1, ?, '[]', ?)", (now, b"\xff\xd8"))
+    db.close()
+    logged_in(scene(now, ("9", None, None)))
+    watched.click('.card[data-id="A-0207"]')
+    shown = watched.locator("#drawer .snapshot figcaption")
+    expect(shown).to_contain_text("drone-1-eye · ")
+    assert len(shown.inner_text().split(" · ")[1]) == 8

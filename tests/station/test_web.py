@@ -74,7 +74,8 @@ def cookie_of(client):
     return "; ".join(f"{k}={v}" for k, v in client.cookies.items())
 
 
-@pytest.mark.parametrize("path", ["/api/geography", "/api/picture", "/api/figures", "/api/matches/M-31", "/api/snapshots/7"])
+@pytest.mark.parametrize("path", ["/api/geography", "/api/picture", "/api/figures", "/api/matches/M-31", "/api/snapshots/7",
+                                  "/api/snapshots/7/about"])
 def test_nothing_of_the_station_is_told_before_the_login(client, path):
     answer = client.get(path)
     assert answer.status_code == 401 and answer.json()["says"]["key"] == "refused.not_logged_in"
@@ -215,6 +216,9 @@ def test_snapshots_come_from_the_inbox_and_strange_ids_from_nowhere(client):
     assert answer.content == b"\xff\xd8 a picture" and answer.headers["content-type"] == "image/jpeg"
     for strange in ("8", "-1", "7%20", "..%2F..%2Fetc%2Fpasswd", "9" * 40):
         assert client.get(f"/api/snapshots/{strange}").status_code == 404
+        assert client.get(f"/api/snapshots/{strange}/about").status_code == 404
+    about = client.get("/api/snapshots/7/about").json()
+    assert about == {"node": "cam-1", "sensor": "gate-1", "captured_ns": 0}
 
 
 def test_static_files_are_compressed_known_by_a_tag_and_nothing_else_is_read(client):
