@@ -10,6 +10,18 @@ export function moved([lat, lon], east, north) {
   return [lon + east / parallel * 180 / Math.PI, lat + north / meridian * 180 / Math.PI];
 }
 
+const sizes = new WeakMap();
+
+/** {wide, high} of a MapLibre map on the screen, pixels; kept, because asking the page has all of it laid out in the middle of a frame. */
+export function sizeOf(map) {
+  if (!sizes.has(map)) {
+    const measure = () => { const canvas = map.getCanvas(); sizes.set(map, { wide: canvas.clientWidth, high: canvas.clientHeight }); };
+    map.on("resize", measure);
+    measure();
+  }
+  return sizes.get(map);
+}
+
 /** Semi-axes in metres of the 90 % ellipse of [ee, en, nn] (square metres), and the major axis' angle from east. */
 export function axes([ee, en, nn]) {
   const middle = (ee + nn) / 2, half = Math.hypot((ee - nn) / 2, en);

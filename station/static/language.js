@@ -67,7 +67,11 @@ export function short(text) { return text.replace(/\b([ACMTIH])-0+(?=\d)/g, "$1-
 /** A Sentence of the station: {key, params}. */
 export function say(sentence) { return t(sentence.key, sentence.params ?? {}); }
 
+const formats = new Map();      // made once: making one takes as long as writing a hundred numbers
+
 export function number(value, digits = Number.isInteger(value) ? 0 : 1) {
-  return value.toLocaleString(current === "vi" ? "vi-VN" : "en-GB",
-    { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "negative" });
+  const key = `${current} ${digits}`;
+  if (!formats.has(key)) formats.set(key, new Intl.NumberFormat(current === "vi" ? "vi-VN" : "en-GB",
+    { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "negative" }));
+  return formats.get(key).format(value);
 }

@@ -3,7 +3,7 @@
 import { AttributionControl, Map as GroundMap, NavigationControl, ScaleControl, setWorkerUrl }
   from "/static/vendor/maplibre/maplibre-gl.mjs";
 import { startBaseMap } from "./basemap.js";
-import { collection, feature, moved } from "./ground.js";
+import { collection, feature, moved, sizeOf } from "./ground.js";
 import { onLanguage, t } from "./language.js";
 import { graticule, startRuler } from "./ruler.js";
 import { GROUP_OF, groupedStyle } from "./layers.js";
@@ -37,6 +37,7 @@ export function openMap(container) {
     maxPitch: 0, dragRotate: false, pitchWithRotate: false, touchPitch: false, fadeDuration: 0, minZoom: 9, maxZoom: 20,
     maxBounds: grown(g.box, 0.6), keyboard: true, validateStyle: false, localIdeographFontFamily: false,
   });
+  sizeOf(map);        // the first to hear of a new size
   const isDear = isSoftware(map.painter.context.gl);
   if (isDear) new Sheet(map);
   map.touchZoomRotate.disableRotation();
@@ -221,7 +222,7 @@ const REST = 3, LEAST_GAP_MS = 60, LONGEST_GAP_MS = 400;
 let due = null, restUntil = 0;
 let isDrawing = false, askedAgain = null;       // whom to call when what is being drawn is drawn: soon or draw
 
-function soon() { due ??= setTimeout(() => requestAnimationFrame(draw), Math.max(0, restUntil - performance.now())); }
+function soon() { due ??= setTimeout(draw, Math.max(0, restUntil - performance.now())); }
 
 function drawNow() {
   groundMs = -Infinity;

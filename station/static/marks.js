@@ -8,6 +8,7 @@
 //
 // A press in the middle of that is answered first: it is drawn in pieces, on a canvas that nobody sees, which is shown when it is whole.
 
+import { sizeOf } from "./ground.js";
 import { inPieces } from "./presses.js";
 
 const PLANE = 6378137.0 * 2 * Math.PI;      // metres around the equator: the side of the Web Mercator square
@@ -81,8 +82,8 @@ export class Marks {
   }
 
   camera() {
-    const { lng, lat } = this.map.getCenter(), canvas = this.map.getCanvas();
-    return `${lng} ${lat} ${this.map.getZoom()} ${canvas.clientWidth} ${canvas.clientHeight} ${devicePixelRatio}`;
+    const { lng, lat } = this.map.getCenter(), { wide, high } = sizeOf(this.map);
+    return `${lng} ${lat} ${this.map.getZoom()} ${wide} ${high} ${devicePixelRatio}`;
   }
 
   // ------------------------------------------------------------------------------------------------------- what there is
@@ -197,8 +198,8 @@ export class Marks {
   }
 
   *drawing() {
-    const began = performance.now(), ground = this.map.getCanvas(), ratio = devicePixelRatio, g = this.brush, { areas, lines, ticks, rings, dots, names } = this.all;
-    [this.wide, this.high, this.px] = [ground.clientWidth, ground.clientHeight, 512 * 2 ** this.map.getZoom()];
+    const began = performance.now(), { wide, high } = sizeOf(this.map), ratio = devicePixelRatio, g = this.brush, { areas, lines, ticks, rings, dots, names } = this.all;
+    [this.wide, this.high, this.px] = [wide, high, 512 * 2 ** this.map.getZoom()];
     const size = [Math.round(this.wide * ratio), Math.round(this.high * ratio)];
     if (this.below.width !== size[0] || this.below.height !== size[1]) [this.below.width, this.below.height] = size;
     if (this.drawnZoom !== this.map.getZoom()) { this.drawnZoom = this.map.getZoom(); this.sides.clear(); }

@@ -2,7 +2,7 @@
 // invented terrain is owed.
 
 import { make } from "./dom.js";
-import { collection, feature } from "./ground.js";
+import { collection, feature, sizeOf } from "./ground.js";
 
 const STEP = 0.001, MAJOR = 5;      // degrees: a thin line each 0.001, a stronger one each 0.005
 const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1];
@@ -25,8 +25,8 @@ export function graticule([west, south, east, north]) {
 
 export function startRuler(map, element) {
   const draw = () => {
-    const bounds = map.getBounds(), canvas = map.getCanvas();
-    const perDegree = canvas.clientWidth / (bounds.getEast() - bounds.getWest());
+    const bounds = map.getBounds(), { wide, high } = sizeOf(map);
+    const perDegree = wide / (bounds.getEast() - bounds.getWest());
     const step = STEPS.find((s) => s * perDegree >= LEAST_PX) ?? STEPS.at(-1);
     const digits = step < 0.01 ? 3 : 2;
     const label = (kind, value, letters, at) => {
@@ -34,7 +34,7 @@ export function startRuler(map, element) {
       mark.style.setProperty(kind === "lat" ? "top" : "left", `${Math.round(at)}px`);
       return mark;
     };
-    const free = canvas.clientHeight - SCALE_PX;        // below it the scale bar stands
+    const free = high - SCALE_PX;        // below it the scale bar stands
     element.replaceChildren(
       ...ticks(bounds.getSouth(), bounds.getNorth(), step).map((i) => [i, map.project([bounds.getWest(), i * step]).y])
         .filter(([, y]) => y < free).map(([i, y]) => label("lat", i * step, "NS", y)),

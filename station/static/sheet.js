@@ -5,6 +5,9 @@
 // Painted by the processor, the ground of one screen costs half a second of it. A WebGL canvas that is seen has the page wait for that;
 // here pixels go into a buffer of the driver's (WebGL 2, PIXEL_PACK_BUFFER) and are taken when its fence is passed.
 
+import { sizeOf } from "./ground.js";
+import { afterPress, isAnswering } from "./presses.js";
+
 const SETTLED_MS = 90;          // the camera has stood still for so long: a sharp picture is worth its price
 const REST = 1, LONGEST_REST_MS = 600;  // where the camera has not moved, the next picture begins after so many times what the last one took
 const BARE = 0.12, STRETCH = 0.8;       // while the camera moves: so much of the screen without a picture, or zoom levels from it, is too much
@@ -31,12 +34,24 @@ export class Sheet {
     this.coming = null;         // the one that is painted: {camera, fence, wide, high, beganMs}
     this.restUntil = this.movedMs = 0;
     this.due = null;
+    this.isHeld = false;        // a frame of the map waits for the answer to a press
+    this.holdFrames();
     this.takeOver();
     map.getCanvas().classList.add("behind");
     map.getCanvas().after(this.canvas);
     map.on("render", () => this.follow());
     map.on("webglcontextrestored", () => this.takeOver());
     map.triggerRepaint();
+  }
+
+  /** A frame that answers a press is none of the map's: moving its picture has the whole screen composed again. */
+  holdFrames() {
+    const map = this.map, frame = map._render.bind(map), next = () => { this.isHeld = false; map.triggerRepaint(); };
+    map._render = (at) => {
+      if (!isAnswering()) { frame(at); return; }
+      if (!this.isHeld) afterPress(next);
+      this.isHeld = true;
+    };
   }
 
   takeOver() {
@@ -74,8 +89,7 @@ export class Sheet {
     if (this.bytes !== bytes) gl.bufferData(gl.PIXEL_PACK_BUFFER, this.bytes = bytes, gl.STREAM_READ);
     gl.readPixels(0, 0, wide, high, gl.RGBA, gl.UNSIGNED_BYTE, 0);
     gl.bindBuffer(gl.PIXEL_PACK_BUFFER, null);
-    const { clientWidth, clientHeight } = this.map.getCanvas();
-    const camera = { centre, at: this.map.project(centre), zoom: this.map.getZoom(), wide: clientWidth, high: clientHeight };
+    const camera = { centre, at: this.map.project(centre), zoom: this.map.getZoom(), ...sizeOf(this.map) };
     this.coming = { camera, fence: gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0), wide, high, beganMs };
     this.canvas.dataset.painting = "yes";         // for whoever steers the page from outside
     gl.flush();
@@ -85,7 +99,7 @@ export class Sheet {
   look() {
     const gl = this.gl, it = this.coming;
     if (!it) return;
-    if (gl.getSyncParameter(it.fence, gl.SYNC_STATUS) !== gl.SIGNALED) { setTimeout(() => this.look(), LOOK_EVERY_MS); return; }
+    if (isAnswering() || gl.getSyncParameter(it.fence, gl.SYNC_STATUS) !== gl.SIGNALED) { setTimeout(() => this.look(), LOOK_EVERY_MS); return; }
     gl.deleteSync(it.fence);
     this.coming = null;
     this.restUntil = performance.now() + Math.min(LONGEST_REST_MS, REST * (performance.now() - it.beganMs));
@@ -125,9 +139,9 @@ export class Sheet {
   }
 
   isBare() {
-    const [scale, left, top] = this.place(), { wide, high } = this.shown, { clientWidth, clientHeight } = this.map.getCanvas();
-    const across = Math.min(left + wide * scale, clientWidth) - Math.max(left, 0), down = Math.min(top + high * scale, clientHeight) - Math.max(top, 0);
-    return Math.abs(Math.log2(scale)) > STRETCH || Math.max(across, 0) * Math.max(down, 0) < (1 - BARE) * clientWidth * clientHeight;
+    const [scale, left, top] = this.place(), { wide, high } = this.shown, screen = sizeOf(this.map);
+    const across = Math.min(left + wide * scale, screen.wide) - Math.max(left, 0), down = Math.min(top + high * scale, screen.high) - Math.max(top, 0);
+    return Math.abs(Math.log2(scale)) > STRETCH || Math.max(across, 0) * Math.max(down, 0) < (1 - BARE) * screen.wide * screen.high;
   }
 
   follow() {

@@ -157,3 +157,28 @@ def test_a_press_in_the_middle_of_drawing_is_answered_first(stage, watched):
     assert len(count) < 3000, "the key did not wait for the end"
     assert pieces[pieces.index("key") + 1] == "frame", "its frame came before the next piece"
     assert count == list(range(len(count))), "nothing is left out, and nothing done twice"
+
+
+ORDER = """() => {
+  window.order = [];
+  map.on("render", () => window.order.push("map"));
+  document.addEventListener("keydown", () => {
+    window.order.push("press");
+    requestAnimationFrame(() => requestAnimationFrame(() => window.order.push("answered")));
+  }, { capture: true });
+  const [lon, lat] = map.getCenter().toArray();
+  map.easeTo({ center: [lon + 0.01, lat], duration: 60_000 });
+}"""
+
+
+def test_a_moving_map_waits_while_a_press_is_answered_and_then_goes_on(stage, watched):
+    opened(stage, watched)
+    watched.keyboard.press("j")
+    expect(watched.locator(".card.chosen")).to_have_count(1)
+    watched.wait_for_function(SHARP)
+    watched.evaluate(ORDER)
+    watched.wait_for_function("() => window.order.length > 3")
+    watched.keyboard.press("?")
+    watched.wait_for_function("() => window.order.lastIndexOf('map') > window.order.indexOf('answered')")
+    order = watched.evaluate("window.order")
+    assert order[order.index("press") : order.index("answered")] == ["press"], order
