@@ -55,6 +55,7 @@ class Condition(msgspec.Struct, frozen=True):
     """One row. pd_low, pd_high: Clopper-Pearson, 95 %. false_alarms_per_camera_day_high: the upper end of what so few hours
     allow, by Poisson's law. camera_hours: of cameras that saw. missed: how many crossings for which reason
     (sim.score_misses.Missed), those included that nobody could have seen. actors: by name in the file, alarmed and in sight.
+    unasked: of those detected, how many joined an alarm that somebody had taken, so that nobody was asked about them.
     """
 
     title: str
@@ -80,6 +81,7 @@ class Condition(msgspec.Struct, frozen=True):
     met: bool | None = None
     missed: dict[str, int] = {}
     actors: dict[str, tuple[int, int]] = {}
+    unasked: int = 0
 
 
 class SuiteResult(msgspec.Struct, frozen=True):
@@ -102,6 +104,7 @@ class _Pool:
     gospa_m: list[float] = field(default_factory=list)
     hours: float = 0.0
     seeds: int = 0
+    unasked: int = 0
     missed: Counter[str] = field(default_factory=Counter)
     actors: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
 
@@ -159,6 +162,7 @@ def _add(pool: _Pool, evidence: Evidence, exercise: Exercise) -> None:
     pool.held += (evidence.positions.square <= CHI2_90_2DOF).tolist()
     pool.gospa_m += [score.gospa_mean_m] if score.gospa_mean_m is not None else []
     pool.hours += score.camera_hours
+    pool.unasked += sum(c.asked is False for c in score.crossings)
     pool.missed.update(c.missed.because.value for c in score.crossings if c.missed is not None)
     names = {actor: name for name, ids in ids_by_name(exercise.scenario).items() for actor in ids}
     people = {who_crosses(c): c.actor for c in reversed(evidence.courses)}
@@ -184,7 +188,7 @@ def _row(name: str, title: str, p: _Pool) -> Condition:
         seeds=p.seeds, source=SOURCE, goal=f"pd_low >= {least:g}, median time < {TIME_GOAL_S:g} s" if least else "",
         met=_met(pd.low, least, p.waits_s) if least else None,
         missed={m.value: p.missed[m.value] for m in Missed if p.missed[m.value]},
-        actors={name: (sum(hits), len(hits)) for name, hits in sorted(p.actors.items())},
+        actors={name: (sum(hits), len(hits)) for name, hits in sorted(p.actors.items())}, unasked=p.unasked,
     )
 
 
@@ -212,6 +216,8 @@ def worse_than(recorded: SuiteResult, now: SuiteResult) -> list[str]:
             out.append(f"{name}: pd is {row.pd}, and was {then.pd}")
         if row.false_alarms > then.false_alarms:
             out.append(f"{name}: {row.false_alarms} false alarms, and there were {then.false_alarms}")
+        if row.unasked > then.unasked:
+            out.append(f"{name}: about {row.unasked} nobody was asked, and it was {then.unasked}")
         for key in ("time_to_alarm_p50_s", "position_error_p50_m"):
             before, after = getattr(then, key), getattr(row, key)
             if before is not None and (after is None or after > before + SLACK[key]):
@@ -248,10 +254,13 @@ def as_table(result: SuiteResult) -> str:
 
 def as_miss_table(result: SuiteResult) -> str:
     """Why crossings of each condition raised no alarm, and who they were; in Markdown."""
-    lines = ["| condition | no alarm | because | alarmed of those in sight, by who they were |", "|---|---|---|---|"]
+    lines = [
+        "| condition | no alarm | because | an alarm, and nobody asked | alarmed of those in sight, by who they were |",
+        "|---|---|---|---|---|",
+    ]
     for name, c in result.conditions.items():
         if c.crossings:
             because = ", ".join(f"{why_in_english(Missed(m))}: {n}" for m, n in c.missed.items())
             who = ", ".join(f"{a}: {hits} of {of}" for a, (hits, of) in c.actors.items())
-            lines.append(f"| {name} | {c.crossings - c.detected} | {because} | {who} |")
+            lines.append(f"| {name} | {c.crossings - c.detected} | {because} | {c.unasked} | {who} |")
     return "\n".join(lines)

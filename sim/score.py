@@ -22,6 +22,7 @@ from sim.exercise_log import read_log
 from sim.exercise_scenario import Exercise
 from sim.exercise_settings import GoalEntry
 from sim.gospa import gospa
+from sim.score_asked import was_asked
 from sim.score_drones import Beat, DroneScore, judge_drones, read_flights
 from sim.score_events import EventScore, Proportion, proportion, score_events
 from sim.score_misses import NOTHING_TOLD, Miss, Told, Traces, read_told, why_missed
@@ -72,7 +73,7 @@ ALWAYS_RIGHT = ("exercise", "duplicate", "other")       # says nothing about who
 class CrossingScore(msgspec.Struct, frozen=True):
     """One crossing. Times: seconds of the exercise; None for what did not happen. error_m: of the alarm's place then.
 
-    missed: why there was no alarm; None where there was one.
+    missed: why there was no alarm; None where there was one. asked: whether anybody was asked; None without an alarm.
     """
 
     who: tuple[int, int]
@@ -89,6 +90,7 @@ class CrossingScore(msgspec.Struct, frozen=True):
     closed_as: str
     reason_is_right: bool | None
     missed: Miss | None = None
+    asked: bool | None = None
 
 
 class PersonScore(msgspec.Struct, frozen=True):
@@ -269,6 +271,7 @@ def _crossing(c: Crossing, e: Evidence, sector: Sector, traces: Traces) -> Cross
         alarm.id if alarm is not None else "", error,
         round((answered - first) / NS_PER_S, 3) if answered is not None else None, closed or "", right,
         why_missed(c, e.courses, e.sensors, traces) if at_ns is None else None,
+        was_asked(c, e.all_alarms, e.owners) if at_ns is not None else None,
     )
 
 

@@ -51,6 +51,7 @@ def test_every_crossing_without_an_alarm_has_its_reason_and_everybody_is_counted
     ({"false_alarms": 3}, "3 false alarms"),
     ({"time_to_alarm_p50_s": 9.0}, "time_to_alarm_p50_s is 9.0"),
     ({"position_error_p50_m": 4.0}, "position_error_p50_m is 4.0"),
+    ({"unasked": 7}, "about 7 nobody was asked"),
 ])
 def test_what_is_worse_is_said(change, says):
     recorded = read_short()
