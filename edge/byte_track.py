@@ -167,10 +167,12 @@ class ByteTrack:
         unlooked = np.zeros(len(bank), bool) if looked is None else ~_covered(bank.boxes, looked)
         bank.predict(min(step_ns / NS_PER_S, LOST_S) / REFERENCE_STEP_S, unlooked)
 
-        usable = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & np.isfinite(scores)
         order = np.lexsort((scores, *boxes.T))      # one of its own: how a detector lists them decides nothing
-        order = order[usable[order]]
-        strong, weak = order[scores[order] >= HIGH_SCORE], order[scores[order] < HIGH_SCORE]
+        usable = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & np.isfinite(scores)
+        if not usable.all():
+            order = order[usable[order]]
+        high = scores[order] >= HIGH_SCORE
+        strong, weak = order[high], order[~high]
         predicted = bank.boxes
         settled = bank.state != _NEW
         free = np.ones(len(bank), bool)

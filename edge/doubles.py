@@ -6,7 +6,7 @@ import numpy as np
 
 from edge.detector import CLASSES, OVERLAP_LIMIT, Found
 from geofences.geodesy import Array
-from models.boxes import areas, overlaps, shared
+from models.boxes import areas, shared, unions
 from wire.units import ObjectClass
 
 INSIDE = 0.85                       # of the smaller box in the larger one
@@ -24,22 +24,31 @@ def one_box_each(found: Found) -> Found:
     there is no room for two vehicles on one place. One that stands behind or before another ends higher or lower.
     """
     kinds = _KINDS[found.classes]
-    if np.count_nonzero(kinds >= 0) < 2:
+    alike = (kinds >= 0).nonzero()[0]
+    if len(alike) < 2:
         return found
-    same = _same_body(found.boxes) & (kinds[:, None] == kinds) & (kinds >= 0)
+    kinds = kinds[alike]
+    same = _same_body(found.boxes[alike]) & (kinds[:, None] == kinds)
+    if np.count_nonzero(same) == len(alike):        # each is its own body, as in most pictures
+        return found
+    of = same.tolist()
     kept: list[int] = []
-    for i in np.argsort(-found.scores, kind="stable").tolist():
-        if not same[i, kept].any():
+    for i in np.argsort(-found.scores[alike], kind="stable").tolist():
+        if not any(of[i][k] for k in kept):
             kept.append(i)
-    if len(kept) == len(found):
-        return found
-    kept.sort()
-    return Found(found.boxes[kept], found.scores[kept], found.classes[kept])
+    stays = np.ones(len(found), bool)
+    stays[alike] = False
+    stays[alike[kept]] = True
+    return Found(found.boxes[stays], found.scores[stays], found.classes[stays])
 
 
 def _same_body(boxes: Array) -> Array:
     """(n, n), true where two boxes (n, 4) cannot be two bodies; on the diagonal too."""
-    size, height = areas(boxes), boxes[:, 3] - boxes[:, 1]
-    inside = shared(boxes, boxes) >= INSIDE * np.minimum(size[:, None], size)
+    both, size = shared(boxes, boxes), areas(boxes)
+    if size.all() and np.count_nonzero(both) == len(boxes):         # none touches another, as in most pictures
+        return np.eye(len(boxes), dtype=bool)
+    height = boxes[:, 3] - boxes[:, 1]
+    inside = both >= INSIDE * np.minimum(size[:, None], size)
     ground = np.abs(boxes[:, 3, None] - boxes[:, 3]) <= SAME_GROUND * np.maximum(height[:, None], height)
-    return np.asarray((overlaps(boxes, boxes) > OVERLAP_LIMIT) | (inside & ground))
+    overlap = both / np.maximum(unions(boxes, boxes, both), 1e-12)
+    return np.asarray((overlap > OVERLAP_LIMIT) | (inside & ground))

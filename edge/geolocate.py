@@ -167,7 +167,7 @@ def _placed(rays: _Rays, terrain: Terrain, reach_m: float) -> tuple[Array, Array
 
 def _long(vectors: Array) -> Array:
     """Lengths of (..., k) vectors."""
-    return np.asarray(np.sqrt(np.einsum("...i,...i->...", vectors, vectors)))
+    return np.asarray(np.sqrt(np.vecdot(vectors, vectors)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -69,6 +67,21 @@ def temperature_c() -> float | None:
     return max(believable, default=None)
 
 
+class _Stage:
+    """Times what is done while it is entered. No generator: seven of these a picture cost a tenth of a millisecond."""
+
+    __slots__ = ("_began_ns", "_meter", "_name")
+
+    def __init__(self, meter: Meter, name: str) -> None:
+        self._meter, self._name = meter, name
+
+    def __enter__(self) -> None:
+        self._began_ns = self._meter.now_ns()
+
+    def __exit__(self, *_: object) -> None:
+        self._meter.spent(self._name, self._meter.now_ns() - self._began_ns)
+
+
 class Meter:
     """Counts frames and the time of each stage between two reports."""
 
@@ -83,15 +96,17 @@ class Meter:
         self._looks: dict[str, int] = {}
         self.frames_in = 0
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time one stage of the frame in hand."""
-        began_ns = self._clock.monotonic_ns()
-        try:
-            yield
-        finally:
-            self._stage_ns[name] = self._stage_ns.get(name, 0) + self._clock.monotonic_ns() - began_ns
-            self._stage_runs[name] = self._stage_runs.get(name, 0) + 1
+    def stage(self, name: str) -> _Stage:
+        """Time one stage of the frame in hand, as `with meter.stage("gate"):`."""
+        return _Stage(self, name)
+
+    def spent(self, name: str, ns: int) -> None:
+        """So long a stage took."""
+        self._stage_ns[name] = self._stage_ns.get(name, 0) + ns
+        self._stage_runs[name] = self._stage_runs.get(name, 0) + 1
+
+    def now_ns(self) -> int:
+        return self._clock.monotonic_ns()
 
     def look(self, seen: str) -> None:
         """How much of the frame in hand the detector is shown: "full", "crops" or "none"."""

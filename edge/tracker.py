@@ -16,7 +16,7 @@ from geofences.geodesy import Array
 from wire.messages import TrackState, TrackUpdate
 from wire.units import ObjectClass
 
-FAST = [n for n, c in enumerate(CLASSES) if c is not ObjectClass.PERSON]     # of the detector's classes
+FAST = np.array([c is not ObjectClass.PERSON for c in CLASSES])     # of the detector's classes
 HITS_LEAST = 3              # before a track is reported at all
 HISTORY = 10                # scores whose median is taken
 # Of what has not moved since it was first found. A post that looks a little like somebody is found in each picture, and some
@@ -45,7 +45,9 @@ class Tracked:
     @property
     def foot_px(self) -> Array:
         """(n, 2) middle of each box's lower edge: where the object stands."""
-        feet: Array = np.column_stack([(self.boxes[:, 0] + self.boxes[:, 2]) / 2.0, self.boxes[:, 3]])
+        feet = np.empty((len(self.boxes), 2))
+        feet[:, 0] = (self.boxes[:, 0] + self.boxes[:, 2]) / 2.0
+        feet[:, 1] = self.boxes[:, 3]
         return feet
 
 
@@ -57,7 +59,7 @@ class _Track:
     confirmed: bool = False
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=STILL_HISTORY))
     classes: Counter[int] = field(default_factory=Counter)
-    began: Array | None = None          # its first box
+    began: list[float] | None = None    # its first box
     moved: bool = False
 
     @property
@@ -65,14 +67,16 @@ class _Track:
         """The median of the last HISTORY."""
         return median(list(self.scores)[-HISTORY:])
 
-    def add(self, box: Array, score: float, object_class: int) -> None:
+    def add(self, box: list[float], score: float, object_class: int) -> None:
         self.hits += 1
         self.scores.append(score)
         self.classes[object_class] += 1
         if self.began is None:
             self.began = box
-        gone = np.abs(_foot(box) - _foot(self.began)).max()
-        self.moved = self.moved or bool(gone > MOVED_SHARE * (self.began[3] - self.began[1]))
+        if not self.moved:
+            left, top, right, bottom = self.began
+            gone = max(abs((box[0] + box[2]) / 2.0 - (left + right) / 2.0), abs(box[3] - bottom))
+            self.moved = gone > MOVED_SHARE * (bottom - top)
 
     def is_believed(self, threshold: float) -> bool:
         if self.hits < HITS_LEAST:
@@ -82,10 +86,6 @@ class _Track:
             return score >= threshold
         n, reach = len(self.scores), sum(s >= threshold for s in self.scores)
         return self.hits >= HISTORY and reach >= n / 2.0 + STILL_SIGMAS * math.sqrt(n) / 2.0    # the sign test
-
-
-def _foot(box: Array) -> Array:
-    return np.array([(box[0] + box[2]) / 2.0, box[3]])
 
 
 class Tracker:
@@ -104,19 +104,22 @@ class Tracker:
         (0, 4) for nothing. A track elsewhere is not missed: it waits where it is, because nothing moved there.
         A detection in no track yet, or the first of one, is not among what comes back.
         """
-        associated = self._byte_track.update(
-            found.boxes, found.scores, captured_ns, looked, np.isin(found.classes, FAST)
-        )
+        associated = self._byte_track.update(found.boxes, found.scores, captured_ns, looked, FAST[found.classes])
         news = []
+        boxes, scores, classes = found.boxes.tolist(), found.scores.tolist(), found.classes.tolist()
         for track_id, i in zip(associated.ids.tolist(), associated.which.tolist(), strict=True):
-            track = self._tracks.setdefault(track_id, _Track(captured_ns, captured_ns))
+            track = self._tracks.get(track_id)
+            if track is None:
+                track = self._tracks[track_id] = _Track(captured_ns, captured_ns)
             track.last_ns = captured_ns
-            track.add(found.boxes[i], float(found.scores[i]), int(found.classes[i]))
+            track.add(boxes[i], scores[i], classes[i])
             if not track.confirmed and track.is_believed(self._threshold):
                 track.confirmed = True
                 news.append(self._told(track_id, track, TrackState.CONFIRMED))
         news += self._end([t for t in self._tracks if t not in associated.alive])
-        ids, which = associated.ids[~associated.first], associated.which[~associated.first]
+        ids, which = associated.ids, associated.which
+        if associated.first.any():
+            ids, which = ids[~associated.first], which[~associated.first]
         confirmed = np.array([self._tracks[t].confirmed for t in ids.tolist()], dtype=bool)
         return Tracked(ids, found.boxes[which], found.scores[which], found.classes[which], confirmed, tuple(news))
 

@@ -62,6 +62,8 @@ class _Known:
     is_person: bool = False
     kinds: list[VehicleKind | None] = field(default_factory=list)
     colours: list[Colour | None] = field(default_factory=list)
+    kind: VehicleKind | None = None         # what these agree on
+    colour: Colour | None = None
     readings: list[Reading] = field(default_factory=list)
     plate: Plate | None = None
     plate_is_news: bool = False
@@ -82,11 +84,19 @@ class _Known:
 
     def looks_at_colour(self, at_ns: int) -> bool:
         """Whether it is time for a look, which is then noted."""
-        known = len(self.colours) >= KNOWN_LOOKS and _agreed(self.colours) is not None
+        known = len(self.colours) >= KNOWN_LOOKS and self.colour is not None
         if at_ns - self.looked_ns < (KNOWN_EVERY_S if known else LOOK_EVERY_S) * NS_PER_S:
             return False
         self.looked_ns = at_ns
         return True
+
+    def add_kind(self, kind: VehicleKind | None) -> None:
+        self.kinds = [*self.kinds, kind][-LOOKS_LIMIT:]
+        self.kind = _agreed(self.kinds)
+
+    def add_colour(self, colour: Colour | None) -> None:
+        self.colours = [*self.colours, colour][-LOOKS_LIMIT:]
+        self.colour = _agreed(self.colours)
 
 
 class VehicleLooks:
@@ -113,6 +123,7 @@ class VehicleLooks:
         people = found.boxes[found.classes == CLASSES.index(ObjectClass.PERSON)]
         detections = list(batch.detections)
         light: Light | None = None
+        told = False
         for i, seen in enumerate(detections):
             known = self._known.get(seen.track)
             if known is None:
@@ -126,21 +137,20 @@ class VehicleLooks:
                 # Of the others the detector's class is all there is to a kind.
                 is_truck = seen.object_class is ObjectClass.TRUCK
                 extent = _extent(box, image, placed, i, camera, pose) if is_truck else None
-                known.kinds = [*known.kinds, kind_of(seen.object_class, extent)][-LOOKS_LIMIT:]
-            kind = _agreed(known.kinds)
-            if kind in KINDS_TOLD and known.looks_at_colour(batch.captured_ns):
+                known.add_kind(kind_of(seen.object_class, extent))
+            if known.kind in KINDS_TOLD and known.looks_at_colour(batch.captured_ns):
                 light = light or light_of(image)
-                colour = colour_of(image, box, kind, people, light)
-                known.colours = [*known.colours, colour][-LOOKS_LIMIT:]
+                known.add_colour(colour_of(image, box, known.kind, people, light))
             self._offer(known, seen.track, image, box, seen.object_class, people, batch.captured_ns)
             detections[i] = self._told(known, seen, batch.captured_ns)
+            told = told or detections[i] is not seen
         for update in tracked.news:
             if update.state is TrackState.ENDED:
                 self._known.pop(update.track, None)
         long_ago_ns = batch.captured_ns - round(FORGET_S * NS_PER_S)
         for track in [t for t, known in self._known.items() if known.seen_ns < long_ago_ns]:
             del self._known[track]
-        return msgspec.structs.replace(batch, detections=tuple(detections))
+        return msgspec.structs.replace(batch, detections=tuple(detections)) if told else batch
 
     def _hear(self) -> None:
         """Take what was read meanwhile."""
@@ -176,7 +186,7 @@ class VehicleLooks:
         """The detection with what is news, or is to be said again."""
         if not isinstance(seen.placement, PlacementPoint):
             return seen         # a bearing makes no contact, and the news would be lost
-        kind, colour, plate = _agreed(known.kinds), _agreed(known.colours), known.plate
+        kind, colour, plate = known.kind, known.colour, known.plate
         again = at_ns - known.told_ns >= TELL_AGAIN_S * NS_PER_S
         if not (known.plate_is_news or (kind, colour) != known.told or again) or (kind, colour, plate) == (None,) * 3:
             return seen

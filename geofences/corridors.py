@@ -21,6 +21,8 @@ ELLIPSE_SIDES = 32
 
 _ANGLES = np.arange(ELLIPSE_SIDES + 1) % ELLIPSE_SIDES * (2.0 * np.pi / ELLIPSE_SIDES)     # closed: the first comes again
 _CIRCLE = np.array([np.cos(_ANGLES), np.sin(_ANGLES)]) / np.cos(np.pi / ELLIPSE_SIDES)
+# Deviations along an axis within which all of a 99 % ellipse's polygon lies, and a rounding more.
+ELLIPSE_REACH = math.sqrt(CHI2_99_2DOF) / math.cos(math.pi / ELLIPSE_SIDES) * (1.0 + 1e-9)
 
 
 def make_corridor_set(sector: str, corridors: tuple[Corridor, ...]) -> CorridorSet:
@@ -51,7 +53,11 @@ class CorridorMap:
             )
             grounds.append(CorridorGround(corridor, line, line.buffer(corridor.width_m / 2.0)))
         self.grounds = tuple(grounds)
-        self._tree = shapely.STRtree([g.strip for g in grounds])
+        self._strips = np.array([g.strip for g in grounds], dtype=object)
+        self._tree = shapely.STRtree(self._strips)
+        shapely.prepare(self._strips)
+        bounds = shapely.bounds(self._strips).reshape(-1, 4)
+        self._low, self._high = bounds[:, :2], bounds[:, 2:]
         self._by_id = {g.corridor.id: g for g in grounds}
 
     def ground(self, corridor_id: str) -> CorridorGround:
@@ -59,14 +65,32 @@ class CorridorMap:
 
     def touched(self, enu_m: npt.ArrayLike, covariance_m2: npt.ArrayLike) -> list[tuple[str, ...]]:
         """For n positions (n, 2) with covariances (n, 2, 2): ids of the corridors that each 99 % ellipse touches."""
-        positions = np.atleast_2d(np.asarray(enu_m, float))
-        if len(positions) == 0 or not self.grounds:
-            return [() for _ in range(len(positions))]
+        positions, covariances = np.atleast_2d(np.asarray(enu_m, float)), np.asarray(covariance_m2, float)
         found: list[list[str]] = [[] for _ in positions]
-        hits = self._tree.query(ellipses(positions, np.asarray(covariance_m2, float)), predicate="intersects")
-        for i, j in hits.T.tolist():
+        for i, j in self._touching(positions, covariances):
             found[i].append(self.grounds[j].corridor.id)
         return [tuple(sorted(ids)) for ids in found]
+
+    def _touching(self, positions: Array, covariances: Array) -> list[tuple[int, int]]:
+        """(position, corridor) of each ellipse and each strip that have something in common.
+
+        Nothing, where their rectangles have nothing; something, where the middle of the ellipse lies in the strip. Polygons
+        are made for the others alone: one of them costs as much as all that.
+        """
+        if len(positions) == 0 or not self.grounds:
+            return []
+        reach = np.sqrt(np.maximum(covariances[:, [0, 1], [0, 1]], 0.0)) * ELLIPSE_REACH
+        near = ((positions + reach)[:, None] >= self._low) & ((positions - reach)[:, None] <= self._high)
+        rows, columns = np.nonzero(near.all(axis=2))
+        inside = shapely.intersects_xy(self._strips[columns], positions[rows, 0], positions[rows, 1])
+        touching = list(zip(rows[inside].tolist(), columns[inside].tolist(), strict=True))
+        if not inside.all():
+            rows, columns = rows[~inside], columns[~inside]
+            which, back = np.unique(rows, return_inverse=True)
+            shapes = ellipses(positions[which], covariances[which])
+            meets = shapely.intersects(self._strips[columns], shapes[back])
+            touching += zip(rows[meets].tolist(), columns[meets].tolist(), strict=True)
+        return touching
 
     def containing(self, point_enu_m: npt.ArrayLike) -> tuple[str, ...]:
         """Ids of the corridors whose strip holds one point (2,), sorted."""

@@ -111,6 +111,7 @@ class BoxBranch:
         wide = np.pad(np.arange(self._margin).reshape(shape), 1, constant_values=self._margin)
         near = [wide[y : y + rows, x : x + columns].ravel() for y in range(3) for x in range(3)]
         self._around = np.column_stack(near)        # (cells, 9)
+        self._at_edge = (self._around == self._margin).any(axis=1)
 
     def sides(self, features: Floats, cells: Ints) -> Floats:
         """(n, 4 * distances) of the cells (n,). features: (rows * columns, channels) of the whole grid."""
@@ -122,22 +123,25 @@ class BoxBranch:
         places = wanted.nonzero()[0]
         source = self._around[places]
         patches = features.take(source, axis=0, mode="clip")
-        outside = source == self._margin
-        if outside.any():
-            patches[outside] = 0.0
-        hidden = np.zeros((len(places) + 1, w.first.shape[1]), np.float32)       # the last row is the margin
-        hidden[:-1] = _swish(patches.reshape(len(places), len(w.first)) @ w.first + w.first_bias)
+        if self._at_edge[places].any():
+            patches[source == self._margin] = 0.0
+        hidden = np.empty((len(places) + 1, w.first.shape[1]), np.float32)
+        hidden[-1] = 0.0                            # the last row is the margin
+        _swish(np.matmul(patches.reshape(len(places), len(w.first)), w.first, out=hidden[:-1]), w.first_bias)
         row = np.empty(self._margin + 1, np.intp)
         row[places], row[self._margin] = np.arange(len(places)), len(places)
-        second = _swish(hidden.take(row[around], axis=0).reshape(len(cells), len(w.second)) @ w.second + w.second_bias)
-        out: Floats = second @ w.last + w.last_bias
+        second = hidden.take(row[around], axis=0).reshape(len(cells), len(w.second)) @ w.second
+        out: Floats = _swish(second, w.second_bias) @ w.last
+        out += w.last_bias
         return out
 
 
-def _swish(x: Floats) -> Floats:
-    """x / (1 + exp(-x)); writes over x."""
+def _swish(x: Floats, bias: Floats) -> Floats:
+    """y / (1 + exp(-y)) of y = x + bias; writes over x."""
+    x += bias
     with np.errstate(over="ignore"):            # of what is so far below zero nothing is left
-        turned = np.exp(-x)
+        turned = np.negative(x)
+        np.exp(turned, out=turned)
         turned += 1.0
         x /= turned
     return x

@@ -66,8 +66,13 @@ def grid_of(shapes: Sequence[tuple[int, int]], strides: Sequence[int]) -> Array:
 
 def _expected(distributions: Floats) -> Array:
     """(n, 4) mean of softmaxed (n, 4, d) over 0 to d - 1, in strides."""
-    weights = np.exp(distributions.astype(float) - distributions.max(axis=2, keepdims=True, initial=-np.inf))
-    mean: Array = weights @ np.arange(float(distributions.shape[2])) / weights.sum(axis=2)
+    weights = distributions.astype(float)
+    weights -= distributions.max(axis=2, keepdims=True, initial=-np.inf)
+    np.exp(weights, out=weights)
+    steps = np.ones((distributions.shape[2], 2))
+    steps[:, 0] = np.arange(len(steps))
+    sums = weights @ steps                                  # of distances, and of weights
+    mean: Array = sums[..., 0] / sums[..., 1]
     return mean
 
 
@@ -75,7 +80,8 @@ def suppress(boxes: Array, scores: Array, classes: Ints, overlap_limit: float, m
     """Which of n boxes stay, the surest first and at most `most`: none that a surer one of its class overlaps (IoU) more."""
     if not len(boxes):
         return np.zeros(0, np.int64)
-    rectangles = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
+    rectangles = boxes.copy()
+    rectangles[:, 2:] -= boxes[:, :2]
     # OpenCV puts the boxes of each class beside those of the one before, which keeps them apart where nothing is negative.
     rectangles[:, :2] -= rectangles[:, :2].min(axis=0)
     nms: Any = cv2.dnn.NMSBoxesBatched          # takes arrays; its stubs know lists alone

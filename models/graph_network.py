@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,10 @@ class _Lane:
     branches: tuple[BoxBranch, ...]
     grid: Array
     fitted: Fit | None = None
+    ends: Ints = field(init=False)                      # of each grid's cells, counted through all grids
+
+    def __post_init__(self) -> None:
+        self.ends = np.cumsum([len(f) for f in self.features])
 
     def show(self, image: Image, fitted: Fit) -> None:
         if self.fitted != fitted:
@@ -52,12 +57,10 @@ class _Lane:
 
     def sides(self, cells: Ints) -> Floats:
         """(n, 4 * distances) of cells (n,), counted through all grids, ascending."""
-        ends = np.cumsum([len(f) for f in self.features])
-        parts = np.split(cells, np.searchsorted(cells, ends[:-1]))
-        firsts = [0, *ends[:-1]]
+        ends = [0, *np.searchsorted(cells, self.ends).tolist()]
         return np.concatenate([
-            branch.sides(features, part - first) for branch, features, part, first
-            in zip(self.branches, self.features, parts, firsts, strict=True) if len(part)
+            self.branches[k].sides(self.features[k], cells[low:high] - (self.ends[k] - len(self.features[k])))
+            for k, (low, high) in enumerate(pairwise(ends)) if high > low
         ])
 
 

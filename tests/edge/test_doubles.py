@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.detector import CLASSES, Found
-from edge.doubles import one_box_each
+from edge.detector import CLASSES, OVERLAP_LIMIT, Found
+from edge.doubles import ALIKE, INSIDE, SAME_GROUND, one_box_each
+from models.boxes import areas, overlaps, shared
 from wire.units import ObjectClass
 
 CAR, TRUCK, BUS = ObjectClass.CAR, ObjectClass.TRUCK, ObjectClass.BUS
@@ -69,3 +70,34 @@ def test_people_all_stay_the_surest_vehicle_stays_and_a_second_pass_takes_nothin
     assert np.array_equal(again.boxes, after.boxes)
     rows = {(*b, s, c) for b, s, c in zip(before.boxes.tolist(), before.scores, before.classes, strict=True)}
     assert {(*b, s, c) for b, s, c in zip(after.boxes.tolist(), after.scores, after.classes, strict=True)} <= rows
+
+
+def plainly(seen: Found) -> list[int]:
+    """The rule pair by pair, over all boxes: which stay."""
+    stays: list[int] = []
+    for i in np.argsort(-seen.scores, kind="stable").tolist():
+        for k in stays:
+            a, b = seen.boxes[i : i + 1], seen.boxes[k : k + 1]
+            one_kind = any({CLASSES[seen.classes[i]], CLASSES[seen.classes[k]]} <= alike for alike in ALIKE)
+            higher = max((box[0, 3] - box[0, 1]) for box in (a, b))
+            within = shared(a, b)[0, 0] >= INSIDE * min(areas(a)[0], areas(b)[0])
+            on_one_ground = abs(a[0, 3] - b[0, 3]) <= SAME_GROUND * higher
+            if one_kind and (overlaps(a, b)[0, 0] > OVERLAP_LIMIT or (within and on_one_ground)):
+                break
+        else:
+            stays.append(i)
+    return sorted(stays)
+
+
+def test_it_keeps_what_the_rule_keeps_pair_by_pair() -> None:
+    rng, fewer = np.random.default_rng(3), 0
+    for _ in range(600):
+        n = int(rng.integers(0, 9))
+        corner = rng.integers(0, 3, (n, 2)) * 12.0
+        boxes = np.hstack([corner, corner + rng.integers(0, 5, (n, 2)) * rng.uniform(8.0, 12.0)])     # some have no area
+        seen = Found(boxes, rng.integers(1, 6, n) / 6.0, rng.integers(0, len(CLASSES), n))
+        kept = one_box_each(seen)
+        expected = plainly(seen)
+        fewer += len(expected) < n
+        assert np.array_equal(kept.boxes, boxes[expected]) and np.array_equal(kept.scores, seen.scores[expected])
+    assert fewer > 50

@@ -61,6 +61,25 @@ def test_many_ellipses_at_once_are_those_of_one_by_one():
         )
 
 
+def test_rectangles_and_middles_first_find_what_all_polygons_do():
+    rng = np.random.default_rng(4)
+    lines = [np.cumsum(rng.normal(0, 150, (rng.integers(2, 6), 2)), axis=0) + rng.uniform(-800, 800, 2) for _ in range(60)]
+    corridors = tuple(corridor(f"c{k:02}", line.tolist()) for k, line in enumerate(lines))
+    many = CorridorMap(make_corridor_set("s", corridors), FRAME)
+    centres, roots = rng.uniform(-1500, 1500, (400, 2)), rng.normal(0, 1, (400, 2, 2)) * rng.uniform(0.1, 60, (400, 1, 1))
+    covariances = roots @ roots.transpose(0, 2, 1)
+    expected = [
+        tuple(sorted(g.corridor.id for g in many.grounds if shapely.intersects(g.strip, shape)))
+        for shape in ellipses(centres, covariances)
+    ]
+    found = many.touched(centres, covariances)
+    assert found == expected
+    inside = [many.containing(centre) for centre in centres]
+    # All three ways of finding out are in it: far away, the middle inside, and an edge that reaches.
+    assert sum(not ids for ids in found) > 20 and sum(map(bool, inside)) > 20
+    assert sum(len(ids) > len(within) for ids, within in zip(found, inside, strict=True)) > 20
+
+
 def test_nothing_in_gives_nothing_out():
     assert MAP.touched(np.empty((0, 2)), np.empty((0, 2, 2))) == []
     empty = CorridorMap(make_corridor_set("s", ()), FRAME)
