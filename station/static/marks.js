@@ -9,7 +9,7 @@
 // A press in the middle of that is answered first: it is drawn in pieces, on a canvas that nobody sees, which is shown when it is whole.
 
 import { sizeOf } from "./ground.js";
-import { inPieces } from "./presses.js";
+import { inPieces, nextTask } from "./presses.js";
 
 const PLANE = 6378137.0 * 2 * Math.PI;      // metres around the equator: the side of the Web Mercator square
 const LEAST_PX = 2;                         // a trail's points that are nearer to each other on the screen are one
@@ -21,7 +21,7 @@ const ALWAYS = 0;                           // what is chosen, and drones
 const WORDS_KEPT = 600;                     // pictures of names
 const REST = 1, CHEAP_MS = 10;              // drawing that takes longer rests for so many times what it took, while the camera moves
 const GRID_PX = 100;                        // MapLibre's grid of names begins so far outside of the screen
-const PIECE = 64;                           // marks that are drawn before a press is looked for
+const PIECE = 128;                          // marks that are drawn before a press is looked for
 
 const mercator = (lat, lon) => [(lon + 180) / 360, (1 - Math.asinh(Math.tan(lat * Math.PI / 180)) / Math.PI) / 2];
 
@@ -30,12 +30,14 @@ function sheetOf(width, height) {
   return [sheet, sheet.getContext("2d", { willReadFrequently: true })];
 }
 
-/** Each of them, with a place to stop after some. */
-function* pieces(all, each) {
+/** Each of them, with a place to stop after some; painted(): what was told to the canvas is on it. */
+function* pieces(all, each, painted) {
   let count = 0;
   for (const it of all) {
     each(it);
-    if ((count += 1) % PIECE === 0) yield;
+    if ((count += 1) % PIECE) continue;
+    painted();
+    yield;
   }
 }
 
@@ -168,8 +170,9 @@ export class Marks {
   drawSoon() {
     if (this.isDrawing) { this.follow(); return; }      // when it is done it looks where the camera is
     const wait = this.restUntil - performance.now();
-    if (wait <= 0) { this.draw(); return; }
+    if (wait <= 0 && !this.isDear) { this.draw(); return; }
     this.follow();
+    if (wait <= 0) { this.draw(); return; }
     this.due ??= setTimeout(() => this.draw(), wait);
   }
 
@@ -187,7 +190,7 @@ export class Marks {
     if (this.isDrawing) { this.isAskedAgain = true; return; }
     this.isDrawing = true;
     const turn = this.turn;
-    inPieces(this.drawing(), () => {
+    const begin = () => inPieces(this.drawing(), () => {
       this.isDrawing = false;
       this.told(turn);
       const isAskedAgain = this.isAskedAgain;
@@ -195,6 +198,8 @@ export class Marks {
       if (isAskedAgain) this.draw();
       else if (this.seen !== this.camera()) this.drawSoon();
     });
+    if (this.isDear) nextTask(begin);           // who asks has done its piece of work already: a press is heard in between
+    else begin();
   }
 
   *drawing() {
@@ -207,20 +212,22 @@ export class Marks {
     this.zero = this.map.project([this.lon0, this.lat0]);
     this.seen = this.camera();
     const centre = this.map.getCenter(), shown = { centre, at: this.map.project(centre), zoom: this.map.getZoom() };
+    // A canvas keeps what it is told, and paints when it is asked for a pixel: here and there, or all of it waits for the end.
+    const painted = () => { if (this.isDear) g.getImageData(0, 0, 1, 1); };
     g.setTransform(ratio, 0, 0, ratio, 0, 0);
     g.globalAlpha = 1;
     g.clearRect(0, 0, this.wide, this.high);
     g.lineJoin = g.lineCap = "round";
     this.drawAreas(g, areas);
-    yield* pieces(lines, (it) => this.drawTrail(g, it));
+    yield* pieces(lines, (it) => this.drawTrail(g, it), painted);
     g.lineWidth = TICK_PX;
-    yield* pieces(ticks, (it) => this.drawTick(g, it));
+    yield* pieces(ticks, (it) => this.drawTick(g, it), painted);
     g.lineWidth = 1.3;
-    yield* pieces(rings, (it) => this.drawRing(g, it));
+    yield* pieces(rings, (it) => this.drawRing(g, it), painted);
     g.setLineDash([]);
-    yield* pieces(dots, (it) => this.lay(g, this.spriteOf(it), it.x, it.y, it.opacity, it.turn));
-    yield* this.drawNames(g, dots, names);
-    if (this.isDear) g.getImageData(0, 0, 1, 1);        // now, so that what it takes is known
+    yield* pieces(dots, (it) => this.lay(g, this.spriteOf(it), it.x, it.y, it.opacity, it.turn), painted);
+    yield* this.drawNames(g, dots, names, painted);
+    painted();
     if (this.canvas.width !== size[0] || this.canvas.height !== size[1]) [this.canvas.width, this.canvas.height] = size;
     this.glass.globalCompositeOperation = "copy";
     this.glass.drawImage(this.below, 0, 0);
@@ -345,7 +352,7 @@ export class Marks {
   }
 
   /** Each name on a side where nothing is yet, the one it had before if that is free; over a name of the ground, or cut by the screen's edge, only where no other side is left. */
-  *drawNames(g, dots, names) {
+  *drawNames(g, dots, names, painted) {
     const r = this.ratio, taken = [], boxes = [], isOnName = this.namesOfGround();
     for (const { kind, id, x, y, reach, order } of dots) if (kind && order) { const [u, v] = this.on(x, y); if (!this.isOff(u, v, reach)) taken.push([u - reach * 0.7, v - reach * 0.7, u + reach * 0.7, v + reach * 0.7, id]); }
     g.globalAlpha = 1;
@@ -367,7 +374,7 @@ export class Marks {
       taken.push(box);
       boxes.push({ kind: it.kind, id: it.id, box });
       g.drawImage(this.wordsOf(it, side), Math.round(left * r), Math.round(top * r));
-    });
+    }, painted);
     this.boxes = boxes;
     if (this.sides.size > 4 * WORDS_KEPT) this.sides.clear();
     g.setTransform(r, 0, 0, r, 0, 0);

@@ -34,7 +34,7 @@ export function isAnswering() { return open > 0 && performance.now() - openSince
 export function afterPress(then) { if (isAnswering()) waiting.push(then); else then(); }
 
 /** In a task of its own: what has come in meanwhile, presses first, is heard before it. */
-function nextTask(then) { if (globalThis.scheduler?.postTask) scheduler.postTask(then); else setTimeout(then, 0); }
+export function nextTask(then) { if (globalThis.scheduler?.postTask) scheduler.postTask(then); else setTimeout(then, 0); }
 
 /** Do work that says by `yield` where it may be stopped; a press in between is answered before it goes on. then(): it is done. */
 export function inPieces(work, then) {
