@@ -29,6 +29,7 @@ from sim.debrief_sentences import (
     subject_says,
 )
 from sim.exercise_kept import read_kept
+from sim.exercise_log import NO_END
 from sim.exercise_scenario import Exercise
 from sim.landscape_cache import cached_landscape
 from sim.score import CrossingScore, Evidence, ExerciseScore, PersonScore, gather, judge, measures
@@ -91,10 +92,13 @@ class Earlier(msgspec.Struct, frozen=True):
     score: ExerciseScore
 
 
-def debrief(run: Path, earlier: Sequence[Earlier] = ()) -> Debrief:
-    """Read a run's folder and work it out. Raises SettingsError for a folder that is no run."""
+def debrief(run: Path, earlier: Sequence[Earlier] = (), goes_on: bool = False) -> Debrief:
+    """Read a run's folder and work it out. goes_on: its direction lives, so it has no end yet. Raises SettingsError for a
+    folder that is no run."""
     exercise, evidence = read_run(run)
     score = judge(evidence, exercise)
+    if goes_on and score.crashed == NO_END:
+        score = msgspec.structs.replace(score, crashed="")
     now = measures(score)
     before = [measures(e.score) for e in earlier]
     about = exercise.settings.exercise

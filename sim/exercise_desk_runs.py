@@ -18,7 +18,7 @@ from sim.director_orders import LINK, tell
 from sim.director_stage import MODEL_FLIES, TRAINER
 from sim.director_view import DirectorView, TruthNow
 from sim.exercise_debrief import Debrief, debrief, read_earlier
-from sim.exercise_log import read_log
+from sim.exercise_log import NO_END, read_log
 from sim.exercise_scenario import library, load_exercise
 from sim.sitl import Flown
 from station.access import set_password
@@ -173,7 +173,7 @@ class Runs:
             try:
                 if not any(e["what"] == "began" for e in read_log(self._folder / run / "exercise.jsonl")):
                     return None
-                found = debrief(self._folder / run)
+                found = debrief(self._folder / run, goes_on=True)
             except SettingsError:
                 return None
             self._so_far = run, self._clock.monotonic_ns(), found
@@ -201,12 +201,11 @@ class Runs:
         except OSError:
             return None
         began = next((e for line in lines[:20] if (e := _entry(line)).get("what") == "began"), {})
-        last = _entry(lines[-1]) if lines else {}
-        what = last.get("what")
-        state = "running" if is_going else "not_begun" if not began else "crashed" if what == "crashed" else "over"
+        last = next((e for line in reversed(lines) if (e := _entry(line))), {})     # a crash may have cut a line short
+        state = "running" if is_going else "not_begun" if not began else "over" if last.get("what") == "ended" else "crashed"
         name = str(began.get("exercise", ""))
         title = next((t for line in _head(run / "exercise.toml") if (t := _title(line))), name)
-        detail = str(last.get("detail") or last.get("why") or "")
+        detail = str(last.get("detail") or last.get("why") or (NO_END if state == "crashed" else ""))
         return RunView(
             run.name, name, title, state, int(str(began.get("starts_ns", 0))), float(str(last.get("at_s", 0.0))), detail
         )

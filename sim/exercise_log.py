@@ -5,13 +5,15 @@ Every line has `what` and `at_s` (seconds of the exercise). "picture" lines hold
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from wire.settings import SettingsError
+
+NO_END = "the direction ended without a word; what was recorded until then is here"
 
 
 class MapMoment(msgspec.Struct, frozen=True):
@@ -56,3 +58,11 @@ def read_log(path: Path) -> Iterator[dict[str, Any]]:
             continue        # a crash cut it short
         if isinstance(entry, dict) and "what" in entry:
             yield entry
+
+
+def ended_early(log: Sequence[dict[str, Any]]) -> str:
+    """Why a run that does not go on ended before its time, in words; empty where it came to its end."""
+    why = next((str(e.get("detail", "")) for e in log if e["what"] == "crashed"), None)
+    if why is not None:
+        return why
+    return "" if any(e["what"] == "ended" for e in log) else NO_END

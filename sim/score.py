@@ -18,7 +18,7 @@ import shapely
 
 from geofences.geodesy import Array
 from geofences.sector import Sector
-from sim.exercise_log import read_log
+from sim.exercise_log import ended_early, read_log
 from sim.exercise_scenario import Exercise
 from sim.exercise_settings import GoalEntry
 from sim.gospa import gospa
@@ -231,10 +231,9 @@ def judge(e: Evidence, exercise: Exercise) -> ExerciseScore:
     subjects = _subjects(e, exercise)
     load = _load(e)
     began = next((x for x in e.log if x["what"] == "began"), {})
-    crashed = next((str(x.get("detail", "")) for x in e.log if x["what"] == "crashed"), "")
     half = ExerciseScore(
         exercise=exercise.name, seed=int(str(began.get("seed", 0))), mode=str(began.get("mode", "")), seconds=e.seconds,
-        crashed=crashed, truth=truth, pd=proportion(truth.crossings_alarmed, truth.crossings), f1=events.f1(),
+        crashed=ended_early(e.log), truth=truth, pd=proportion(truth.crossings_alarmed, truth.crossings), f1=events.f1(),
         events=(events.true, events.missed, events.false), crossings=crossings, subjects=subjects,
         false_questions=_false_questions(e, exercise), people=_people(e, exercise), load=load,
         gospa_mean_m=_gospa(e, exercise.sector), camera_hours=_camera_hours(e), goals=(),

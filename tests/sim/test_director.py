@@ -16,8 +16,11 @@ from sim.director_orders import OrderSocket, tell
 from sim.director_view import DirectorView, Phase, TruthNow
 from sim.exercise_debrief import debrief
 from sim.exercise_desk_runs import Runs
-from sim.exercise_log import read_log
-from sim.exercise_scenario import LIBRARY
+from sim.exercise_log import NO_END, read_log
+from sim.exercise_run import LockstepRun
+from sim.exercise_scenario import LIBRARY, load_exercise
+from sim.score_agreement import further_apart_than_they_may
+from tests.sim.test_exercise_run import for_so_long
 from wire.clock import WallClock
 from wire.settings import SettingsError
 
@@ -119,10 +122,44 @@ def test_why_an_exercise_did_not_begin_stands_in_the_list_of_runs(tmp_path):
     assert not [p for p in processes() if str(run) in command_of(p)]
 
 
-def started(tmp_path, run):
-    """An exercise of one camera and no goals, which waits for the trainer's word."""
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_killed_direction_leaves_what_was_recorded_and_nobody_behind_and_its_score_is_that_of_lockstep(tmp_path):
+    run = tmp_path / "d" / "r"          # local sockets have short names
+    run.parent.mkdir()
+    process = started(tmp_path, run, soon=True)
+    try:
+        wait_for(lambda: process.poll() is not None or "say start" in heard(run), 600)
+        assert process.poll() is None, process.stdout.read()
+        tell(run, "start")
+        wait_for(lambda: process.poll() is not None or (time_of(run) > 30.0 and " 1 alarms" in heard(run)), 120)
+        assert " 1 alarms" in heard(run)
+        (view,) = Runs(run.parent, LIBRARY, WallClock()).all()
+        assert view.state == "running"
+        going = Runs(run.parent, LIBRARY, WallClock()).so_far()
+        assert going is not None and going.score.crashed == "" and "crash" not in {m.kind for m in going.moments}
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+        wait_for(lambda: not [p for p in processes() if str(run) in command_of(p)], 30)
+    finally:
+        process.kill()
+        process.wait()
+    assert not [command_of(p) for p in processes() if str(run) in command_of(p)]
+    (view,) = Runs(run.parent, LIBRARY, WallClock()).all()
+    assert (view.state, view.detail) == ("crashed", NO_END)
+    found = debrief(run)
+    assert found.score.crashed == NO_END and "crash" in {m.kind for m in found.moments}
+    exercise = for_so_long(load_exercise(tmp_path / "one.toml"), found.score.seconds)
+    alone = debrief(LockstepRun(exercise, tmp_path / "lockstep").run().folder).score
+    assert further_apart_than_they_may(found.score, alone) == []
+
+
+def started(tmp_path, run, soon=False):
+    """An exercise of one camera and no goals, which waits for the trainer's word. soon: its walker comes at once."""
     text = (LIBRARY / "single-walker.toml").read_text(encoding="utf-8").replace('"../', f'"{LIBRARY.parent}/')
     text = text[:text.rindex("[[cameras]]")]        # one camera is enough, and draws sooner
+    if soon:
+        text = text.replace("enters_s = 40.0", "enters_s = 3.0").replace("at_m = 280.0", "at_m = 300.0")
     text += '[[injects]]\nid = "bag"\ndo = "camera"\ncamera = "camera-1"\nfault = "covered"\n'
     file = tmp_path / "one.toml"
     file.write_text(text, encoding="utf-8")
@@ -143,6 +180,11 @@ def heard(run):
         return tell(run, "state", 2_000)
     except SettingsError:
         return ""
+
+
+def time_of(run):
+    """Seconds of the exercise, as its state says."""
+    return float(heard(run).partition(": ")[2].partition(" of ")[0] or 0.0)
 
 
 def began(run):

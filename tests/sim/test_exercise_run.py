@@ -2,14 +2,18 @@
 
 import dataclasses
 import json
+import os
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from sim.exercise_debrief import debrief, read_earlier, report, summary, write_csv
 from sim.exercise_debrief_pdf import debrief_pdf
-from sim.exercise_log import read_log
+from sim.exercise_log import NO_END, ended_early, read_log
 from sim.exercise_run import LockstepRun
 from sim.exercise_scenario import LIBRARY, library, load_exercise
 from sim.landscape_cache import cached_landscape
@@ -17,6 +21,8 @@ from sim.score import measures, score_run
 from sim.truth_sight import Sight
 from wire.settings import SettingsError
 from wire.units import Realm
+
+ROOT = Path(__file__).parents[2]
 
 # How long each is run in this test: to the point where what it is about has happened.
 SECONDS = {
@@ -120,3 +126,43 @@ def test_a_log_that_a_crash_cut_short_is_read_as_far_as_it_goes(tmp_path):
     whole = json.dumps({"what": "began", "at_s": 0.0})
     file.write_text(f'{whole}\n{{"what": "pict', encoding="utf-8")
     assert [e["what"] for e in read_log(file)] == ["began"]
+
+
+@pytest.mark.parametrize(("last", "why"), [
+    ({"what": "ended", "at_s": 9.0, "why": "time"}, ""),
+    ({"what": "crashed", "at_s": 9.0, "detail": "the process world ended"}, "the process world ended"),
+    ({"what": "picture", "at_s": 9.0}, NO_END),
+])
+def test_why_a_run_ended_early_is_read_from_its_log_and_a_killed_direction_is_no_end(last, why):
+    assert ended_early([{"what": "began", "at_s": 0.0}, last]) == why
+
+
+HASHED = """
+import sys
+from pathlib import Path
+import msgspec
+from sim.exercise_scenario import LIBRARY, load_exercise
+from sim.exercise_run import LockstepRun
+from sim.landscape_cache import cached_landscape
+from sim.score import score_run
+from sim.truth_sight import Sight
+from tests.sim.test_exercise_run import for_so_long
+exercise = for_so_long(load_exercise(LIBRARY / "brokers-pickup.toml"), 90.0)
+landscape = cached_landscape(exercise.scenario)
+sight = Sight(landscape)
+files = LockstepRun(exercise, Path(sys.argv[1]), seed=5, landscape=landscape, sight=sight).run()
+sys.stdout.buffer.write(msgspec.json.encode(score_run(files.folder, exercise, landscape, sight)))
+"""
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_score_in_another_process_with_other_hashes(tmp_path):
+    """Sets and dictionaries of strings come in another order there: no score may lean on that."""
+    scores = [
+        subprocess.run(
+            [sys.executable, "-c", HASHED, str(tmp_path / seed)], capture_output=True, check=True, cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "777")
+    ]
+    assert len(scores[0]) > 1000 and scores[0] == scores[1]
