@@ -10,11 +10,14 @@ export class RefusedError extends Error {
   }
 }
 
-export async function ask(path, body = undefined) {
+const PATIENCE_MS = 60_000;     // a cable that is out refuses nothing: without an end a press would wait for it for a quarter of an hour
+
+/** withinMs: an answer that takes longer is none. */
+export async function ask(path, body = undefined, withinMs = PATIENCE_MS) {
   // The station gives a replay no secret to change anything with; this only says so sooner, and in better words.
   if (state.isReplay && body !== undefined) throw new RefusedError(0, { key: "refused.replay", params: {} });
   if (state.isReplay && path === "/api/me") path = "/api/me?replay=yes";
-  const options = { credentials: "same-origin", headers: {} };
+  const options = { credentials: "same-origin", headers: {}, signal: AbortSignal.timeout(withinMs) };
   if (body !== undefined) {
     options.method = "POST";
     options.body = JSON.stringify(body);
@@ -34,8 +37,8 @@ async function answerOf(path, options) {
   let answer;
   try {
     answer = await fetch(path, options);
-  } catch {
-    throw new RefusedError(0, { key: "refused.no_connection", params: {} });
+  } catch (error) {
+    throw new RefusedError(0, { key: error.name === "TimeoutError" ? "refused.no_answer" : "refused.no_connection", params: {} });
   }
   if (answer.ok) return answer.json();
   let says = { key: "refused.http", params: { status: answer.status } };
@@ -50,13 +53,13 @@ export function loginFor() {
 }
 
 /** As ask(); where the session has ended, who was logged in is asked for the password, and then it goes on. */
-export async function askLoggedIn(path, body = undefined) {
+export async function askLoggedIn(path, body = undefined, withinMs = PATIENCE_MS) {
   try {
-    return await ask(path, body);
+    return await ask(path, body, withinMs);
   } catch (error) {
     if (error.status !== 401) throw error;
     if (!state.me) location.assign(loginFor());
-    else if (await (await import("./again.js")).logInAgain()) return ask(path, body);
+    else if (await (await import("./again.js")).logInAgain()) return ask(path, body, withinMs);
     throw error;
   }
 }

@@ -85,7 +85,7 @@ async function lost(old, code) {
   tell("feed");
   if (code === 4401 || state.feed.attempt % 5 === 1) {
     // Browsers hide why a WebSocket was refused; a plain question tells a lost line from an ended session.
-    const me = await ask("/api/me").catch(() => undefined);
+    const me = await ask("/api/me", undefined, CONNECT_MS).catch(() => undefined);
     if (me === null) {
       if (!state.me) { location.assign(loginFor()); return; }
       // The map and the sound stay. Who says "later" is asked again when they do something.

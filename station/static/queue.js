@@ -10,6 +10,7 @@ import { announce, warn } from "./status.js";
 import { isAboutNobody, isFaultOver, isWaiting, now, on, onCalmly, select, state, taken, waiting } from "./state.js";
 
 const TAKEN_SHOWN = 30;
+const DECIDED_WITHIN_MS = 10_000;      // then it is said that the station has not answered; it says so itself when its mind has not
 const SIGNS = { node_silent: "node", clock_wrong: "node", position_untrusted: "node", node_elsewhere: "node", drone_trouble: "drone", no_coverage: "eye", nobody_watching: "eye" };
 const cards = new Map();        // alarm id -> {element, signature}
 const pending = new Set();      // alarms whose acknowledgement is on its way
@@ -191,7 +192,7 @@ export async function change(id, to, reason) {
   pending.add(id);
   render();
   try {
-    await askLoggedIn(`/api/alarms/${encodeURIComponent(id)}`, { to, reason });
+    await askLoggedIn(`/api/alarms/${encodeURIComponent(id)}`, { to, reason }, DECIDED_WITHIN_MS);
     announce(t(`said.${to}`));
     return true;
   } catch (error) {

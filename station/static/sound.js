@@ -1,15 +1,19 @@
-// Two tones for what waits: again and again for priority 1, once for 2, never for 3. Browsers lock sound until a press.
+// Two tones for what waits: again and again for priority 1, once for 2, never for 3. Two low ones, once a minute, when nothing new can
+// come: a page that stands still must not be taken for a quiet night. Browsers lock sound until a press.
 // The page tells the station whether its sound works and whether it is in sight: a station that nobody watches is an alarm.
 
 import { tellStation } from "./feed.js";
-import { on, state, tell, waiting } from "./state.js";
+import { now, on, state, tell, waiting } from "./state.js";
 
 const REPEAT_MS = 2600;
+const LINE_LOST_MS = 15_000, MIND_SILENT_MS = 60_000, DEAF_EVERY_MS = 60_000;
 const TOLD_EVERY_MS = 5000;     // as station/alarm_watch.py expects it
 const REMEMBERED = "trailwatch.muted";
 let context = null;
 let muted = false;
 let repeating = null;
+let isSecondDue = false;        // what comes together sounds once
+let deafMs = null;              // when it was last heard that nothing new can come
 let told = "";
 
 try { muted = localStorage.getItem(REMEMBERED) === "yes"; } catch { /* no storage: sound is on */ }
@@ -26,9 +30,10 @@ export function startSound() {
     context.onstatechange = () => tell("feed");
   } catch { context = null; }     // a machine without sound: the state says locked, and the screen shows it
   for (const event of ["pointerdown", "keydown"]) document.addEventListener(event, unlock, { capture: true });
-  on("alarm", (alarm) => { if (alarm.priority === 2 && alarm.state === "active") tones(660, 520); });
+  on("alarm", (alarm) => { if (alarm.priority === 2 && alarm.state === "active") second(); });
   on("picture", watch);
   watch();
+  setInterval(deaf, 1000);
   // Where a browser slows down the timers of a page that is out of sight, the station hears less of it: it is not watched.
   setInterval(tellWatch, TOLD_EVERY_MS);
   document.addEventListener("visibilitychange", tellWatch);
@@ -61,6 +66,21 @@ function watch() {
   } else if (!first && repeating !== null) {
     clearInterval(repeating);
     repeating = null;
+  }
+}
+
+function second() {
+  if (isSecondDue) return;
+  isSecondDue = true;
+  setTimeout(() => { isSecondDue = false; tones(660, 520); }, 0);
+}
+
+function deaf() {
+  const at = performance.now(), { heardMs, mindSilentSinceNs } = state.feed;
+  if (at - heardMs < LINE_LOST_MS && (mindSilentSinceNs === null || now() - mindSilentSinceNs / 1e6 < MIND_SILENT_MS)) deafMs = null;
+  else if (deafMs === null || at - deafMs >= DEAF_EVERY_MS) {
+    deafMs = at;
+    tones(330, 262);
   }
 }
 

@@ -166,7 +166,7 @@ function feed(at) {
   parts.feed.textContent = lost ? t("feed.lost_short", { age: ageText(quietMs / 1000) })
     : f.p50 === null ? t("feed.live") : t("feed.live_latency", { seconds: number(f.p50 / 1000, 1) });
   parts.feed.title = f.p99 === null ? "" : t("feed.latency", { p50: number(f.p50, 0), p99: number(f.p99, 0) });
-  const text = lost && f.ended ? t("feed.session_ended", { age: ageText(quietMs / 1000) }) : lost && state.hasPicture ? t("feed.lost", { age: ageText(quietMs / 1000) })
+  const text = lost && f.ended ? t("feed.session_ended", { age: ageText(quietMs / 1000) }) : lost && state.hasPicture ? t("feed.lost", { age: ageText(quietMs / 1000), since: (at - quietMs) * 1e6 })
     : lost ? t("feed.connecting") : silentS === null ? ""
       : t(state.hasPicture || silentS > STARTING_S ? "feed.mind_silent" : "feed.mind_starting", { age: ageText(silentS) });
   if (banner.textContent !== text) banner.textContent = text;
