@@ -45,14 +45,14 @@ class Ring:
         self._due_ns = clock.monotonic_ns()
         self.bytes = 0
 
-    def keep(self, frame: Frame, marking: str) -> None:
-        """Take a picture, unless the last one was taken a moment ago."""
+    def keep(self, frame: Frame, marking: str, small: Image | None = None) -> None:
+        """Take a picture, unless the last one was taken a moment ago. small: the same in less pixels, if that is at hand."""
         now_ns = self._clock.monotonic_ns()
         if now_ns < self._due_ns:
             return
         # From when it was due, so that a source of 10 frames a second gives 4 and not 3.
         self._due_ns = max(self._due_ns + round(NS_PER_S / KEPT_FPS), now_ns - round(NS_PER_S / KEPT_FPS))
-        jpeg = small_picture(frame.image, marking)
+        jpeg = small_picture(frame.image, marking, small)
         self._kept.append(Kept(now_ns, FootageFrame(frame.captured_ns, jpeg)))
         self.bytes += len(jpeg)
         while self.bytes > self._limit_bytes or now_ns - self._kept[0].kept_ns > RING_S * NS_PER_S:
@@ -65,9 +65,11 @@ class Ring:
         return [k.frame for k in self._kept if from_ns <= k.kept_ns <= to_ns]
 
 
-def small_picture(image: Image, marking: str) -> bytes:
-    """At most CLIP_WIDTH_PX wide, marked in its pixels."""
-    return _encoded(_scaled(image, min(1.0, CLIP_WIDTH_PX / image.shape[1])), marking, CLIP_QUALITY)
+def small_picture(image: Image, marking: str, small: Image | None = None) -> bytes:
+    """At most CLIP_WIDTH_PX wide, marked in its pixels. small: the same picture, taken where it is just so wide."""
+    if small is None or small.shape[1] != CLIP_WIDTH_PX or image.shape[1] < CLIP_WIDTH_PX:
+        small = _scaled(image, min(1.0, CLIP_WIDTH_PX / image.shape[1]))
+    return _encoded(small, marking, CLIP_QUALITY)
 
 
 def full_picture(image: Image, marking: str) -> bytes:

@@ -56,6 +56,13 @@ class Detector(Protocol):
         """Of each picture what is in it, as find does. One by one here; a detector that can look at several at once does."""
         return [self.find(image) for image in images]
 
+    def shown(self, image: Image) -> Image | None:
+        """The very picture that find was handed last, as it was scaled for the network, where a detector still has that.
+
+        A view that holds until find is handed the next one, and is not to be changed.
+        """
+        return None
+
 
 class UltralyticsDetector(Detector):
     """A YOLO network that knows the seven classes by their COCO names.

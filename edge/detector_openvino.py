@@ -37,6 +37,10 @@ class OpenVinoDetector(Detector):
         """(height, width, 3) blue, green, red to what is in it, boxes in the picture's own pixels."""
         return Found(*self._network.find(image))
 
+    def shown(self, image: Image) -> Image | None:
+        """The picture that find was handed last, scaled as the network saw it; see edge.detector.Detector."""
+        return self._network.shown(image)
+
     def find_many(self, images: Sequence[Image]) -> list[Found]:
         """Of each picture what is in it, as find does."""
         return [Found(*said) for said in self._network.find_many(images)]

@@ -126,6 +126,10 @@ class Gaze:
         self._cut = both.cut
         return one_box_each(both.found)
 
+    def shown(self, image: Image) -> Image | None:
+        """A picture that was looked at whole just now, as the network saw it; see Detector.shown."""
+        return self._detector.shown(image)
+
     def hold(self, found: Found, tracked: Tracked, captured_ns: int) -> None:
         """Remember what has to be looked at again: the tracks, what may become one, and what was cut."""
         if self._look is not Look.MOTION:       # all of every picture is looked at, whatever is known

@@ -111,7 +111,8 @@ class Node:
                     self._say(self._see(frame))
                 else:
                     self._sight.nothing(self._source.complaint)
-                self._say(self._orders.turn(frame, self._setup.marking(self._source.simulated)))
+                small = None if frame is None else self._gaze.shown(frame.image)
+                self._say(self._orders.turn(frame, self._setup.marking(self._source.simulated), small))
                 self._say(self._reports())
                 if self._is_due():
                     self._put()

@@ -22,7 +22,7 @@ from edge.clips import Ring, full_picture, in_parts
 from edge.order_journal import OrderJournal
 from edge.preset_turn import Outcome
 from edge.presets import Head
-from edge.sources import Frame
+from edge.sources import Frame, Image
 from wire.clock import NS_PER_S, Clock
 from wire.codec import NAME_LIMIT
 from wire.messages import Footage, FootageFrame, NodeHealth, Order, OrderAction, OrderResult
@@ -88,13 +88,16 @@ class Orders:
         except queue.Full:
             _log.warning('order "%s" is not heard: %d others wait', order.order_id[:NAME_LIMIT], HEARD_LIMIT)
 
-    def turn(self, frame: Frame | None, marking: str) -> list[Answer]:
-        """One round: what can be answered now. All of it goes into the outbox in one put, and then note_put is called."""
+    def turn(self, frame: Frame | None, marking: str, small: Image | None = None) -> list[Answer]:
+        """One round: what can be answered now. All of it goes into the outbox in one put, and then note_put is called.
+
+        small: the frame's picture, where somebody has scaled it down already.
+        """
         answers = self._answer_left_over("the node was started anew while it had this order in hand: give it again")
         while not self._heard.empty():
             answers += self._take(self._heard.get_nowait())
         if frame is not None:
-            self._ring.keep(frame, marking)
+            self._ring.keep(frame, marking, small)
         answers += self._carry_out(frame, marking)
         return self._handed_out(answers)
 

@@ -6,6 +6,7 @@ when its time comes, or with the track's end.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -121,9 +122,10 @@ def sharpness(image: Image, box: Array) -> float:
     dusk counts as sharp as noon.
     """
     height, width = image.shape[:2]
-    low = np.clip(np.floor(box[:2]), 0, [width - 1, height - 1]).astype(int)
-    high = np.clip(np.ceil(box[2:]), low + 1, [width, height]).astype(int)
-    grey = cv2.cvtColor(image[low[1] : high[1], low[0] : high[0]], cv2.COLOR_BGR2GRAY)
+    x, y, right, bottom = box.tolist()
+    left, top = min(max(math.floor(x), 0), width - 1), min(max(math.floor(y), 0), height - 1)
+    part = image[top : min(max(math.ceil(bottom), top + 1), height), left : min(max(math.ceil(right), left + 1), width)]
+    grey = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY)
     scale = SHARPNESS_SIDE_PX / grey.shape[0]
     if scale < 1.0:
         grey = cv2.resize(grey, (max(1, round(grey.shape[1] * scale)), SHARPNESS_SIDE_PX), interpolation=cv2.INTER_AREA)
@@ -177,6 +179,6 @@ def _encoded(picture: Image) -> bytes | None:
 def _worth(box: Array, score: float, image: Image) -> float:
     """Larger and surer is better; an object cut off by the picture's edge shows less than it should."""
     height, width = image.shape[:2]
-    area = float((box[2] - box[0]) * (box[3] - box[1]))
-    whole = box[0] > 2 and box[1] > 2 and box[2] < width - 2 and box[3] < height - 2
-    return area * score * (1.0 if whole else 0.5)
+    left, top, right, bottom = (float(v) for v in box.tolist())
+    whole = left > 2 and top > 2 and right < width - 2 and bottom < height - 2
+    return (right - left) * (bottom - top) * score * (1.0 if whole else 0.5)

@@ -95,6 +95,7 @@ class GraphNetwork:
         self._lanes: dict[tuple[int, int], _Lane] = {}
         self._abreast: dict[tuple[int, int], list[_Lane]] = {}
         self._layers: tuple[BoxLayers, ...] = ()
+        self._shown: tuple[Image, Image] | None = None      # the last picture, and how it was shown
         # Idle threads of numpy's products spin, for longer than these take; for the whole process, as torch's are.
         threadpool_limits(threads, user_api="blas")
         # Loads all the rest, and fails here and not at the first frame.
@@ -114,8 +115,13 @@ class GraphNetwork:
         if lane is None:
             lane = self._lanes[fitted.shape] = self._compile(fitted.shape, 1)[0]
         lane.show(image, fitted)
+        self._shown = image, fitted.inside(lane.canvas[0])
         lane.request.infer(share_outputs=True)
         return self._read(lane)
+
+    def shown(self, image: Image) -> Image | None:
+        """The picture that find was handed last, as it was shown: a view that holds until the next one. None of others."""
+        return self._shown[1] if self._shown is not None and self._shown[0] is image else None
 
     def find_many(self, images: Sequence[Image]) -> list[tuple[Array, Array, Ints]]:
         """As find, of each. With several threads each takes a picture of its own, which wastes less than sharing one."""

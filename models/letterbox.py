@@ -7,6 +7,7 @@ network, so that a 16:9 picture at 640 costs 384 x 640 pixels and not 640 x 640.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -37,12 +38,16 @@ class Fit:
 
     def draw(self, image: Image, canvas: Image) -> None:
         """Put `image` into `canvas` (height, width, 3), whose border has PADDING in it already."""
-        height, width = self.inner
-        place = canvas[self.top:self.top + height, self.left:self.left + width]
+        place = self.inside(canvas)
         if self.inner == self.of:
             place[...] = image
         else:
-            cv2.resize(image, (width, height), dst=place, interpolation=cv2.INTER_LINEAR)
+            cv2.resize(image, self.inner[::-1], dst=place, interpolation=cv2.INTER_LINEAR)
+
+    def inside(self, canvas: Image) -> Image:
+        """The part of a canvas that holds the picture: a view."""
+        height, width = self.inner
+        return canvas[self.top:self.top + height, self.left:self.left + width]
 
     def back(self, boxes: Array) -> Array:
         """(n, 4) left, top, right, bottom in network pixels to the picture's own, cut off at its edges."""
@@ -52,6 +57,7 @@ class Fit:
         return out
 
 
+@lru_cache(maxsize=64)
 def fit(of: tuple[int, int], longest_px: int) -> Fit:
     """Into the smallest rectangle of whole strides whose longer side is `longest_px`."""
     inner = _scaled(of, min(longest_px / of[0], longest_px / of[1]))

@@ -122,6 +122,17 @@ def test_several_pictures_are_looked_at_as_each_alone(graph, rendered, threads):
     assert fast.find_many([]) == []
 
 
+def test_a_picture_is_kept_as_it_was_shown_until_the_next_one(graph, rendered):
+    detector = OpenVinoDetector(graph, Precision.FP32, 640, 1)
+    one, other = (np.ascontiguousarray(cv2.resize(rendered[k], (1280, 720))) for k in (0, 1))
+    assert detector.shown(one) is None
+    detector.find(one)
+    assert np.array_equal(detector.shown(one), cv2.resize(one, (640, 360)))
+    assert detector.shown(one.copy()) is None
+    detector.find(other)
+    assert detector.shown(one) is None and np.array_equal(detector.shown(other), cv2.resize(other, (640, 360)))
+
+
 def test_a_stream_of_pictures_of_every_shape_compiles_a_few_and_still_finds(graph, rendered):
     fast = OpenVinoDetector(graph, Precision.FP32, 320, threads=1)
     for height in range(40, 400, 24):

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.clips import PART_LIMIT_BYTES, PICTURE_LIMIT_BYTES, RING_S, Ring, full_picture, in_parts
+from edge.clips import PART_LIMIT_BYTES, PICTURE_LIMIT_BYTES, RING_S, Ring, full_picture, in_parts, small_picture
 from edge.order_journal import OrderJournal
 from edge.orders import HEARD_LIMIT, IN_HAND_LIMIT, PICTURE_WAIT_S, Orders
 from edge.sources import Frame
+from models.letterbox import PADDING, fit
 from wire.codec import NAME_LIMIT, SNAPSHOT_LIMIT_BYTES, encode_envelope
 from wire.messages import Envelope, Footage, FootageFrame, Order, OrderAction, OrderResult, Snapshot
 from wire.outbox import PICTURE, URGENT, priority_of
@@ -322,6 +323,20 @@ def test_parts_hold_every_picture_once_in_order_within_the_limit(sizes):
     for part in parts:
         assert len(part.frames) == 1 or sum(len(f.jpeg) for f in part.frames) <= PART_LIMIT_BYTES
         encode_envelope(Envelope("n", 1, 1, part))
+
+
+def test_a_picture_that_was_scaled_for_the_network_already_is_the_clips_and_is_left_as_it_was():
+    picture = np.ascontiguousarray(cv2.resize(NOISE, (1280, 720)))
+    fitted = fit((720, 1280), 640)
+    canvas = np.full((*fitted.shape, 3), PADDING, np.uint8)
+    fitted.draw(picture, canvas)
+    shown, before = fitted.inside(canvas), canvas.copy()
+    assert small_picture(picture, "TRAINING", shown) == small_picture(picture, "TRAINING")
+    assert np.array_equal(canvas, before)
+    # One of another width, or of a picture that is smaller than a clip's, is not taken.
+    assert small_picture(picture, "TRAINING", shown[:, :320]) == small_picture(picture, "TRAINING")
+    little = np.ascontiguousarray(picture[:180, :320])
+    assert small_picture(little, "TRAINING", shown) == small_picture(little, "TRAINING")
 
 
 def test_the_ring_is_bounded_in_time_and_in_bytes():
