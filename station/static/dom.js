@@ -40,13 +40,13 @@ export function refill(box, build) {
   return !refocus(box, focused);
 }
 
-/** Back to where the keyboard was in a box that has been changed. */
+/** Back to where the keyboard was in a box that has been changed; whether it is there. */
 export function refocus(box, focused) {
   if (!focused || focused === document.activeElement) return true;
   const name = focused.dataset.focus;
   const next = focused.isConnected ? focused : name ? box.querySelector(`[data-focus="${CSS.escape(name)}"]`) : focused.id ? document.getElementById(focused.id) : null;
   next?.focus();
-  return Boolean(next);
+  return Boolean(next) && document.activeElement === next;      // what cannot be pressed now does not take it
 }
 
 function draw(tag, attributes, ...children) {

@@ -1,7 +1,7 @@
 // The alarm queue: what waits for a person on top, what somebody has taken below it.
 
 import { askLoggedIn } from "./api.js";
-import { arrange, cap, classGlyph, glyph, make, priorityShape } from "./dom.js";
+import { arrange, cap, classGlyph, glyph, make, priorityShape, refocus } from "./dom.js";
 import { ageText, borderText, clockText, timeElement } from "./format.js";
 import { enterDrawer } from "./drawer.js";
 import { onLanguage, say, t } from "./language.js";
@@ -43,8 +43,7 @@ function build() {
 function render() {
   if (!root) return;
   const open = waiting(), done = taken().slice(0, TAKEN_SHOWN);
-  const focused = document.activeElement?.closest?.(".card")?.dataset.id;
-  const action = document.activeElement?.dataset?.action;
+  const focused = root.contains(document.activeElement) ? document.activeElement : null;
   counts(open);
   const isFlood = state.counts?.alarms?.flood;
   if (!isFlood) arrange(parts.waiting, open.map(card));
@@ -53,10 +52,7 @@ function render() {
   arrange(parts.body, [...(!open.length ? [nothingWaits()] : isFlood ? flood(open) : [parts.waiting]), ...(done.length ? [parts.takenHead, parts.taken] : [])]);
   const shown = new Set([...open, ...done].map((alarm) => alarm.id));
   for (const id of cards.keys()) if (!shown.has(id)) cards.delete(id);          // closed ones stay known for hours
-  if (focused) {
-    const again = cards.get(focused)?.element;
-    (again?.querySelector(`[data-action="${action}"]`) ?? again?.querySelector("button"))?.focus();
-  }
+  if (!refocus(root, focused)) cards.get(focused.closest(".card")?.dataset.id)?.element.querySelector("button").focus();     // what could be pressed is gone
 }
 
 /** Too many to read one by one: by corridor and stretch of time, as the station groups them, the most urgent first. */
@@ -146,7 +142,7 @@ function buildCard(alarm, contact, chosen, place) {
   return make("li", { class: classes, "data-id": alarm.id, onclick: () => select("alarm", alarm.id) },
     picture(alarm, contact),
     make("div", { class: "card-text" },
-      make("button", { class: "card-title", type: "button", "aria-current": chosen ? "true" : null, "data-action": "open" },
+      make("button", { class: "card-title", type: "button", "aria-current": chosen ? "true" : null, "data-action": "open", "data-focus": `open ${alarm.id}` },
         priorityShape(alarm.priority, t("priority.name", { n: alarm.priority })), make("span", {}, say(alarm.says))),
       place ? make("p", { class: "place" }, place) : null,
       make("p", { class: "when" }, timeElement(alarm.raised_ns, now()), make("span", { class: "age", "data-since": alarm.raised_ns },
@@ -171,7 +167,7 @@ function actions(alarm, chosen) {
   if (!state.me?.decides) return null;
   const busy = pending.has(alarm.id);
   return make("div", { class: "actions" },
-    make("button", { class: chosen ? "primary" : "take", type: "button", disabled: busy, "data-action": "acknowledge",
+    make("button", { class: chosen ? "primary" : "take", type: "button", disabled: busy, "data-action": "acknowledge", "data-focus": `acknowledge ${alarm.id}`,
       onclick: (event) => { event.stopPropagation(); acknowledge(alarm.id); } }, t(busy ? "action.acknowledging" : "action.acknowledge"),
       chosen ? cap("A") : null));
 }

@@ -266,6 +266,18 @@ def test_the_keyboard_goes_through_the_queue_and_says_its_keys(logged_in, watche
     expect(watched.locator("dialog#keys")).to_contain_text("Tiếp nhận cảnh báo đang chọn")
 
 
+def test_the_keyboard_keeps_its_place_on_a_card_that_is_built_again(logged_in, watched):
+    mind = logged_in(scene())
+    card = watched.locator('.card[data-id="A-0206"]')
+    card.locator("[data-action=acknowledge]").focus()
+    one = mind.values["alarms"]["A-0206"]
+    mind.say(alarms=(msgspec.structs.replace(one, priority=2),))
+    expect(watched.locator('.card.p2[data-id="A-0206"] [data-action=acknowledge]')).to_be_focused()
+    watched.keyboard.press("Enter")
+    expect(watched.locator('.card.done[data-id="A-0206"]')).to_be_visible()
+    expect(card.locator(".card-title")).to_be_focused()
+
+
 def test_a_vehicle_is_shown_with_its_kind_colour_and_plate(logged_in, watched):
     now = time.time_ns()
     mind = logged_in()
