@@ -266,6 +266,7 @@ class _Film:
 def _node(graph: Graph, precision: Precision) -> dict[str, Figure]:
     pictures = _pictures()
     film, objects = _passes(graph, precision, pictures)
+    walking, walkers = _passes(graph, precision, [*pictures, *pictures[-2:0:-1]])
     nobody, none = _passes(graph, precision, [np.asarray(cv2.blur(p, BLUR_PX), np.uint8) for p in pictures])
     over = [100 * (node / raw - 1) for node, raw in zip(film.node_ms, film.raw_ms, strict=True)]
     whole, empty = statistics.median(film.node_ms), statistics.median(nobody.node_ms)
@@ -274,6 +275,11 @@ def _node(graph: Graph, precision: Precision) -> dict[str, Figure]:
             over, "%", "what a whole node (letterbox, decoding, tracker, geolocation, snapshots, outbox, health) adds to "
             f"{precision.value} inference of the whole network; the same pictures, each looked at whole, {PASS_PICTURES} a "
             f"pass; {objects:.1f} objects in a picture", "<= 10",
+        ),
+        "node_overhead_walking": figure(
+            [100 * (node / raw - 1) for node, raw in zip(walking.node_ms, walking.raw_ms, strict=True)], "%",
+            "the same of the same pictures forth and back: nobody jumps from the last to the first, which ends tracks and "
+            f"begins others twice a second; {walkers:.1f} objects in a picture", "<= 10",
         ),
         "node_core_ms": figure(film.node_ms, "ms", "the whole node, a picture", peer=Peer(
             "inference alone, ms", statistics.median(film.raw_ms))),

@@ -122,12 +122,12 @@ class _Bank:
         speed = _FAST * (FAST_SIGMA * self.filtered[0, rows, 3:]) ** 2
         self.filtered[2:, rows] += np.array([steps**2 * speed, steps * speed, speed])
 
-    def measure(self, rows: Ints, boxes: Array, now_ns: int) -> None:
-        """Correct the tracks in `rows` by their boxes, in the same order."""
+    def measure(self, rows: Ints, places: Array, now_ns: int) -> None:
+        """Correct the tracks in `rows` by the places of their boxes, in the same order."""
         were = self.filtered[:, rows]
         place, pp, ps = were[0], were[2], were[3]
         spread = pp + _squares(place[:, 3:], *_MEASURED_NOISE)
-        off, by_place, by_speed = _places(boxes) - place, pp / spread, ps / spread
+        off, by_place, by_speed = places - place, pp / spread, ps / spread
         were += np.array([by_place * off, by_speed * off, -pp * by_place, -ps * by_place, -ps * by_speed])
         self.filtered[:, rows] = were
         self.state[rows] = _HELD
@@ -174,6 +174,8 @@ class ByteTrack:
         high = scores[order] >= HIGH_SCORE
         strong, weak = order[high], order[~high]
         predicted = bank.boxes
+        with np.errstate(all="ignore"):            # of boxes that are none
+            places = _places(boxes)
         settled = bank.state != _NEW
         free = np.ones(len(bank), bool)
         pairs: list[tuple[Ints, Ints]] = []
@@ -197,7 +199,7 @@ class ByteTrack:
             return 1.0 - overlaps(predicted[rows], boxes[found]) * scores[found]
 
         def off_course(rows: Ints, found: Ints) -> Array:
-            off = bank.places[rows, None] - _places(boxes[found])[None]
+            off = bank.places[rows, None] - places[found]
             return np.asarray((off**2 / bank.spread(rows)[:, None]).sum(axis=2))
 
         def giving_way(rows: Ints, found: Ints) -> Array:
@@ -219,10 +221,9 @@ class ByteTrack:
                 steps = min(step_ns / NS_PER_S, LOST_S) / REFERENCE_STEP_S
 
                 def off_fast(rows: Ints, found: Ints) -> Array:
-                    places = _places(boxes[found])
-                    off = bank.places[rows, None] - places[None]
+                    off = bank.places[rows, None] - places[found]
                     far = np.asarray((off**2 / bank.fast_spread(rows, steps)[:, None]).sum(axis=2))
-                    larger = np.abs(np.log(places[None, :, 2:] / bank.places[rows, None, 2:])).max(axis=2)
+                    larger = np.abs(np.log(places[found, 2:] / bank.places[rows, None, 2:])).max(axis=2)
                     return np.where(larger <= SAME_SIZE, far, np.inf)
 
                 known = len(pairs)
@@ -234,11 +235,12 @@ class ByteTrack:
 
         rows, which = (np.concatenate([_NOBODY, *side]) for side in zip((_NOBODY, _NOBODY), *pairs, strict=True))
         ids = bank.ids[rows]
-        bank.measure(rows, boxes[which], self._now_ns)
+        bank.measure(rows, places[which], self._now_ns)
         self._miss(free, unlooked)
-        begun = self._begin(boxes[strong], np.zeros(len(strong), bool) if fast is None else fast[strong])
+        begun = self._begin(places[strong], np.zeros(len(strong), bool) if fast is None else fast[strong])
         first = np.repeat([False, True], [len(ids), len(begun)])
-        ids, which = np.concatenate([ids, begun]), np.concatenate([which, strong])
+        if len(begun):
+            ids, which = np.concatenate([ids, begun]), np.concatenate([which, strong])
         listed = np.argsort(which)
         return Associated(ids[listed], which[listed], first[listed], frozenset(bank.ids.tolist()))
 
@@ -253,12 +255,11 @@ class ByteTrack:
         if gone.any():
             bank.keep(~gone)
 
-    def _begin(self, boxes: Array, fast: Bools) -> Ints:
-        n = len(boxes)
+    def _begin(self, places: Array, fast: Bools) -> Ints:
+        n = len(places)
         ids = np.arange(self._next_id, self._next_id + n)
         self._next_id += n
         if n:
-            places = _places(boxes)
             height = places[:, 3:]
             none = np.zeros((n, 4))
             self._bank.add(_Bank(
