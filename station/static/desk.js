@@ -3,7 +3,7 @@
 import { ask, askLoggedIn, loginFor } from "./api.js";
 import { make } from "./dom.js";
 import { dateText, setOffset, timeElement, utcText } from "./format.js";
-import { hasWords, loadLanguage, onLanguage, otherLanguage, say, setNames, t } from "./language.js";
+import { hasWords, loadLanguage, number, onLanguage, otherLanguage, say, setNames, short, t } from "./language.js";
 import { nightSwitch } from "./look.js";
 import { state } from "./state.js";
 
@@ -30,17 +30,21 @@ export async function openDesk(title, draw, pages = PAGES, home = { path: "/", t
   all();
 }
 
-const isHere = (path) => path === location.pathname || path === location.pathname + location.hash;
+/** The page that is shown, of those that the line on top leads to: an address without a #part shows the first of its path. */
+function pageHere(pages) {
+  const { pathname, hash } = location;
+  return pages.find(([path]) => path === pathname || path === pathname + hash) ?? (hash ? null : pages.find(([path]) => path.startsWith(`${pathname}#`)));
+}
 
 function head(title, pages, home) {
   document.title = `${t(title)} · Trailwatch`;
-  const training = state.realm === "training";
+  const training = state.realm === "training", [here] = pageHere(pages) ?? [];
   element("head").replaceChildren(
     make("a", { class: "brand", href: home.path, title: t(home.says) }, make("img", { src: "/static/mark.svg", alt: "", width: 22, height: 22 }), t(home.text)),
     make("span", { class: `realm ${state.realm}` }, training ? "TRAINING / HUẤN LUYỆN" : t("realm.live")),
     make("h1", {}, t(title), make("small", {}, state.geography.name)),
     make("nav", { "aria-label": t("desk.pages") }, pages.filter(([, , roles]) => may(roles)).map(([path, text]) =>
-      make("a", { href: path, "aria-current": isHere(path) ? "page" : null }, t(text)))),
+      make("a", { href: path, "aria-current": path === here ? "page" : null }, t(text)))),
     make("button", { type: "button", class: "icon text", title: t("action.language"), onclick: otherLanguage }, t("language.other")),
     nightSwitch(),
     make("div", { class: "desk-person" }, make("b", {}, state.me.name), make("small", {}, t(`role.${state.me.role}`))),
@@ -200,7 +204,8 @@ export function megabytes(bytes) {
     : `${(bytes / 1e6).toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 })} MB`;
 }
 
-const WORDS_OF = { lane: "lane_name", role: "role", shown: "shown", category: "category", kind: "node_kind" };
+const WORDS_OF = { lane: "lane_name", role: "role", shown: "shown", category: "category", kind: "node_kind", action: "trace_action", flight: "flight" };
+const CORRIDORS = ["corridor", "corridors"];
 
 /** The details of an entry of the record, in one line: times as times, digests short, words of ours in the person's language. */
 export function traceDetails(trace, leaveOut = []) {
@@ -213,5 +218,9 @@ function detail(name, value) {
   if (name.endsWith("_ns")) return timeElement(value, 0);
   if (/^[0-9a-f]{64}$/.test(value)) return make("span", { title: value }, `${value.slice(0, 12)}…`);
   const key = `${WORDS_OF[name]}.${value}`;
-  return hasWords(key) ? t(key) : String(value);
+  if (hasWords(key)) return t(key);
+  if (CORRIDORS.includes(name)) return t("detail.of_corridor", { corridor: value });
+  if (typeof value === "number" && !Number.isInteger(value)) return number(value);
+  const [code, ...more] = String(value).split(" ");       // a reason begins with one of ours, and goes on with the person's own words
+  return name === "reason" && hasWords(`close.${code}`) ? [t(`close.${code}`), ...more].join(" ") : short(String(value));
 }

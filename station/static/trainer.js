@@ -7,7 +7,7 @@ import { say, t } from "./language.js";
 import { openPastDialog } from "./trainer_past.js";
 import { showDebrief, showRuns } from "./trainer_debrief.js";
 import { leaveLead, showLead } from "./trainer_lead.js";
-import { minutes, PAGES, HOME, TRAINER, whenText } from "./trainer_words.js";
+import { dayAndTime, minutes, PAGES, HOME, TRAINER, whenText } from "./trainer_words.js";
 
 let chosen = null, main = null;
 
@@ -75,7 +75,7 @@ async function drawDetail(element, line) {
     running ? null : make("p", { class: "hint" }, t("trainer.prepare_hint")),
     make("h3", {}, t("trainer.brief")), make("blockquote", {}, e.brief || "–"),
     make("dl", { class: "facts" },
-      row(t("trainer.length"), minutes(e.seconds)), row(t("trainer.sky"), e.starts.replace("T", " ").slice(0, 16)),
+      row(t("trainer.length"), minutes(e.seconds)), row(t("trainer.sky"), dayAndTime(e.starts)),
       row(t("trainer.may_use"), [t("trainer.map_and_alarms"), ...e.may_use.map((x) => t(`tool.${x}`))].join(", ")),
       row(t("trainer.eyes"), [...e.cameras, ...e.drones].join(", ")),
       e.subjects.length ? row(t("trainer.watchlist"), e.subjects.join(", ")) : null),

@@ -122,14 +122,18 @@ async function over() {
   location.hash = found && found.state !== "not_begun" ? `#debrief/${found.id}` : "#runs";
 }
 
-function draw({ preparing, view }) {
+function draw({ exercise, preparing, view }) {
   const v = view, phase = preparing ? "preparing" : v?.phase ?? "ending";
   parts.state.textContent = v?.frozen && phase === "standing" ? t("phase.frozen") : t(`phase.${phase}`);
   parts.state.className = `chip ${{ going: "good", ready: "good", standing: "warn", starting: "warn", preparing: "warn" }[phase] ?? ""}`;
   const may = { start: ["ready"], pause: ["going"], freeze: ["going"], resume: ["standing"], slower: ["going", "standing"], faster: ["going", "standing"], end: ["preparing", "starting", "ready", "going", "standing"] };
   for (const [name, phases] of Object.entries(may)) parts[name].disabled = !phases.includes(phase);
   for (const name of ["start", "pause", "freeze", "resume"]) parts[name].hidden = name === "start" ? !["ready", "starting", "preparing"].includes(phase) : name === "resume" ? phase !== "standing" : !["going", "ending"].includes(phase);
-  if (!v) return;
+  if (!v) {       // nothing is known yet but which one it is
+    parts.title.textContent = exercise;
+    if (preparing && !parts.station.firstChild) parts.station.replaceChildren(make("p", { class: "hint" }, t("trainer.prepare_hint")));
+    return;
+  }
   if (!v.can_change_pace) for (const name of ["slower", "faster"]) { parts[name].disabled = true; parts[name].title = t("trainer.pace_drone"); }
   parts.title.textContent = v.title;
   parts.clock.textContent = `${minutes(v.at_s)} / ${minutes(v.seconds)}`;

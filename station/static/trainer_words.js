@@ -12,6 +12,9 @@ export function minutes(seconds) {
   return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}`;
 }
 
+/** "2026-11-24T14:30:00" as days are written everywhere else. */
+export function dayAndTime(iso) { return `${iso.slice(8, 10)}/${iso.slice(5, 7)}/${iso.slice(0, 4)} ${iso.slice(11, 16)}`; }
+
 export function whenText(inject) {
   const w = inject.when;
   if (inject.at_s !== null && inject.at_s !== undefined) return t("trainer.at", { at: minutes(inject.at_s) });

@@ -198,6 +198,26 @@ def test_an_auditor_verifies_the_record_and_sees_nothing_to_change(station, ente
     assert page.locator(".sections a").all_inner_texts() == ["Tình trạng trạm", "Thời hạn lưu giữ", "Sổ ghi"]
 
 
+def test_the_record_reads_in_the_persons_language_whatever_was_written(station, enter) -> None:
+    record = Record(station.settings, WallClock())
+    record.append("lan", "alarm.closed", {"alarm": "A-000018", "reason": "lawful hái măng"})
+    record.append("phi", "fleet.ordered", {"order": "6b0c", "node": "fleet", "action": "launch", "drone": "drone-1",
+                                           "flight": "investigate", "corridor": "khe-da", "contact": "C-000041"})
+    record.append("lan", "order.given", {"order": "6b0d", "node": "cam-1", "sensor": "gate-1", "action": "ptz_preset",
+                                         "argument": "suối"})
+    record.append("system", "match.asked", {"match": "M-000001", "listed": 2, "bits": 8.31, "weights": 0})
+    record.close()
+    page = enter("kiem", "record")
+    rows = page.locator("tbody tr")
+    closed, flown, turned, asked = (rows.filter(has_text=who).first for who in ("A-18", "C-41", "gate-1", "M-1"))
+    expect(closed).to_contain_text("lý do đi lại hợp pháp hái măng")
+    expect(flown).to_contain_text("việc cất cánh · đối tượng C-41 · hành lang Đường mòn Khe Đá")
+    expect(flown).to_contain_text("kiểu bay Đi xem mục tiêu")
+    expect(turned).to_contain_text("việc quay tới vị trí đặt sẵn")
+    expect(asked).to_contain_text("bit 8,3")
+    expect(asked).to_contain_text("số hồ sơ đang theo dõi 2")
+
+
 def test_an_operator_is_told_whose_page_this_is_and_the_map_offers_each_what_is_theirs(station, watched, enter) -> None:
     station.mind(scene())
     watched.goto(station.address + "/login")

@@ -108,6 +108,8 @@ def test_an_exercise_is_built_on_the_map_and_saved_as_a_file_that_runs(desk, wat
     page = watched
     enter(page, address, "trainer", word)
     page.wait_for_selector(".exercise-detail h2")
+    assert page.locator("nav a[aria-current=page]").all_inner_texts() == ["Bài tập"]
+    expect(page.locator(".exercise-detail .facts")).to_contain_text(re.compile(r"\d\d/\d\d/20\d\d \d\d:\d\d"))
     assert faults_in_both_lights(page, "exercises") == []
     page.goto(f"{address}/builder")
     page.wait_for_selector(".map[data-map=ready]", timeout=120_000)
