@@ -2,8 +2,9 @@
 
 He is of the same kind and corridor, and was lost for two minutes at the most. While nobody has answered the alarm he may be
 wherever the lost one could have walked to: the question is open, and its count tells of him. Of an alarm that somebody has
-*taken* he is only who goes on as the lost one went; who comes along behind him, or the other way, is somebody else and is
-asked about. Of one that is *shelved* he is only what is found where that was raised: a bush put aside puts no walker aside.
+*taken* he is only who goes on as the lost one went; who comes along behind him, comes up where he was lost a minute ago, or
+goes the other way is somebody else and is asked about. Of one that is *shelved* he is only what is found where that was raised:
+a bush put aside puts no walker aside.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ LOST_AFTER_NS = 3 * NS_PER_S
 FOUND_WITHIN_NS = 120 * NS_PER_S
 FOUND_WITHIN_M = 15.0
 FOUND_SPEED_M_S = {"person": 2.5, "vehicle": 15.0, "boat": 6.0}
-# Of an alarm that somebody has taken: who was slower than this when lost has stayed near. Who was not goes on, at most
-# so many times as fast, and is not behind that place by more than so many errors of where he is found (both places have one,
-# and three of both together are four of one). He comes the other way where that is so much likelier by his velocity (natural
-# logarithm): after three pictures that is known to half a metre a second or so.
+# Of an alarm that somebody has taken: who was slower than this when lost has stayed near. Who was not goes on, so many times
+# as fast at the least and at the most, give or take so many errors of where he is found (both places have one, and three of
+# both together are four of one). He comes the other way where that is so much likelier by his velocity (natural logarithm):
+# after three pictures that is known to half a metre a second or so.
 STANDS_M_S = 0.5
-GOES_ON_PACE = 1.5
-BEHIND_SIGMAS = 4.0
+GOES_ON_PACES = (0.3, 1.5)
+PLACE_SIGMAS = 4.0
 OTHER_WAY_LIKELIER = 1.0
 
 
@@ -73,7 +74,7 @@ def _off_m(place: Point, contact: Contact, reach_m: float) -> float | None:
 def _off_his_way_m(
     alarm: Alarm, contact: Contact, corridor: str | None, sector: Sector, walked_s: float
 ) -> float | None:
-    """The same for who was walking when he was lost: there or ahead, and not coming back."""
+    """The same for who was walking when he was lost: ahead by as much as he may have walked, and not coming back."""
     way = _way(alarm, corridor, sector)
     here, mean, covariance = _place(contact), contact.estimate.mean, contact.estimate.covariance
     gone_m = way(here, alarm.last_m)
@@ -84,10 +85,11 @@ def _off_his_way_m(
     # Of two velocities, as he went and as far the other way; both with the variance that his has now.
     if -2.0 * was_m_s * goes_m_s > OTHER_WAY_LIKELIER * goes_variance:
         return None
-    farthest_m = FOUND_WITHIN_M + GOES_ON_PACE * was_m_s * walked_s
-    if gone_m < -BEHIND_SIGMAS * sigma_m or math.dist(alarm.last_m, here) > farthest_m:
+    expected_m = was_m_s * walked_s
+    least_m, most_m = GOES_ON_PACES[0] * expected_m - PLACE_SIGMAS * sigma_m, GOES_ON_PACES[1] * expected_m + FOUND_WITHIN_M
+    if gone_m < least_m or math.dist(alarm.last_m, here) > most_m:
         return None
-    return abs(gone_m - was_m_s * walked_s)
+    return abs(gone_m - expected_m)
 
 
 def _way(alarm: Alarm, corridor: str | None, sector: Sector) -> Callable[[Point, Point], float]:

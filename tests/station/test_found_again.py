@@ -113,6 +113,20 @@ def test_who_comes_the_other_way_where_the_first_was_lost_is_asked_about(after_s
     assert len(trail.alarms) == 2
 
 
+@pytest.mark.parametrize("after_s", [65.0, 90.0])
+def test_who_comes_up_where_another_was_lost_a_minute_ago_is_asked_about(after_s) -> None:
+    """A detector loses people in the middle of a picture, and finds the next one there for the first time."""
+    trail = Trail((300.0, 360.0))
+    trail.go(10.0, first=from_(300.0))
+    trail.take_all()
+
+    def not_found(t: float, along_m: float) -> bool:
+        return along_m > 318.0 if t < after_s else along_m < 319.0
+
+    trail.go(after_s + 30.0, hidden=not_found, first=from_(300.0), second=from_(300.0, after_s))
+    assert [len(a.contacts) for a in trail.alarms] == [1, 1]
+
+
 @pytest.mark.parametrize("gap_s", [35.0, 60.0])
 @pytest.mark.parametrize("restarted", [False, True])
 def test_who_was_hidden_and_goes_on_is_not_asked_about_again(gap_s, restarted) -> None:
