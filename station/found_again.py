@@ -3,8 +3,8 @@
 He is of the same kind and corridor, and was lost for two minutes at the most. While nobody has answered the alarm he may be
 wherever the lost one could have walked to: the question is open, and its count tells of him. Of an alarm that somebody has
 *taken* he is only who goes on as the lost one went; who comes along behind him, comes up where he was lost a minute ago, or
-goes the other way is somebody else and is asked about. Of one that is *shelved* he is only what is found where that was raised:
-a bush put aside puts no walker aside.
+goes the other way is somebody else and is asked about. Of one that is *shelved* he is only what is found where that was
+raised: a bush put aside puts no walker aside.
 """
 
 from __future__ import annotations
