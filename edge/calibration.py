@@ -150,6 +150,9 @@ def _camera(request: Request, node: NodeSettings) -> tuple[CameraSettings, int |
 
 def _marked(path: Path, lens: Lens, sector: Sector) -> tuple[MarkedPoint, ...]:
     """The points in pixels of the lens and metres of the sector."""
+    if not path.exists():
+        raise SettingsError(f"{path}: there is no such file of points. Click some with --page, or write it by hand, as "
+                            "docs/edge.md shows it.")
     file = load_settings(path, PointsFile)
     width, height = file.picture_px or (lens.width_px, lens.height_px)
     if min(width, height) < 1 or abs(width / height - lens.width_px / lens.height_px) > 0.01:

@@ -53,6 +53,7 @@ SENSOR_EVERY_S = 3.0
 DRONE_SENSOR_EVERY_S = 1.0      # its footprint moves
 GRAB_TIMEOUT_S = 0.25           # how late a stop, or the news that a camera is blind, may be
 TOGETHER_S = 0.25               # between two commits, where all there is to tell is that known tracks go on: SD cards wear
+STATION_KEY_LENGTH = 40         # 32 bytes in Z85 (ZeroMQ RFC 32)
 DRAIN_S = 4.0                   # at the end: time for the station to acknowledge what still waits
 
 if TYPE_CHECKING:
@@ -322,6 +323,10 @@ def run(config: Path) -> int:
     cv2.setNumThreads(1)
     clock = WallClock()
     setup = load_setup(config)
+    told = len(setup.settings.station.public_key)
+    if told != STATION_KEY_LENGTH:          # before the minutes that the weights may take
+        raise refuse(config, ["station", "public_key"], f"{told} characters; the station's has {STATION_KEY_LENGTH}. "
+                     "It is the last line that `trailwatch keys new` prints at the station.")
     weights = resolve_weights(setup.settings.detector.model, setup.weights, training=setup.key.realm is Realm.TRAINING)
     try:
         source = open_source(setup, clock)

@@ -55,6 +55,12 @@ def spoiled(request, number, old, new):
     request.points.write_text("[[points]]".join(parts))
 
 
+def test_without_a_file_of_points_it_says_how_to_get_one(request_):
+    request_.points.unlink()
+    with pytest.raises(SettingsError, match=r"points\.toml: there is no such file of points\. Click some with --page"):
+        run(request_)
+
+
 def test_the_lines_put_the_camera_right_and_every_point_is_shown(request_):
     said = run(request_)
     assert all(f"stone {i}" in said for i in range(1, 9))
