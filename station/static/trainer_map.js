@@ -22,6 +22,8 @@ const label = (field, size, colour, layout = {}) => ({
 });
 
 const LAYERS = [
+  // In a ring of its own: who sees no blue tells its colour from that of the truth by night no more.
+  { id: "shown-rings", type: "circle", source: "shown", paint: { "circle-radius": 9, "circle-opacity": 0, "circle-stroke-color": C.trail, "circle-stroke-width": 1.6 } },
   { id: "shown", type: "circle", source: "shown", paint: { "circle-radius": 5, "circle-color": C.trail, "circle-stroke-color": C.background, "circle-stroke-width": 1.8 } },
   { id: "ways", type: "line", source: "ways", layout: { "line-join": "round", "line-cap": "round" },
     paint: { "line-color": ["case", ["get", "chosen"], "#ffffff", MEANT, TRUTH, "#8f86a8"], "line-width": ["case", ["get", "chosen"], 3.2, 2],

@@ -113,6 +113,7 @@ def test_an_exercise_is_built_on_the_map_and_saved_as_a_file_that_runs(desk, wat
     assert faults_in_both_lights(page, "exercises") == []
     page.goto(f"{address}/builder")
     page.wait_for_selector(".map[data-map=ready]", timeout=120_000)
+    assert page.evaluate("new Set([...document.querySelectorAll('[role=tab]')].map(e => e.offsetTop)).size") == 1, "one line"
     page.click("role=tab >> nth=1")
     page.click(".add-row button")
     canvas = page.locator(".maplibregl-canvas")

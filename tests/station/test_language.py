@@ -91,7 +91,7 @@ BUILT = {
     "weekday": [str(day) for day in range(7)],
     "said": ["acknowledged", "escalated", "shelved", "closed"],
     "lane_name": Lane, "lane_who": Lane, "lane_how": Lane, "shown": Shown, "row_state": RowState, "column": COLUMNS,
-    "trace": ACTIONS, "turned_away": REASONS,
+    "trace": ACTIONS, "trace_action": [*FleetAction, *OrderAction], "turned_away": REASONS,
     "detail": [],       # names in the record's details; one that has no words is shown as it stands there
     "file": [name.removesuffix(".db") for name, _ in FILES], "node_kind": NodeKind,
     "kept": [kind.replace(" ", "_") for kind in KEPT_KINDS], "admin_tab": ADMIN_SECTIONS, "admin_about": ADMIN_SECTIONS,

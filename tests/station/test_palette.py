@@ -75,6 +75,16 @@ def test_what_is_no_priority_differs_by_more_than_its_colour() -> None:
     assert "badge(g, priority" in (STATIC / "mil.js").read_text(encoding="utf-8")
 
 
+def test_the_truth_of_an_exercise_and_what_its_trainees_see_differ_by_more_than_their_colour() -> None:
+    """By night, for who sees no blue, they are the same: what trainees see has a ring, on the map and in its key."""
+    script = (STATIC / "trainer_map.js").read_text(encoding="utf-8")
+    truth = re.search(r'TRUTH = "(#[0-9a-f]{6})"', script)[1]
+    shown = re.search(r'trail: "(#[0-9a-f]{6})"', SCRIPT)[1]
+    assert least({"truth": night(rgb(truth)), "shown": night(rgb(shown))})[0] < 25
+    assert re.search(r'id: "shown-rings", type: "circle", source: "shown"[^\n]*"circle-opacity": 0', script)
+    assert re.search(r"\.dot\.contact \{[^}]*outline: 1\.5px", (STATIC / "trainer.css").read_text(encoding="utf-8"))
+
+
 def test_page_and_map_have_the_same_colours() -> None:
     drawn = dict(re.findall(r'(\w+): "(#[0-9a-f]{6})"', SCRIPT.split("};")[0]))
     for name in ("background", "panel", "text", "bright", "p1", "p2", "p3"):
