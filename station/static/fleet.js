@@ -191,7 +191,7 @@ export function doingText(view) {
   const looking = lookingOf(view.drone), { mode } = view.telemetry;
   if (isFlying(view) && ENDS.includes(mode)) return modeText(mode);       // whatever it was sent for
   if (looking) return t("drone.looks_at", { contact: looking.contact });
-  if (view.task && !isOver(view.task)) return [sentForText(view), t(`task.${view.task.phase}`)].filter(Boolean).join(" · ");
+  if (view.task && !isOver(view.task)) return [t(`task.${view.task.phase}`), sentForText(view)].filter(Boolean).join(" · ");
   return isFlying(view) ? modeText(view.telemetry.mode) : t("drone.on_ground");
 }
 

@@ -181,7 +181,7 @@ function doing(view) {
     return [make("section", { class: "doing" },
       make("h3", {}, t("pilot.task"), make("small", {}, sentForText(view))),
       make("ol", { class: "phases", "aria-label": t("pilot.task") }, PHASES.map((phase, i) => make("li", { class: failed ? "" : i < at ? "done" : i === at ? "now" : "", "aria-current": !failed && i === at ? "step" : null }, t(`task.${phase}`)))),
-      failed ? make("p", { class: "fleet-trouble" }, make("span", { "aria-hidden": "true" }, "✕ "), t(`task.${task.phase}`), ": ", words(task.key, task.params, task.sentence))
+      failed ? make("p", { class: task.phase === "failed" ? "fleet-trouble" : "fleet-progress" }, make("span", { "aria-hidden": "true" }, task.phase === "failed" ? "✕ " : "■ "), t(`task.${task.phase}`), ": ", words(task.key, task.params, task.sentence))
         : make("p", { class: "task-words" }, words(task.key, task.params, task.sentence), make("small", {}, clockText(task.at_ns / 1e6))),
       isOver(task) || view.telemetry.mode !== "AUTO" || view.telemetry.mission_item === null ? null : make("p", { class: "task-words" }, t("pilot.waypoint", { n: view.telemetry.mission_item, of: view.telemetry.mission_total ?? "–" })),
       looking ? make("p", { class: `looks ${looking.inView ? "in-view" : ""}` }, make("span", { "aria-hidden": "true" }, looking.inView ? "◉ " : "○ "), t("drone.looks_at", { contact: looking.contact }), " · ", t(looking.inView ? "drone.in_view" : "drone.not_in_view")) : null,

@@ -139,13 +139,27 @@ def test_a_speed_and_a_number_of_satellites_stay_on_one_line_however_old_they_ar
     page.keyboard.press("3")
     facts = page.locator(".drone-facts")
     expect(facts).to_contain_text("chưa định vị được")
-    expect(facts).to_contain_text("3 phút ")
+    expect(facts).to_contain_text(" phút ")
     expect(facts.locator("dd").first).to_contain_text("ở mặt đất")       # it has landed, whatever mode it landed in
     high = page.evaluate(HIGH, ".drone-facts dd")
     assert high[0] == high[3] < 30, "mode and satellites: one line each"
     speed = "document.querySelectorAll('.drone-facts dd')[2].firstChild.firstChild"
     rows = f"() => {{ const r = document.createRange(); r.selectNode({speed}); return r.getClientRects().length; }}"
     assert page.evaluate(rows) == 1, "7 m/s"
+
+
+def test_a_drone_that_was_called_back_is_no_trouble_and_the_strip_says_first_what_it_does(stages, watched):
+    now = time.time_ns()
+    first = fleet_scene(now)
+    _, mind, page = pilot_of(stages, watched, first)
+    expect(page.locator("[data-drone=drone-1] small")).to_have_text("đang bay · Dọc hành lang · Đường mòn Khe Đá")
+    page.keyboard.press("3")
+    task = TaskState("T-3", "drone-3", "P-3", TaskPhase.CANCELLED, now, "called back")
+    mind.say(drones=(msgspec.structs.replace(first.drones[2], task=task),))
+    expect(page.locator(".doing .fleet-progress")).to_contain_text("■ đã hủy: called back")
+    expect(page.locator(".doing .fleet-trouble")).to_have_count(0)
+    mind.say(drones=(msgspec.structs.replace(first.drones[2], task=msgspec.structs.replace(task, phase=TaskPhase.FAILED)),))
+    expect(page.locator(".doing .fleet-trouble")).to_contain_text("✕ không thành: called back")
 
 
 def test_a_plan_that_cannot_be_is_refused_in_sight_and_one_that_can_shows_its_verdict(stages, watched):
