@@ -88,7 +88,7 @@ def test_a_port_in_use_stops_the_station_with_its_line(settings, process) -> Non
         squatter.listen()
         station = process(None)
         assert station.child is not None
-        output, _ = station.child.communicate(timeout=30)
+        output, _ = station.child.communicate(timeout=90)      # it imports all that a station is
     assert station.child.returncode == 2
     assert "inbox.bind: " + settings.inbox.bind in output
     assert "Traceback" not in output

@@ -73,7 +73,8 @@ def test_a_walker_seen_by_two_cameras_is_one_contact_and_one_alarm_with_its_pict
         ask, lambda p: bool(p.alarms) and p.alarms[0].snapshot is not None and p.contacts[0].detections == 40
     )
     (contact,) = picture.contacts
-    assert contact.state is ContactState.LIVE
+    # Live until three seconds after the last frame, which is when a busy machine has drawn the picture that is asked for.
+    assert contact.state in (ContactState.LIVE, ContactState.COASTING)
     assert contact.sensors == ("gate-1", "gate-2")
     assert contact.corridors == ("khe-da",)
     assert contact.simulated, "a training station's contacts are simulated whatever the node says"
