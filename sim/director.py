@@ -406,7 +406,8 @@ class Director:
             tuple(AlarmNow(a.id, a.rule, a.priority, a.state.value, a.corridor or "",
                            round((a.raised_ns - began) / NS_PER_S, 1)) for a in alarms if a.state is not AlarmState.CLOSED),
             tuple(MapContact(c.id, c.position.lat_deg, c.position.lon_deg, c.object_class.value)
-                  for c in contacts if c.state is not ContactState.ENDED), began, e.settings.exercise.title,
+                  for c in contacts if c.state is not ContactState.ENDED),
+            began, e.settings.exercise.title, e.settings.words,
         )
 
     def _truth(self) -> TruthNow:

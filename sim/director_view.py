@@ -12,7 +12,16 @@ import msgspec
 
 from geofences.sector import Sector
 from sim.exercise_injects import Done
-from sim.exercise_settings import AnyInject, CameraInject, DroneInject, MessageInject, ReportInject, SplitInject, When
+from sim.exercise_settings import (
+    AnyInject,
+    CameraInject,
+    DroneInject,
+    InLanguages,
+    MessageInject,
+    ReportInject,
+    SplitInject,
+    When,
+)
 from sim.world_state import Moment
 
 
@@ -91,6 +100,7 @@ class DirectorView(msgspec.Struct, frozen=True):
     contacts: tuple[MapContact, ...]
     starts_ns: int
     title: str
+    words: InLanguages
 
 
 class ActorNow(msgspec.Struct, frozen=True):

@@ -31,6 +31,7 @@ from sim.debrief_sentences import (
 from sim.exercise_kept import read_kept
 from sim.exercise_log import NO_END
 from sim.exercise_scenario import Exercise
+from sim.exercise_settings import InLanguages
 from sim.landscape_cache import cached_landscape
 from sim.score import CrossingScore, Evidence, ExerciseScore, PersonScore, gather, judge, measures
 from sim.score_teams import TeamScore
@@ -83,6 +84,7 @@ class Debrief(msgspec.Struct, frozen=True):
     moments: tuple[MomentThatMattered, ...]
     earlier: tuple[str, ...]
     compared: tuple[Compared, ...]
+    words: InLanguages = InLanguages()
 
 
 class Earlier(msgspec.Struct, frozen=True):
@@ -105,6 +107,7 @@ def debrief(run: Path, earlier: Sequence[Earlier] = (), goes_on: bool = False) -
     return Debrief(
         about.title, about.teaches, score, timeline(score, evidence), moments(score, evidence),
         tuple(e.name for e in earlier), tuple(Compared(m, now[m], tuple(b[m] for b in before)) for m in COMPARED),
+        exercise.settings.words,
     )
 
 

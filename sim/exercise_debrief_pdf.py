@@ -50,11 +50,12 @@ class _Paper(FPDF):
 def debrief_pdf(d: Debrief, language: str = "vi") -> bytes:
     """The document. Raises SettingsError where no font with Vietnamese letters is installed."""
     w, s = words(language), d.score
+    title = (d.words.vi if language == "vi" else d.words.en).title or d.title
     try:
         pdf = _Paper(w, f"Trailwatch · {s.exercise} · {w['seed']} {s.seed}")
     except FontMissingError as error:
         raise SettingsError(f"--pdf: {error}") from None
-    pdf.set_title(f"{w['title']}: {d.title}")
+    pdf.set_title(f"{w['title']}: {title}")
     pdf.set_creator("Trailwatch")
     pdf.add_page()
     pdf.set_font(FAMILY, "B", 10)
@@ -64,7 +65,7 @@ def debrief_pdf(d: Debrief, language: str = "vi") -> bytes:
     pdf.set_font(FAMILY, "B", 17)
     _line(pdf, 10, w["title"])
     pdf.set_font(FAMILY, "", 10)
-    _line(pdf, 6, f"{d.title} · {w['seed']} {s.seed} · {clock(s.seconds).strip()} · {s.mode}")
+    _line(pdf, 6, f"{title} · {w['seed']} {s.seed} · {clock(s.seconds).strip()} · {s.mode}")
     if s.crashed:
         _line(pdf, 6, f"{w['early']}: {s.crashed}")
     _table(pdf, w["score"], (), _score(d, w), (95, 85), w)

@@ -20,6 +20,7 @@ from sim.director_view import DirectorView, TruthNow
 from sim.exercise_debrief import Debrief, debrief, read_earlier
 from sim.exercise_log import NO_END, read_log
 from sim.exercise_scenario import library, load_exercise
+from sim.exercise_settings import InLanguages
 from sim.sitl import Flown
 from station.access import set_password
 from station.settings import load_station_settings
@@ -43,6 +44,18 @@ class RunView(msgspec.Struct, frozen=True):
     began_ns: int
     seconds: float
     detail: str
+    words: InLanguages
+
+
+class _Title(msgspec.Struct, frozen=True):
+    title: str = ""
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """What the list says of a run, of all that its exercise's file has."""
+
+    exercise: _Title = _Title()
+    words: InLanguages = InLanguages()
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -204,10 +217,11 @@ class Runs:
         last = next((e for line in reversed(lines) if (e := _entry(line))), {})     # a crash may have cut a line short
         state = "running" if is_going else "not_begun" if not began else "over" if last.get("what") == "ended" else "crashed"
         name = str(began.get("exercise", ""))
-        title = next((t for line in _head(run / "exercise.toml") if (t := _title(line))), name)
+        told = _told(run / "exercise.toml")
         detail = str(last.get("detail") or last.get("why") or (NO_END if state == "crashed" else ""))
         return RunView(
-            run.name, name, title, state, int(str(began.get("starts_ns", 0))), float(str(last.get("at_s", 0.0))), detail
+            run.name, name, told.exercise.title or name, state, int(str(began.get("starts_ns", 0))),
+            float(str(last.get("at_s", 0.0))), detail, told.words,
         )
 
     def debrief(self, run: str, compare: tuple[str, ...] = ()) -> Debrief:
@@ -273,13 +287,9 @@ def _entry(line: bytes) -> dict[str, object]:
         return {}
 
 
-def _head(file: Path) -> list[str]:
+def _told(file: Path) -> _Told:
+    """Nothing of a run that has no such file, or one that is no exercise any more: it is listed all the same."""
     try:
-        return file.read_text(encoding="utf-8").splitlines()[:40]
-    except OSError:
-        return []
-
-
-def _title(line: str) -> str:
-    key, _, value = line.partition("=")
-    return value.strip().strip('"') if key.strip() == "title" else ""
+        return msgspec.toml.decode(file.read_bytes(), type=_Told)
+    except (OSError, ValueError, msgspec.MsgspecError):
+        return _Told()

@@ -24,7 +24,7 @@ from sim.exercise_ground import ground_of
 from sim.exercise_kept import read_kept
 from sim.exercise_log import read_log
 from sim.exercise_scenario import Exercise, load_exercise
-from sim.exercise_settings import AnyInject, GoalEntry
+from sim.exercise_settings import AnyInject, GoalEntry, InLanguages
 from sim.truth_log import read_courses
 from sim.world import ids_by_name
 from station.access import Role, Session
@@ -52,6 +52,7 @@ class ExerciseLine(msgspec.Struct, frozen=True):
     seconds: float
     is_own: bool
     refused: str
+    words: InLanguages
 
 
 class ExerciseDetail(msgspec.Struct, frozen=True):
@@ -70,6 +71,7 @@ class ExerciseDetail(msgspec.Struct, frozen=True):
     subjects: tuple[str, ...]
     injects: tuple[AnyInject, ...]
     goals: tuple[GoalEntry, ...]
+    words: InLanguages
 
 
 class StartRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -175,10 +177,11 @@ class DeskRoutes:
         for file in self._runs.files():
             is_own = self._runs.is_own(file)
             try:
-                about = load_exercise(file).settings.exercise
-                lines.append(ExerciseLine(file.stem, about.title, about.teaches, about.seconds, is_own, ""))
+                s = load_exercise(file).settings
+                about = s.exercise
+                lines.append(ExerciseLine(file.stem, about.title, about.teaches, about.seconds, is_own, "", s.words))
             except SettingsError as error:
-                lines.append(ExerciseLine(file.stem, file.stem, "", 0.0, is_own, str(error)))
+                lines.append(ExerciseLine(file.stem, file.stem, "", 0.0, is_own, str(error), InLanguages()))
         return lines
 
     async def exercise(self, request: Request) -> Response:
@@ -194,7 +197,7 @@ class DeskRoutes:
             tuple(s.trainees.may_use), s.starts.isoformat(), sum(a.count for a in s.actors if a.role.value == "crosser"),
             tuple((a.name, a.kind.value, a.role.value, a.count, a.enters_s) for a in s.actors),
             tuple(c.id for c in s.cameras), tuple(d.id for d in s.drones), tuple(w.label for w in s.watchlist), s.injects,
-            s.goals,
+            s.goals, s.words,
         )
 
     async def ground(self, request: Request) -> Response:

@@ -36,6 +36,19 @@ class AboutSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nothing_to_find: bool = False
 
 
+class WordsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What people read of an exercise, in one more language; what is empty is read as the file has it elsewhere."""
+
+    title: str = ""
+    teaches: str = ""
+    brief: str = ""
+
+
+class InLanguages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    en: WordsSettings = WordsSettings()
+    vi: WordsSettings = WordsSettings()
+
+
 class CameraEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One camera on a mast. like: a node's settings file, whose lens, errors, detector and gate it has; what is given here
     stands in place of what the file says. fps: pictures a second.
@@ -207,3 +220,4 @@ class ExerciseSettings(WorldSettings, frozen=True, forbid_unknown_fields=True, k
     injects: tuple[AnyInject, ...] = ()
     goals: tuple[GoalEntry, ...] = ()
     trainees: TraineesSettings = TraineesSettings()
+    words: InLanguages = InLanguages()

@@ -2,7 +2,7 @@
 
 import { choice, field } from "./desk.js";
 import { make, refill } from "./dom.js";
-import { t } from "./language.js";
+import { language, t } from "./language.js";
 import { WHEELS } from "./builder_ways.js";
 import { minutes } from "./trainer_words.js";
 
@@ -61,11 +61,11 @@ const grid = (...children) => make("div", { class: "grid2" }, children);
 // --------------------------------------------------------------------------------------------------------------- about
 
 function about() {
-  const d = built.data, e = d.exercise, may = d.trainees ??= {};
+  const d = built.data, e = d.exercise, may = d.trainees ??= {}, read = d.words?.[language()];
   const starts = String(d.starts ?? ""), local = starts.slice(0, 16), offset = starts.slice(19) || "+07:00";
   const when = make("input", { type: "datetime-local", value: local, onchange: () => set(d, "starts", `${when.value}:00${offset}`) });
   return [
-    grid(txt(e, "title", t("builder.exercise_title")), txt(e, "teaches", t("builder.teaches"), { area: true }), txt(may, "brief", t("builder.brief"), { area: true, hint: t("builder.brief_hint") }),
+    grid(txt(read ?? e, "title", t("builder.exercise_title")), txt(read ?? e, "teaches", t("builder.teaches"), { area: true }), txt(read ?? may, "brief", t("builder.brief"), { area: true, hint: t("builder.brief_hint") }),
       num(e, "seconds", t("builder.seconds"), { least: 10, step: 30 }), field("starts", t("builder.starts"), when, t("builder.starts_hint"), { wide: true })),
     tick(Boolean(e.nothing_to_find), t("builder.nothing_to_find"), (v) => acts.change(() => { e.nothing_to_find = v; }, true)),
     head(t("trainer.may_use")), make("div", { class: "ticks" }, TOOLS.map((tool) => tick((may.may_use ?? TOOLS).includes(tool), t(`tool.${tool}`), (v) => acts.change(() => {

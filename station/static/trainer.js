@@ -7,7 +7,7 @@ import { say, t } from "./language.js";
 import { openPastDialog } from "./trainer_past.js";
 import { showDebrief, showRuns } from "./trainer_debrief.js";
 import { leaveLead, showLead } from "./trainer_lead.js";
-import { dayAndTime, minutes, PAGES, HOME, TRAINER, whenText } from "./trainer_words.js";
+import { dayAndTime, inWords, minutes, PAGES, HOME, TRAINER, whenText } from "./trainer_words.js";
 
 let chosen = null, main = null;
 
@@ -46,7 +46,7 @@ async function showExercises(element) {
       const some = all.filter((e) => e.is_own === own);
       return some.length ? [make("h2", {}, t(own ? "trainer.own" : "trainer.library")), make("ul", {}, some.map((e) => make("li", {},
         make("button", { type: "button", class: "quiet exercise", "aria-current": e.name === chosen ? "true" : null, onclick: () => pick(e.name) },
-          make("b", {}, e.title), make("span", {}, e.refused ? t("trainer.cannot_run") : minutes(e.seconds))))))] : [];
+          make("b", {}, inWords(e, "title")), make("span", {}, e.refused ? t("trainer.cannot_run") : minutes(e.seconds))))))] : [];
     }));
   element.replaceChildren(make("div", { class: "choose" }, list, detail));
   pick(all.some((e) => e.name === chosen) ? chosen : "single-walker");
@@ -60,7 +60,7 @@ async function drawDetail(element, line) {
     return;
   }
   // What stood there is another exercise's, and its button would prepare that one.
-  if (element.dataset.exercise !== line.name) element.replaceChildren(make("h2", {}, line.title));
+  if (element.dataset.exercise !== line.name) element.replaceChildren(make("h2", {}, inWords(line, "title")));
   element.dataset.exercise = line.name;
   const [e, running] = await Promise.all([askLoggedIn(`/api/desk/exercises/${line.name}`), askLoggedIn("/api/desk/running")]);
   if (chosen !== line.name) return;
@@ -69,11 +69,11 @@ async function drawDetail(element, line) {
     location.hash = "#lead";
   }) }, t("trainer.prepare"));
   element.replaceChildren(...[
-    make("h2", {}, e.title), make("p", { class: "teaches" }, e.teaches),
+    make("h2", {}, inWords(e, "title")), make("p", { class: "teaches" }, inWords(e, "teaches")),
     make("div", { class: "dialog-buttons" }, start, make("a", { class: "button", href: `/builder#${e.name}` }, t(e.is_own ? "trainer.change" : "trainer.change_copy")),
       running ? make("a", { class: "button", href: "#lead" }, t("trainer.goes_on")) : null),
     running ? null : make("p", { class: "hint" }, t("trainer.prepare_hint")),
-    make("h3", {}, t("trainer.brief")), make("blockquote", {}, e.brief || "–"),
+    make("h3", {}, t("trainer.brief")), make("blockquote", {}, inWords(e, "brief") || "–"),
     make("dl", { class: "facts" },
       row(t("trainer.length"), minutes(e.seconds)), row(t("trainer.sky"), dayAndTime(e.starts)),
       row(t("trainer.may_use"), [t("trainer.map_and_alarms"), ...e.may_use.map((x) => t(`tool.${x}`))].join(", ")),

@@ -8,7 +8,7 @@ import { feature } from "./ground.js";
 import { language, number, say, t } from "./language.js";
 import { key, scoreFacts } from "./trainer_lead.js";
 import { drawContacts, drawTruth, openGround } from "./trainer_map.js";
-import { minutes } from "./trainer_words.js";
+import { inWords, minutes } from "./trainer_words.js";
 
 const BEFORE_S = 20, AFTER_S = 60, TRAIL_S = 60, TABLES = ["crossings", "timeline", "moments", "people", "teams"];
 let opened = null, playing = null;
@@ -24,7 +24,7 @@ export async function showRuns(main) {
     return;
   }
   main.replaceChildren(make("div", { class: "runs" }, make("h2", {}, t("trainer.runs")), make("ul", { class: "run-list" }, runs.map((r) => make("li", {},
-    make("b", {}, r.title || r.id, ["not_begun", "crashed"].includes(r.state) && r.detail ? make("small", {}, r.detail) : null), make("span", {}, r.began_ns ? timeElement(r.began_ns, 0) : r.id), make("span", {}, minutes(r.seconds)),
+    make("b", {}, inWords(r, "title") || r.id, ["not_begun", "crashed"].includes(r.state) && r.detail ? make("small", {}, r.detail) : null), make("span", {}, r.began_ns ? timeElement(r.began_ns, 0) : r.id), make("span", {}, minutes(r.seconds)),
     make("span", { class: `chip ${{ over: "good", crashed: "bad", running: "warn" }[r.state] ?? ""}` }, t(`run_state.${r.state}`)),
     r.state === "running" ? make("a", { class: "button", href: "#lead" }, t("trainer.lead")) : r.state === "not_begun" ? make("span", {}) : make("a", { class: "button", href: `#debrief/${r.id}` }, t("trainer.debrief")))))));
 }
@@ -91,7 +91,7 @@ export async function showDebrief(main, run) {
   const compared = make("div", {});
   main.replaceChildren(make("div", { class: "debrief" },
     make("aside", { class: "debrief-side", "aria-label": t("trainer.debrief"), tabindex: 0 },
-      make("h2", {}, d.title), make("p", { class: "teaches" }, d.teaches), d.score.crashed ? make("p", { class: "problem" }, d.score.crashed) : null,
+      make("h2", {}, inWords(d, "title")), make("p", { class: "teaches" }, inWords(d, "teaches")), d.score.crashed ? make("p", { class: "problem" }, d.score.crashed) : null,
       make("div", { class: "dialog-buttons" },
         make("a", { class: "button", href: `/api/desk/runs/${run}/debrief.pdf?language=${language()}`, download: true }, "PDF"),
         TABLES.map((name) => make("a", { class: "button small", href: `/api/desk/runs/${run}/${name}.csv`, download: true }, `${t(`table.${name}`)} (CSV)`))),

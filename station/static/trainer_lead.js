@@ -5,7 +5,7 @@ import { askPerson, closeDialog, empty, press, tellPerson } from "./desk.js";
 import { make } from "./dom.js";
 import { hasWords, number, say, t } from "./language.js";
 import { drawContacts, drawTruth, openGround } from "./trainer_map.js";
-import { minutes, whenText } from "./trainer_words.js";
+import { inWords, minutes, whenText } from "./trainer_words.js";
 
 const EVERY_MS = 1000, SCORE_EVERY_MS = 10_000;
 let timer = null, scoreTimer = null, opened = null, parts = null, shownRun = null;
@@ -135,7 +135,7 @@ function draw({ exercise, preparing, view }) {
     return;
   }
   if (!v.can_change_pace) for (const name of ["slower", "faster"]) { parts[name].disabled = true; parts[name].title = t("trainer.pace_drone"); }
-  parts.title.textContent = v.title;
+  parts.title.textContent = inWords(v, "title");
   parts.clock.textContent = `${minutes(v.at_s)} / ${minutes(v.seconds)}`;
   parts.pace.textContent = v.pace === 1 ? "" : t("trainer.pace", { n: v.pace });
   course(v);

@@ -1,6 +1,6 @@
 // What the pages of the trainer's desk say alike: times of an exercise, and when an inject comes.
 
-import { t } from "./language.js";
+import { language, t } from "./language.js";
 
 export const TRAINER = ["trainer"];
 export const HOME = { path: "/#exercises", text: "trainer.desk", says: "trainer.to_desk" };
@@ -14,6 +14,9 @@ export function minutes(seconds) {
 
 /** "2026-11-24T14:30:00" as days are written everywhere else. */
 export function dayAndTime(iso) { return `${iso.slice(8, 10)}/${iso.slice(5, 7)}/${iso.slice(0, 4)} ${iso.slice(11, 16)}`; }
+
+/** What people read of an exercise (title, teaches, brief), in the language of the page where the file has it. */
+export function inWords(e, what) { return e.words?.[language()]?.[what] || e[what]; }
 
 export function whenText(inject) {
   const w = inject.when;

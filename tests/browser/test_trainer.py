@@ -111,6 +111,14 @@ def test_an_exercise_is_built_on_the_map_and_saved_as_a_file_that_runs(desk, wat
     assert page.locator("nav a[aria-current=page]").all_inner_texts() == ["Bài tập"]
     expect(page.locator(".exercise-detail .facts")).to_contain_text(re.compile(r"\d\d/\d\d/20\d\d \d\d:\d\d"))
     assert faults_in_both_lights(page, "exercises") == []
+    title, brief = page.locator(".exercise-detail h2").first, page.locator(".exercise-detail blockquote")
+    expect(title).to_have_text("Một người đi lẻ ban ngày")
+    expect(brief).to_contain_text("Một buổi chiều bình thường")
+    page.click("text=English")
+    expect(title).to_have_text("A single walker by day")
+    expect(brief).to_contain_text("An ordinary afternoon")
+    page.click("text=Tiếng Việt")
+    expect(page.locator(".exercise-list")).to_contain_text("Cảnh báo dồn dập")
     page.goto(f"{address}/builder")
     page.wait_for_selector(".map[data-map=ready]", timeout=120_000)
     assert page.evaluate("new Set([...document.querySelectorAll('[role=tab]')].map(e => e.offsetTop)).size") == 1, "one line"

@@ -101,6 +101,7 @@ def test_what_is_over_is_debriefed_on_the_screen_on_paper_and_as_tables(desk):
     enter(client, "trainer")
     (run,) = client.get("/api/desk/runs").json()
     assert (run["id"], run["exercise"], run["state"]) == ("20260101-120000", "single-walker", "over")
+    assert (run["title"], run["words"]["vi"]["title"]) == ("A single walker by day", "Một người đi lẻ ban ngày")
     at = f"/api/desk/runs/{run['id']}"
     found = client.get(f"{at}/debrief").json()
     assert found["score"]["pd"]["of"] == 1 and found["timeline"]
@@ -133,7 +134,8 @@ def test_an_exercise_is_opened_checked_and_saved_and_then_stands_in_the_list(des
     assert checked["eyes"][0]["footprint"] != opened["ground"]["eyes"][0]["footprint"]
     assert client.post("/api/desk/save", json=wish, headers=headers).status_code == 200
     assert client.post("/api/desk/save", json=wish, headers=headers).status_code == 409         # it is there already
-    first = client.get("/api/desk/exercises").json()[0]
+    first, *_, walker = [e for e in client.get("/api/desk/exercises").json() if e["name"] in ("mine", "single-walker")]
+    assert first["words"] == walker["words"] and walker["words"]["vi"]["title"] == "Một người đi lẻ ban ngày"
     assert (first["name"], first["is_own"], first["refused"]) == ("mine", True, "")
     taken = client.post("/api/desk/past/take", headers=headers, json={
         "source": "20260101-120000", "name": "again", "from_ns": 0, "to_ns": 2**62})

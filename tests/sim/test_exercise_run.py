@@ -100,9 +100,10 @@ def test_a_debrief_tells_what_happened_and_goes_onto_paper(tmp_path, ground):
     for path in write_csv(found, tmp_path / "csv"):
         assert len(path.read_text(encoding="utf-8").splitlines()) >= 1
     assert len((tmp_path / "csv/crossings.csv").read_text(encoding="utf-8").splitlines()) == 1 + len(found.score.crossings)
-    for language in ("vi", "en"):
+    for language, title in (("vi", "Một người đi lẻ ban ngày"), ("en", "A single walker by day")):
         pdf = debrief_pdf(found, language)
         assert pdf.startswith(b"%PDF") and len(pdf) > 10_000
+        assert title.encode() in pdf or title.encode("utf-16-be").hex().encode() in pdf
     # Nobody answered before: the debrief says so.
     assert "unanswered" in {m.kind for m in debrief(tmp_path / "before").moments}
     # What came up while the trainer's word was waited for is before the exercise, and is not counted.

@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 import pytest
 
 from sim.exercise_scenario import LIBRARY, find_exercise, library, load_exercise
@@ -22,6 +23,7 @@ def test_every_exercise_of_the_library_is_sound(path):
     exercise = load_exercise(path)
     assert exercise.name == path.stem
     assert exercise.eyes and exercise.settings.goals
+    assert "" not in msgspec.structs.astuple(exercise.settings.words.vi), "it is read in Vietnamese too, all of it"
     # A world's process and its cameras read the same file.
     assert load_scenario(path, exercise.sector).settings.name == exercise.name
 
@@ -42,6 +44,7 @@ WRONG = [
     ("cattle-and-farmers", r'role = "farmer"\ncount', 'role = "crosser"\ncount', "nothing_to_find", "crosses"),
     ("single-walker", r"enters_s = 260\.0", "enters_s = 900.0", "enters_s", "the exercise ends at 600 s"),
     ("single-walker", r"seconds = 600\.0", "seconds = 1.0", "seconds", "give 10 to"),
+    ("flood", r"^\[words\.vi\]", "[words.xx]", "words.xx", "unknown field"),
     ("flood", r"for_s = 60\.0", "for_s = -1.0", "for_s", "0 is to the end"),
     ("flood", r'measure = "pd"', 'measure = "beauty"', "measure", "Invalid enum value"),
 ]
