@@ -26,7 +26,7 @@ def test_a_contact_says_why_and_is_split_and_joined(logged_in, watched):
     expect(drawer).to_contain_text("Tuần tra của ta")
     expect(drawer).to_contain_text("Tổ 3")
     expect(drawer).to_contain_text("2 người cùng đi")
-    expect(drawer).to_contain_text("vẫn báo động như thường")
+    expect(drawer).to_contain_text("vẫn cảnh báo như thường")
     expect(drawer).to_contain_text("trong một khung hình, cách nhau 2,1 m")
     drawer.get_by_role("button", name="Tách phần gate-2 thấy").click()
     drawer.get_by_role("button", name="Gộp").click()

@@ -141,7 +141,7 @@ def test_the_panel_shows_what_a_corridor_is_worth_by_its_walk_test_in_both_langu
     watched.keyboard.press("v")
     tested = watched.locator(".coverage-panel tr.walked")
     expect(tested).to_have_count(1)         # nobody has walked the other corridor
-    expect(tested).to_have_text("Đi thử: 98 % có báo động (89 – 100 %), 50 lượt")
+    expect(tested).to_have_text("Đi thử: 98 % có cảnh báo (89 – 100 %), 50 lượt")
     expect(tested.locator("td")).to_have_attribute("title", re.compile("49 trên 50 lượt.*huong"))
     expect(watched.locator("tr:has(+ tr.walked)")).to_contain_text("Khe Đá")
     # It makes the table no wider than the panel is.
