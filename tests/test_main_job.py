@@ -119,6 +119,8 @@ def test_killed_in_the_middle_nothing_is_lost_and_nothing_comes_twice(real_video
             pid = crew.pid(victim) if victim in CAMERAS else child_of(stage, victim)
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
+            if victim in CAMERAS:       # what it had sent before still comes in
+                until(lambda v=victim, was=pid: crew.watch() or crew.pid(v) not in (None, was), 30, f"{victim} is back")
             grows_again(victim)
         assert crew.restarts == 2
         crew.stop(*CAMERAS)
