@@ -1,6 +1,6 @@
 // The agency's own layers: a file is looked at, with a small picture of where it lies, and only then taken onto the map.
 
-import { ask, sendFile } from "./api.js";
+import { ask, AT_WORK_MS, sendFile } from "./api.js";
 import { askPerson, closeDialog, empty, field, moment, openDialog, press, table, tellPerson } from "./desk.js";
 import { make } from "./dom.js";
 import { number, say, t } from "./language.js";
@@ -36,7 +36,7 @@ async function lookAt(file, again) {
       field("attribution", t("layer.source"), make("input", { required: true, maxlength: 120 }), t("layer.source_hint")),
       field("as_of", t("layer.as_of"), make("input", { maxlength: 60 }))],
     send: async ({ name, attribution, as_of }) => {
-      const layer = await ask("/api/layers/add", { sha256, name, attribution, as_of });
+      const layer = await ask("/api/layers/add", { sha256, name, attribution, as_of }, AT_WORK_MS);
       closeDialog();
       tellPerson(t("layer.taken", { name: layer.name }));
       again();

@@ -1,6 +1,6 @@
 // The station itself: its health, its backups, what is kept how long, and the record.
 
-import { ask, askLoggedIn } from "./api.js";
+import { ask, askLoggedIn, AT_WORK_MS } from "./api.js";
 import { empty, megabytes, moment, press, table, tellPerson, traceDetails } from "./desk.js";
 import { make } from "./dom.js";
 import { ageText } from "./format.js";
@@ -72,7 +72,7 @@ export function drawRecord(page) {
   const check = make("button", { type: "button", class: "primary", onclick: (event) => {
     verdict.replaceChildren(make("p", {}, t("admin.verifying")));
     press(event.target, async () => {
-      const v = await ask("/api/admin/record/verify", {}).catch((error) => { verdict.replaceChildren(); throw error; });
+      const v = await ask("/api/admin/record/verify", {}, AT_WORK_MS).catch((error) => { verdict.replaceChildren(); throw error; });
       verdict.replaceChildren(v.broken === null ? make("p", { class: "all-well" }, t("admin.unbroken", { n: v.entries })) : make("p", { class: "problem" }, t("admin.broken", { n: v.entries, detail: v.broken })),
         v.broken === null ? make("p", {}, t("admin.head_note"), make("br"), make("code", {}, v.head)) : "");
     });

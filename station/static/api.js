@@ -12,6 +12,9 @@ export class RefusedError extends Error {
 
 const PATIENCE_MS = 60_000;     // a cable that is out refuses nothing: without an end a press would wait for it for a quarter of an hour
 
+/** For what a station works at for minutes: a large layer, a long record, the score of an exercise. */
+export const AT_WORK_MS = 900_000;
+
 /** withinMs: an answer that takes longer is none. */
 export async function ask(path, body = undefined, withinMs = PATIENCE_MS) {
   // The station gives a replay no secret to change anything with; this only says so sooner, and in better words.

@@ -1,6 +1,6 @@
 // What was run, and its debrief: the score, the moments that mattered, and truth beside screen on one line of time.
 
-import { askLoggedIn } from "./api.js";
+import { askLoggedIn, AT_WORK_MS } from "./api.js";
 import { empty, press, tellPerson } from "./desk.js";
 import { make } from "./dom.js";
 import { timeElement } from "./format.js";
@@ -39,7 +39,7 @@ function leave() {
 export async function showDebrief(main, run) {
   leave();
   main.replaceChildren(make("p", { class: "page-empty" }, t("trainer.working_out")));
-  const [d, tracks, ground, runs] = await Promise.all(["debrief", "tracks", "ground"].map((what) => askLoggedIn(`/api/desk/runs/${run}/${what}`)).concat(askLoggedIn("/api/desk/runs")));
+  const [d, tracks, ground, runs] = await Promise.all(["debrief", "tracks", "ground"].map((what) => askLoggedIn(`/api/desk/runs/${run}/${what}`, undefined, AT_WORK_MS)).concat(askLoggedIn("/api/desk/runs")));
   const slider = make("input", { type: "range", min: 0, max: Math.ceil(tracks.seconds), step: 1, value: 0, "aria-label": t("trainer.time"), oninput: () => seek(Number(slider.value)) });
   const clock = make("output", { class: "clock" }, "0:00");
   const map = make("div", { class: "map", role: "region", "aria-label": t("trainer.map") });
@@ -70,7 +70,7 @@ export async function showDebrief(main, run) {
 
   async function replay(button, atS) {
     await press(button, async () => {
-      review ??= await askLoggedIn(`/api/desk/runs/${run}/review`, {});
+      review ??= await askLoggedIn(`/api/desk/runs/${run}/review`, {}, AT_WORK_MS);
       drawReview();
       const ns = (s) => `${Math.round(tracks.starts_ns / 1e6 + s * 1000)}000000`;
       window.open(`${review.address}/replay?from=${ns(Math.max(0, atS - BEFORE_S))}&to=${ns(atS + AFTER_S)}`, "trailwatch-replay", "noopener");
@@ -110,7 +110,7 @@ export async function showDebrief(main, run) {
 }
 
 async function compare(box, run, others) {
-  const d = await askLoggedIn(`/api/desk/runs/${run}/debrief?${others.map((r) => `compare=${encodeURIComponent(r.id)}`).join("&")}`);
+  const d = await askLoggedIn(`/api/desk/runs/${run}/debrief?${others.map((r) => `compare=${encodeURIComponent(r.id)}`).join("&")}`, undefined, AT_WORK_MS);
   const n = (value) => value === null ? "–" : number(value, Number.isInteger(value) ? 0 : 2);
   box.replaceChildren(make("table", { class: "compared" }, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, t("trainer.measure")), make("th", { scope: "col" }, t("trainer.this_run")), d.earlier.map((name) => make("th", { scope: "col" }, name.slice(0, 13))))),
     make("tbody", {}, d.compared.map((c) => make("tr", {}, make("th", { scope: "row" }, t(`measure.${c.measure}`)), make("td", {}, n(c.now)), c.before.map((b) => make("td", {}, n(b))))))));

@@ -1,6 +1,6 @@
 // A past incident becomes an exercise: which station, which incident or which time, and under what name.
 
-import { askLoggedIn } from "./api.js";
+import { askLoggedIn, AT_WORK_MS } from "./api.js";
 import { askPerson, choice, closeDialog, field, tellPerson } from "./desk.js";
 import { make } from "./dom.js";
 import { clockText, dateText, offsetMs } from "./format.js";
@@ -33,7 +33,7 @@ export async function openPastDialog() {
   send: async (values) => {
     const wanted = { source: sources[Number(source.value)].source, name: values.name.trim(), incident: incident.value, invent_plates: plates.checked };
     if (!incident.value) Object.assign(wanted, { from_ns: ns(from.value), to_ns: ns(to.value) });
-    const made = await askLoggedIn("/api/desk/past/take", wanted);
+    const made = await askLoggedIn("/api/desk/past/take", wanted, AT_WORK_MS);
     closeDialog();
     if (made.left_out.length) tellPerson(t("past.left_out", { n: made.left_out.length, who: made.left_out.join("; ") }), "warning");
     location.assign(`/builder#${made.name}`);
