@@ -30,7 +30,6 @@ def test_what_the_screen_showed_is_shown_again_and_nothing_can_be_done_in_it(ser
     expect(watched.locator(".card.open")).to_be_visible()
     watched.keyboard.press("a")
     expect(watched.locator(".card.done")).to_contain_text("admin")
-    time.sleep(12)                      # the journal writes each ten seconds
     watched.locator("a.replay").click()
     watched.wait_for_selector("body[data-map=ready]", timeout=120_000)
     assert watched.url.endswith("/replay")
@@ -113,7 +112,6 @@ def test_of_a_time_before_anything_was_kept_it_is_said_so_and_nobody_is_told_to_
     mind = stage.mind(quiet)
     enter(watched, stage)
     expect(watched.locator(".queue .empty")).to_contain_text("trailwatch edge")     # of now it says what to do next
-    time.sleep(12)                      # the journal writes each ten seconds
     watched.goto(f"{stage.address}/replay?from={now - 3600 * S}&to={now - 1800 * S}")
     empty, bar = watched.locator(".queue .empty"), watched.locator(".replay-bar")
     expect(empty).to_contain_text("Không lưu dữ liệu của khoảng này")
@@ -121,6 +119,10 @@ def test_of_a_time_before_anything_was_kept_it_is_said_so_and_nobody_is_told_to_
     assert "nodes.toml" not in watched.locator("body").inner_text() and "trailwatch edge" not in empty.inner_text()
     # From before the beginning into what is there: it begins where something was kept, and says when.
     mind.say(counts=Counts(1, 0, {}))
+    until = time.monotonic() + 60.0
+    while watched.request.get(f"{stage.address}/api/replay").json()["first_ns"] is None:      # it writes each ten seconds
+        assert time.monotonic() < until
+        time.sleep(0.2)
     watched.goto(f"{stage.address}/replay?from={now - 3600 * S}&to={now + 3600 * S}&speed=0.5")
     expect(bar).to_contain_text("dữ liệu lưu từ ")
     expect(empty).to_contain_text("Lúc đó không có cảnh báo nào chờ")
