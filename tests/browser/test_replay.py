@@ -23,6 +23,14 @@ def shot(page, name: str) -> None:
         page.screenshot(path=str(Path(SHOTS) / f"{name}.png"))
 
 
+def kept_until(page, address, at_ns, seconds=60.0):
+    """Until the journal, which writes each ten seconds, has what the screen showed then."""
+    until = time.monotonic() + seconds
+    while (page.request.get(f"{address}/api/replay").json()["last_ns"] or 0) < at_ns:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
 def test_what_the_screen_showed_is_shown_again_and_nothing_can_be_done_in_it(serving, watched) -> None:
     settings, one_time = serving
     enter_first(watched, settings, one_time)
@@ -30,6 +38,8 @@ def test_what_the_screen_showed_is_shown_again_and_nothing_can_be_done_in_it(ser
     expect(watched.locator(".card.open")).to_be_visible()
     watched.keyboard.press("a")
     expect(watched.locator(".card.done")).to_contain_text("admin")
+    taken_ns = time.time_ns()
+    kept_until(watched, f"http://127.0.0.1:{settings.web.port}", taken_ns)
     watched.locator("a.replay").click()
     watched.wait_for_selector("body[data-map=ready]", timeout=120_000)
     assert watched.url.endswith("/replay")
@@ -119,10 +129,7 @@ def test_of_a_time_before_anything_was_kept_it_is_said_so_and_nobody_is_told_to_
     assert "nodes.toml" not in watched.locator("body").inner_text() and "trailwatch edge" not in empty.inner_text()
     # From before the beginning into what is there: it begins where something was kept, and says when.
     mind.say(counts=Counts(1, 0, {}))
-    until = time.monotonic() + 60.0
-    while watched.request.get(f"{stage.address}/api/replay").json()["first_ns"] is None:      # it writes each ten seconds
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    kept_until(watched, stage.address, now)
     watched.goto(f"{stage.address}/replay?from={now - 3600 * S}&to={now + 3600 * S}&speed=0.5")
     expect(bar).to_contain_text("dữ liệu lưu từ ")
     expect(empty).to_contain_text("Lúc đó không có cảnh báo nào chờ")
