@@ -40,6 +40,7 @@ from edge.vehicle_looks import VehicleLooks
 from geofences.corridors import CorridorMap
 from models.registry import resolve_weights
 from wire.clock import NS_PER_S, Clock, WallClock
+from wire.keys import Z85_KEY_CHARACTERS
 from wire.messages import CorridorSet, DetectionBatch, Order, SensorReport, SensorState, UpBody
 from wire.outbox import Outbox
 from wire.outbox_bounds import PictureBounds
@@ -53,7 +54,6 @@ SENSOR_EVERY_S = 3.0
 DRONE_SENSOR_EVERY_S = 1.0      # its footprint moves
 GRAB_TIMEOUT_S = 0.25           # how late a stop, or the news that a camera is blind, may be
 TOGETHER_S = 0.25               # between two commits, where all there is to tell is that known tracks go on: SD cards wear
-STATION_KEY_LENGTH = 40         # 32 bytes in Z85 (ZeroMQ RFC 32)
 DRAIN_S = 4.0                   # at the end: time for the station to acknowledge what still waits
 
 if TYPE_CHECKING:
@@ -324,8 +324,8 @@ def run(config: Path) -> int:
     clock = WallClock()
     setup = load_setup(config)
     told = len(setup.settings.station.public_key)
-    if told != STATION_KEY_LENGTH:          # before the minutes that the weights may take
-        raise refuse(config, ["station", "public_key"], f"{told} characters; the station's has {STATION_KEY_LENGTH}. "
+    if told != Z85_KEY_CHARACTERS:          # before the minutes that the weights may take
+        raise refuse(config, ["station", "public_key"], f"{told} characters; the station's has {Z85_KEY_CHARACTERS}. "
                      "It is the last line that `trailwatch keys new` prints at the station.")
     weights = resolve_weights(setup.settings.detector.model, setup.weights, training=setup.key.realm is Realm.TRAINING)
     try:

@@ -45,6 +45,8 @@ class WordsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InLanguages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same in the languages of the screen, as station/static/language has them."""
+
     en: WordsSettings = WordsSettings()
     vi: WordsSettings = WordsSettings()
 

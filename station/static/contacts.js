@@ -1,6 +1,6 @@
 // From the picture to what the map draws: contacts with error, heading and trail; sensors; drones.
 
-import { axes, collection, feature, lonLat, moved } from "./ground.js";
+import { axes, collection, feature, lonLat, metresBetween, moved } from "./ground.js";
 import { ageText } from "./format.js";
 import { number, short, t } from "./language.js";
 import { hasMil, milImage } from "./mil.js";
@@ -11,7 +11,7 @@ export const FRESH_S = 3, DIM_S = 10;
 const TICK_S = 8;               // the heading tick reaches where the contact would be in so many seconds
 const STANDING_M_S = 0.25;      // slower than this is no heading
 const NAMED_FROM_ZOOM = 16.5;   // from here on every contact in sight has its name
-const M_PER_DEGREE = 111_320, ON_DRONE_M = 60;      // a drone's camera is where it was some seconds ago
+const ON_DRONE_M = 60;      // a drone's camera is where it was some seconds ago
 const MOST_NAMED = 150;         // of contacts that raise no alarm; the rest are marks without a name
 
 export function freshness(ageS) { return ageS < FRESH_S ? "fresh" : ageS < DIM_S ? "dim" : "stale"; }
@@ -110,8 +110,7 @@ function drawSensors(marks) {
 /** The camera of a drone that is there with its own name; it is named as well while it lags behind, or says that it sees nothing. */
 function isOnDrone(sensor) {
   if (state.nodes.get(sensor.node)?.kind !== "drone") return false;
-  return [...state.drones.values()].some(({ telemetry: { position: p } }) => p && Math.hypot((p[0] - sensor.position[0]) * M_PER_DEGREE,
-    (p[1] - sensor.position[1]) * M_PER_DEGREE * Math.cos(p[0] * Math.PI / 180)) < ON_DRONE_M);
+  return [...state.drones.values()].some(({ telemetry: { position } }) => position && metresBetween(position, sensor.position) < ON_DRONE_M);
 }
 
 function drawDrones(marks) {
