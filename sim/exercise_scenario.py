@@ -108,6 +108,7 @@ def load_exercise(file: Path) -> Exercise:
     """Read and check. Raises SettingsError."""
     file = file.resolve()
     s = load_settings(file, ExerciseSettings)
+    _check_numbers(file, [], msgspec.to_builtins(s))
     sector_file = (file.parent / s.sector).resolve()
     if not sector_file.is_file():
         raise refuse(file, ["sector"], f"{sector_file}: there is no such file")
@@ -126,7 +127,21 @@ def load_exercise(file: Path) -> Exercise:
     return Exercise(file, s, scenario, sector, sector_file, tuple(eyes))
 
 
+def _check_numbers(file: Path, keys: list[str | int], value: object) -> None:
+    """TOML knows nan and inf; nan passes each comparison that asks whether a value is too small or too large."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise refuse(file, keys, f"{value}: give a number")
+    if isinstance(value, dict):
+        for key, part in value.items():
+            _check_numbers(file, [*keys, str(key)], part)
+    elif isinstance(value, list | tuple):
+        for i, part in enumerate(value):
+            _check_numbers(file, [*keys, i], part)
+
+
 def _check_about(file: Path, s: ExerciseSettings) -> None:
+    if s.seed < 0:
+        raise refuse(file, ["seed"], f"{s.seed}: give 0 or more")
     seconds = s.exercise.seconds
     if not 10 <= seconds <= LONGEST_S:
         raise refuse(file, ["exercise", "seconds"], f"{seconds:g}: give 10 to {LONGEST_S:g}")
@@ -183,6 +198,8 @@ def _camera(file: Path, i: int, c: CameraEntry, sector: Sector) -> Eye:
         raise no("pitch_deg", f"{camera.pitch_deg}: give -90 (straight down) to 90 degrees")
     if camera.yaw_deg is None or not math.isfinite(camera.yaw_deg):
         raise no("yaw_deg", f"{camera.yaw_deg}: give degrees clockwise from north")
+    if camera.lamp_reach_m < 0:
+        raise no("lamp_reach_m", f"{camera.lamp_reach_m:g}: give metres, or 0 for no lamp")
     if not FPS[0] <= c.fps <= FPS[1]:
         raise no("fps", f"{c.fps:g}: pictures a second, {FPS[0]:g} to {FPS[1]:g}")
     return Eye(c, node_file, msgspec.structs.replace(node, camera=camera))

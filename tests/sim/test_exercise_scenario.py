@@ -46,6 +46,12 @@ WRONG = [
     ("single-walker", r"seconds = 600\.0", "seconds = 1.0", "seconds", "give 10 to"),
     ("flood", r"^\[words\.vi\]", "[words.xx]", "words.xx", "unknown field"),
     ("flood", r"for_s = 60\.0", "for_s = -1.0", "for_s", "0 is to the end"),
+    ("single-walker", r"enters_s = 40\.0", "enters_s = nan", "actors.0.enters_s", "nan: give a number"),
+    ("sabotage", r"at_s = 100\.0", "at_s = nan", "injects.0.at_s", "nan: give a number"),
+    ("party-night-rain", r"spacing_m = 2\.6", "spacing_m = inf", "actors.0.spacing_m", "inf: give a number"),
+    ("single-walker", r"at_least = 1\.0", "at_least = nan", "goals.0.at_least", "nan: give a number"),
+    ("single-walker", r"^seed = \d+", "seed = -1", "seed", "give 0 or more"),
+    ("single-walker", r'^id = "camera-2"', 'id = "camera-2"\nlamp_reach_m = -4.0', "lamp_reach_m", "0 for no lamp"),
     ("flood", r'measure = "pd"', 'measure = "beauty"', "measure", "Invalid enum value"),
 ]
 
