@@ -474,7 +474,8 @@ def _camera_hours(e: Evidence) -> float:
 def measures(s: ExerciseScore) -> dict[str, float | None]:
     """Every measure that a goal may name."""
     answers = [c.answered_s for c in s.crossings if c.answered_s is not None]
-    judged = [c.reason_is_right for c in s.crossings if c.reason_is_right is not None]
+    # Of every alarm that was closed: where nobody crosses, those about the innocent are all that there is to judge.
+    closed = (s.together.right_reasons, s.together.wrong_reasons) if s.together is not None else (0, 0)
     lanes = [x.lane_is_right for x in s.subjects if x.was_there]
     return {
         "pd": s.pd.share, "time_to_alarm_p50_s": s.truth.time_to_alarm_p50_s, "false_alarms": float(s.truth.false_alarms),
@@ -482,7 +483,7 @@ def measures(s: ExerciseScore) -> dict[str, float | None]:
         "ellipse90_share": s.truth.ellipse90_share, "f1": s.f1, "alarms_most_10_min": float(s.load.most_10_min),
         "matches_asked": float(sum(x.asked for x in s.subjects)),
         "acknowledged_p50_s": round(float(np.median(answers)), 2) if answers else None,
-        "right_reason_share": sum(judged) / len(judged) if judged else None,
+        "right_reason_share": closed[0] / sum(closed) if sum(closed) else None,
         "lane_share": sum(x is True for x in lanes) / len(lanes) if lanes else None, "gospa_mean_m": s.gospa_mean_m,
     }
 
