@@ -30,6 +30,7 @@ def handover_page(
         f'<p class="when">{escape(when)} · {escape(w.time(sheet.at_ns, with_date=True))} {escape(w.zone())}</p>',
         f"<p>{escape(since_text(sheet, w))}</p>",
     ]
+    body += _to_sign(w, handover, duty, person)
     for section in sections(sheet, w):
         body.append(f"<section><h2>{escape(section.title)} <small>{len(section.lines)}</small></h2>")
         body.append(_table(section.lines) if section.lines else f'<p class="none">{escape(w.t("handover.nothing"))}</p>')
@@ -88,6 +89,16 @@ def _signing(w: Words, handover: HandoverView | None, person: str, receivers: li
         if handover.signed_ns is None and person == handover.receiver else ""
     )
     return [f'<section class="signing">{note}<dl>{rows}</dl>{button}</section>']
+
+
+def _to_sign(w: Words, handover: HandoverView | None, duty: Duty, person: str) -> list[str]:
+    """Above everything, for whom a sheet was made out to and who has not signed it."""
+    return [
+        f'<p class="to-sign"><a href="/handover/{escape(h.id)}?lang={w.language}">'
+        f'{escape(w.t("handover.to_sign", handover=h.id, giver=h.giver, at_ns=h.opened_ns))}</a></p>'
+        for h in duty.handovers
+        if h.signed_ns is None and h.receiver == person and (handover is None or h.id != handover.id)
+    ]
 
 
 def _before(w: Words, duty: Duty) -> list[str]:

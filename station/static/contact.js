@@ -25,10 +25,10 @@ export function neighbours(contact) {
 export function contactWork(contact, others) {
   const choice = make("select", { "aria-label": t("drawer.merge"), "data-focus": "merge-choice" }, others.map((id) => make("option", { value: id }, short(id))));
   return make("section", { class: "contact-work" }, make("h3", {}, t("drawer.work")),
-    others.length ? make("p", {}, make("label", {}, `${t("drawer.merge")} `, choice), " ",
-      make("button", { type: "button", class: "quiet", onclick: () => tell(contact, "merge", { other: choice.value }) }, t("drawer.merge_button"))) : null,
+    others.length ? make("p", { class: "row" }, make("label", {}, `${t("drawer.merge")} `, choice), " ",
+      make("button", { type: "button", onclick: () => tell(contact, "merge", { other: choice.value }) }, t("drawer.merge_button"))) : null,
     contact.sensors.length > 1 ? make("p", {}, contact.sensors.map((sensor) =>
-      make("button", { type: "button", class: "quiet", onclick: () => tell(contact, "split", { sensor }) }, t("drawer.split", { sensor })))) : null);
+      make("button", { type: "button", onclick: () => tell(contact, "split", { sensor }) }, t("drawer.split", { sensor })))) : null);
 }
 
 async function tell(contact, what, body) {

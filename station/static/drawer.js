@@ -1,6 +1,5 @@
 // The details of what is selected: an alarm with its contact, a contact, a sensor or a drone.
 
-import { ask } from "./api.js";
 import { sensorCoverage, sensorCoverageFact } from "./coverage.js";
 import { apartSection, contactWork, neighbours } from "./contact.js";
 import { arrange, cap, fact, make, priorityShape, refocus } from "./dom.js";
@@ -15,6 +14,7 @@ import { investigateSection } from "./investigate.js";
 import { centreOnSelected } from "./map.js";
 import { nodeSays } from "./node_words.js";
 import { choiceSection, orderSection, presetText, profileText } from "./orders.js";
+import { largePicture } from "./pictures.js";
 import { alarmOf, candidateOf, candidates, isAboutNobody, isWaiting, now, on, onCalmly, select, selectedContact, state } from "./state.js";
 
 let root = null, isScrolled = false;
@@ -47,7 +47,7 @@ function render() {
   const s = state.selection;
   const parts = s ? { alarm: alarmParts, contact: contactParts, sensor: sensorParts, drone: droneParts }[s.kind](s.id) : null;
   root.hidden = !parts;
-  if (!parts) return;
+  if (!parts) { root.replaceChildren(); return; }       // what is out of sight is not kept
   root.setAttribute("aria-label", t("drawer.title"));
   const focused = root.contains(document.activeElement) ? document.activeElement : null;
   if (arrange(root, parts.filter(Boolean))) refocus(root, focused);
@@ -141,16 +141,7 @@ function matchesOf(contact, match = null) {
 }
 
 function snapshot(id) {
-  return section("snapshot", id, () => id
-    ? make("figure", { class: "snapshot" }, make("img", { src: `/api/snapshots/${encodeURIComponent(id)}`, alt: t("snapshot.alt") }), takenBy(id))
-    : make("p", { class: "no-snapshot" }, t("snapshot.none")));
-}
-
-/** Whose picture it is, and of when: what else saw somebody may have seen another moment. */
-function takenBy(id) {
-  const line = make("figcaption", {});
-  ask(`/api/snapshots/${encodeURIComponent(id)}/about`).then((about) => line.replaceChildren(about.sensor, " · ", timeElement(about.captured_ns, now())), () => line.remove());
-  return line;
+  return section("snapshot", id, () => (id ? largePicture(id) : make("p", { class: "no-snapshot" }, t("snapshot.none"))));
 }
 
 /** How sure it is, in words; nothing where the station does not say. */

@@ -83,7 +83,7 @@ function draw(id, part) {
   if (launched && [...PENDING, "done"].includes(launched.state)) return put(part, { key: ["launched", launched.state, launched.words], build: () => [progress(launched.state === "done" ? t("order_now.begins") : launched.words)] }, title);
   if (launched) return put(part, { key: ["refused", launched.words], build: () => [trouble(launched.words), askButton(id, part, t("investigate.again"))] }, title);
   if (offer?.plan) return offered(id, part, offer, title);
-  if (offer) return put(part, { key: ["nothing", offer], build: () => [trouble(words(offer.key, offer.params, offer.sentence)), reasons(offer), others(offer), askButton(id, part, t("investigate.again"))] }, title);
+  if (offer) return put(part, { key: ["nothing", offer], build: () => [trouble([onlyOne(offer), words(offer.key, offer.params, offer.sentence)].filter(Boolean).join(": ")), reasons(offer), others(offer), askButton(id, part, t("investigate.again"))] }, title);
   if (asked && PENDING.includes(asked.state)) return put(part, { key: ["asked"], build: () => [progress(t("investigate.asked"))] }, title);
   if (asked && asked.state !== "done") return put(part, { key: ["no", asked.words], build: () => [trouble(asked.words), askButton(id, part, t("investigate.again"))] }, title);
   if (contact.state === "ended") return put(part, flight ? ended(flight, null) : { key: ["gone"], build: () => [make("p", { class: "advice" }, t("investigate.gone"))] }, title);
@@ -115,10 +115,14 @@ function reasons(offer) {
 
 /** Drones that were not chosen, and why. */
 function others(offer) {
-  if (!offer.others?.length) return null;
+  const isTheAnswer = !offer.plan && offer.others?.length === 1 && words(offer.others[0].key, offer.others[0].params, offer.others[0].sentence) === words(offer.key, offer.params, offer.sentence);
+  if (!offer.others?.length || isTheAnswer) return null;
   return make("details", { class: "not-chosen", open: !offer.plan }, make("summary", {}, t("investigate.others", { n: offer.others.length })),
     make("ul", {}, offer.others.map((o) => make("li", {}, make("b", {}, o.drone), " ", words(o.key, o.params, o.sentence)))));
 }
+
+/** The drone of an answer that is about one drone alone. */
+function onlyOne(offer) { return offer.others?.length === 1 ? offer.others[0].drone : ""; }
 
 /** Of a contact: where its orders stand on this page. The second drone's are not the first one's. */
 const PLACES = { look: { plan: "plan", launch: "launch", hold: "investigate.hold" }, relief: { plan: "relief", launch: "relief-launch", hold: "relieve.hold" } };

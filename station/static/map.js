@@ -55,6 +55,7 @@ export function openMap(container) {
   onLanguage(drawNow);
   on("picture", (news) => { if (news?.isUrgent) drawNow(); else soon(); });
   for (const topic of ["selection", "candidate"]) on(topic, () => afterPress(() => { drawNow(); follow(); }));
+  on("selection", () => { if (state.selection && isGroundThere) put("found", collection([])); });      // what was looked for is found, or given up
   on("layout", () => { if (wholeSector) showSector(); });
   setInterval(soon, 1000);
   startRuler(map, document.getElementById("ruler"));
@@ -110,6 +111,18 @@ function covered() {
   return drawer.left > whole.left + 1 ? { right: drawerWidth(), below: 0 } : { right: 0, below: Math.max(0, whole.bottom - drawer.top) };
 }
 
+const OVER_MAP = "#search, #legend, #coverage, #strip > *";
+const CLEAR_PX = 30;            // so far from a panel's edge a chosen contact is seen with its symbol
+
+/** The panels that lie over the map at its upper edge and at its left, in the map's pixels. */
+function panels() {
+  const whole = document.getElementById("map").getBoundingClientRect();
+  return [...document.querySelectorAll(OVER_MAP)].map((it) => it.getBoundingClientRect()).filter((it) => it.width && it.height)
+    .map((it) => ({ left: it.left - whole.left, right: it.right - whole.left, top: it.top - whole.top, bottom: it.bottom - whole.top }));
+}
+
+const isUnder = (at, { left, right, top, bottom }) => at.x > left - CLEAR_PX && at.x < right + CLEAR_PX && at.y > top - CLEAR_PX && at.y < bottom + CLEAR_PX;
+
 /** What stands over the map's upper edge hides no trail, unless it leaves too little of the map. */
 function topPadding() {
   const { top, height } = document.getElementById("map").getBoundingClientRect();
@@ -135,15 +148,22 @@ function follow() {
   const point = [position[1], position[0]];
   const at = map.project(point), canvas = map.getCanvas(), edge = 90;
   const { right, below } = covered();
-  const isInSight = at.x > edge && at.x < canvas.clientWidth - right - edge && at.y > edge && at.y < canvas.clientHeight - below - edge;
+  const isInSight = at.x > edge && at.x < canvas.clientWidth - right - edge && at.y > edge && at.y < canvas.clientHeight - below - edge && !panels().some((it) => isUnder(at, it));
   if (isInSight && (state.selection.kind === "drone" || map.getZoom() > CLOSE_ZOOM - 1)) return;
   go(point, state.selection.kind === "drone" ? map.getZoom() : Math.max(map.getZoom(), CLOSE_ZOOM));
 }
 
 function go(point, zoom) {
   wholeSector = false;
-  const { right, below } = covered();
-  map.easeTo({ center: point, zoom, offset: [-right / 2, -below / 2], duration: 300 });
+  map.easeTo({ center: point, zoom, offset: middleOfFree(), duration: 300 });
+}
+
+/** From the map's middle to the middle of what no panel covers: beside what reaches down to there, where it leaves room for that. */
+function middleOfFree() {
+  const { right, below } = covered(), canvas = map.getCanvas();
+  const y = (canvas.clientHeight - below) / 2, free = canvas.clientWidth - right;
+  const left = Math.max(0, ...panels().filter((it) => it.top < y && it.bottom > y - CLEAR_PX && it.left < free / 2).map((it) => it.right));
+  return [((free - left > 2 * CLEAR_PX ? left : 0) - right) / 2, -below / 2];
 }
 
 export function centreOnSelected() {

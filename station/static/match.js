@@ -3,6 +3,7 @@
 import { askLoggedIn } from "./api.js";
 import { classGlyph, make } from "./dom.js";
 import { number, say, t } from "./language.js";
+import { largePicture, snapshotSource, takenBy } from "./pictures.js";
 import { announce, warn } from "./status.js";
 import { chooseCandidate, state } from "./state.js";
 
@@ -44,15 +45,14 @@ export function candidatesHead(matches) {
 /** One of several candidates: a line to press, and below it, when it is the chosen one, its picture, evidence and answer. */
 export function candidateSection(match, number, all, contact, chosen) {
   const picture = match.snapshot ?? contact?.snapshot;
-  const source = picture ? `/api/snapshots/${encodeURIComponent(picture)}` : null;
   const word = match.state === "question" ? t("match.waiting") : t(`answer.${match.state}`);
   return make("section", { class: `${lane(match)} candidate ${match.state}${chosen ? " chosen" : ""}` },
     make("button", { type: "button", class: "candidate-line", "data-focus": match.id, "aria-expanded": String(chosen), onclick: () => chooseCandidate(match.id) },
-      source ? make("img", { class: "thumb", src: source, alt: "" }) : make("span", { class: "thumb none" }, classGlyph(contact?.object_class ?? "person")),
-      make("span", { class: "candidate-name" }, t("match.candidate", { n: number, all, contact: match.contact }), make("small", {}, word)),
+      picture ? make("img", { class: "thumb", src: snapshotSource(picture), alt: "" }) : make("span", { class: "thumb none" }, classGlyph(contact?.object_class ?? "person")),
+      make("span", { class: "candidate-name" }, t("match.candidate", { n: number, all, contact: match.contact }), make("small", {}, word), picture ? takenBy(picture, make("small", { class: "taken-by" })) : null),
       make("span", { class: "bits" }, signed(match.bits))),
     chosen ? make("div", { class: "candidate-body" },
-      source ? make("img", { class: "candidate-picture", src: source, alt: t("snapshot.alt") }) : null,
+      picture ? largePicture(picture, "candidate-picture") : null,
       strength(match),
       make("ul", { class: "evidence" }, match.evidence.map(evidence)),
       standing(match)) : null);

@@ -137,7 +137,6 @@ function placeText(alarm, contact) {
 
 function buildCard(alarm, contact, chosen, place) {
   const open = isWaiting(alarm);
-  const last = alarm.events.findLast((event) => event.state === alarm.state);
   const classes = ["card", `p${alarm.priority}`, open ? "open" : "done", chosen ? "chosen" : ""].join(" ");
   return make("li", { class: classes, "data-id": alarm.id, onclick: () => select("alarm", alarm.id) },
     picture(alarm, contact),
@@ -151,8 +150,13 @@ function buildCard(alarm, contact, chosen, place) {
       alarm.state === "escalated" ? make("p", { class: "escalated" }, t("queue.escalated")) : null,
       (alarm.teams ?? []).filter((team) => team.state === "on_the_way" || team.state === "arrived").map((team) => make("p", { class: `team-line ${team.overdue ? "overdue" : ""}` },
         `${team.who} · ${t(`team_state.${team.state}`)}`, team.overdue ? make("strong", {}, ` ${t("team.overdue")}`) : null)),
-      open ? null : make("p", { class: "by" }, t(`alarm_state.${alarm.state}_by`, { person: personText(last.person), reason: reasonText(last) }))),
+      open ? null : make("p", { class: "by" }, takenByText(alarm))),
     open ? actions(alarm, chosen) : null);
+}
+
+function takenByText(alarm) {
+  const last = alarm.events.findLast((event) => event.state === alarm.state);
+  return t(`alarm_state.${alarm.state}_by`, { person: personText(last.person), reason: reasonText(last) });
 }
 
 function picture(alarm, contact) {
@@ -205,7 +209,8 @@ export async function change(id, to, reason) {
 export function acknowledgeNext() {
   const chosen = state.selection?.kind === "alarm" ? state.alarms.get(state.selection.id) : null;
   const alarm = chosen ?? waiting()[0];
-  if (!alarm || !isWaiting(alarm) || !state.me?.decides) return;
+  if (!alarm || !state.me?.decides) return;
+  if (!isWaiting(alarm)) { announce(takenByText(alarm)); return; }        // somebody was first: a press is never without an answer
   if (!chosen) select("alarm", alarm.id);
   acknowledge(alarm.id);
 }

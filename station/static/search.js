@@ -119,7 +119,7 @@ function candidates(text) {
   for (const { name, point } of placesOfMap()) if (has(name)) add("place", name, `MGRS ${mgrs(point)}`, () => showPlace(point));
   rows.sort((a, b) => Number(b.isIt) - Number(a.isIt)).splice(MOST);
   const lanes = state.isReplay ? [] : LANES[state.me?.role] ?? [];
-  if (lanes.length) rows.push({ kind: "subject", title: t("search.watchlist", { text }), aside: t("search.recorded"), go: () => askWatchlist(text, lanes) });
+  if (lanes.length) rows.push({ kind: "subject", title: t("search.watchlist", { text }), aside: [rows.length ? null : t("search.nothing"), t("search.recorded")].filter(Boolean).join(" "), go: () => askWatchlist(text, lanes) });
   return rows;
 }
 
@@ -129,7 +129,7 @@ async function askWatchlist(text, lanes) {
     const answers = await Promise.all(lanes.map((lane) => askLoggedIn(`/api/watchlist?${new URLSearchParams({ lane, find: text, limit: MOST })}`)));
     if (mine !== asked) return;
     show(answers.flatMap((answer) => answer.rows).slice(0, MOST).map((it) => {
-      const match = [...state.matches.values()].find((m) => m.subject === it.id && state.contacts.has(m.contact));
+      const match = [...state.matches.values()].find((m) => m.subject === it.id && ["question", "confirmed"].includes(m.state) && state.contacts.has(m.contact));
       return { kind: match ? "match" : "subject", title: it.label, aside: it.plates.join(", "),
         go: () => { close(); if (match) select("contact", match.contact); else location.assign(`/watchlist#${it.id}`); } };
     }));

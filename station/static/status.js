@@ -48,7 +48,7 @@ function build() {
     location.pathname === "/pilot" ? link("map-link", "/", "map", "desk.map", "desk.to_map") : state.me.flies ? link("pilot-link", "/pilot", "drone", "pilot.title", "keys.pilot") : "",
     ["operator", "pilot", "trainer", "supervisor", "administrator"].includes(state.me.role) ? link("desk-link", "/watchlist", "list", "watchlist.title", "keys.watchlist") : "",
     ["administrator", "supervisor", "auditor"].includes(state.me.role) ? link("desk-link", "/admin", "gear", "admin.title", "admin.title") : "",
-    make("button", { class: "icon text", type: "button", title: t("keys.title"), "aria-label": t("keys.title"), onclick: showKeys }, "?"),
+    make("button", { class: "icon text keys-switch", type: "button", title: t("keys.title"), "aria-label": t("keys.title"), onclick: showKeys }, "?"),
     make("div", { class: "person" }, make("span", { title: t(`role.${state.me.role}`) }, state.me.name),
       make("button", { class: "quiet", type: "button", onclick: logOut }, t("action.log_out"))));
   update();
@@ -115,7 +115,7 @@ function nodes(at) {
     return;
   }
   const focused = parts.nodes.contains(document.activeElement) ? document.activeElement : null;
-  for (let shown = all.length; shown > 0; shown -= 1) {
+  for (let shown = all.length; shown >= 0; shown -= 1) {
     const left = all.slice(shown);
     const more = left.length ? [make("span", { class: "more", title: left.map((h) => h.title).join("\n") }, t("node.more", { n: left.length, silent: left.filter((h) => h.node.silent).length }))] : [];
     arrange(parts.nodes, [...all.slice(0, shown).map((h) => buttons.get(h.node.node).button), ...more]);

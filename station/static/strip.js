@@ -49,7 +49,7 @@ function chip(d) {
   button.setAttribute("aria-pressed", String(d.chosen));
   button.replaceChildren(glyph("drone"),
     make("span", { class: "chip-words" },
-      make("b", {}, d.name, d.sim ? make("span", { class: "sim" }, "SIM") : null),
+      make("b", {}, make("span", { class: "chip-name" }, d.name), d.sim ? make("span", { class: "sim" }, "SIM") : null),
       make("small", {}, d.link === "connected" ? d.doing : `${t(`link.${d.link}`)} ${d.age}`)),
     make("span", { class: `chip-battery ${d.low ? "low" : ""}` }, d.low ? "▼ " : "", d.battery));
   return button;

@@ -54,7 +54,7 @@ def test_a_shift_is_handed_over_by_two_signatures(people):
     expect(lan.locator("#sign")).to_have_count(0)           # who goes cannot sign for who comes
 
     huong.goto(f"{here}/handover?lang=vi")
-    huong.locator(".before a").first.click()
+    huong.get_by_role("link", name="lan đã lập phiếu H-1 cho bạn").click()
     expect(huong).to_have_url(sheet)
     expect(huong.locator("section.signing b", has_text="lan")).to_be_visible()
     assert faults_in_both_lights(huong, "handover") == []
