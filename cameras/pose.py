@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from geofences.geodesy import Array
+from wire.node_words import NodeText
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class PoseEstimate:
 class NoPose:
     """Nobody can say where the camera was at that moment, and why."""
 
-    reason: str
+    reason: NodeText
 
 
 class PoseSource(Protocol):

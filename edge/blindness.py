@@ -34,6 +34,7 @@ from edge.sources import Image
 from edge.view_match import WIDTH_PX, Field, Floats, Match, View, edge_field, load_view, save_view
 from wire.clock import NS_PER_S
 from wire.messages import SensorState
+from wire.node_words import NO_TEXT, NodeText, node_text
 
 LOOK_EVERY_S = 1.0
 FOCUS_EVERY = 2                 # looks; the costlier half
@@ -85,13 +86,11 @@ class Verdict:
     """state: SEEING, or what is wrong. reason: in words, empty when it sees."""
 
     state: SensorState
-    reason: str = ""
+    reason: NodeText = NO_TEXT
 
 
 SEES = Verdict(SensorState.SEEING)
-UNMATCHED = Verdict(
-    SensorState.MOVED, "the picture no longer shows its reference view: the camera was turned, or the scene has changed"
-)
+UNMATCHED = Verdict(SensorState.MOVED, node_text("other_view"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,7 @@ class Blindness:
         self._looks += 1
         frozen_s = self._frozen_s(image, now_ns)
         if frozen_s is not None:
-            return Verdict(SensorState.FROZEN, f"the picture has not changed at all for {frozen_s:.0f} s")
+            return Verdict(SensorState.FROZEN, node_text("frozen", seconds=round(frozen_s)))
         if self._file is None:
             return self._alone(image)
         field = edge_field(image)
@@ -167,11 +166,11 @@ class Blindness:
         """Without a reference only what is plain; from the air less is, where water and sky have little texture."""
         least, blurred = (TEXTURE_LEAST, BLURRED_ALWAYS) if self._file else (TEXTURE_LEAST_FLOWN, BLURRED_FLOWN)
         if self._texture < (TEXTURE_LEARNT if self._file else least) and _bright(image) < DARK_LEVEL:
-            return Verdict(SensorState.DARK, "the picture is dark, and nothing shows in it")
+            return Verdict(SensorState.DARK, node_text("dark"))
         if self._texture < least:
             return _covered(image)
         if self._sharpness < blurred:
-            return Verdict(SensorState.DEFOCUSED, "nothing in the picture is sharp")
+            return Verdict(SensorState.DEFOCUSED, node_text("unsharp"))
         return SEES
 
     def _against(self, reference: Reference, match: Match, image: Image) -> Verdict:
@@ -180,13 +179,13 @@ class Blindness:
         if match.score < SAME_VIEW:
             self._shifts.clear()
             if _bright(image) < DARK_LEVEL:
-                return Verdict(SensorState.DARK, "it is too dark: nothing of the view is left")
+                return Verdict(SensorState.DARK, node_text("too_dark"))
             if self._texture < TEXTURE_SHARE * reference.texture:
                 return _covered(image)
             if not blurred:
                 return UNMATCHED
         if blurred:
-            return Verdict(SensorState.DEFOCUSED, "out of focus, or dirt or water on the lens: fine detail is gone")
+            return Verdict(SensorState.DEFOCUSED, node_text("out_of_focus"))
         self._shifts.append(match.shift)
         return self._shifted()
 
@@ -202,7 +201,8 @@ class Blindness:
         right, down = (float(v) for v in middle)
         sides = [w for w, there in (("left", right > 0), ("right", right < 0)) if there and abs(right) > abs(down) / 3]
         sides += [w for w, there in (("up", down > 0), ("down", down < 0)) if there and abs(down) > abs(right) / 3]
-        return Verdict(SensorState.MOVED, f"the camera was turned by {turned_deg:.1f} degrees ({' and '.join(sides)})")
+        where = node_text("_".join(["side", *sides]))
+        return Verdict(SensorState.MOVED, node_text("turned", degrees=round(turned_deg, 1), sides=where))
 
     def _frozen_s(self, image: Image, now_ns: int) -> float | None:
         """For how long nothing has changed, once that is long. Against the first of the run, so that a drift is a change."""
@@ -330,5 +330,5 @@ def _bright(image: Image) -> float:
 
 def _covered(image: Image) -> Verdict:
     if float(np.median(image[::8, ::8, 1])) > WASHED_LEVEL:
-        return Verdict(SensorState.COVERED, "washed out: the sun or a lamp shines into the lens")
-    return Verdict(SensorState.COVERED, "covered, or in fog so thick that nothing shows")
+        return Verdict(SensorState.COVERED, node_text("washed_out"))
+    return Verdict(SensorState.COVERED, node_text("covered"))

@@ -13,6 +13,7 @@ from models.graph_network import able
 from models.graphs import Precision, fastest, find_graph, graph_folders, objection_to, writable
 from models.letterbox import WIDE
 from models.registry import digest_of
+from wire.node_words import NO_TEXT, NodeText, node_text
 from wire.settings import SettingsError, refuse
 
 _log = logging.getLogger("trailwatch.edge")
@@ -20,7 +21,7 @@ _log = logging.getLogger("trailwatch.edge")
 
 def open_detector(
     config: Path, settings: DetectorSettings, weights: Path, data_dir: Path, picture: tuple[int, int] = WIDE,
-) -> tuple[Detector, str]:
+) -> tuple[Detector, NodeText]:
     """A detector for these weights, and what is wrong with the way it is run: words for the node's health, or nothing.
 
     config: the node's settings file, for errors to name. data_dir: the node's, for graphs where the cache is closed to it.
@@ -32,15 +33,15 @@ def open_detector(
         except SettingsError as error:
             if settings.road is Road.OPENVINO:
                 raise refuse(config, ["detector", "road"], f'{error} "auto" lets ultralytics run it.') from None
-            problem = f"the detector runs through ultralytics, several times slower: {error}"
+            problem = node_text("slow_detector", error=str(error))
             _log.warning("%s", problem)
             return UltralyticsDetector(weights, settings.input_size_px, settings.threads), problem
-    return UltralyticsDetector(weights, settings.input_size_px, settings.threads), ""
+    return UltralyticsDetector(weights, settings.input_size_px, settings.threads), NO_TEXT
 
 
 def _through_openvino(
     settings: DetectorSettings, weights: Path, data_dir: Path, picture: tuple[int, int],
-) -> tuple[Detector, str]:
+) -> tuple[Detector, NodeText]:
     digest, folders = digest_of(weights), graph_folders(data_dir)
     precision, problem = _precision(settings.precision, digest, folders)
     graph = find_graph(digest, precision, folders)
@@ -55,16 +56,13 @@ def _through_openvino(
     return detector, problem
 
 
-def _precision(choice: PrecisionChoice, digest: str, folders: tuple[Path, ...]) -> tuple[Precision, str]:
+def _precision(choice: PrecisionChoice, digest: str, folders: tuple[Path, ...]) -> tuple[Precision, NodeText]:
     if choice is PrecisionChoice.AUTO:
-        return fastest(digest, folders, able()), ""
+        return fastest(digest, folders, able()), NO_TEXT
     wanted = Precision(choice.value)
     objection = objection_to(digest, wanted, folders)
     if not objection:
-        return wanted, ""
-    problem = (
-        f"the detector runs in fp32 and not in {wanted.value}: {objection}. "
-        f"Check it: ./trailwatch models export --precision {wanted.value} --check FOLDER"
-    )
+        return wanted, NO_TEXT
+    problem = node_text("full_precision", wanted=wanted.value, error=objection)
     _log.warning("%s", problem)
     return Precision.FP32, problem

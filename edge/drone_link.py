@@ -20,6 +20,7 @@ from mavlink.ardupilot import SIMULATION_PARAMETERS, set_interval
 from mavlink.link import Link, Message, Subscription, companion
 from mavlink.loop_thread import LoopThread
 from wire.clock import NS_PER_S, Clock
+from wire.node_words import node_text
 from wire.units import Realm
 
 AUTOPILOT = mavlink.MAV_COMP_ID_AUTOPILOT1
@@ -92,11 +93,11 @@ class DroneLink:
 
     def _refusal(self) -> NoPose | None:
         if self._simulated is None:
-            return NoPose(self._link.problem or f"{self._connection}: waiting for the autopilot to say who it is")
+            return NoPose(self._link.problem or node_text("autopilot_awaited", connection=self._connection))
         if self._simulated and self._realm is Realm.LIVE:
-            return NoPose(f"{self._connection}: the autopilot is simulated, and this node's key is live")
+            return NoPose(node_text("autopilot_simulated", connection=self._connection))
         if not self._simulated and self._realm is Realm.TRAINING:
-            return NoPose(f"{self._connection}: the autopilot is a real one, and this node's key is of the training realm")
+            return NoPose(node_text("autopilot_real", connection=self._connection))
         return None
 
     # --------------------------------------------------------------------------------------------------- its own thread

@@ -15,6 +15,7 @@ from cameras.pose import NoPose, Pose, PoseEstimate, PoseRates, PoseSigma, pose_
 from cameras.turn import Quaternion, Turn, between
 from geofences.geodesy import Array, LocalFrame
 from wire.clock import NS_PER_S
+from wire.node_words import node_text
 
 KEPT_S = 20.0                   # of telemetry; a frame that comes later than this is lost anyway
 ANGULAR_ACCELERATION_DEG_S2 = 60.0      # a multirotor in a brisk turn; bounds what happens between two samples
@@ -151,7 +152,7 @@ class DronePose:
         """The camera's pose at that moment (UTC ns), or why there is none. Its sigma grows with the gap it bridges."""
         with self._lock:
             attitudes, gimbals, positions = list(self._attitudes), list(self._gimbals), list(self._positions)
-        position = self._bracket(positions, captured_ns, "position")
+        position = self._bracket(positions, captured_ns, "drone_position")
         if isinstance(position, NoPose):
             return position
         look = self._mounted(attitudes, captured_ns) if self._mount else self._gimballed(gimbals, attitudes, captured_ns)
@@ -167,16 +168,16 @@ class DronePose:
 
     def _bracket(self, samples: list[T], at_ns: int, called: str) -> _Bracket[T] | NoPose:
         if len(samples) < 2:
-            return NoPose(f"no {called} from the drone yet")
+            return NoPose(node_text("drone_untold", what=node_text(called)))
         i = min(max(bisect_right(samples, at_ns, key=lambda s: s.at_ns), 1), len(samples) - 1)
         before, after = samples[i - 1], samples[i]
         late_s = max(at_ns - samples[-1].at_ns, samples[0].at_ns - at_ns) / NS_PER_S
         if late_s > self._limits.extrapolation_s:
             limit = self._limits.extrapolation_s
-            return NoPose(f"the drone's {called} is {late_s:.2f} s away from the frame; {limit} s are allowed")
+            return NoPose(node_text("drone_late", what=node_text(called), seconds=f"{late_s:.2f}", most=limit))
         step_s = (after.at_ns - before.at_ns) / NS_PER_S
         if step_s > self._limits.gap_s:
-            return NoPose(f"a gap of {step_s:.2f} s in the drone's {called}; {self._limits.gap_s} s are allowed")
+            return NoPose(node_text("drone_gap", what=node_text(called), seconds=f"{step_s:.2f}", most=self._limits.gap_s))
         return _Bracket(before, after, (at_ns - before.at_ns) / NS_PER_S / step_s, step_s)
 
     def _place(self, b: _Bracket[PositionSample]) -> tuple[Array, Array]:
@@ -195,21 +196,21 @@ class DronePose:
 
     def _mounted(self, attitudes: list[AttitudeSample], at_ns: int) -> _Look | NoPose:
         """A camera fixed to the airframe."""
-        attitude, mount = self._bracket(attitudes, at_ns, "attitude"), self._mount
+        attitude, mount = self._bracket(attitudes, at_ns, "drone_attitude"), self._mount
         if isinstance(attitude, NoPose) or mount is None:
-            return attitude if isinstance(attitude, NoPose) else NoPose("no mount is known")
+            return attitude if isinstance(attitude, NoPose) else NoPose(node_text("no_mount"))
         return _Look(lambda later_s: _between(_later(attitude, later_s)) * mount, attitude.curvature_s2)
 
     def _gimballed(self, gimbals: list[GimbalSample], attitudes: list[AttitudeSample], at_ns: int) -> _Look | NoPose:
         """A camera on a gimbal that tells its own attitude."""
-        gimbal = self._bracket(gimbals, at_ns, "gimbal attitude")
+        gimbal = self._bracket(gimbals, at_ns, "drone_gimbal")
         if isinstance(gimbal, NoPose):
             return gimbal
         before, after = gimbal.before, gimbal.after
         if before.earth_frame and after.earth_frame:
             a, b = Turn.of(before.quaternion), Turn.of(after.quaternion)
             return _Look(lambda later_s: between(a, b, _later(gimbal, later_s).part), gimbal.curvature_s2)
-        attitude = self._bracket(attitudes, at_ns, "attitude")
+        attitude = self._bracket(attitudes, at_ns, "drone_attitude")
         if isinstance(attitude, NoPose):
             return attitude
         curvature_s2 = gimbal.curvature_s2 + attitude.curvature_s2

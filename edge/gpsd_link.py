@@ -23,6 +23,7 @@ from typing import Any
 import gpsd
 
 from wire.clock import NS_PER_S, Clock
+from wire.node_words import NodeText, node_text
 
 CONNECT_S = 3.0
 ANSWER_S = 3.0                  # gpsd answers from memory, in milliseconds
@@ -37,6 +38,10 @@ _POLL = b"?POLL;\n"
 
 class GpsdError(ValueError):
     """gpsd cannot be asked, or answers what it never should. The text says what is wrong and what to do."""
+
+    def __init__(self, text: NodeText) -> None:
+        super().__init__(str(text))
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Fix:
 class NoFix:
     """gpsd answers, and nobody knows where we are."""
 
-    reason: str
+    reason: NodeText
 
 
 class GpsdLink:
@@ -70,10 +75,10 @@ class GpsdLink:
             self._socket = socket.create_connection((host, port), CONNECT_S)
         except OSError as error:
             why = error.strerror or str(error)
-            raise GpsdError(f"{self._place} is not reached ({why}). Is it installed and running?") from None
+            raise GpsdError(node_text("gpsd_unreached", gpsd=self._place, error=why)) from None
         try:
             if self._answer("VERSION").get("proto_major") != 3:
-                raise GpsdError(f"{self._place} does not speak gpsd's protocol 3")
+                raise GpsdError(node_text("gpsd_protocol", gpsd=self._place))
             self._say(_WATCH)
         except GpsdError:
             self.close()
@@ -92,7 +97,7 @@ class GpsdLink:
             self._socket.settimeout(ANSWER_S)
             self._socket.sendall(line)
         except OSError as error:
-            raise GpsdError(f"{self._place} has gone ({error.strerror or error})") from None
+            raise GpsdError(node_text("gpsd_gone", gpsd=self._place, error=error.strerror or str(error))) from None
 
     def _answer(self, kind: str) -> dict[str, Any]:
         """The next object of that class. Others are passed over: gpsd speaks unasked when a receiver comes or goes."""
@@ -102,32 +107,32 @@ class GpsdLink:
             try:
                 said = json.loads(line)
             except (ValueError, RecursionError):
-                raise GpsdError(f"{self._place} sent a line that is not JSON: {line[:60]!r}") from None
+                raise GpsdError(node_text("gpsd_not_json", gpsd=self._place, line=repr(line[:60]))) from None
             if not isinstance(said, dict):
-                raise GpsdError(f"{self._place} sent no object: {line[:60]!r}")
+                raise GpsdError(node_text("gpsd_no_object", gpsd=self._place, line=repr(line[:60])))
             if said.get("class") == kind:
                 return said
             if said.get("class") == "ERROR":
-                raise GpsdError(f"{self._place} refuses: {said.get('message', 'no reason given')}")
+                why = str(said["message"]) if "message" in said else node_text("gpsd_no_reason")
+                raise GpsdError(node_text("gpsd_refuses", gpsd=self._place, error=why))
 
     def _line(self, until_ns: int) -> bytes:
         """One line. The deadline holds for all of it: a daemon that drips bytes is as bad as one that is silent."""
         while b"\n" not in self._rest:
             left_s = (until_ns - self._clock.monotonic_ns()) / NS_PER_S
             if left_s <= 0:
-                raise GpsdError(f"{self._place} accepts and then says nothing for {ANSWER_S:.0f} s: it hangs. Restart it.")
+                raise GpsdError(node_text("gpsd_hangs", gpsd=self._place, seconds=round(ANSWER_S)))
             if len(self._rest) > LINE_LIMIT_BYTES:
-                raise GpsdError(f"{self._place} sent a line without end")
+                raise GpsdError(node_text("gpsd_endless", gpsd=self._place))
             try:
                 self._socket.settimeout(left_s)
                 data = self._socket.recv(READ_BYTES)
             except TimeoutError:
                 continue
             except OSError as error:
-                raise GpsdError(f"{self._place} has gone ({error.strerror or error})") from None
+                raise GpsdError(node_text("gpsd_gone", gpsd=self._place, error=error.strerror or str(error))) from None
             if not data:
-                where = " in the middle of a line" if self._rest else ""
-                raise GpsdError(f"{self._place} has closed the connection{where}")
+                raise GpsdError(node_text("gpsd_broke_off" if self._rest else "gpsd_closed", gpsd=self._place))
             self._rest += data
         line, self._rest = self._rest.split(b"\n", 1)
         return line
@@ -137,22 +142,22 @@ def read_poll(packet: dict[str, Any]) -> Fix | NoFix:
     """A POLL object of gpsd as a fix, or why it holds none. Never raises, whatever the packet says."""
     try:
         if not packet.get("active"):
-            return NoFix("no GNSS receiver is connected to gpsd")
+            return NoFix(node_text("no_receiver"))
         best = _newest(packet.get("tpv"))
         if best is None:
-            return NoFix("the GNSS receiver has said nothing yet")
+            return NoFix(node_text("receiver_silent"))
         skies = packet.get("sky") or [{}]
         response = gpsd.GpsResponse.from_json({"active": 1, "tpv": [best], "sky": skies})
         if response.mode < FIX_2D:
-            return NoFix("the GNSS receiver has no fix: too few satellites, or jammed")
+            return NoFix(node_text("no_fix"))
         if not {"lat", "lon", "time"} <= best.keys():
-            return NoFix("the GNSS receiver reports a fix without a place or a time")
+            return NoFix(node_text("fix_without_place"))
         lat_deg, lon_deg = (float(v) for v in response.position())
         if not (-90.0 <= lat_deg <= 90.0 and -180.0 <= lon_deg <= 180.0):
-            return NoFix(f"the GNSS receiver reports {lat_deg}, {lon_deg}, which is not on the Earth")
+            return NoFix(node_text("fix_off_earth", lat=str(lat_deg), lon=str(lon_deg)))
         return Fix(lat_deg, lon_deg, _error_m(best, response), _utc_ns(response.time))
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, UserWarning) as error:
-        return NoFix(f"gpsd's answer makes no sense: {error}")
+        return NoFix(node_text("gpsd_senseless", error=str(error)))
 
 
 def _newest(reports: object) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from edge.blindness import SEES, Verdict
 from edge.position import TRUSTED, PositionVerdict
 from wire.clock import NS_PER_S, Clock
 from wire.messages import NodeHealth, SensorState
+from wire.node_words import NodeText, node_text
 from wire.outbox import Outbox
 from wire.units import TimeQuality
 
@@ -27,30 +28,30 @@ class Sight:
         self._last_frame_ns: int | None = None
         self.state = SensorState.BLIND
         self.since_ns = clock.utc_ns()
-        self.detail = "no picture yet"
+        self.detail = node_text("no_picture_yet")
 
     def frame(self, verdict: Verdict = SEES) -> None:
         """A frame has come. verdict: whether it shows anything that can be believed."""
         self._last_frame_ns = self._clock.monotonic_ns()
         self._enter(verdict.state, verdict.reason)
 
-    def unusable(self, why: str) -> None:
+    def unusable(self, why: NodeText) -> None:
         """A frame has come that cannot be used at all."""
         self._enter(SensorState.BLIND, why)
 
-    def turned_away(self, turning: bool, detail: str) -> None:
+    def turned_away(self, turning: bool, detail: NodeText) -> None:
         """A frame has come of a camera that turns; or of which nobody knows where it looks, and nobody may rely on it."""
         self._last_frame_ns = self._clock.monotonic_ns()
         self._enter(SensorState.CALIBRATING if turning else SensorState.MOVED, detail)
 
-    def nothing(self, complaint: str) -> None:
+    def nothing(self, complaint: NodeText) -> None:
         """No frame has come; complaint says why, where the source knows."""
         last_ns = self._last_frame_ns
         if last_ns is not None and self._clock.monotonic_ns() - last_ns <= BLIND_AFTER_S * NS_PER_S:
             return
-        self._enter(SensorState.BLIND, complaint or ("no picture yet" if last_ns is None else "no picture comes"))
+        self._enter(SensorState.BLIND, complaint or node_text("no_picture_yet" if last_ns is None else "no_picture"))
 
-    def _enter(self, state: SensorState, detail: str) -> None:
+    def _enter(self, state: SensorState, detail: NodeText) -> None:
         if state is not self.state:
             self.since_ns = self._clock.utc_ns()
         self.state, self.detail = state, detail
@@ -113,7 +114,7 @@ class Meter:
         self._looks[seen] = self._looks.get(seen, 0) + 1
 
     def report(
-        self, outbox: Outbox, frames_dropped: int, problems: list[str], time_quality: TimeQuality = TimeQuality.FREE,
+        self, outbox: Outbox, frames_dropped: int, problems: list[NodeText], time_quality: TimeQuality = TimeQuality.FREE,
         position: PositionVerdict = TRUSTED,
     ) -> NodeHealth:
         """What happened since the last report; starts counting anew."""
@@ -128,12 +129,12 @@ class Meter:
             disk_free_mb = psutil.disk_usage(str(self._data_dir)).free / MEGABYTE
         except OSError as error:        # it has gone, card and all; the outbox says what that costs
             disk_free_mb = 0.0
-            problems = [*problems, f"the disk of {self._data_dir} cannot be asked: {error.strerror or error}"]
+            problems = [*problems, node_text("disk_unknown", folder=str(self._data_dir), error=error.strerror or str(error))]
         hottest_c = temperature_c()
         if hottest_c is not None and hottest_c >= HOT_C:
-            problems = [*problems, f"{hottest_c:.0f} degrees Celsius inside: shade it, or clean its cooling"]
+            problems = [*problems, node_text("hot", celsius=round(hottest_c))]
         if disk_free_mb < DISK_LOW_MB:
-            problems = [*problems, f"only {disk_free_mb:.0f} MB free on the disk of {self._data_dir}"]
+            problems = [*problems, node_text("disk_full", mb=round(disk_free_mb), folder=str(self._data_dir))]
         ledger = outbox.ledger
         return NodeHealth(
             at_ns=self._clock.utc_ns(),
@@ -149,9 +150,11 @@ class Meter:
             memory_mb=round(self._process.memory_info().rss / MEGABYTE, 1),
             time_quality=time_quality,
             position_trusted=position.trusted,
-            problems=tuple(problems),
+            problems=tuple(str(p) for p in problems),
             looks=looks,
             stage_per_s={name: round(n / seconds, 2) for name, n in runs.items()},
             temperature_c=None if hottest_c is None else round(hottest_c, 1),
-            position_problem="" if position.trusted else position.problem,
+            position_problem="" if position.trusted else str(position.problem),
+            problem_words=tuple(p.worded for p in problems),
+            position_words=None if position.trusted else position.problem.worded,
         )

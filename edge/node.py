@@ -31,7 +31,7 @@ from edge.plate_reader import PlateReader
 from edge.presets import Head, HeadState, mover_of
 from edge.rendered import LabelledPictures, OnlyRealPictures
 from edge.self_check import SelfCheck
-from edge.settings import Setup, SourceKind, lens_for, load_setup
+from edge.settings import OtherShapeError, Setup, SourceKind, lens_for, load_setup
 from edge.snapshots import SnapshotTaker
 from edge.sources import Frame, ReplaySource, RestartingSource, Source, SourceError
 from edge.streams import RtspSource, SimulatorSource, UsbSource, without_password
@@ -42,10 +42,11 @@ from models.registry import resolve_weights
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.keys import Z85_KEY_CHARACTERS
 from wire.messages import CorridorSet, DetectionBatch, Order, SensorReport, SensorState, UpBody
+from wire.node_words import NO_TEXT, NodeText
 from wire.outbox import Outbox
 from wire.outbox_bounds import PictureBounds
 from wire.process import die_with_parent, log_to_stderr, stop_on_signals
-from wire.settings import SettingsError, refuse
+from wire.settings import refuse
 from wire.units import GroundPosition, HeightMsl, Position, Realm
 from wire.uplink import Down, Uplink
 
@@ -69,7 +70,7 @@ class Node:
 
     def __init__(
         self, setup: Setup, source: Source, detector: Detector, poses: PoseSource, outbox: Outbox, clock: Clock,
-        problem: str = "", checks: SelfCheck | None = None,
+        problem: NodeText = NO_TEXT, checks: SelfCheck | None = None,
     ) -> None:
         sensor = setup.settings.camera.id
         self._setup = setup
@@ -92,7 +93,7 @@ class Node:
         self._meter = Meter(clock, setup.outbox.parent)
         self._checks = checks or SelfCheck(setup, clock)
         self._problem = problem
-        self._no_pose = ""
+        self._no_pose = NO_TEXT
         self._seen_from: PoseEstimate | None = None     # of the newest frame, and so where it is on the map
         self._drawn: tuple[Camera, Pose, tuple[GroundPosition, ...]] | None = None
         self._health_due_ns = self._sensor_due_ns = 0
@@ -168,7 +169,7 @@ class Node:
         if isinstance(estimate, NoPose):
             self._no_pose, self._seen_from = estimate.reason, None
             return [*tracked.news]
-        self._no_pose, self._seen_from = "", estimate
+        self._no_pose, self._seen_from = NO_TEXT, estimate
         estimate = self._checks.widened(estimate)
         with self._meter.stage("place"):
             depth = depth_of(tracked.classes)
@@ -208,9 +209,9 @@ class Node:
         if self._camera is None or (self._camera.lens.width_px, self._camera.lens.height_px) != (width, height):
             try:
                 self._camera = replace(self._setup.camera, lens=lens_for(self._setup, width, height))
-            except SettingsError as error:
+            except OtherShapeError as error:
                 self._camera = None
-                self._sight.unusable(str(error))
+                self._sight.unusable(error.text)
         return self._camera
 
     # ------------------------------------------------------------------------------------------------------- reports
@@ -243,7 +244,7 @@ class Node:
         return [SensorReport(
             sensor=self._sensor, at_ns=at_ns, position=Position(lat, lon, HeightMsl(estimate.pose.height_msl_m)),
             footprint=outline, state=self._sight.state, state_since_ns=self._sight.since_ns,
-            detail=self._sight.detail, simulated=self._source.simulated,
+            detail=str(self._sight.detail), detail_words=self._sight.detail.worded, simulated=self._source.simulated,
             optics=optics_of(camera, estimate, self._setup.settings.camera) if knows_where else None,
         )]
 
@@ -258,7 +259,7 @@ class Node:
         return self._drawn[2]
 
     def _health(self) -> UpBody:
-        uplink = self._uplink.problem if self._uplink else ""
+        uplink = self._uplink.problem if self._uplink else NO_TEXT
         said = (self._outbox.problem, uplink, self._problem, self._no_pose, self._sight.detail, self._looks.problem)
         problems = [*(p for p in said if p), *self._checks.problems]
         checks = self._checks

@@ -26,6 +26,7 @@ from edge.sources import Frame, Image
 from wire.clock import NS_PER_S, Clock
 from wire.codec import NAME_LIMIT
 from wire.messages import Footage, FootageFrame, NodeHealth, Order, OrderAction, OrderResult
+from wire.node_words import NO_TEXT, NodeText, all_of, node_text
 
 BEFORE_LIMIT_S, AFTER_LIMIT_S = 15.0, 30.0      # of a clip: together they are what the ring holds
 PICTURE_WAIT_S = 10.0           # for the picture of a snapshot, where the camera gives none just now
@@ -93,7 +94,7 @@ class Orders:
 
         small: the frame's picture, where somebody has scaled it down already.
         """
-        answers = self._answer_left_over("the node was started anew while it had this order in hand: give it again")
+        answers = self._answer_left_over(node_text("order_left_by_start"))
         while not self._heard.empty():
             answers += self._take(self._heard.get_nowait())
         if frame is not None:
@@ -105,9 +106,7 @@ class Orders:
         """The node stops: what is in hand will not be done. To be put and noted as what turn returns."""
         self._left_over += [i.order.order_id for i in self._in_hand]
         self._in_hand = []
-        return self._handed_out(
-            self._answer_left_over("the node was stopped while it had this order in hand: give it again")
-        )
+        return self._handed_out(self._answer_left_over(node_text("order_left_by_end")))
 
     def told_in(self, health: NodeHealth) -> NodeHealth:
         """With the profile and the preset in force, and what else may be ordered."""
@@ -134,22 +133,22 @@ class Orders:
         self._answered += [a.order_id for a in answers if isinstance(a, OrderResult)]
         return answers
 
-    def _answer_left_over(self, why: str) -> list[Answer]:
+    def _answer_left_over(self, why: NodeText) -> list[Answer]:
         left, self._left_over = self._left_over, []
-        return [OrderResult(order_id, False, why) for order_id in left]
+        return [_result(order_id, False, why) for order_id in left]
 
     # -------------------------------------------------------------------------------------------------- a fresh order
 
     def _take(self, order: Order) -> list[Answer]:
         if not (0 < len(order.order_id) <= NAME_LIMIT and order.order_id.isprintable()):
-            return [_refused(order, f"an order's id has 1 to {NAME_LIMIT} printable characters")]
+            return [_refused(order, node_text("order_id", most=NAME_LIMIT))]
         try:
             if self._journal.knows(order.order_id):
                 _log.info('order "%s" came again, and is not carried out again', order.order_id)
                 return []
             self._journal.take(order.order_id)
         except sqlite3.Error as error:
-            return [_refused(order, f"the node's disk takes no orders: {error}")]
+            return [_refused(order, node_text("order_disk", error=str(error)))]
         why_not = self._why_not(order)
         if why_not:
             _log.warning('order "%s" is refused: %s', order.order_id, why_not)
@@ -168,51 +167,51 @@ class Orders:
         self._in_hand.append(_InHand(order, now_ns - round(before_s * NS_PER_S), now_ns + round(after_s * NS_PER_S)))
         return []
 
-    def _why_not(self, order: Order) -> str:
+    def _why_not(self, order: Order) -> NodeText:
         """Why this order is not carried out, as a sentence; empty when it is."""
         now_ns = self._clock.utc_ns()
         if order.sensor != self._sensor:
-            return f'this node\'s sensor is "{self._sensor}", not "{order.sensor[:NAME_LIMIT]}"'
+            return node_text("order_sensor", sensor=self._sensor, wanted=order.sensor[:NAME_LIMIT])
         if order.expires_ns and now_ns > order.expires_ns:
-            return f"too late: it was valid until {_at(order.expires_ns)}, and this node's clock says {_at(now_ns)}"
+            return node_text("order_late", until=_at(order.expires_ns), now=_at(now_ns))
         match order.action:
             case OrderAction.PROFILE:
                 if order.argument not in self._gate.profiles:
                     there = ", ".join(self._gate.profiles)
-                    return f'there is no profile "{order.argument[:NAME_LIMIT]}"; there are {there}'
-                return ""
+                    return node_text("order_no_profile", wanted=order.argument[:NAME_LIMIT], there=there)
+                return NO_TEXT
             case OrderAction.PTZ_PRESET:
                 return self._why_not_turned(order.argument)
             case OrderAction.CLIP:
                 if not (_within(order.before_s, BEFORE_LIMIT_S) and _within(order.after_s, AFTER_LIMIT_S)):
-                    return f"a clip goes from at most {BEFORE_LIMIT_S:.0f} s before to {AFTER_LIMIT_S:.0f} s after the order"
+                    return node_text("order_clip_long", before=round(BEFORE_LIMIT_S), after=round(AFTER_LIMIT_S))
             case OrderAction.SNAPSHOT:
                 pass
             case _:
-                return f'this node does not know the order "{order.action[:NAME_LIMIT]}"'
+                return node_text("order_unknown", wanted=order.action[:NAME_LIMIT])
         if len(self._in_hand) >= IN_HAND_LIMIT:
-            return f"{IN_HAND_LIMIT} orders are in hand: wait for their answers"
-        return ""
+            return node_text("order_many", n=IN_HAND_LIMIT)
+        return NO_TEXT
 
-    def _why_not_turned(self, name: str) -> str:
+    def _why_not_turned(self, name: str) -> NodeText:
         if self._on_drone:
-            return "a drone and its gimbal are commanded by the fleet alone"
+            return node_text("order_drone")
         if self._head is None:
-            return "this camera has no presets: its node's settings name none, and nothing that turns it"
+            return node_text("order_no_presets")
         if name not in self._head.names:
-            return f'there is no preset "{name[:NAME_LIMIT]}"; there are {", ".join(self._head.names)}'
+            return node_text("order_no_preset", wanted=name[:NAME_LIMIT], there=", ".join(self._head.names))
         if self._head.turning_to:
-            return f'it is turning to the preset "{self._head.turning_to}": wait until it is there, and order again'
-        return ""
+            return node_text("order_turning", preset=self._head.turning_to)
+        return NO_TEXT
 
     def _change_profile(self, order: Order) -> OrderResult:
         before = self._gate.profile
         try:
             self._journal.keep_profile(order.argument)
         except sqlite3.Error as error:
-            return _refused(order, f"the node's disk does not keep the profile, so it stays {before}: {error}")
+            return _refused(order, node_text("order_profile_lost", profile=before, error=str(error)))
         self._gate.profile = order.argument
-        return OrderResult(order.order_id, True, f"the profile is {order.argument}; it was {before}")
+        return _result(order.order_id, True, node_text("order_profile", profile=order.argument, before=before))
 
     # ----------------------------------------------------------------------------------------------- an order in hand
 
@@ -231,14 +230,14 @@ class Orders:
             elif order.action == OrderAction.SNAPSHOT and frame is not None:
                 picture = FootageFrame(frame.captured_ns, full_picture(frame.image, marking))
                 height, width = frame.image.shape[:2]
-                answers += self._done(order, [picture], f"a picture of {width} x {height} pixels is on its way")
+                answers += self._done(order, [picture], node_text("order_picture", width=width, height=height))
             elif now_ns < in_hand.to_ns:
                 waiting.append(in_hand)
             elif order.action == OrderAction.CLIP and (kept := self._ring.between(in_hand.from_ns, in_hand.to_ns)):
                 spans_s = (kept[-1].captured_ns - kept[0].captured_ns) / NS_PER_S
-                answers += self._done(order, kept, f"a clip of {len(kept)} pictures over {spans_s:.1f} s is on its way")
+                answers += self._done(order, kept, node_text("order_clip", n=len(kept), seconds=round(spans_s, 1)))
             else:
-                answers.append(_refused(order, "the camera gave no picture in that time"))
+                answers.append(_refused(order, node_text("order_no_picture")))
         self._in_hand = waiting
         return answers
 
@@ -249,17 +248,21 @@ class Orders:
         if ended is None:
             return None
         if ended.outcome is Outcome.ARRIVED:
-            how = "" if self._head.turns else "; nobody here turns this camera, so see to it that it does"
-            return OrderResult(order.order_id, True, f'the camera looks at the preset "{order.argument}"{how}')
-        now = f'it still looks at "{self._head.preset}"' if self._head.preset else self._head.detail
-        return _refused(order, f"{ended.why}; {now}")
+            key = "order_preset" if self._head.turns else "order_preset_said"
+            return _result(order.order_id, True, node_text(key, preset=order.argument))
+        now = node_text("order_still_there", preset=self._head.preset) if self._head.preset else self._head.detail
+        return _refused(order, all_of(ended.text, now))
 
-    def _done(self, order: Order, frames: Sequence[FootageFrame], detail: str) -> list[Answer]:
-        return [*in_parts(order.order_id, self._sensor, frames), OrderResult(order.order_id, True, detail)]
+    def _done(self, order: Order, frames: Sequence[FootageFrame], detail: NodeText) -> list[Answer]:
+        return [*in_parts(order.order_id, self._sensor, frames), _result(order.order_id, True, detail)]
 
 
-def _refused(order: Order, why: str) -> OrderResult:
-    return OrderResult(order.order_id[:NAME_LIMIT], False, why)
+def _refused(order: Order, why: NodeText) -> OrderResult:
+    return _result(order.order_id[:NAME_LIMIT], False, why)
+
+
+def _result(order_id: str, done: bool, detail: NodeText) -> OrderResult:
+    return OrderResult(order_id, done, str(detail), detail.worded.key, detail.worded.params)
 
 
 def _within(seconds: float, limit_s: float) -> bool:

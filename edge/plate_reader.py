@@ -30,6 +30,7 @@ from edge.plate_process import CROP_LIMIT_PX, ReadThis, WasRead, receive, send
 from edge.plate_votes import Reading
 from edge.sources import Image
 from wire.clock import NS_PER_S, Clock
+from wire.node_words import NO_TEXT, node_text
 from wire.units import VehicleClass, is_vehicle
 
 PENDING_LIMIT = 4               # crops that wait, each at most CROP_LIMIT_PX squared
@@ -41,7 +42,7 @@ AGAIN_S = (1.0, 60.0)           # first and longest pause before the process is 
 HEALTHY_AFTER = 3               # crops read: what happened before is forgotten
 LOOK_S = 0.2                    # how often the thread looks at the clock while there is something to look for
 LEAVE_S = 2.0
-NOT_INSTALLED = "plates are not read: rapidocr is not installed. Start by ./trailwatch, which installs it."
+NOT_INSTALLED = node_text("no_plates")
 
 _log = logging.getLogger("trailwatch.edge")
 _answers = msgspec.msgpack.Decoder(WasRead)
@@ -80,7 +81,7 @@ class PlateReader:
         self._pause_s = AGAIN_S[0]
         self._not_before_ns = 0
         self._since_failure = 0
-        self.problem = ""
+        self.problem = NO_TEXT
         self.starts = 0
         self.crops_read = 0
 
@@ -180,7 +181,7 @@ class PlateReader:
         self.crops_read += 1
         self._since_failure += 1
         if self._since_failure >= HEALTHY_AFTER:
-            self._pause_s, self.problem = AGAIN_S[0], ""
+            self._pause_s, self.problem = AGAIN_S[0], NO_TEXT
         if reading is not None:
             with self._changed:
                 self._read = [*self._read, (crop.track, reading)][-READINGS_KEPT:]
@@ -208,9 +209,12 @@ class PlateReader:
             return
         child, self._since_failure = self._child, 0
         self._end()
-        status = "" if child is None else f", exit status {child.poll()}"
+        what = str(error) or node_text("no_answer")
         missing = importlib.util.find_spec("rapidocr") is None
-        said = f"the process that reads plates has failed ({error or 'no answer'}{status})"
+        said = (
+            node_text("plates_failed", error=what) if child is None
+            else node_text("plates_died", error=what, status=str(child.poll()))
+        )
         self.problem = NOT_INSTALLED if missing else said
         pause_s = AGAIN_S[1] if missing else self._pause_s * random.uniform(0.8, 1.2)
         self._not_before_ns = self._clock.monotonic_ns() + round(pause_s * NS_PER_S)

@@ -24,6 +24,7 @@ from cameras.pose import PoseEstimate
 from edge.gpsd_link import Fix, GpsdError, GpsdLink, NoFix
 from geofences.geodesy import Array, LocalFrame, bearing_deg
 from wire.clock import NS_PER_S, Clock
+from wire.node_words import NO_TEXT, NodeText, node_text
 from wire.units import GroundPosition
 
 POLL_S = 1.0                    # receivers measure once a second
@@ -32,7 +33,7 @@ MOVED_FIXES = 5                 # in a row, new ones: what a single reflection d
 JUMP_HELD_S = 60.0              # after a jump the position stays untrusted for so long
 DATE_LIMIT_S = 86_400.0         # a fix of another day is a replay, or its week number has rolled over
 OFFSET_FIXES = 10               # the smallest age of so many fixes is the clock's offset; ages hold the receiver's delay
-COMPASS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
+COMPASS = ("north", "north_east", "east", "south_east", "south", "south_west", "west", "north_west")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class PositionVerdict:
 
     trusted: bool
     sigma_m: float
-    problem: str
+    problem: NodeText
 
     def widened(self, estimate: PoseEstimate, most_m: float | None = None) -> PoseEstimate:
         """The estimate with a position at least as unsure as this says; by most_m at the most, where that is given."""
@@ -69,7 +70,7 @@ class PositionVerdict:
         return replace(estimate, sigma=replace(estimate.sigma, position_m=sigma_m))
 
 
-TRUSTED = PositionVerdict(True, 0.0, "")
+TRUSTED = PositionVerdict(True, 0.0, NO_TEXT)
 
 
 class PositionCheck:
@@ -84,12 +85,12 @@ class PositionCheck:
         self._good_ns = clock.monotonic_ns()            # when the last usable one came; at the start: now, with patience
         self._place_m: Array | None = None              # of the last usable one
         self._away: list[float] = []                    # how far the last fixes in a row were off, while all were
-        self._moved = ""
+        self._moved = NO_TEXT
         self._moved_m = 0.0
-        self._jump = ""
+        self._jump = NO_TEXT
         self._jump_m = 0.0
         self._jumped_ns = 0
-        self._missing = "no fix yet"
+        self._missing = node_text("no_fix_yet")
         self._ages_s: list[float] = []
 
     def hear(self, said: Fix | NoFix) -> None:
@@ -102,19 +103,16 @@ class PositionCheck:
         if known_ns is None or said.measured_ns <= known_ns:
             # The first may be years old, for all we know: gpsd repeats the last one for ever. The next tells.
             if now_ns - self._good_ns > self._limits.stale_after_s * NS_PER_S:
-                self._missing = f"gpsd repeats the fix of {_moment(said.measured_ns)}: the receiver has stopped"
+                self._missing = node_text("fix_repeated", at=_moment(said.measured_ns))
             return
         age_s = (utc_ns - said.measured_ns) / NS_PER_S
         if abs(age_s) > DATE_LIMIT_S:
-            self._missing = (
-                f"the fix is of {_moment(said.measured_ns)} and this machine's clock says {_moment(utc_ns)}: "
-                "the receiver or the clock is wrong"
-            )
+            self._missing = node_text("fix_of_another_day", at=_moment(said.measured_ns), now=_moment(utc_ns))
             return
         self._ages_s = [*self._ages_s, age_s][-OFFSET_FIXES:]
         self._place(said, now_ns)
 
-    def unheard(self, why: str) -> None:
+    def unheard(self, why: NodeText) -> None:
         """gpsd cannot be asked."""
         self._missing = why
 
@@ -123,20 +121,18 @@ class PositionCheck:
         if self._place_m is not None:
             step_m = float(np.hypot(*(place_m - self._place_m)))
             if step_m > self._limits.jump_m:
-                self._jump, self._jump_m, self._jumped_ns = f"the GNSS position jumped by {step_m:.0f} m", step_m, now_ns
-        self._place_m, self._good_ns, self._missing = place_m, now_ns, ""
+                self._jump, self._jump_m = node_text("gnss_jumped", metres=round(step_m)), step_m
+                self._jumped_ns = now_ns
+        self._place_m, self._good_ns, self._missing = place_m, now_ns, NO_TEXT
         off_m = float(np.hypot(*(place_m - self._surveyed_m)))
         if off_m <= self._limits.moved_m + fix.error_m:
-            self._away, self._moved = [], ""
+            self._away, self._moved = [], NO_TEXT
             return
         self._away = [*self._away, off_m][-MOVED_FIXES:]
         if len(self._away) == MOVED_FIXES:
             side = COMPASS[round(bearing_deg(self._surveyed_m, place_m) / 45.0) % 8]
             self._moved_m = float(np.median(self._away))
-            self._moved = (
-                f"GNSS puts this camera {self._moved_m:.0f} m {side} of its survey: it was moved, the survey is of another "
-                "place, or the signal is spoofed"
-            )
+            self._moved = node_text("gnss_moved", metres=round(self._moved_m), side=node_text(f"compass_{side}"))
 
     @property
     def verdict(self) -> PositionVerdict:
@@ -144,14 +140,16 @@ class PositionCheck:
         silent_s = (now_ns - self._good_ns) / NS_PER_S
         missing = self._missing
         if not missing and silent_s > limits.stale_after_s:
-            missing = f"no new fix for {silent_s:.0f} s"
+            missing = node_text("no_new_fix", seconds=round(silent_s))
         if self._moved:
             return PositionVerdict(False, max(limits.untrusted_sigma_m, self._moved_m), self._moved)
         if self._jump and now_ns - self._jumped_ns <= JUMP_HELD_S * NS_PER_S:
             return PositionVerdict(False, max(limits.untrusted_sigma_m, self._jump_m), self._jump)
         if missing and silent_s > limits.lost_after_s:
-            return PositionVerdict(False, limits.untrusted_sigma_m, f"position unchecked for {silent_s:.0f} s: {missing}")
-        return PositionVerdict(True, 0.0, f"position not checked: {missing}" if missing and silent_s > POLL_S * 2 else "")
+            unchecked = node_text("position_unchecked", seconds=round(silent_s), why=missing)
+            return PositionVerdict(False, limits.untrusted_sigma_m, unchecked)
+        is_worth_saying = bool(missing) and silent_s > POLL_S * 2
+        return PositionVerdict(True, 0.0, node_text("position_not_checked", why=missing) if is_worth_saying else NO_TEXT)
 
     @property
     def clock_offset_s(self) -> float | None:
@@ -209,7 +207,7 @@ class PositionWatch:
                         self._stop.wait(self._poll_s)
             except GpsdError as error:
                 with self._lock:
-                    self._check.unheard(str(error))
+                    self._check.unheard(error.text)
             first_s, longest_s = RECONNECT_S
             self._stop.wait(min(longest_s, first_s * 2**failures) * self._chance.uniform(0.5, 1.5))
             failures = min(failures + 1, math.ceil(math.log2(longest_s / first_s)))

@@ -19,8 +19,9 @@ from typing import Any
 
 import msgspec
 
-from edge.preset_turn import Outcome, Turn, Turned, TurnedBy
+from edge.preset_turn import Outcome, Turn, Turned, TurnedBy, not_turned
 from wire.clock import WallClock
+from wire.node_words import NodeText, node_text
 from wire.process import die_with_parent
 
 ANSWER_S = 10.0                 # for each question to a camera; those on a radio link take a second or two
@@ -32,6 +33,18 @@ SAME = 1e-4                     # of ONVIF's generic spaces, -1 to 1: a position
 class _Refused(Exception):
     """Nothing was turned; its text says why."""
 
+    def __init__(self, text: NodeText) -> None:
+        super().__init__(str(text))
+        self.text = text
+
+
+class _Unsure(Exception):
+    """The camera was told to turn, and nobody knows what it does."""
+
+    def __init__(self, text: NodeText) -> None:
+        super().__init__(str(text))
+        self.text = text
+
 
 def turn(asked: Turn) -> Turned:
     """Turn the camera and wait for it. Raises nothing for anything that a camera does."""
@@ -41,9 +54,9 @@ def turn(asked: Turn) -> Turned:
         else:
             asyncio.run(_by_onvif(asked))
     except _Refused as refusal:
-        return Turned(Outcome.REFUSED, str(refusal))
+        return not_turned(Outcome.REFUSED, refusal.text)
     except Exception as error:  # noqa: BLE001 -- whatever it was, the camera was told to turn before it
-        return Turned(Outcome.LOST, f"the camera was told to turn, and then: {_in_words(error)}")
+        return not_turned(Outcome.LOST, node_text("turn_broke", error=_in_words(error)))
     return Turned(Outcome.ARRIVED)
 
 
@@ -64,14 +77,14 @@ def _by_http(asked: Turn) -> None:
         with opener.open(url, timeout=ANSWER_S) as answer:
             answer.read(4096)
     except urllib.error.HTTPError as error:
-        hint = ": look at user and password in [ptz]" if error.code == 401 else ""
-        raise _Refused(f"the camera answers {error.code} {error.reason}{hint}") from None
+        key = "camera_password" if error.code == 401 else "camera_answers"
+        raise _Refused(node_text(key, status=error.code, text=str(error.reason))) from None
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError):
             raise TimeoutError from None        # connected or not: it may have heard
-        raise _Refused(f"the camera does not answer: {_in_words(error.reason)}") from None
+        raise _Refused(node_text("camera_silent", error=_in_words(error.reason))) from None
     except ValueError as error:                 # of digest: a scheme that Python does not know
-        raise _Refused(f"the camera asks for a log-in that is not known here: {error}") from None
+        raise _Refused(node_text("camera_login", error=str(error))) from None
     WallClock().sleep(asked.turn_s)
 
 
@@ -83,7 +96,7 @@ async def _by_onvif(asked: Turn) -> None:
     try:
         from onvif import ONVIFCamera
     except ImportError:
-        raise _Refused("ONVIF needs a library that is not here: .venv/bin/pip install onvif-zeep-async") from None
+        raise _Refused(node_text("no_onvif")) from None
     import aiohttp
     from onvif.exceptions import ONVIFError
     from zeep.exceptions import Error as SoapError
@@ -100,17 +113,17 @@ async def _by_onvif(asked: Turn) -> None:
                 profile = asked.profile or await _turning_profile(camera)
                 before = await _status(ptz, profile)
         except (ONVIFError, SoapError, aiohttp.ClientError, OSError, AttributeError) as error:
-            raise _Refused(f"the camera at {asked.host}:{asked.port} {_complaint(error)}") from None
+            raise _Refused(_complaint(f"{asked.host}:{asked.port}", error)) from None
         try:
             async with asyncio.timeout(ANSWER_S):
                 await ptz.GotoPreset({"ProfileToken": profile, "PresetToken": asked.token})
         except Fault as fault:
-            refusal = f'the camera refuses its preset "{asked.token}": {_in_words(fault)}'
+            refusal = node_text("turn_refused", preset=asked.token, error=_in_words(fault))
             # The library asks again when the line breaks; what is refused may have been done at the first time.
             await asyncio.sleep(BEGIN_S)
             now = await _status(ptz, profile)
             if now is None or not now.stands or now != before:
-                raise ConnectionError(f"{refusal}; whether it turns it does not say") from None
+                raise _Unsure(node_text("turn_unknown", why=refusal)) from None
             raise _Refused(refusal) from None
         await _wait_until_it_stands(ptz, profile, asked.turn_s)
     finally:
@@ -123,7 +136,7 @@ async def _turning_profile(camera: Any) -> str:
     for profile in await media.GetProfiles():
         if getattr(profile, "PTZConfiguration", None) is not None:
             return str(profile.token)
-    raise _Refused("the camera has no media profile that can turn: is it a PTZ camera?")
+    raise _Refused(node_text("no_ptz"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,21 +181,23 @@ async def _wait_until_it_stands(ptz: Any, profile: str, turn_s: float) -> None:
             return
         before = now
         await asyncio.sleep(POLL_S)
-    raise TimeoutError(f"after {turn_s:.0f} s it still turns; is turn_s of [ptz] too short?")
+    raise _Unsure(node_text("turn_late", seconds=round(turn_s)))
 
 
-def _complaint(error: BaseException) -> str:
+def _complaint(camera: str, error: BaseException) -> NodeText:
     words = _in_words(error)
     if any(w in words.lower() for w in ("notauthorized", "not authorized", "unauthorized", "401")):
-        return f"does not let this node in: look at user and password in [ptz] ({words})"
+        return node_text("onvif_password", camera=camera, error=words)
     if isinstance(error, AttributeError):
-        return "answers, and not as ONVIF does"
-    return f"does not answer: {words}"
+        return node_text("onvif_other", camera=camera)
+    return node_text("onvif_silent", camera=camera, error=words)
 
 
 def _in_words(error: object) -> str:
+    if isinstance(error, _Unsure):
+        return error.text
     if isinstance(error, TimeoutError):
-        return str(error) or "no answer in time"
+        return str(error) or node_text("no_answer_in_time")
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join((str(error) or type(error).__name__).split())[:200]

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from wire.node_words import NodeText, Worded
+
 
 class TurnedBy(StrEnum):
     """Who turns the camera. none: nobody here; an order only says that somebody has turned it by other means."""
@@ -36,7 +38,16 @@ class Outcome(StrEnum):
 
 
 class Turned(msgspec.Struct, frozen=True):
-    """The answer. why: in words, empty when it has arrived."""
+    """The answer. why: in words, empty when it has arrived; worded: the same as a key and its values."""
 
     outcome: Outcome
     why: str = ""
+    worded: Worded = Worded()
+
+    @property
+    def text(self) -> NodeText:
+        return NodeText(self.why, self.worded)
+
+
+def not_turned(outcome: Outcome, why: NodeText) -> Turned:
+    return Turned(outcome, str(why), why.worded)

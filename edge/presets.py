@@ -23,9 +23,10 @@ import msgspec
 from edge.byte_track import LOST_S
 from edge.camera_settings import PtzSettings
 from edge.order_journal import OrderJournal
-from edge.preset_turn import Outcome, Turn, Turned, TurnedBy
+from edge.preset_turn import Outcome, Turn, Turned, TurnedBy, not_turned
 from edge.settings import Setup
 from wire.clock import NS_PER_S, Clock
+from wire.node_words import NO_TEXT, NodeText, node_text
 from wire.process import DIE_WITH_PARENT
 
 # After the arrival, before anything is looked at: the head stops swaying, pictures that were under way have come, and every
@@ -84,7 +85,7 @@ class Head:
         self._before = HeadState.UNKNOWN
         self._ended: Turned | None = None
         self.state = HeadState.UNKNOWN
-        self.problem = ""
+        self.problem = NO_TEXT
         if mover is None:
             self._arrive()
         else:
@@ -114,11 +115,11 @@ class Head:
         return self._views[self._home] if self.state is HeadState.THERE else None
 
     @property
-    def detail(self) -> str:
+    def detail(self) -> NodeText:
         """What it does, for people; empty when it stands where it should."""
         if self.state is HeadState.TURNING:
-            return f'turning to the preset "{self._target}"'
-        return "" if self.state is HeadState.THERE else f"nobody knows where the camera looks: {self.problem}"
+            return node_text("turning", preset=self._target)
+        return NO_TEXT if self.state is HeadState.THERE else node_text("looks_nowhere", why=self.problem)
 
     def go(self, name: str) -> None:
         """Begin to turn. Not while it turns already."""
@@ -144,7 +145,7 @@ class Head:
         elif self._move is not None:
             turned = self._move.poll()
             if turned is None and now_ns >= self._until_ns:
-                turned = Turned(Outcome.LOST, f"it has not said within {self._limit_s:.0f} s that it is there")
+                turned = not_turned(Outcome.LOST, node_text("turn_unsaid", seconds=round(self._limit_s)))
             if turned is not None:
                 self._move.stop()
                 self._move = None
@@ -167,7 +168,7 @@ class Head:
         try:
             self._move = self._mover(self._tokens[name])
         except OSError as error:
-            refused = Turned(Outcome.REFUSED, f"the process that turns it does not start: {error}")
+            refused = not_turned(Outcome.REFUSED, node_text("turner_not_started", error=str(error)))
             self._hear(refused, self._clock.monotonic_ns())
 
     def _hear(self, turned: Turned, now_ns: int) -> None:
@@ -179,7 +180,7 @@ class Head:
         if turned.outcome is Outcome.REFUSED and self._before is HeadState.THERE:
             self.state = HeadState.THERE
             return
-        self.state, self.problem = HeadState.UNKNOWN, turned.why
+        self.state, self.problem = HeadState.UNKNOWN, turned.text
         wait_s = min(AGAIN_LONGEST_S, AGAIN_FIRST_S * 2 ** min(self._failures, 10))
         self._failures += 1
         self._again_ns = now_ns + round(wait_s * NS_PER_S)
@@ -187,7 +188,7 @@ class Head:
     def _arrive(self) -> None:
         self._home = self._target
         self._settled_ns = self._failures = 0
-        self.state, self.problem = HeadState.THERE, ""
+        self.state, self.problem = HeadState.THERE, NO_TEXT
         _log.info('the camera looks at the preset "%s"', self._home)
 
     def _keep(self) -> None:
@@ -222,7 +223,7 @@ class ProcessMove:
         try:
             return msgspec.json.decode(self._said, type=Turned)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return Turned(Outcome.LOST, f"the process that turns it has died (exit status {code})")
+            return not_turned(Outcome.LOST, node_text("turner_died", status=code))
 
     def stop(self) -> None:
         self._process.kill()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cameras.sim_mark import LIKENESS_LIMIT, folded, likeness
 from edge.sources import Frame, Image, Source, SourceError
+from wire.node_words import node_text
 
 PROBATION_FRAMES = 25           # of a stream, before a live node believes it: a weak mark needs some to add up
 REMEMBERS = 0.96                # of what was folded before, with each further frame: some 25 frames
@@ -58,10 +59,7 @@ class OnlyRealPictures:
         if frame is None:
             return None
         if self._watch.look(frame.image):
-            raise SourceError(
-                f"{self._called}: its pictures carry the mark SIM: they are rendered, and this node's key is live. "
-                "Give it a real camera, or a key of the training realm."
-            )
+            raise SourceError(node_text("rendered", camera=self._called))
         self._seen += 1
         return frame if self._seen > PROBATION_FRAMES else None
 

@@ -16,6 +16,7 @@ from edge.settings import Setup, SourceKind
 from edge.sources import Image
 from edge.timekeeping import TimeKeeper
 from wire.clock import Clock
+from wire.node_words import NodeText
 from wire.units import GroundPosition, TimeQuality
 
 REFERENCE_FILE = "reference-view.npz"       # in the node's data folder, one a preset; deleted, the view is learnt anew
@@ -74,7 +75,7 @@ class SelfCheck:
         return verdict.widened(estimate, least_m if self._blindness.stands else None)
 
     @property
-    def problems(self) -> list[str]:
+    def problems(self) -> list[NodeText]:
         """In words. Call it once a second."""
         said = self._time.problems
         return [self.position.problem, *said] if self.position.problem else said

@@ -24,6 +24,7 @@ from edge.camera_settings import (
 )
 from geofences.sector import Sector, load_sector
 from wire.keys import NodeKey, NodeKind, load_node_key
+from wire.node_words import NodeText, node_text
 from wire.outbox import LIMIT_BYTES
 from wire.settings import SettingsError, load_settings, refuse
 from wire.units import Realm
@@ -446,12 +447,20 @@ def _check_numbers(path: Path, s: NodeSettings) -> None:
             raise refuse(path, keys, sentence)
 
 
+class OtherShapeError(SettingsError):
+    """The pictures have another shape than those that the lens was calibrated for."""
+
+    def __init__(self, text: NodeText) -> None:
+        super().__init__(str(text))
+        self.text = text
+
+
 def lens_for(setup: Setup, width_px: int, height_px: int) -> Lens:
-    """The calibrated lens for pictures as they really come. Raises SettingsError when their shape is another."""
+    """The calibrated lens for pictures as they really come. Raises OtherShapeError when their shape is another."""
     lens = setup.camera.lens
     if abs(width_px / height_px - lens.width_px / lens.height_px) > 0.01:
-        raise SettingsError(
-            f"{setup.file}: camera.lens: calibrated for {lens.width_px} x {lens.height_px} pixels, and the pictures have "
-            f"{width_px} x {height_px}. Calibrate for this picture, or give the video that belongs to this camera."
-        )
+        raise OtherShapeError(node_text(
+            "other_shape", file=str(setup.file), lens_width=lens.width_px, lens_height=lens.height_px, width=width_px,
+            height=height_px,
+        ))
     return lens if (width_px, height_px) == (lens.width_px, lens.height_px) else lens.scaled(width_px, height_px)

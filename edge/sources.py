@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wire.clock import NS_PER_S, Clock
+from wire.node_words import NO_TEXT, NodeText, node_text
 
 Image = npt.NDArray[np.uint8]
 
@@ -32,6 +33,10 @@ _log = logging.getLogger("trailwatch.edge")
 
 class SourceError(ValueError):
     """A source that gives no pictures. The text says which and what to do."""
+
+    def __init__(self, text: NodeText) -> None:
+        super().__init__(str(text))
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +83,12 @@ class _Reader(Protocol):
 class _VideoReader:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise SourceError(f"{path}: there is no such video file. Check path in [source].")
+            raise SourceError(node_text("no_video_file", path=str(path)))
         if path.stat().st_size == 0:
-            raise SourceError(f"{path}: the video file is empty (0 bytes). Copy it again.")
+            raise SourceError(node_text("empty_video", path=str(path)))
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
-            raise SourceError(f"{path}: not a video that can be read. Try to play it; convert it to MP4 (H.264) or AVI.")
+            raise SourceError(node_text("no_video", path=str(path)))
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = float(fps) if np.isfinite(fps) and 0.1 <= fps <= 240.0 else UNKNOWN_FPS
 
@@ -101,10 +106,10 @@ class _VideoReader:
 class _FolderReader:
     def __init__(self, path: Path) -> None:
         if not path.is_dir():
-            raise SourceError(f"{path}: there is no such folder of images. Check path in [source].")
+            raise SourceError(node_text("no_folder", path=str(path)))
         self._files = sorted(f for f in path.iterdir() if f.suffix.lower() in IMAGE_ENDINGS)
         if not self._files:
-            raise SourceError(f"{path}: holds no image ({', '.join(sorted(IMAGE_ENDINGS))}).")
+            raise SourceError(node_text("no_images", path=str(path), endings=", ".join(sorted(IMAGE_ENDINGS))))
         self._next = 0
         self.fps = IMAGES_PER_S
 
@@ -179,7 +184,7 @@ class ReplaySource:
         if image is not None:
             return image
         if self._read <= 1 and self._tick == self._pass_tick:
-            raise SourceError(f"{self._path}: opens, but not one picture of it can be read: damaged. Copy it again.")
+            raise SourceError(node_text("damaged_video", path=str(self._path)))
         self._reader.close()
         if not self._loop:
             self.ended = True
@@ -188,7 +193,7 @@ class ReplaySource:
         self._read, self._pass_tick = 1, self._tick
         image = self._reader.read()
         if image is None:
-            raise SourceError(f"{self._path}: cannot be read any more.")
+            raise SourceError(node_text("video_gone", path=str(self._path)))
         return image
 
     def close(self) -> None:
@@ -217,7 +222,7 @@ class RestartingSource:
         self._waiting_since_ns = clock.monotonic_ns()
         self._was_simulated = first.simulated
         self.restarts = 0
-        self.complaint = ""
+        self.complaint = NO_TEXT
 
     @property
     def simulated(self) -> bool:
@@ -241,18 +246,18 @@ class RestartingSource:
         try:
             frame = self._source.grab(timeout_s)
         except SourceError as error:
-            self._give_up(str(error))
+            self._give_up(error.text)
             return None
         now_ns = self._clock.monotonic_ns()
         if frame is not None:
             self._waiting_since_ns = now_ns
             self._failures = 0
-            self.complaint = ""
+            self.complaint = NO_TEXT
         elif not self._source.ended and now_ns - self._waiting_since_ns > self._no_frame_s * NS_PER_S:
-            self._give_up(f"no frame for {self._no_frame_s:.0f} s")
+            self._give_up(node_text("no_frame", seconds=round(self._no_frame_s)))
         return frame
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, why: NodeText) -> None:
         self._dropped_before = self.dropped
         if self._source is not None:
             self._source.close()
@@ -274,7 +279,7 @@ class RestartingSource:
         try:
             self._source = self._make()
         except SourceError as error:
-            self._give_up(str(error))
+            self._give_up(error.text)
             return False
         return True
 

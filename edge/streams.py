@@ -19,6 +19,7 @@ import zmq
 from edge.sources import Frame, Image, SourceError
 from wire.clock import NS_PER_S, Clock
 from wire.frame_feed import FrameError, decode_frame
+from wire.node_words import NO_TEXT, NodeText, node_text
 
 # Timeouts of FFmpeg, milliseconds. A camera behind a radio link takes its time to open; between frames it does not.
 OPEN_TIMEOUT_MS = 8_000
@@ -40,7 +41,7 @@ class _LiveCapture(ABC):
     simulated: False, because the kind of source does not say. What the pictures themselves say is for edge.rendered.
     """
 
-    def __init__(self, name: str, gone: str, clock: Clock, delay_s: float, max_fps: float) -> None:
+    def __init__(self, name: str, gone: NodeText, clock: Clock, delay_s: float, max_fps: float) -> None:
         self.simulated = False
         self.dropped = 0
         self.ended = False
@@ -51,7 +52,7 @@ class _LiveCapture(ABC):
         self._least_gap_ns = round(NS_PER_S / max_fps * 0.9) if max_fps else 0
         self._given_ns = 0
         self._newest: Frame | None = None
-        self._problem = ""
+        self._problem = NO_TEXT
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -76,7 +77,7 @@ class _LiveCapture(ABC):
             self._thread.join(LEAVE_S)
 
     @abstractmethod
-    def _open(self, capture: cv2.VideoCapture) -> str:
+    def _open(self, capture: cv2.VideoCapture) -> NodeText:
         """Open it; empty when it is open, otherwise what is wrong."""
 
     def _read(self) -> None:
@@ -84,17 +85,17 @@ class _LiveCapture(ABC):
         try:
             refusal = self._open(capture)
             if refusal:
-                self._say(f"{self._name}: {refusal}")
+                self._say(refusal)
                 return
             _log.info("%s: the camera is open", self._name)
             while not self._stop.is_set():
                 if not capture.grab():
-                    self._say(f"{self._name}: {self._gone}")
+                    self._say(self._gone)
                     return
                 self._keep(capture)
         except cv2.error as error:
             # A thread that died of it would leave a camera that is merely silent.
-            self._say(f"{self._name}: OpenCV cannot go on: {error.err or error}")
+            self._say(node_text("opencv_ended", camera=self._name, error=str(error.err or error)))
         finally:
             capture.release()
 
@@ -111,7 +112,7 @@ class _LiveCapture(ABC):
             self._newest = Frame(np.asarray(image, np.uint8), now_ns - self._delay_ns)
             self._changed.notify_all()
 
-    def _say(self, problem: str) -> None:
+    def _say(self, problem: NodeText) -> None:
         with self._changed:
             self._problem = problem
             self._changed.notify_all()
@@ -121,11 +122,12 @@ class RtspSource(_LiveCapture):
     """A camera over RTSP, by TCP."""
 
     def __init__(self, url: str, clock: Clock, *, delay_s: float = 0.0, max_fps: float = 0.0) -> None:
-        gone = f"the stream has ended, or been silent for {READ_TIMEOUT_MS // 1000} s"
-        super().__init__(without_password(url), gone, clock, delay_s, max_fps)
+        shown = without_password(url)
+        gone = node_text("stream_ended", camera=shown, seconds=READ_TIMEOUT_MS // 1000)
+        super().__init__(shown, gone, clock, delay_s, max_fps)
         self._url = url
 
-    def _open(self, capture: cv2.VideoCapture) -> str:
+    def _open(self, capture: cv2.VideoCapture) -> NodeText:
         with _OPENING:
             os.environ[FFMPEG_VARIABLE] = FFMPEG_OPTIONS
             try:
@@ -134,7 +136,7 @@ class RtspSource(_LiveCapture):
                 ])
             finally:
                 del os.environ[FFMPEG_VARIABLE]     # a file that is opened after it would begin with its second picture
-        return "" if opened else "no stream can be opened there. Is the camera on, and are path, user and password right?"
+        return NO_TEXT if opened else node_text("no_stream", camera=self._name)
 
 
 class UsbSource(_LiveCapture):
@@ -148,27 +150,27 @@ class UsbSource(_LiveCapture):
         self, device: str, clock: Clock, *, size: tuple[int, int] | None = None, delay_s: float = 0.0, max_fps: float = 0.0
     ) -> None:
         path = Path(f"/dev/video{device}" if device.isdigit() else device)
-        super().__init__(str(path), "the camera gives no picture any more. Is it still plugged in?", clock, delay_s, max_fps)
+        super().__init__(str(path), node_text("camera_gone", camera=str(path)), clock, delay_s, max_fps)
         self._path = path
         self._size = size
 
-    def _open(self, capture: cv2.VideoCapture) -> str:
+    def _open(self, capture: cv2.VideoCapture) -> NodeText:
         if not self._path.exists():
-            there = ", ".join(sorted(str(p) for p in Path("/dev").glob("video*"))) or "none"
-            return f"there is no such camera. Is it plugged in? Video devices here: {there}"
+            there = ", ".join(sorted(str(p) for p in Path("/dev").glob("video*"))) or node_text("no_video_devices")
+            return node_text("no_camera", camera=self._name, there=there)
         if not self._path.is_char_device():
-            return "not a video device. Give /dev/videoN"
+            return node_text("no_video_device", camera=self._name)
         if not os.access(self._path, os.R_OK | os.W_OK):
-            return "this user may not open it. Add the user to the group video"
+            return node_text("camera_closed", camera=self._name)
         if not capture.open(str(self._path), cv2.CAP_V4L2):
-            return "it cannot be opened as a camera. Does another program use it, or is it not the one that gives pictures?"
+            return node_text("camera_busy", camera=self._name)
         # Motion JPEG: raw pictures of a useful size do not fit through USB 2 at a useful rate.
         capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
         if self._size is not None:
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        return ""
+        return NO_TEXT
 
 
 class SimulatorSource:
@@ -198,7 +200,7 @@ class SimulatorSource:
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:
             self.close()
-            raise SourceError(f'"{endpoint}": {error}. Give tcp://127.0.0.1:PORT, as the camera has it.') from None
+            raise SourceError(node_text("no_endpoint", endpoint=endpoint, error=str(error))) from None
 
     def grab(self, timeout_s: float) -> Frame | None:
         """Raises SourceError when the simulator shows another camera."""
@@ -212,7 +214,7 @@ class SimulatorSource:
             _log.warning("%s: not a picture of a simulated camera: %s", self._endpoint, error)
             return None
         if frame.sensor != self._sensor:
-            raise SourceError(f'{self._endpoint}: shows the camera "{frame.sensor}", and this node is of "{self._sensor}"')
+            raise SourceError(node_text("other_camera", endpoint=self._endpoint, shown=frame.sensor, sensor=self._sensor))
         if self._last is not None and 0 <= frame.captured_ns - self._last[1] < self._least_gap_ns:
             return None
         image = _decoded(frame.jpeg, frame.width_px, frame.height_px)

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from wire.clock import NS_PER_S, Clock
+from wire.node_words import NO_TEXT, NodeText, node_text
 from wire.units import TimeQuality
 
 ASK_EVERY_S = 30.0
@@ -55,7 +56,7 @@ class TimeKeeper:
         self._ask = ask or ask_system
         self._kept = TimeQuality.FREE           # until somebody is known to keep it
         self._ahead_ns = self._read_ahead_ns()
-        self._step = ""
+        self._step = NO_TEXT
         self._stepped_ns = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="timekeeping", daemon=True)
@@ -77,7 +78,7 @@ class TimeKeeper:
         return TimeQuality.FREE if offset_s is not None and abs(offset_s) > GNSS_OFFSET_S else self._kept
 
     @property
-    def problems(self) -> list[str]:
+    def problems(self) -> list[NodeText]:
         """In words. Call it every second or so: a step is seen between two calls."""
         self._look_for_step()
         said = []
@@ -85,8 +86,8 @@ class TimeKeeper:
             said.append(self._step)
         offset_s = self._gnss_offset_s()
         if offset_s is not None and abs(offset_s) > GNSS_OFFSET_S:
-            side = "ahead of" if offset_s > 0 else "behind"
-            said.append(f"this machine's clock is {abs(offset_s):.1f} s {side} GNSS time")
+            key = "clock_ahead" if offset_s > 0 else "clock_behind"
+            said.append(node_text(key, seconds=round(abs(offset_s), 1)))
         return said
 
     def _look_for_step(self) -> None:
@@ -97,7 +98,7 @@ class TimeKeeper:
         if known_ns is None or abs(ahead_ns - known_ns) <= STEP_S * NS_PER_S:
             return
         at = datetime.fromtimestamp(self._clock.utc_ns() // NS_PER_S, UTC)
-        self._step = f"this machine's clock was set by {(ahead_ns - known_ns) / NS_PER_S:+.1f} s at {at:%H:%M:%S} UTC"
+        self._step = node_text("clock_set", seconds=f"{(ahead_ns - known_ns) / NS_PER_S:+.1f}", at=f"{at:%H:%M:%S}")
         self._stepped_ns = self._clock.monotonic_ns()
         _log.warning("%s", self._step)
 

@@ -28,6 +28,7 @@ from edge.vehicle_kind import Extent, kind_of
 from geofences.geodesy import Array
 from wire.clock import NS_PER_S
 from wire.messages import Detection, DetectionBatch, PlacementPoint, TrackState
+from wire.node_words import NO_TEXT, NodeText
 from wire.units import Colour, ObjectClass, VehicleClass, VehicleKind, is_vehicle
 
 LOOKS_LEAST, AGREE = 3, 0.6         # looks before kind or colour is told, and the share of them that must say so
@@ -107,8 +108,8 @@ class VehicleLooks:
         self._known: dict[int, _Known] = {}
 
     @property
-    def problem(self) -> str:
-        return self._reader.problem if self._reader is not None else ""
+    def problem(self) -> NodeText:
+        return self._reader.problem if self._reader is not None else NO_TEXT
 
     def close(self) -> None:
         if self._reader is not None:

@@ -25,6 +25,7 @@ from mavlink.signing import Signer, is_signed
 from mavlink.transports import ConnectionTextError, Origin, Transport, open_transport, parse_connection
 from wire.clock import NS_PER_S, Clock
 from wire.flying import LinkState
+from wire.node_words import NO_TEXT, NodeText, node_text
 
 Message = Any                   # a MAVLink message of the dialect; pymavlink has no types
 
@@ -73,7 +74,7 @@ class MessageLink(Protocol):
         ...
 
     @property
-    def problem(self) -> str: ...
+    def problem(self) -> NodeText: ...
 
 
 class Subscription:
@@ -170,7 +171,7 @@ class Link:
     ) -> None:
         self.connection = connection
         self.counts = LinkCounts()
-        self._problem = "not connected yet"
+        self._problem = node_text("link_unconnected")
         self.taps: list[Tap] = []
         self.signers = dict(signers or {})
         self.link_id = link_id
@@ -219,7 +220,7 @@ class Link:
         return self.counts.connections
 
     @property
-    def problem(self) -> str:
+    def problem(self) -> NodeText:
         return self._problem
 
     def heard_age_of_s(self, system_id: int) -> float:
@@ -248,10 +249,10 @@ class Link:
                 async with asyncio.timeout(CONNECT_S):
                     self._transport = await open_transport(self._endpoint)
             except (OSError, TimeoutError) as error:
-                self._problem = f"{self.connection}: no connection: {_reason(error)}"
+                self._problem = node_text("link_refused", connection=self.connection, error=_reason(error))
             else:
                 self.counts.connections += 1
-                self._problem = ""
+                self._problem = NO_TEXT
                 for tell in self.on_connected:
                     tell()
                 served_ns = self._clock.monotonic_ns()
@@ -260,7 +261,7 @@ class Link:
                 finally:
                     self._transport.close()
                     self._transport = None
-                self._problem = self._problem or f"{self.connection}: the connection was closed"
+                self._problem = self._problem or node_text("link_closed", connection=self.connection)
                 if self._clock.monotonic_ns() - served_ns > LINK_LOST_S * NS_PER_S:
                     attempt = 0     # it had held: a fresh start, and not a step further in a row of failures
             await asyncio.sleep(BACK_OFF_S[min(attempt, len(BACK_OFF_S) - 1)])
@@ -273,7 +274,7 @@ class Link:
         lost_before = self.counts.lost
         while True:
             if loop.time() - heard_s > self._silent_s:
-                self._problem = f"{self.connection}: nothing came for {self._silent_s:g} s"
+                self._problem = node_text("link_silent", connection=self.connection, seconds=f"{self._silent_s:g}")
                 return
             if loop.time() >= due_s:
                 due_s = loop.time() + self._heartbeat_s
@@ -284,7 +285,7 @@ class Link:
             except TimeoutError:
                 continue
             except OSError as error:
-                self._problem = f"{self.connection}: {_reason(error)}"
+                self._problem = node_text("link_broke", connection=self.connection, error=_reason(error))
                 return
             if not data:
                 return
@@ -348,5 +349,5 @@ class Link:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return "no answer"
+        return node_text("no_answer")
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from mavlink.link import LINK_LATE_S, QUEUE_LIMIT, Link, Message, Subscription
+from wire.node_words import NodeText, all_of
 
 
 class Roads:
@@ -52,8 +53,8 @@ class Roads:
         return self._connections
 
     @property
-    def problem(self) -> str:
-        return "; ".join(link.problem for link in self.links if link.problem)
+    def problem(self) -> NodeText:
+        return all_of(*(link.problem for link in self.links))
 
     def _count(self, link: Link) -> None:
         if not any(other.connected for other in self.links if other is not link):

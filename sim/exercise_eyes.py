@@ -36,6 +36,7 @@ from sim.world_state import DETECTED_AS, ActorState, Kind, Landscape, Moment
 from station.contacts import group_of
 from wire.clock import NS_PER_S
 from wire.messages import NodeHealth, SensorReport, SensorState, UpBody
+from wire.node_words import NO_TEXT, NodeText, node_text
 from wire.optics import SensorKind
 from wire.units import GroundPosition, HeightMsl, ObjectClass, Position, TimeQuality
 
@@ -68,7 +69,7 @@ class Fault:
 
     state: SensorState = SensorState.SEEING
     since_ns: int = 0
-    detail: str = ""
+    detail: NodeText = NO_TEXT
 
 
 @dataclass(slots=True)
@@ -267,11 +268,12 @@ class SimulatedEye:
             return []
         state, since_ns, detail = self.fault.state, self.fault.since_ns, self.fault.detail
         if state is SensorState.SEEING and self.is_in_the_dark(lux(moment.sky)):
-            state, detail = SensorState.DARK, "night, and a camera for the day"
+            state, detail = SensorState.DARK, node_text("night")
         lat, lon = (float(v) for v in self._sector.frame.from_enu(estimate.pose.position[None, :2])[0])
         return [SensorReport(
             sensor=self.id, at_ns=moment.utc_ns, position=Position(lat, lon, HeightMsl(estimate.pose.height_msl_m)),
-            footprint=self._draw(estimate.pose), state=state, state_since_ns=since_ns, simulated=True, detail=detail,
+            footprint=self._draw(estimate.pose), state=state, state_since_ns=since_ns, simulated=True,
+            detail=str(detail), detail_words=detail.worded,
             optics=optics_of(self._camera, estimate, self.eye.settings),
         )]
 

@@ -37,6 +37,7 @@ from sim.world_state import ActorState, Kind, Landscape, Moment, Role
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.keys import load_node_key
 from wire.messages import SensorReport, UpBody
+from wire.node_words import node_text
 from wire.outbox import Outbox
 from wire.process import die_with_parent, log_to_stderr, stop_on_signals
 from wire.settings import SettingsError, load_settings, refuse
@@ -46,7 +47,7 @@ from wire.uplink import Uplink
 UNDER_WAY_NS = NS_PER_S // 5            # a picture is looked at so long after it was taken: telemetry has come by then
 REPORT_EVERY_S, MAST_EVERY_S = 1.0, 3.0
 HEALTH_EVERY_S = 1.0
-DRAWN = "detections drawn from the truth by a detector model; no pixels"
+DRAWN = node_text("no_pixels")
 
 StandAt = Callable[[int], tuple[Pose | None, Stand | None]]     # UTC ns -> the true pose, and it with what is believed
 
@@ -112,7 +113,8 @@ class OpenEye:
         if now_ns >= self.report_ns:
             every_s = REPORT_EVERY_S if isinstance(self.eye, FlyingEye) else MAST_EVERY_S
             self.report_ns = now_ns + round(every_s * NS_PER_S)
-            said += [msgspec.structs.replace(r, detail=DRAWN) if isinstance(r, SensorReport) else r
+            said += [msgspec.structs.replace(r, detail=str(DRAWN), detail_words=DRAWN.worded)
+                     if isinstance(r, SensorReport) else r
                      for r in self.eye.report(moment)]
         if now_ns >= self.health_ns:
             self.health_ns = now_ns + round(HEALTH_EVERY_S * NS_PER_S)

@@ -148,7 +148,7 @@ def add_up_shift(stage: ShiftStage, told: Told, *, complete: bool, seconds: floa
         stored = int(db.execute("select count(*) from detections").fetchone()[0])
         refused = int(db.execute("select coalesce(sum(count), 0) from refusals").fetchone()[0])
     return ShiftReport(
-        complete=complete, seconds=round(seconds, 1), sees=DRAWN, contact=told.contact, steps=tuple(told.steps),
+        complete=complete, seconds=round(seconds, 1), sees=str(DRAWN), contact=told.contact, steps=tuple(told.steps),
         looks=tuple(_look(stage, told, heard, one, truths) for one in told.launched if one.offer.wish.kind in OF_CONTACTS),
         relief=_relief(stage, told, heard, truths) if told.second else None,
         drones=drones,

@@ -28,6 +28,7 @@ from station.shift_log import (
     number_of,
 )
 from station.teams import Teams
+from wire.node_words import nested
 
 # What the system put beside a person's step; the sheet says it where it belongs.
 SAID_ELSEWHERE = (TEAM_SENT, CANDIDATE_NO, CANDIDATE_YES, "match_confirmed")
@@ -159,7 +160,9 @@ def _blind(sensors: Iterable[SensorView], nodes: Iterable[NodeView]) -> Iterable
         if sensor.state.is_blind and sensor.node not in silent:
             yield SheetItem(
                 sensor.id, sensor.state_since_ns,
-                Sentence("sheet.sensor", {"sensor": sensor.id, "state": sensor.state.value, "detail": sensor.detail}),
+                Sentence("sheet.sensor", {
+                    "sensor": sensor.id, "state": sensor.state.value, **nested("detail", sensor.detail, sensor.detail_words),
+                }),
             )
 
 

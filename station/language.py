@@ -31,7 +31,7 @@ class Words:
     names: Mapping[str, str]
     utc_offset_min: int
 
-    def t(self, key: str, **params: str | float | int) -> str:
+    def t(self, key: str, /, **params: str | float | int) -> str:
         """The text of a key, its braces filled; the key itself where there is none, so that nothing is left unsaid."""
         return _BRACES.sub(lambda found: self._fill(found, params), self.texts.get(key, key))
 
@@ -56,6 +56,9 @@ class Words:
         value = params.get(name)
         if value is None:
             return "?"
+        key = params.get(f"{name}.key")
+        if isinstance(key, str) and key in self.texts:      # a sentence within this one (wire.node_words)
+            return self.t(key, **{n.removeprefix(f"{name}."): v for n, v in params.items() if n.startswith(f"{name}.")})
         if how == "corridor":
             return ", ".join(self.names.get(i, i) for i in str(value).split(", "))
         if how == "short":

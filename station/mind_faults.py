@@ -89,7 +89,8 @@ class FaultWatch:
                     f"position {node.node}", not health.position_trusted, t.position_untrusted.after_s, now_ns
                 )
                 if wrong or health.position_trusted:
-                    self._desk.position_fault(node.node, wrong, self._is_training, health.position_problem, now_ns)
+                    self._desk.position_fault(node.node, wrong, self._is_training, health.position_problem, now_ns,
+                                              health.position_words)
 
     def _sensors(self, now_ns: int) -> None:
         s = self._situation
@@ -107,7 +108,7 @@ class FaultWatch:
             if not is_blind or now_ns - (since_ns or 0) >= after_s * NS_PER_S:
                 self._desk.sensor_fault(
                     name, view.node, is_blind, self._is_training or view.simulated, view.detail, now_ns,
-                    view.state if is_blind else SensorState.BLIND,
+                    view.state if is_blind else SensorState.BLIND, view.detail_words,
                 )
 
     def _is_parked(self, sensor: SensorView) -> bool:

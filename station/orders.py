@@ -72,7 +72,7 @@ class OrderState(StrEnum):
 
 class OrderView(msgspec.Struct, frozen=True):
     """detail: the node's own words. pictures_ns: capture times of what has come so far, in order. parts: of how many
-    messages the pictures come, and how many are here.
+    messages the pictures come, and how many are here. key, params: detail as a sentence, where the node has one.
     """
 
     id: str
@@ -88,6 +88,8 @@ class OrderView(msgspec.Struct, frozen=True):
     parts: int
     parts_here: int
     pictures_ns: tuple[int, ...]
+    key: str = ""
+    params: dict[str, str | float | int] = {}
 
 
 class TooManyOrdersError(ValueError):
@@ -153,6 +155,7 @@ class OrderBook:
             str(order_id), str(node), str(sensor), OrderAction(str(action)), str(argument), str(person), int(str(given_ns)),
             answer.state, answer.detail, answer.at_ns, parts[0][0] if parts else 0, len(parts),
             tuple(t for _, times in parts for t in msgspec.json.decode(times, type=list[int])),
+            answer.key, answer.params,
         )
 
     def picture(self, order_id: str, number: int) -> bytes | None:

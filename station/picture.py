@@ -19,6 +19,7 @@ from station.fleet_requests import FleetRequest
 from station.sentences import Sentence as Sentence
 from wire.flying import CheckResult, DroneTelemetry, Plan, Preflight, TaskState
 from wire.messages import NodeHealth, SensorState
+from wire.node_words import Worded
 from wire.units import Colour, Covariance2, GroundPosition, ObjectClass, Position, Realm, VehicleKind
 
 
@@ -164,6 +165,7 @@ class SensorView(msgspec.Struct, frozen=True):
     last_frame_ns: int
     simulated: bool
     detail: str
+    detail_words: Worded | None = None
 
 
 class NodeView(msgspec.Struct, frozen=True):

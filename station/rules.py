@@ -47,6 +47,7 @@ from station.found_again import found_off_m, note_place
 from station.picture import AlarmState, MatchState, Sentence
 from wire.clock import NS_PER_S
 from wire.messages import SensorState
+from wire.node_words import Worded, nested
 from wire.units import GroundPosition
 
 CompanionsOf = Callable[[Contact], Iterable[int]]
@@ -174,10 +175,10 @@ class AlarmDesk:
 
     def sensor_fault(
         self, sensor: str, node: str, is_blind: bool, simulated: bool, detail: str, now_ns: int,
-        state: SensorState = SensorState.BLIND,
+        state: SensorState = SensorState.BLIND, words: Worded | None = None,
     ) -> None:
-        """state: what is wrong, where something is."""
-        says = Sentence(f"alarm.sensor_{state.value}", {"sensor": sensor, "detail": detail})
+        """state: what is wrong, where something is. words: detail as the node's key and values."""
+        says = Sentence(f"alarm.sensor_{state.value}", {"sensor": sensor, **nested("detail", detail, words)})
         fault = self._settings.technical.sensor_blind
         self._fault("sensor_blind", fault, says, is_blind, now_ns, simulated, sensor=sensor, node=node)
 
@@ -190,8 +191,10 @@ class AlarmDesk:
         says = Sentence("alarm.clock_wrong", {"node": node, "offset_s": round(offset_s)})
         self._fault("clock_wrong", self._settings.technical.clock_wrong, says, is_wrong, now_ns, simulated, node=node)
 
-    def position_fault(self, node: str, is_wrong: bool, simulated: bool, detail: str, now_ns: int) -> None:
-        says = Sentence("alarm.position_untrusted", {"node": node, "detail": detail})
+    def position_fault(
+        self, node: str, is_wrong: bool, simulated: bool, detail: str, now_ns: int, words: Worded | None = None
+    ) -> None:
+        says = Sentence("alarm.position_untrusted", {"node": node, **nested("detail", detail, words)})
         fault = self._settings.technical.position_untrusted
         self._fault("position_untrusted", fault, says, is_wrong, now_ns, simulated, node=node)
 

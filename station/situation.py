@@ -85,7 +85,8 @@ class Situation:
         if r.state is SensorState.SEEING:
             last_frame_ns = max(last_frame_ns, r.at_ns)
         self.sensors[name] = SensorView(
-            name, node, r.position, r.footprint, r.state, r.state_since_ns, last_frame_ns, r.simulated, r.detail
+            name, node, r.position, r.footprint, r.state, r.state_since_ns, last_frame_ns, r.simulated, r.detail,
+            r.detail_words,
         )
         if r.state.is_blind:
             # By the station's clock: how long ago the node says it began, counted back from the arrival.

@@ -47,6 +47,7 @@ from wire.keys import (
     load_station_key,
     remove_allowed,
 )
+from wire.node_words import Worded
 from wire.settings import SettingsError
 
 ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
@@ -83,8 +84,8 @@ class OneTimePassword(msgspec.Struct, frozen=True):
 
 
 class NodeRow(msgspec.Struct, frozen=True):
-    """last_heard_ns: None of one that was never heard. problems: as the node tells them. allowed: False of one that was
-    heard, and whose key was taken away.
+    """last_heard_ns: None of one that was never heard. problems: as the node tells them; problem_words: the same as keys and
+    values. allowed: False of one that was heard, and whose key was taken away.
     """
 
     node: str
@@ -94,6 +95,7 @@ class NodeRow(msgspec.Struct, frozen=True):
     silent: bool
     last_heard_ns: int | None
     problems: tuple[str, ...]
+    problem_words: tuple[Worded, ...] = ()
 
 
 class NodesView(msgspec.Struct, frozen=True):
@@ -299,9 +301,11 @@ class AdminRoutes:
         rows = []
         for node in allowed.values():
             view = heard.pop(node.node, None)
+            health = view.health if view else None
             rows.append(NodeRow(
                 node.node, node.kind.value, node.public, True, view is None or view.silent,
-                view.last_heard_ns if view else None, tuple(view.health.problems) if view and view.health else (),
+                view.last_heard_ns if view else None, health.problems if health else (),
+                health.problem_words if health else (),
             ))
         if not trouble:
             rows += [NodeRow(n.node, n.kind, "", False, n.silent, n.last_heard_ns, ()) for n in heard.values()]

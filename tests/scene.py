@@ -36,6 +36,7 @@ from wire.flying import (
     WaypointKind,
 )
 from wire.messages import NodeHealth, SensorState
+from wire.node_words import NO_TEXT, node_text
 from wire.units import Covariance2, GroundPosition, HeightAgl, HeightMsl, ObjectClass, Position, Realm, TimeQuality
 
 KHE_DA = [(16.62115, 106.59110), (16.62090, 106.59260), (16.62060, 106.59390), (16.62075, 106.59560),
@@ -170,11 +171,12 @@ def scene(now=None, snapshots=(None, None, None)):
     sensors = []
     for name, line, fraction, aside, heading, state in cameras:
         at = offset(along(line, fraction)[0], *aside)
+        said = node_text("no_frame", seconds=640) if state is SensorState.BLIND else NO_TEXT
         sensors.append(SensorView(
             id=name, node=f"cam-{name[-1]}", position=Position(*at, HeightAgl(6.0)), footprint=wedge(at, heading),
             state=state, state_since_ns=now - 700 * S,
             last_frame_ns=now - (640 * S if state is SensorState.BLIND else S // 8),
-            simulated=True, detail="no frame for 640 s" if state is SensorState.BLIND else "",
+            simulated=True, detail=str(said), detail_words=said.worded,
         ))
     cameras_nodes = [
         NodeView(f"cam-{i}", "camera", now - (S // 2 if i != 3 else 25 * S), i == 3, health(now)) for i in (1, 2, 3, 4)

@@ -16,6 +16,7 @@ from enum import StrEnum
 import msgspec
 
 from wire.flying import CheckResult, DroneTelemetry, Plan, Preflight, TaskState
+from wire.node_words import Worded
 from wire.optics import Optics
 from wire.tasking import Dispatch, FleetOrder, Offer, Target
 from wire.units import (
@@ -163,7 +164,8 @@ class SensorReport(msgspec.Struct, frozen=True, tag="sensor"):
     footprint: outline of the ground it can see now; empty when none can be given. optics: lens and attitude, of the same
     moment as the position; coverage is worked out from them, and not from the footprint, which anybody can draw.
     state_since_ns: when `state` began.
-    simulated: its pixels are rendered or replayed from a file.
+    simulated: its pixels are rendered or replayed from a file. detail_words: `detail` as a key and its values; None of older
+    nodes.
     """
 
     sensor: str
@@ -175,6 +177,7 @@ class SensorReport(msgspec.Struct, frozen=True, tag="sensor"):
     simulated: bool
     detail: str = ""
     optics: Optics | None = None
+    detail_words: Worded | None = None
 
 
 class NodeHealth(msgspec.Struct, frozen=True, tag="health"):
@@ -185,6 +188,7 @@ class NodeHealth(msgspec.Struct, frozen=True, tag="health"):
     position_problem: why the position is not trusted.
     profile, profiles: of the motion gate, the one in force and all that may be ordered. preset, presets: likewise of a
     camera that turns; none is in force while it turns (turning_to says where to), or where nobody knows where it looks.
+    problem_words, position_words: problems, one by one, and position_problem, as keys and values; empty of older nodes.
     """
 
     at_ns: int
@@ -210,6 +214,8 @@ class NodeHealth(msgspec.Struct, frozen=True, tag="health"):
     preset: str = ""
     presets: tuple[str, ...] = ()
     turning_to: str = ""
+    problem_words: tuple[Worded, ...] = ()
+    position_words: Worded | None = None
 
 
 # ------------------------------------------------------------------------------------------------ orders, and answers
@@ -242,7 +248,8 @@ class Order(msgspec.Struct, frozen=True, tag="order"):
 class OrderResult(msgspec.Struct, frozen=True, tag="order_result"):
     """A node's one answer to an order. Who dies between two commits may say it twice: the first is the answer.
 
-    key, params: `detail` as a sentence of the station's language files, where the node has one; the fleet has.
+    key, params: `detail` as a sentence of the station's language files, where the node has one; the fleet has, and newer
+    nodes of cameras.
     """
 
     order_id: str

@@ -42,6 +42,7 @@ from wire.messages import (
     Snapshot,
     UpBody,
 )
+from wire.node_words import NO_TEXT, NodeText, all_of, node_text
 from wire.outbox_bounds import OUTSIDE, PICTURE, STATE, URGENT, Bounds, PictureBounds, picture_bytes
 from wire.outbox_file import FIRST_BOOT_LIMIT, ROW_OVERHEAD_BYTES, DiskError, claim, is_damage, is_whole, open_file
 from wire.settings import SettingsError
@@ -172,7 +173,8 @@ class Outbox:
         self._reasons: Counter[str] = Counter()         # of refusals, the same
         self._sequence = 0
         self._retry_ns = 0
-        self._refusal = self._damage = self._broken = ""
+        self._refusal = self._damage = NO_TEXT
+        self._broken = ""
         self._damage_until_ns = 0
         self._commits = self._flushes = 0
         self._claim_file: IO[str] | None = None
@@ -360,10 +362,10 @@ class Outbox:
     # -------------------------------------------------------------------------------------------------------- reading
 
     @property
-    def problem(self) -> str:
+    def problem(self) -> NodeText:
         """What a person should know about the disk, as sentences; empty when all is well."""
-        damage = self._damage if self._clock.monotonic_ns() < self._damage_until_ns else ""
-        return "; ".join(filter(None, (self._refusal, damage)))
+        damage = self._damage if self._clock.monotonic_ns() < self._damage_until_ns else NO_TEXT
+        return all_of(self._refusal, damage)
 
     @property
     def depth(self) -> int:
@@ -418,7 +420,7 @@ class Outbox:
             return
         if self._refusal:
             _log.warning("%s: the disk takes messages again", self._path)
-            self._refusal = ""
+            self._refusal = NO_TEXT
 
     def _commit(self, db: sqlite3.Connection, *, flush: bool) -> None:
         """One transaction: held rows in, settled ones out, the limit kept, the ledger moved."""
@@ -488,7 +490,7 @@ class Outbox:
                 "from memory, holds up to %d MB there and tries again every second.",
                 self._path, error, HELD_LIMIT_BYTES // 1_000_000,
             )
-        self._refusal = f"outbox: the disk takes no messages ({error})"
+        self._refusal = node_text("outbox_refused", error=str(error))
         self._retry_ns = self._clock.monotonic_ns() + round(DISK_RETRY_S * NS_PER_S)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from wire.codec import RefusedError, decode_envelope
+from wire.node_words import NO_TEXT, NodeText, node_text
 from wire.settings import SettingsError
 from wire.units import Realm
 
@@ -77,7 +78,7 @@ class OutboxFile:
 
     db: sqlite3.Connection
     boot: int
-    damage: str
+    damage: NodeText
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -112,7 +113,7 @@ def open_file(path: Path, node: str, realm: Realm, boot: int | None = None, *, d
         _finish_replacement(path)
         try:
             if not damage:
-                return OutboxFile(*_open(path, node, realm, boot), "")
+                return OutboxFile(*_open(path, node, realm, boot), NO_TEXT)
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
@@ -186,12 +187,12 @@ def _number(meta: dict[str, str], key: str, default: int) -> int:
 # ------------------------------------------------------------------------------------------------------------ damage
 
 
-def _replace(path: Path, node: str, realm: Realm) -> str:
+def _replace(path: Path, node: str, realm: Realm) -> NodeText:
     """Build a new file beside the damaged one, then exchange them. Killed in between, the next start goes on or anew."""
     fresh = path.with_name(path.name + NEW)
     db, _ = _open(fresh, node, realm, None, _highest_boot(path))
     with contextlib.closing(db):
-        sentence = _salvage(path, db, node, realm)
+        waiting, lost = _salvage(path, db, node, realm)
     number = 1
     # Numbered and not dated: a node's date may be wrong. The last number is used again: a dying card must not fill itself.
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists() and number < DAMAGED_KEPT:
@@ -201,7 +202,9 @@ def _replace(path: Path, node: str, realm: Realm) -> str:
             path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
     path.rename(aside)
     fresh.rename(path)
-    return f"outbox: the file was damaged and is put aside as {aside}; {sentence}"
+    if lost is None:
+        return node_text("outbox_damaged_unknown", aside=str(aside), waiting=waiting)
+    return node_text("outbox_damaged", aside=str(aside), waiting=waiting, lost=lost)
 
 
 def _finish_replacement(path: Path) -> None:
@@ -222,8 +225,8 @@ def _highest_boot(damaged: Path) -> int:
     return max(b for b in boots if b < 2**52)
 
 
-def _salvage(damaged: Path, db: sqlite3.Connection, node: str, realm: Realm) -> str:
-    """Take over what can be read, whole messages of this node alone. Returns what became of it, as a sentence."""
+def _salvage(damaged: Path, db: sqlite3.Connection, node: str, realm: Realm) -> tuple[int, int | None]:
+    """Take over what can be read, whole messages of this node alone. Returns how many were saved, and how many are lost."""
     counts: dict[str, int] = {}
     reasons: list[tuple[str, int]] = []
     with contextlib.closing(_read_only(damaged)) as old:
@@ -245,9 +248,7 @@ def _salvage(damaged: Path, db: sqlite3.Connection, node: str, realm: Realm) -> 
     db.execute(f"update ledger set bytes_waiting = {size:d}, " + ", ".join(f"{k} = {v:d}" for k, v in counts.items()))
     db.executemany("insert or ignore into refusals values (?, ?)", reasons)
     db.execute("commit")
-    if lost is None:
-        return f"{waiting} messages that waited are saved; how many are lost is not known, and the ledger begins anew"
-    return f"{waiting} messages that waited are saved, {lost} are lost and counted as dropped"
+    return int(waiting), lost
 
 
 def _copy(old: sqlite3.Connection, db: sqlite3.Connection, node: str, order: str) -> bool:

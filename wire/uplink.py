@@ -27,6 +27,7 @@ from wire.codec import MAGIC, TRANSPORT_LIMIT_BYTES, RefusedError, decode_down, 
 from wire.flights import Flights
 from wire.keys import NodeKey
 from wire.messages import Acknowledgement, CorridorSet, Order
+from wire.node_words import NO_TEXT, NodeText, node_text
 from wire.outbox import Identity, Outbox, Pending
 from wire.outbox_bounds import OUTSIDE, PICTURE
 from wire.pieces import PieceSender
@@ -122,9 +123,9 @@ class Uplink:
         self._counting = _Counting()
         # One name for as long as we run, over all connections: two of them alive with one key are two machines. Not 0 first.
         self._session = b"T" + secrets.token_bytes(15)
-        self._refusal, self._refused_until_ns = "", 0
+        self._refusal, self._refused_until_ns = NO_TEXT, 0
         self._state = UplinkState.CONNECTING
-        self._complaint = ""
+        self._complaint = NO_TEXT
         self._stopping = threading.Event()
         self._waker, self._wake_signal = socket.socketpair()
         self._waker.setblocking(False)
@@ -171,11 +172,11 @@ class Uplink:
         return self._state
 
     @property
-    def problem(self) -> str:
+    def problem(self) -> NodeText:
         """Why nothing goes through, or what the station finds wrong with us, as a sentence; empty when all is well."""
         if self._state is UplinkState.UP:
-            return self._refusal if self._clock.monotonic_ns() < self._refused_until_ns else ""
-        return self._complaint or f"the station at {self._endpoint} is not reached"
+            return self._refusal if self._clock.monotonic_ns() < self._refused_until_ns else NO_TEXT
+        return self._complaint or node_text("station_unreached", endpoint=self._endpoint)
 
     @property
     def counts(self) -> UplinkCounts:
@@ -289,7 +290,7 @@ class Uplink:
         now_ns = self._clock.monotonic_ns()
         if whole:
             self._counting.refused += self._outbox.weed(self._flights.all())
-            self._refusal = f"the station at {self._endpoint} says: {whole[-1].reason}"
+            self._refusal = node_text("station_says", endpoint=self._endpoint, reason=whole[-1].reason)
             self._refused_until_ns = now_ns + round(REFUSAL_SAID_S * NS_PER_S)
         answered = [*acknowledged, *((r.boot, r.sequence) for r in refused)]
         self._flights.answered(answered, now_ns)
@@ -366,7 +367,7 @@ class Uplink:
             event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
             match event["event"]:
                 case zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                    self._state, self._complaint = UplinkState.UP, ""
+                    self._state, self._complaint = UplinkState.UP, NO_TEXT
                     self._renew_at_ns, self._renewals = None, 0
                     self._counting.connections += 1
                     self._flights.line_lost(self._clock.monotonic_ns())
@@ -374,21 +375,21 @@ class Uplink:
                 case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                     self._fail(
                         UplinkState.REFUSED,
-                        f'the station at {self._endpoint} refused our key (node "{self._key.node}", public '
-                        f"{self._key.public}): add it to nodes.toml of that station",
+                        node_text(
+                            "key_refused", endpoint=self._endpoint, node=self._key.node, public=self._key.public
+                        ),
                     )
                 case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                     self._fail(
                         UplinkState.UNANSWERED,
-                        f"the station at {self._endpoint} breaks off the handshake: is station_public the key that this "
-                        "station printed, and does its nodes.toml hold ours?",
+                        node_text("no_handshake", endpoint=self._endpoint),
                     )
                 case zmq.EVENT_DISCONNECTED if self._state is UplinkState.UP:
                     self._state = UplinkState.CONNECTING
                     self._opened_ns = self._clock.monotonic_ns()
                     _log.warning("lost the station at %s; messages wait in the outbox", self._endpoint)
 
-    def _fail(self, state: UplinkState, sentence: str) -> None:
+    def _fail(self, state: UplinkState, sentence: NodeText) -> None:
         self._state, self._complaint = state, sentence
         self._complain(state.value, sentence)
         if self._renew_at_ns is None:

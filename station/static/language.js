@@ -27,10 +27,22 @@ export function setNames(byId) { names = byId; }
 
 export function onLanguage(listener) { listeners.push(listener); }
 
+const files = new Map();        // language -> its texts
+
+async function textsOf(wanted) {
+  if (!files.has(wanted)) {
+    const answer = await fetch(`/static/language/${wanted}.json`);
+    if (!answer.ok) throw new Error(`language file ${wanted}: ${answer.status}`);
+    files.set(wanted, await answer.json());
+  }
+  return files.get(wanted);
+}
+
+/** Fetch the other languages too, so that the switch works while the line to the station is lost. */
+export function fetchOthers() { for (const wanted of LANGUAGES) textsOf(wanted).catch(() => { /* asked again by the switch */ }); }
+
 export async function loadLanguage(wanted = preferred()) {
-  const answer = await fetch(`/static/language/${wanted}.json`);
-  if (!answer.ok) throw new Error(`language file ${wanted}: ${answer.status}`);
-  texts = await answer.json();
+  texts = await textsOf(wanted);
   current = wanted;
   document.documentElement.lang = wanted;
   for (const listener of listeners) listener();
@@ -50,12 +62,19 @@ export function t(key, parameters = {}) {
   return text.replace(/\{(\w+)(?:\|(\w+))?\}/g, (_, name, how) => {
     const value = parameters[name];
     if (value === undefined || value === null) return "?";
+    const key = parameters[`${name}.key`];      // a sentence within this one (wire/node_words.py)
+    if (key && texts[key] !== undefined) return t(key, within(name, parameters));
     if (how === "corridor") return String(value).split(", ").map((id) => names[id] ?? id).join(", ");
     if (how === "short") return short(String(value));
     if (how === "time") return clockText(value / 1e6);
     if (how && texts[`${how}.${value}`] !== undefined) return texts[`${how}.${value}`];
     return typeof value === "number" ? number(value) : String(value);
   });
+}
+
+function within(name, parameters) {
+  const own = Object.entries(parameters).filter(([n]) => n.startsWith(`${name}.`));
+  return Object.fromEntries(own.map(([n, value]) => [n.slice(name.length + 1), value]));
 }
 
 /** Whether there are words for it. */

@@ -5,6 +5,7 @@ import { AttributionControl, Map as GroundMap, NavigationControl, ScaleControl, 
 import { startBaseMap } from "./basemap.js";
 import { collection, feature, moved, sizeOf } from "./ground.js";
 import { onLanguage, t } from "./language.js";
+import { nameControls } from "./map_words.js";
 import { graticule, startRuler } from "./ruler.js";
 import { GROUP_OF, groupedStyle } from "./layers.js";
 import { drawMarks, groundFeatures } from "./contacts.js";
@@ -44,6 +45,7 @@ export function openMap(container) {
   map.addControl(new NavigationControl({ showCompass: false }), "bottom-right");
   map.addControl(new ScaleControl({ maxWidth: 140, unit: "metric" }), "bottom-left");
   map.addControl(new AttributionControl({ compact: false }), "bottom-right");
+  nameControls(map);
   map.on("click", clicked);
   map.on("mousemove", hovered);
   map.on("movestart", (event) => { if (event.originalEvent) wholeSector = false; });

@@ -1,24 +1,13 @@
-// What nodes and cameras say in words of their own comes in English. What they say most is known here, and said in the person's language;
-// the rest stands as it came.
+// What nodes and cameras say of themselves. A node sends its English text, and beside it the key of a sentence and its values
+// (wire/node_words.py). The text stands as it came where there is no key: of an older node, or in what was recorded before.
 
-import { t } from "./language.js";
+import { hasWords, t } from "./language.js";
 
-const KNOWN = [
-  [/^no picture comes$/, "node_says.no_picture"],
-  [/^no picture yet$/, "node_says.no_picture_yet"],
-  [/^no frame for (?<seconds>\d+) s$/, "node_says.no_frame"],
-  [/^only (?<mb>\d+) MB free on the disk of (?<folder>.+)$/, "node_says.disk_full"],
-  [/^(?<celsius>\d+) degrees Celsius inside: /, "node_says.hot"],
-  [/^this machine's clock is (?<seconds>[\d.]+) s ahead of GNSS time$/, "node_says.clock_ahead"],
-  [/^this machine's clock is (?<seconds>[\d.]+) s behind GNSS time$/, "node_says.clock_behind"],
-  [/^the detector runs through ultralytics, several times slower: /, "node_says.slow_detector"],
-  [/^detections drawn from the truth by a detector model; no pixels$/, "node_says.no_pixels"],
-];
+export function nodeSays(text, words) {
+  return words?.key && hasWords(words.key) ? t(words.key, words.params ?? {}) : text;
+}
 
-export function nodeSays(text) {
-  for (const [pattern, key] of KNOWN) {
-    const found = pattern.exec(text);
-    if (found) return t(key, { ...found.groups });
-  }
-  return text;
+/** The problems that a node tells of itself, one by one. */
+export function nodeProblems(health) {
+  return (health?.problems ?? []).map((text, n) => nodeSays(text, health.problem_words?.[n]));
 }

@@ -4,6 +4,7 @@ import { askLoggedIn } from "./api.js";
 import { make } from "./dom.js";
 import { timeElement } from "./format.js";
 import { say, t } from "./language.js";
+import { nodeSays } from "./node_words.js";
 import { now, state } from "./state.js";
 
 const CLIP = { action: "clip", before_s: 10, after_s: 5 };
@@ -75,7 +76,7 @@ export function orderSection(sensor) {
 function orderItem(order) {
   return make("li", {}, timeElement(order.given_ns, now()),
     make("span", {}, t(`order.${order.action}`), order.argument ? ` ${order.action === "profile" ? profileText(order.argument) : order.argument}` : "", ` · ${t(`order_state.${order.state}`)} · ${order.person}`,
-      order.state === "failed" ? make("small", {}, order.detail) : null),
+      order.state === "failed" ? make("small", {}, nodeSays(order.detail, order)) : null),
     order.pictures_ns.length ? pictures(order) : null);
 }
 

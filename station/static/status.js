@@ -6,7 +6,7 @@ import { ageText, clockText, dateText, utcText, zoneText } from "./format.js";
 import { showKeys } from "./keys.js";
 import { number, onLanguage, otherLanguage, t } from "./language.js";
 import { nightSwitch } from "./look.js";
-import { nodeSays } from "./node_words.js";
+import { nodeProblems } from "./node_words.js";
 import { presetText } from "./orders.js";
 import { soundState, toggleSound } from "./sound.js";
 import { now, on, onCalmly, select, state } from "./state.js";
@@ -153,7 +153,7 @@ function health(node, at) {
   const text = how === "silent" || how === "late" ? ageText(age) : how === "calibrating" && node.health?.turning_to ? presetText(node.health) : how !== "good" ? t(`sensor.${how}`)
     : waiting > BACKLOG ? t("node.backlog", { n: waiting }) : node.health && sensor ? t("node.rate", { rate: number(node.health.frames_per_s, 0) }) : "";
   const heard = how === "silent" || how === "late" ? [t("node.title", { node: node.node, age: ageText(age) })] : [node.node];
-  const title = [...heard, ...(node.health?.problems ?? []).map(nodeSays)].join("\n");
+  const title = [...heard, ...nodeProblems(node.health)].join("\n");
   return { node, sensor, how, text, title, rank: RANK[how] };
 }
 

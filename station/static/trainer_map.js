@@ -5,6 +5,7 @@ import { AttributionControl, Map as GroundMap, NavigationControl, ScaleControl, 
 import { startBaseMap } from "./basemap.js";
 import { collection, feature, lonLat } from "./ground.js";
 import { t } from "./language.js";
+import { nameControls } from "./map_words.js";
 import { emptyStyle } from "./layers.js";
 import { graticule } from "./ruler.js";
 import { addSymbols, COLOURS as C } from "./symbols.js";
@@ -50,6 +51,7 @@ export function openGround(container, ground) {
   map.addControl(new NavigationControl({ showCompass: false }), "bottom-right");
   map.addControl(new ScaleControl({ maxWidth: 140, unit: "metric" }), "bottom-left");
   map.addControl(new AttributionControl({ compact: false }), "bottom-right");
+  nameControls(map);
   const drawn = new Map();
   const put = (source, data) => {
     const text = JSON.stringify(data);

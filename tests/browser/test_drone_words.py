@@ -15,28 +15,13 @@ from tests.browser.conftest import enter
 from tests.browser.fleet_stage import orders
 from tests.fleet_scene import KHE_DA, an_offer, fleet_scene
 from tests.scene import alarm, health, scene
-from tests.web_stage import ROOT
 from wire.clock import WallClock
 from wire.flying import Preflight, PreflightItem, PreflightState, TaskPhase, TaskState
 from wire.messages import SensorState
+from wire.node_words import node_text
 from wire.tasking import FlightKind, FlightWish
 from wire.units import HeightMsl, Position, Realm
 
-SAID_BY_NODES = {       # in which file each is said, as a node says it, and as a person reads it
-    "edge/health.py": [
-        ("no picture comes", "no picture comes", "không có hình"), ("no picture yet", "no picture yet", "chưa có hình nào"),
-        ("MB free on the disk of", "only 80 MB free on the disk of /data", "ổ đĩa của /data chỉ còn trống 80 MB"),
-        ("degrees Celsius inside: shade it", "81 degrees Celsius inside: shade it, or clean its cooling", "trong máy 81 °C"),
-    ],
-    "edge/sources.py": [("no frame for", "no frame for 20 s", "không có hình nào trong 20 s")],
-    "edge/timekeeping.py": [
-        ("GNSS time", "this machine's clock is 2.5 s ahead of GNSS time", "đồng hồ máy này nhanh 2.5 s"),
-        ("GNSS time", "this machine's clock is 2.5 s behind GNSS time", "đồng hồ máy này chậm 2.5 s"),
-    ],
-    "edge/detector_road.py": [
-        ("several times slower", "the detector runs through ultralytics, several times slower: no", "chậm hơn nhiều lần"),
-    ],
-}
 PATROL = FlightWish(FlightKind.CORRIDOR, corridor="khe-da")
 HIGH = "selector => [...document.querySelectorAll(selector)].map(e => Math.round(e.getBoundingClientRect().height))"
 
@@ -188,15 +173,23 @@ def test_a_plan_that_cannot_be_is_refused_in_sight_and_one_that_can_shows_its_ve
     assert page.evaluate(covered), "nothing lies over it"
 
 
-def test_what_a_node_says_most_is_said_in_the_persons_language_and_the_rest_as_it_came(logged_in, watched):
+def test_what_a_node_says_is_read_in_the_persons_language_and_of_an_older_node_as_it_came(logged_in, watched):
+    """Also a reason within a sentence, and what was recorded before nodes sent keys."""
     logged_in(scene())
-    say = "async text => (await import('/static/node_words.js')).nodeSays(text)"
-    for file, sentences in SAID_BY_NODES.items():
-        code = (ROOT / file).read_text(encoding="utf-8")
-        for part, said, read in sentences:
-            assert part in code, f"{file} says it in other words now"
-            assert watched.evaluate(say, said).startswith(read) or read in watched.evaluate(say, said), said
-    assert watched.evaluate(say, "no such lens") == "no such lens"
+    say = """async ([text, words]) => (await import('/static/node_words.js')).nodeSays(text, words)"""
+    lost = node_text("position_unchecked", seconds=70, why=node_text("no_receiver"))
+    moved = node_text("gnss_moved", metres=41, side=node_text("compass_north_east"))
+    for said, read in (
+        (node_text("no_picture"), "không có hình"), (node_text("no_frame", seconds=20), "không có hình nào trong 20 s"),
+        (lost, "vị trí không được kiểm tra 70 s: không có máy thu vệ tinh nào nối với gpsd"), (moved, "về phía đông bắc"),
+    ):
+        assert read in watched.evaluate(say, [str(said), msgspec.to_builtins(said.worded)])
+    for words in (None, {"key": "", "params": {}}, {"key": "node_says.of_a_newer_node", "params": {}}):
+        assert watched.evaluate(say, ["no such lens", words]) == "no such lens"
+    problems = """async health => (await import('/static/node_words.js')).nodeProblems(health)"""
+    known = msgspec.to_builtins(node_text("no_picture").worded)
+    both = {"problems": ["no picture comes", "old words"], "problem_words": [known]}
+    assert watched.evaluate(problems, both) == ["không có hình", "old words"]
 
 
 def test_a_day_of_another_year_has_its_year(logged_in, watched):

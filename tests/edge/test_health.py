@@ -7,6 +7,7 @@ from edge.health import Meter, Sight, temperature_c
 from edge.position import PositionVerdict
 from wire.clock import SteppedClock
 from wire.messages import SensorState
+from wire.node_words import NodeText
 from wire.outbox import Outbox
 from wire.units import Realm, TimeQuality
 
@@ -39,7 +40,7 @@ def test_a_report_has_means_since_the_last_one(tmp_path):
         with meter.stage("detect"):
             clock.advance(0.03)
         clock.advance(0.17)
-    first = meter.report(outbox, 4, ["the disk is slow"])
+    first = meter.report(outbox, 4, [NodeText("the disk is slow")])
     assert (first.frames_in, first.frames_dropped, first.frames_per_s) == (10, 4, 5.0)
     assert first.stage_ms == {"detect": pytest.approx(30.0)}
     assert first.problems == ("the disk is slow",)
@@ -58,7 +59,7 @@ def test_a_report_tells_how_often_each_stage_ran_and_what_the_checks_found(tmp_p
         for stage in ("gate", *(["detect"] if k % 5 == 0 else [])):
             with meter.stage(stage):
                 clock.advance(0.1 if stage == "gate" else 0.5)
-    wrong = PositionVerdict(False, 64.0, "moved by 64 m")
+    wrong = PositionVerdict(False, 64.0, NodeText("moved by 64 m"))
     report = meter.report(outbox, 0, [], TimeQuality.GPS, wrong)
     assert report.stage_per_s == {"gate": 5.0, "detect": 1.0}
     assert (report.time_quality, report.position_trusted) == (TimeQuality.GPS, False)

@@ -15,6 +15,7 @@ from tests.gpsd_stage import Gpsd, Receiver, require
 from tests.ptz_camera import turning
 from wire.clock import SteppedClock
 from wire.messages import DetectionBatch, NodeHealth, PlacementBearing, PlacementPoint, SensorReport, SensorState
+from wire.node_words import NO_TEXT, NodeText
 from wire.settings import SettingsError
 from wire.units import TimeQuality
 
@@ -103,7 +104,7 @@ def test_a_camera_that_still_shows_its_view_was_not_carried_off_whatever_a_signa
     setup.outbox.parent.mkdir(exist_ok=True)
     clock = SteppedClock()
     checks = SelfCheck(setup, clock)
-    checks._position = Verdicts(PositionVerdict(False, 900.0, "spoofed"))
+    checks._position = Verdicts(PositionVerdict(False, 900.0, NodeText("spoofed")))
     assert checks.widened(SURVEY).sigma.position_m == 900.0
     for k in range(40):
         checks.look(textured(k))
@@ -114,7 +115,7 @@ def test_a_camera_that_still_shows_its_view_was_not_carried_off_whatever_a_signa
         checks.look(np.roll(textured(k), 60, 1))
         clock.advance(1.0)
     assert checks.widened(SURVEY).sigma.position_m == 900.0
-    checks._position = Verdicts(PositionVerdict(True, 0.0, ""))
+    checks._position = Verdicts(PositionVerdict(True, 0.0, NO_TEXT))
     assert checks.widened(SURVEY) is SURVEY
 
 

@@ -20,6 +20,7 @@ from tests.station.test_alarm_machine import a_walker
 from wire.clock import NS_PER_S, SteppedClock
 from wire.flying import DroneTelemetry, LinkState
 from wire.messages import SensorReport, SensorState
+from wire.node_words import node_text
 from wire.units import HeightMsl, Position
 
 POINTS_A_MM = 72 / 25.4
@@ -71,6 +72,9 @@ def text_of(sheet: Sheet, language: str) -> str:
     return " ".join(" ".join(told).split())
 
 
+MUD = (str(node_text("covered")), None, node_text("covered").worded)       # what its report says, its optics, the words
+
+
 def a_full_sheet(shift: Shift) -> Sheet:
     first, second, _ = shift.walkers(3)
     now_ns = shift.clock.utc_ns()
@@ -86,7 +90,7 @@ def a_full_sheet(shift: Shift) -> Sheet:
     shift.clock.advance(61.0)
     now_ns, place, situation = shift.clock.utc_ns(), Position(16.62, 106.59, HeightMsl(250.0)), shift.mind._situation
     situation.heard("cam-7", "camera", now_ns)
-    situation.report("cam-7", SensorReport("gate-7", now_ns, place, (), SensorState.COVERED, now_ns, True, "mud"), now_ns)
+    situation.report("cam-7", SensorReport("gate-7", now_ns, place, (), SensorState.COVERED, now_ns, True, *MUD), now_ns)
     situation.telemetry(DroneTelemetry(
         "drone-1", now_ns, LinkState.CONNECTED, 0.1, 1, "hw", True, True, "AUTO", place, 80.0, 8.0, 0.0, 71.0, 24.0, 3, 1, 5
     ))
@@ -99,7 +103,7 @@ def test_what_is_open_shelved_blind_and_airborne_stands_on_the_vietnamese_sheet(
     for said in (
         "Phiếu bàn giao ca", "HUẤN LUYỆN", "Người trong hành lang Đường mòn Khe Đá", "đã chuyển cấp trên, hệ thống",
         "đã tiếp nhận, Nguyễn Thị Lan", "tạm gác, Nguyễn Thị Lan", "dây cáp đang được thay", "sự cố đã hết",
-        "Tổ tuần tra Khe Đá", "Nhóm người có trẻ em", "gate-7", "drone-1", "71",
+        "Tổ tuần tra Khe Đá", "Nhóm người có trẻ em", "gate-7", "hoặc sương mù dày", "drone-1", "71",
     ):
         assert said in text, said
     assert all(word in text for word in EVERY_LETTER.split()), "a letter of Vietnamese is lost on the way to paper"
@@ -110,7 +114,7 @@ def test_the_english_sheet_says_the_same(shift: Shift) -> None:
     text = text_of(a_full_sheet(shift), "en")
     for said in (
         "Hand-over sheet", "TRAINING", "Person in corridor", "escalated, system", "acknowledged, Nguyễn Thị Lan",
-        "shelved, Nguyễn Thị Lan", "the fault is over", "Tổ tuần tra Khe Đá", "gate-7", "drone-1",
+        "shelved, Nguyễn Thị Lan", "the fault is over", "Tổ tuần tra Khe Đá", "gate-7", "or in fog so thick", "drone-1",
     ):
         assert said in text, said
 

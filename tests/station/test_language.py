@@ -40,6 +40,7 @@ from tests.web_stage import ROOT
 from wire.flying import LinkState, PreflightState, TaskPhase, WaypointKind
 from wire.keys import NodeKind
 from wire.messages import OrderAction, SensorState
+from wire.node_words import NODE_WORDS
 from wire.optics import SensorKind
 from wire.tasking import FleetAction, FlightKind
 from wire.units import Colour, ObjectClass, VehicleKind
@@ -92,6 +93,7 @@ BUILT = {
     "said": ["acknowledged", "escalated", "shelved", "closed"],
     "lane_name": Lane, "lane_who": Lane, "lane_how": Lane, "shown": Shown, "row_state": RowState, "column": COLUMNS,
     "trace": ACTIONS, "trace_action": [*FleetAction, *OrderAction], "turned_away": REASONS,
+    "node_says": NODE_WORDS,
     "detail": [],       # names in the record's details; one that has no words is shown as it stands there
     "file": [name.removesuffix(".db") for name, _ in FILES], "node_kind": NodeKind,
     "kept": [kind.replace(" ", "_") for kind in KEPT_KINDS], "admin_tab": ADMIN_SECTIONS, "admin_about": ADMIN_SECTIONS,
@@ -140,6 +142,15 @@ def test_every_sentence_of_the_station_has_words_and_they_use_its_parameters(lan
     assert {k: names for k, names in wrong.items() if names} == {}
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_of_a_node_has_words_and_they_use_its_values(language):
+    texts = LANGUAGES[language]
+    assert [k for k in NODE_WORDS if f"node_says.{k}" not in texts] == []
+    assert {k for k in NODE_WORDS if parameters(texts[f"node_says.{k}"]) - parameters(NODE_WORDS[k])} == set()
+    left = {k.removeprefix("node_says.") for k in texts if k.startswith("node_says.")} - set(NODE_WORDS)
+    assert left == set(), "no node says this"
+
+
 def test_every_sentence_that_python_builds_has_words():
     keys = set()
     for path in (ROOT / "station").glob("*.py"):
@@ -167,7 +178,7 @@ def test_every_key_that_a_script_builds_from_a_word_has_words():
 
 
 def test_no_text_is_left_over():
-    python = [*(ROOT / "station").glob("*.py"), *(ROOT / "sim").glob("exercise_desk*.py")]
+    python = [*(ROOT / "station").glob("*.py"), *(ROOT / "sim").glob("exercise_desk*.py"), ROOT / "sim" / "director.py"]
     used = "\n".join(SCRIPTS.values()) + "\n".join(p.read_text(encoding="utf-8") for p in python)
     left = [k for k in LANGUAGES["vi"] if f'"{k}"' not in used and k.split(".")[0] not in BUILT and k not in SENTENCES]
     assert left == []

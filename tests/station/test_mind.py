@@ -31,6 +31,7 @@ from wire.clock import NS_PER_S, WallClock
 from wire.flying import DroneTelemetry, LinkState
 from wire.keys import NodeKind
 from wire.messages import Box, NodeHealth, SensorReport, SensorState, Snapshot
+from wire.node_words import NO_TEXT, node_text
 from wire.units import GroundPosition, HeightMsl, Position, TimeQuality
 
 
@@ -331,9 +332,10 @@ def test_a_position_that_is_not_trusted_is_an_alarm_until_it_is_again(bench, sen
     node = sender()
 
     def health(trusted: bool) -> NodeHealth:
-        problem = "" if trusted else "GNSS puts this camera 64 m north of its survey"
+        problem = NO_TEXT if trusted else node_text("gnss_moved", metres=64, side=node_text("compass_north"))
         return NodeHealth(
-            bench.clock.utc_ns(), 1.0, 1, 0, 5.0, {}, 0, 0, 0, 9e3, 90.0, TimeQuality.NTP, trusted, position_problem=problem
+            bench.clock.utc_ns(), 1.0, 1, 0, 5.0, {}, 0, 0, 0, 9e3, 90.0, TimeQuality.NTP, trusted,
+            position_problem=str(problem), position_words=problem.worded,
         )
 
     for trusted in (True, False):
@@ -343,7 +345,8 @@ def test_a_position_that_is_not_trusted_is_an_alarm_until_it_is_again(bench, sen
         assert len(bench.mind.picture().alarms) == (not trusted)
     (alarm,) = bench.mind.picture().alarms
     assert (alarm.rule, alarm.node, alarm.priority) == ("position_untrusted", "cam-1", 3)
-    assert alarm.says.params["detail"] == "GNSS puts this camera 64 m north of its survey"
+    assert alarm.says.params["detail"].startswith("GNSS puts this camera 64 m north")
+    assert alarm.says.params["detail.key"] == "node_says.gnss_moved" and alarm.says.params["detail.metres"] == 64
     node.send(health(True))
     bench.deliver(node)
     bench.later(1.1)

@@ -103,13 +103,16 @@ def test_an_order_goes_to_its_node_alone_and_comes_back_answered_with_its_pictur
     assert book.find(order_id).state is OrderState.WAITING
 
     now = time.time_ns()
-    node.send(part(order_id, 1, 2, now + 3), OrderResult(order_id, True, "a clip of 3 pictures"))
+    words = {"n": 3, "seconds": 1.5}
+    answer = OrderResult(order_id, True, "a clip of 3 pictures", "node_says.order_clip", words)
+    node.send(part(order_id, 1, 2, now + 3), answer)
     node.listen(5)
     node.send(part(order_id, 0, 2, now + 1, now + 2))
     node.listen(5)
     assert node.refused == []
     view = book.find(order_id)
     assert (view.state, view.detail, view.person) == (OrderState.DONE, "a clip of 3 pictures", "lan")
+    assert (view.key, view.params) == ("node_says.order_clip", words)
     assert (view.parts, view.parts_here, view.pictures_ns) == (2, 2, (now + 1, now + 2, now + 3))
     assert [book.picture(order_id, k) for k in range(3)] == [JPEG + bytes([(now + k) % 256]) for k in (1, 2, 3)]
     assert book.picture(order_id, 3) is None and book.picture(order_id, -1) is None
