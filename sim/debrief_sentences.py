@@ -6,6 +6,10 @@ English here says what is meant, for whoever translates. What persons typed, and
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+from sim.exercise_injects import BY_HAND
+from sim.exercise_log import NO_END
 from sim.score import CrossingScore, ExerciseScore
 from sim.score_drones import DroneScore
 from sim.score_misses import Miss, Missed
@@ -31,6 +35,7 @@ SENTENCES: dict[str, str] = {
     "debrief.answered": "{match}: {answer}, {person}",
     "debrief.inject": "Inject {id}",
     "debrief.inject_by": "Inject {id}, by {person}",
+    "debrief.inject_hand": "Inject {id}, by hand",
     "debrief.inject_over": "Inject {id} is over",
     "debrief.paused": "Paused",
     "debrief.resumed": "Goes on",
@@ -77,6 +82,11 @@ SENTENCES: dict[str, str] = {
     "debrief.fault_up": "It was not seen to land.",
     "debrief.fault_down": "It was down after {wait_s} s.",
     "debrief.crash": "The exercise ended early: {detail}",
+}
+ENDINGS: dict[str, str] = {     # why an exercise ended early, within the sentences that say so
+    "debrief.no_end": "the direction ended without a word; what was recorded until then is here",
+    "debrief.process_ended": "the process {name} ended: {said}",
+    "debrief.process_restarted": "the station's process {name} had to be started again",
 }
 LATE_S = 10.0                   # an alarm after this is late: i-LIDS' window
 ANSWER_S = 60.0                 # and an answer after this: priority 1 has gone to the supervisor by then
@@ -135,10 +145,22 @@ def asked(m: Match) -> Says:
 def directed(entry: dict[str, object]) -> Says:
     """What the direction did, from the exercise's log."""
     what, by = str(entry["what"]), str(entry.get("by", ""))
+    if what == "inject" and by == BY_HAND:
+        return (Sentence("debrief.inject_hand", {"id": str(entry["id"])}),)
     if what == "inject" and by not in ("", "time", "condition"):
         return (Sentence("debrief.inject_by", {"id": str(entry["id"]), "person": by}),)
-    given = {k: v for k in ("id", "detail", "pace") if isinstance(v := entry.get(k), str | float | int)}
+    given = {k: v for k, v in entry.items() if k.startswith(("id", "detail", "pace")) and isinstance(v, str | float | int)}
     return (Sentence(f"debrief.{what}", given),)
+
+
+def ended_because(log: Iterable[Mapping[str, object]], detail: str) -> dict[str, str | float | int]:
+    """What an exercise's end says of itself: the text, and where the log has it, its key and values (wire.node_words)."""
+    if detail == NO_END:
+        return {"detail": detail, "detail.key": "debrief.no_end"}
+    told: Mapping[str, object] = next((e for e in log if e.get("what") == "crashed" and e.get("detail") == detail), {})
+    return {"detail": detail} | {
+        k: v for k, v in told.items() if k.startswith("detail.") and isinstance(v, str | float | int)
+    }
 
 
 # ------------------------------------------------------------------------------------------------------------ the moments

@@ -25,6 +25,7 @@ from pymavlink import mavutil
 
 from models.registry import resolve_weights
 from sim.crew import Crew
+from sim.debrief_sentences import ENDINGS
 from sim.demo_settings import is_free, port_of
 from sim.director_orders import OrderSocket
 from sim.director_stage import AUTOPILOT, DIRECTION, MODEL_FLIES, ExerciseStage, set_the_exercise
@@ -40,7 +41,7 @@ from sim.director_view import (
     truth_of,
 )
 from sim.exercise_debrief import debrief, summary
-from sim.exercise_injects import Done, Injects, Over
+from sim.exercise_injects import BY_HAND, Done, Injects, Over
 from sim.exercise_log import ExerciseLog, MapMoment
 from sim.exercise_scenario import Exercise
 from sim.exercise_settings import (
@@ -52,6 +53,7 @@ from sim.exercise_settings import (
     WeatherInject,
 )
 from sim.exercise_station import hear_report
+from sim.exercise_words import about, in_languages, report_for_trainees
 from sim.landscape_cache import cached_landscape
 from sim.sitl import Flown
 from sim.world import ids_by_name
@@ -149,9 +151,10 @@ class Director:
             self._start(stop)
             while not stop.is_set() and not self._ended:
                 self._hear()
-                crashed = self._dead()
-                if crashed:
-                    self._log.write("crashed", self._at_s, detail=crashed)
+                dead = self._dead()
+                if dead:
+                    crashed = dead["detail"]
+                    self._log.write("crashed", self._at_s, **dead)
                     break
                 self._turn()
                 if self._at_s >= self._exercise.seconds:
@@ -299,18 +302,20 @@ class Director:
                 return
             self._clock.sleep(0.2)
 
-    def _dead(self) -> str:
-        """Who has died, in words; empty while all live. The station starts its own processes again: that counts too."""
+    def _dead(self) -> dict[str, str]:
+        """Who has died, in words and as a sentence of the debrief, for the log; empty while all live. The station starts its
+        own processes again: that counts too.
+        """
         for name in self._crew.names:
             if self._crew.pid(name) is None:
                 words = self._crew.failed_at_start(name) or "said nothing"
-                return f"the process {name} ended: {words[-200:]}"
+                return _why("debrief.process_ended", name=name, said=words[-200:])
         try:
             restarts = json.loads(self._stage.settings.restarts_file.read_text(encoding="utf-8"))
             fallen = [name for name, count in restarts.items() if count]
         except (OSError, ValueError, AttributeError):
             fallen = []
-        return f"the station's process {fallen[0]} had to be started again" if fallen else ""
+        return _why("debrief.process_restarted", name=fallen[0]) if fallen else {}
 
     # ------------------------------------------------------------------------------------------------------------ course
 
@@ -375,9 +380,9 @@ class Director:
             case "faster" | "slower":
                 self._change_pace(1 if word == "faster" else -1)
             case "inject":
-                self._do(self._injects.by_hand(rest.strip(), self._at_s, "by hand"))
+                self._do(self._injects.by_hand(rest.strip(), self._at_s, BY_HAND))
             case "end":
-                self._ended = "by hand"
+                self._ended = BY_HAND
             case _:
                 raise SettingsError(f'"{word}": say pause, resume, faster, slower, freeze, inject ID, end or state')
         return self._state()
@@ -401,7 +406,7 @@ class Director:
         return DirectorView(
             e.name, self._phase, round(self._at_s, 1), e.seconds, self._pace, self._frozen, not e.has_drones,
             self._stage.address, {n: p for n, p in self._stage.passwords.items() if n != DIRECTION}, tuple(self._missing),
-            tuple(inject_view(i, self._injects.done.get(i.id)) for i in e.settings.injects),
+            tuple(inject_view(i, about(e.settings, i), self._injects.done.get(i.id)) for i in e.settings.injects),
             tuple(ProcessView(n, self._crew.pid(n) is not None) for n in self._crew.names), tuple(self._said[-SAID_KEPT:]),
             tuple(AlarmNow(a.id, a.rule, a.priority, a.state.value, a.corridor or "",
                            round((a.raised_ns - began) / NS_PER_S, 1)) for a in alarms if a.state is not AlarmState.CLOSED),
@@ -456,10 +461,11 @@ class Director:
             case ReportInject():
                 if inject.subject in self._stage.subjects:
                     subject = self._stage.subjects[inject.subject]
-                    hear_report(self._stage.settings, subject, inject, self._clock)
-                self._say(f"{inject.by}: {inject.says}")
+                    report = report_for_trainees(self._exercise.settings, inject)
+                    hear_report(self._stage.settings, subject, report, self._clock)
+                self._say(about(self._exercise.settings, inject))
             case MessageInject():
-                self._say(inject.says)
+                self._say(about(self._exercise.settings, inject))
         self._log.write("inject", done.at_s, id=inject.id, by=done.by, inject=msgspec.to_builtins(inject))
 
     def _lift(self, over: Over) -> None:
@@ -485,7 +491,7 @@ class Director:
             return
         pid = self._crew.pid(AUTOPILOT) if self._crew.has(AUTOPILOT) else None
         if pid is None:
-            self._say("the drone was connected, not started here: its link cannot be cut")
+            self._say(in_languages("trainer.link_not_cut"))
             return
         os.kill(pid, signal.SIGSTOP if fails else signal.SIGCONT)
 
@@ -495,9 +501,10 @@ class Director:
         if pid is not None:
             os.kill(pid, signal.SIGCONT)
 
-    def _say(self, words: str) -> None:
-        self._said.append(SaidView(round(self._at_s, 1), words))
-        print(f"  direction: {words}", file=sys.stderr, flush=True)
+    def _say(self, words: dict[str, str]) -> None:
+        """In the languages of the screen; the terminal's is English."""
+        self._said.append(SaidView(round(self._at_s, 1), words["en"], words))
+        print(f"  direction: {words['en']}", file=sys.stderr, flush=True)
 
     def _welcome(self) -> None:
         s = self._stage
@@ -512,3 +519,8 @@ class Director:
             f"  may use    map, alarms, {', '.join(self._exercise.settings.trainees.may_use) or 'nothing else'}\n",
             file=sys.stderr, flush=True,
         )
+
+
+def _why(key: str, **values: str) -> dict[str, str]:
+    """A text, and beside it the key and values by which a page says it in another language (wire.node_words)."""
+    return {"detail": ENDINGS[key].format(**values), "detail.key": key} | {f"detail.{n}": v for n, v in values.items()}

@@ -14,12 +14,7 @@ from geofences.sector import Sector
 from sim.exercise_injects import Done
 from sim.exercise_settings import (
     AnyInject,
-    CameraInject,
-    DroneInject,
     InLanguages,
-    MessageInject,
-    ReportInject,
-    SplitInject,
     When,
 )
 from sim.world_state import Moment
@@ -36,9 +31,9 @@ class Phase(StrEnum):
 
 
 class InjectView(msgspec.Struct, frozen=True):
-    """One prepared inject. about: the camera, drone, party or words that it is about. at_s, when: as the file has them.
+    """One prepared inject. about: the camera, drone, party or words that it is about, in English; about_in: by language.
 
-    done_s: when it was done last, and by: time, condition, by hand.
+    at_s, when: as the file has them. done_s: when it was done last, and by: time, condition, by hand.
     """
 
     id: str
@@ -48,6 +43,7 @@ class InjectView(msgspec.Struct, frozen=True):
     when: When | None
     done_s: float | None
     by: str
+    about_in: dict[str, str] = {}
 
 
 class ProcessView(msgspec.Struct, frozen=True):
@@ -56,8 +52,11 @@ class ProcessView(msgspec.Struct, frozen=True):
 
 
 class SaidView(msgspec.Struct, frozen=True):
+    """says: in English; says_in: by language."""
+
     at_s: float
     says: str
+    says_in: dict[str, str] = {}
 
 
 class MapContact(msgspec.Struct, frozen=True):
@@ -124,25 +123,11 @@ class TruthNow(msgspec.Struct, frozen=True):
     actors: tuple[ActorNow, ...]
 
 
-def inject_view(inject: AnyInject, done: Done | None) -> InjectView:
-    match inject:
-        case CameraInject():
-            about = f"{inject.camera}: {inject.fault}"
-        case DroneInject():
-            about = f"{inject.drone}: {inject.fault}"
-        case SplitInject():
-            about = f"{inject.actor}: {inject.count}"
-        case ReportInject():
-            about = f"{inject.by}: {inject.says}"
-        case MessageInject():
-            about = inject.says
-        case _:
-            given = {k: getattr(inject, k) for k in ("cloud", "rain_mm_h", "visibility_m", "wind_mps")}
-            about = ", ".join(f"{k} {v:g}" for k, v in given.items() if v is not None)
+def inject_view(inject: AnyInject, about: dict[str, str], done: Done | None) -> InjectView:
     tag = str(type(inject).__struct_config__.tag)
     return InjectView(
-        inject.id, tag, about, inject.at_s, inject.when, done.at_s if done is not None else None,
-        done.by if done is not None else "",
+        inject.id, tag, about["en"], inject.at_s, inject.when, done.at_s if done is not None else None,
+        done.by if done is not None else "", about,
     )
 
 

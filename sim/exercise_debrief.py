@@ -23,6 +23,7 @@ from sim.debrief_sentences import (
     crossing_says,
     directed,
     drone_says,
+    ended_because,
     event_says,
     in_english,
     missed_says,
@@ -171,7 +172,7 @@ def moments(score: ExerciseScore, e: Evidence) -> tuple[MomentThatMattered, ...]
     for d in score.drones:
         out += [_moment(*found) for found in drone_says(d)]
     if score.crashed:
-        out.append(_moment(score.seconds, "crash", (Sentence("debrief.crash", {"detail": score.crashed}),)))
+        out.append(_moment(score.seconds, "crash", (Sentence("debrief.crash", ended_because(e.log, score.crashed)),)))
     return tuple(sorted(out, key=lambda m: m.at_s))
 
 

@@ -65,9 +65,10 @@ def debrief_pdf(d: Debrief, language: str = "vi") -> bytes:
     pdf.set_font(FAMILY, "B", 17)
     _line(pdf, 10, w["title"])
     pdf.set_font(FAMILY, "", 10)
-    _line(pdf, 6, f"{title} · {w['seed']} {s.seed} · {clock(s.seconds).strip()} · {s.mode}")
+    _line(pdf, 6, f"{title} · {w['seed']} {s.seed} · {clock(s.seconds).strip()} · {w.get(s.mode, s.mode)}")
     if s.crashed:
-        _line(pdf, 6, f"{w['early']}: {s.crashed}")
+        why = next((m.sentences for m in d.moments if m.kind == "crash"), ())
+        _line(pdf, 6, in_language(why, language) or f"{w['early']}: {s.crashed}")
     _table(pdf, w["score"], (), _score(d, w), (95, 85), w)
     _table(pdf, w["goals"], (), [
         (w[g.measure], g.goal, _n(g.value), w["not_measured" if g.met is None else "met" if g.met else "not_met"])

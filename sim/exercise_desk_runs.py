@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from sim.debrief_sentences import ended_because
 from sim.demo_settings import filled, free_port, is_free
 from sim.director_orders import LINK, tell
 from sim.director_stage import MODEL_FLIES, TRAINER
@@ -23,6 +24,7 @@ from sim.exercise_scenario import library, load_exercise
 from sim.exercise_settings import InLanguages
 from sim.sitl import Flown
 from station.access import set_password
+from station.sentences import Sentence
 from station.settings import load_station_settings
 from wire.clock import NS_PER_S, Clock
 from wire.process import DIE_WITH_PARENT
@@ -35,7 +37,10 @@ SCORED_EVERY_S = 10.0           # of a running exercise: a score takes a second 
 
 
 class RunView(msgspec.Struct, frozen=True):
-    """A run that lies in the desk's folder. state: running, over, crashed, not_begun. began_ns: 0 before."""
+    """A run that lies in the desk's folder. state: running, over, crashed, not_begun. began_ns: 0 before.
+
+    says: of one that broke off, why, as a sentence of the language files.
+    """
 
     id: str
     exercise: str
@@ -45,6 +50,7 @@ class RunView(msgspec.Struct, frozen=True):
     seconds: float
     detail: str
     words: InLanguages
+    says: Sentence | None = None
 
 
 class _Title(msgspec.Struct, frozen=True):
@@ -222,6 +228,7 @@ class Runs:
         return RunView(
             run.name, name, told.exercise.title or name, state, int(str(began.get("starts_ns", 0))),
             float(str(last.get("at_s", 0.0))), detail, told.words,
+            Sentence("debrief.crash", ended_because([last], detail)) if state == "crashed" else None,
         )
 
     def debrief(self, run: str, compare: tuple[str, ...] = ()) -> Debrief:

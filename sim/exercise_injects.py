@@ -15,6 +15,7 @@ FAULTS = {
     "blind": SensorState.BLIND, "covered": SensorState.COVERED, "dark": SensorState.DARK,
     "defocused": SensorState.DEFOCUSED, "frozen": SensorState.FROZEN, "moved": SensorState.MOVED,
 }
+BY_HAND = "by hand"             # who did an inject that the trainer gave at the desk
 ON_TRAIL_M = 30.0               # beside a trail, and still on it
 
 

@@ -35,6 +35,7 @@ from sim.exercise_station import (
     surveyed_sector,
     write_watchlist,
 )
+from sim.exercise_words import report_for_trainees
 from sim.landscape_cache import cached_landscape
 from sim.sky import Weather
 from sim.truth_log import TruthLog
@@ -47,6 +48,7 @@ from station.picture import Picture
 from wire.clock import NS_PER_S, SteppedClock
 from wire.keys import NodeKind
 from wire.messages import UpBody
+from wire.node_words import node_text
 from wire.settings import SettingsError
 
 REPORT_EVERY_S = 3.0            # edge.node.SENSOR_EVERY_S, and HEALTH_EVERY_S
@@ -230,7 +232,7 @@ class LockstepRun:
                 self._world.split(inject.actor, inject.count, inject.script)
             case CameraInject():
                 self._eye(inject.camera).fault = Fault(
-                    FAULTS[inject.fault], self._begin_ns + to_ns(at_s), f"exercise: {inject.fault}"
+                    FAULTS[inject.fault], self._begin_ns + to_ns(at_s), node_text(f"exercise_{inject.fault}")
                 )
             case DroneInject():
                 eye = self._eye(f"{inject.drone}-eye")
@@ -238,7 +240,8 @@ class LockstepRun:
                 eye.has_gps, eye.has_link = inject.fault != "gps" and eye.has_gps, inject.fault != "link" and eye.has_link
             case ReportInject():
                 if inject.subject in self.subjects:
-                    hear_report(self._station.settings, self.subjects[inject.subject], inject, self._clock)
+                    report = report_for_trainees(self.exercise.settings, inject)
+                    hear_report(self._station.settings, self.subjects[inject.subject], report, self._clock)
             case MessageInject():
                 pass        # it is in the log, which is all that a run with nobody at the screen has
         self._log.write("inject", at_s, id=inject.id, by=done.by, inject=msgspec.to_builtins(inject))

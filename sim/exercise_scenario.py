@@ -25,6 +25,7 @@ from sim.exercise_settings import (
     SplitInject,
     WeatherInject,
 )
+from sim.exercise_words import check_words
 from sim.landscape_lines import lengths_along
 from sim.world_scenario import Scenario, load_scenario, wrong_script
 from sim.world_state import Kind, Role
@@ -124,6 +125,7 @@ def load_exercise(file: Path) -> Exercise:
     _check_watchlist(file, s, sector)
     _check_injects(file, s, scenario)
     _check_goals(file, s)
+    check_words(file, s)
     return Exercise(file, s, scenario, sector, sector_file, tuple(eyes))
 
 

@@ -36,12 +36,26 @@ class AboutSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nothing_to_find: bool = False
 
 
+class RecordWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of one record of the watchlist. reports: what they say, in the record's order."""
+
+    label: str = ""
+    reason: str = ""
+    what_to_do: str = ""
+    reports: tuple[str, ...] = ()
+
+
 class WordsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What people read of an exercise, in one more language; what is empty is read as the file has it elsewhere."""
+    """What people read of an exercise, in one more language; what is empty is read as the file has it elsewhere.
+
+    says: of injects that say something, by their id. watchlist: by the id of the record.
+    """
 
     title: str = ""
     teaches: str = ""
     brief: str = ""
+    says: dict[str, str] = {}
+    watchlist: dict[str, RecordWords] = {}
 
 
 class InLanguages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -205,10 +219,12 @@ class GoalEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TraineesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """may_use: beside map and alarms. Without "drones" no drone is started, without "watchlist" the list is empty; "orders"
     (pictures from nodes) and "teams" are told to the trainees, and using them without is noted in the debrief.
+    language: in which their watchlist, and what is reported to them, is written, where [words] has it.
     """
 
     may_use: tuple[Tool, ...] = ("drones", "watchlist", "orders", "teams")
     brief: str = ""
+    language: Literal["vi", "en"] = "vi"
 
 
 class ExerciseSettings(WorldSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -15,6 +15,7 @@ from geofences.sector import Sector, load_sector
 from sim.demo_settings import Value, filled
 from sim.exercise_scenario import Exercise
 from sim.exercise_settings import ReportEntry, ReportInject
+from sim.exercise_words import record_for_trainees
 from sim.landscape_survey import write_survey
 from sim.world_state import Landscape
 from station.admission import admit
@@ -68,7 +69,7 @@ def write_watchlist(settings: StationSettings, exercise: Exercise, clock: Clock)
     if "watchlist" not in exercise.settings.trainees.may_use:
         return subjects
     now_ns = clock.utc_ns()
-    for entry in exercise.settings.watchlist:
+    for entry in (record_for_trainees(exercise.settings, w) for w in exercise.settings.watchlist):
         vehicles = tuple(KnownVehicle(v.plate, v.object_class, v.colour) for v in entry.vehicles)
         draft = Draft(
             category=entry.category, label=entry.label, reason=entry.reason, lawful_basis="exercise",

@@ -86,7 +86,7 @@ function goal(g, i) {
   return make("div", { class: "goal-row" }, measure, way, value, remove("goals", i));
 }
 
-const remove = (list, i) => make("button", { type: "button", class: "small", "aria-label": t("builder.remove"), title: t("builder.remove"), onclick: () => acts.change((d) => { d[list].splice(i, 1); if (built.chosen?.list === list) built.chosen = null; }) }, "✕");
+const remove = (list, i) => make("button", { type: "button", class: "small", "aria-label": t("builder.remove"), title: t("builder.remove"), onclick: () => acts.change((d) => { const [gone] = d[list].splice(i, 1); if (list === "injects") for (const w of Object.values(d.words ?? {})) delete w.says?.[gone.id]; if (built.chosen?.list === list) built.chosen = null; }) }, "✕");
 
 // -------------------------------------------------------------------------------------------------------------- actors
 
@@ -233,26 +233,37 @@ function freshInject(kind, d) {
     report: { by: "…", says: "…", corridor }, split: { actor: people?.name ?? "", count: 1, script: [{ do: "wait", seconds: 300, posture: "crouch" }] }, drone: { drone: d.drones[0]?.id ?? "", fault: "gps", for_s: 60 } }[kind] };
 }
 
+/** What is written by an inject's id in another language goes with it. */
+function renameInject(i, id) {
+  acts.change((d) => {
+    const was = i.id;
+    i.id = id;
+    for (const x of d.injects) if (x.when?.after === was) x.when.after = id;
+    for (const { says } of Object.values(d.words ?? {})) if (says?.[was] !== undefined) { says[id] = says[was]; delete says[was]; }
+  });
+}
+
 function injectForm(i) {
+  const said = built.data.words?.[language()]?.says?.[i.id] === undefined ? i : built.data.words[language()].says;
   const d = built.data, corridors = built.opened.ground.geography.strips.features.map((f) => [f.properties.id, f.properties.name]);
   const how = i.at_s !== undefined && i.at_s !== null ? "time" : i.when ? "condition" : "hand";
   const lines = built.opened.ground.lines.map((l) => [l.name, l.name]), names = d.actors.map((a) => [a.name, a.name]);
   const w = i.when ?? {}, on = w.after !== undefined ? "after" : w.alarms ? "alarms" : "actor";
   const setHow = (v) => acts.change(() => { delete i.at_s; delete i.when; if (v === "time") i.at_s = 120; if (v === "condition") i.when = { alarms: 1 }; });
   const setOn = (v) => acts.change(() => { i.when = v === "alarms" ? { alarms: 1 } : v === "after" ? { after: d.injects.find((x) => x !== i)?.id ?? "", wait_s: 60 } : { actor: names[0]?.[0] ?? "", on: lines[0][0], beyond_m: 100 }; });
-  return make("section", { class: "entry", "aria-label": i.id }, grid(txt(i, "id", t("builder.name"), { wide: false }),
+  return make("section", { class: "entry", "aria-label": i.id }, grid(txt(i, "id", t("builder.name"), { wide: false, onset: (v) => renameInject(i, v) }),
     pick({ how }, "how", t("builder.when"), words(["time", "condition", "hand"], "build_when"), { onset: setHow }),
     how === "time" ? num(i, "at_s", t("builder.at_s"), { least: 0, step: 5 }) : null,
     how === "condition" ? pick({ on }, "on", t("builder.condition"), words(["alarms", "actor", "after"], "build_on"), { onset: setOn }) : null,
     how === "condition" && on === "alarms" ? num(w, "alarms", t("builder.alarms"), { least: 1, step: 1 }) : null,
     how === "condition" && on === "actor" ? [pick(w, "actor", t("builder.actor"), names), pick(w, "on", t("builder.line"), lines), num(w, "beyond_m", t("builder.beyond"), { least: 0, step: 10 })] : null,
     how === "condition" && on === "after" ? [pick(w, "after", t("builder.after"), d.injects.filter((x) => x !== i).map((x) => [x.id, x.id])), num(w, "wait_s", t("builder.wait_s"), { least: 0, step: 5 })] : null,
-    i.do === "message" ? txt(i, "says", t("builder.says"), { area: true }) : null,
+    i.do === "message" ? txt(said, said === i ? "says" : i.id, t("builder.says"), { area: true }) : null,
     i.do === "weather" ? ["over_s", "cloud", "rain_mm_h", "visibility_m", "wind_mps"].map((k) => num(i, k, t(`weather.${k}`), { usual: t("builder.stays") })) : null,
     i.do === "camera" ? [pick(i, "camera", t("builder.camera"), d.cameras.map((c) => [c.id, c.id])), pick(i, "fault", t("builder.fault"), words(FAULTS, "sensor"))] : null,
     i.do === "drone" ? [pick(i, "drone", t("builder.drone"), d.drones.map((c) => [c.id, c.id])), pick(i, "fault", t("builder.fault"), words(DRONE_FAULTS, "drone_fault"))] : null,
     ["camera", "drone"].includes(i.do) ? num(i, "for_s", t("builder.for_s"), { least: 0, step: 10, hint: t("builder.for_hint") }) : null,
-    i.do === "report" ? [txt(i, "by", t("builder.by")), txt(i, "says", t("builder.says"), { area: true }), pick(i, "corridor", t("builder.corridor"), corridors), pick(i, "subject", t("builder.subject"), d.watchlist.map((x) => [x.id, x.label]), { none: "–" })] : null,
+    i.do === "report" ? [txt(i, "by", t("builder.by")), txt(said, said === i ? "says" : i.id, t("builder.says"), { area: true }), pick(i, "corridor", t("builder.corridor"), corridors), pick(i, "subject", t("builder.subject"), d.watchlist.map((x) => [x.id, x.label]), { none: "–" })] : null,
     i.do === "split" ? [pick(i, "actor", t("builder.actor"), d.actors.filter((a) => a.kind === "person").map((a) => [a.name, a.name])), num(i, "count", t("builder.how_many"), { least: 1, step: 1 })] : null));
 }
 

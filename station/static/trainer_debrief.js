@@ -24,7 +24,7 @@ export async function showRuns(main) {
     return;
   }
   main.replaceChildren(make("div", { class: "runs" }, make("h2", {}, t("trainer.runs")), make("ul", { class: "run-list" }, runs.map((r) => make("li", {},
-    make("b", {}, inWords(r, "title") || r.id, ["not_begun", "crashed"].includes(r.state) && r.detail ? make("small", {}, r.detail) : null), make("span", {}, r.began_ns ? timeElement(r.began_ns, 0) : r.id), make("span", {}, minutes(r.seconds)),
+    make("b", {}, inWords(r, "title") || r.id, ["not_begun", "crashed"].includes(r.state) && r.detail ? make("small", {}, r.says ? say(r.says) : r.detail) : null), make("span", {}, r.began_ns ? timeElement(r.began_ns, 0) : r.id), make("span", {}, minutes(r.seconds)),
     make("span", { class: `chip ${{ over: "good", crashed: "bad", running: "warn" }[r.state] ?? ""}` }, t(`run_state.${r.state}`)),
     r.state === "running" ? make("a", { class: "button", href: "#lead" }, t("trainer.lead")) : r.state === "not_begun" ? make("span", {}) : make("a", { class: "button", href: `#debrief/${r.id}` }, t("trainer.debrief")))))));
 }
@@ -88,10 +88,10 @@ export async function showDebrief(main, run) {
     make("div", {}, make("b", {}, t(`moment.${m.kind}`)), make("span", {}, words(m))),
     make("button", { type: "button", "aria-label": t("trainer.replay_at", { at: minutes(m.at_s) }), onclick: (event) => replay(event.currentTarget, m.at_s) }, t("trainer.replay"))));
   const others = runs.filter((r) => r.id !== run && r.state === "over" && r.exercise === d.score.exercise).slice(0, 3);
-  const compared = make("div", {});
+  const compared = make("div", {}), broken = d.moments.find((m) => m.kind === "crash");
   main.replaceChildren(make("div", { class: "debrief" },
     make("aside", { class: "debrief-side", "aria-label": t("trainer.debrief"), tabindex: 0 },
-      make("h2", {}, inWords(d, "title")), make("p", { class: "teaches" }, inWords(d, "teaches")), d.score.crashed ? make("p", { class: "problem" }, d.score.crashed) : null,
+      make("h2", {}, inWords(d, "title")), make("p", { class: "teaches" }, inWords(d, "teaches")), d.score.crashed ? make("p", { class: "problem" }, broken ? words(broken) : d.score.crashed) : null,
       make("div", { class: "dialog-buttons" },
         make("a", { class: "button", href: `/api/desk/runs/${run}/debrief.pdf?language=${language()}`, download: true }, "PDF"),
         TABLES.map((name) => make("a", { class: "button small", href: `/api/desk/runs/${run}/${name}.csv`, download: true }, `${t(`table.${name}`)} (CSV)`))),

@@ -3,7 +3,7 @@
 import { askLoggedIn } from "./api.js";
 import { askPerson, closeDialog, empty, press, tellPerson } from "./desk.js";
 import { make } from "./dom.js";
-import { hasWords, number, say, t } from "./language.js";
+import { hasWords, language, number, say, t } from "./language.js";
 import { drawContacts, drawTruth, openGround } from "./trainer_map.js";
 import { inWords, minutes, whenText } from "./trainer_words.js";
 
@@ -143,7 +143,7 @@ function draw({ exercise, preparing, view }) {
   drawInjects(v);
   parts.alarms.replaceChildren(...(v.alarms.length ? v.alarms.map((a) => make("li", { class: `p${a.priority}` }, make("b", {}, a.id.replace(/-0+/, "-")), ` ${t(`rule.${a.rule}`)}${a.corridor ? `, ${a.corridor}` : ""}, ${hasWords(`alarm_state.${a.state}`) ? t(`alarm_state.${a.state}`) : a.state}, ${minutes(a.raised_s)}`)) : [make("li", { class: "hint" }, t("trainer.no_alarms"))]));
   parts.processes.replaceChildren(...v.processes.map((p) => make("span", { class: `chip ${p.alive ? "good" : "bad"}` }, `${p.alive ? "●" : "✕"} ${p.name}`)));
-  parts.said.replaceChildren(...(v.said.length ? [...v.said].reverse().map((s) => make("li", {}, make("b", {}, minutes(s.at_s)), ` ${s.says}`)) : [make("li", { class: "hint" }, "–")]));
+  parts.said.replaceChildren(...(v.said.length ? [...v.said].reverse().map((s) => make("li", {}, make("b", {}, minutes(s.at_s)), ` ${s.says_in?.[language()] ?? s.says}`)) : [make("li", { class: "hint" }, "–")]));
 }
 
 function course(v) {
@@ -178,7 +178,7 @@ function drawInjects(v) {
   parts.injects.dataset.key = key_;
   const can = v.phase === "going" || v.phase === "standing";
   parts.injects.replaceChildren(...(v.injects.length ? v.injects.map((i) => make("li", { class: i.done_s === null ? "" : "done" },
-    make("div", {}, make("b", {}, i.id), make("small", {}, i.done_s === null ? whenText(i) : t("trainer.done", { at: minutes(i.done_s) })), make("span", {}, `${t(`inject_do.${i.do}`)}: ${i.about}`)),
+    make("div", {}, make("b", {}, i.id), make("small", {}, i.done_s === null ? whenText(i) : t("trainer.done", { at: minutes(i.done_s) })), make("span", {}, `${t(`inject_do.${i.do}`)}: ${i.about_in?.[language()] ?? i.about}`)),
     make("button", { type: "button", disabled: !can, "aria-label": t("trainer.inject_now", { id: i.id }), onclick: (event) => give(event.currentTarget, "inject", i.id) }, t(i.done_s === null ? "trainer.now" : "trainer.again"))))
     : [make("li", { class: "hint" }, t("trainer.no_injects"))]));
 }

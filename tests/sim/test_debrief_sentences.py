@@ -6,6 +6,7 @@ import re
 import pytest
 
 from sim.debrief_sentences import (
+    ENDINGS,
     SENTENCES,
     about_nobody,
     best_says,
@@ -13,10 +14,12 @@ from sim.debrief_sentences import (
     crossing_says,
     directed,
     drone_says,
+    ended_because,
     event_says,
     in_language,
     missed_says,
 )
+from sim.exercise_log import NO_END
 from sim.score import CrossingScore
 from sim.score_drones import DroneScore, FaultScore
 from sim.score_misses import Miss, Missed
@@ -43,6 +46,13 @@ def event(state=AlarmState.ACTIVE, person="system", reason=""):
     return event_says(ALARM, AlarmEventView(state, 0, person, reason), is_first=False)
 
 
+ENDED = [
+    {"what": "", "detail": NO_END},
+    {"what": "crashed", "detail": "the process camera-1 ended: out of memory", "detail.key": "debrief.process_ended",
+     "detail.name": "camera-1", "detail.said": "out of memory"},
+]
+
+
 def everything():
     """Every sentence that a debrief can hold."""
     said = [comes(crossing()), comes(crossing(people=1)), (Sentence("debrief.in_sight", {"corridor": "khe-da"}),)]
@@ -55,9 +65,11 @@ def everything():
     said += [(Sentence("debrief.asked", {"match": "M-000001", "contact": "C-000002", "subject": "S-000001",
                                          "lane": "welfare", "bits": 12.3}),)]
     log = [{"what": "inject", "id": "fog", "by": "time"}, {"what": "inject", "id": "fog", "by": "trainer"},
+           {"what": "inject", "id": "fog", "by": "by hand"},
            {"what": "inject_over", "id": "fog"}, {"what": "pace", "pace": 2.0}, {"what": "crashed", "detail": "camera-1"},
            *({"what": what} for what in ("paused", "resumed", "frozen", "ended"))]
     said += [directed(entry) for entry in log]
+    said += [(Sentence("debrief.crash", ended_because([dead], dead["detail"])),) for dead in ENDED]
     said += [missed_says(crossing(), Miss(m, 12.0)) for m in Missed]
     said += [missed_says(crossing(people=1), Miss(Missed.LATE, 12.0))]
     said += [says for c in (crossing(), crossing(answered_s=None)) for _, says in crossing_says(c)]
@@ -80,6 +92,17 @@ def test_every_sentence_has_words_that_use_its_parameters(language):
     assert [k for k in SENTENCES if k not in TEXTS[language]] == []
     assert {k: v for k, v in SENTENCES.items() if parameters(v) != parameters(TEXTS[language][k])} == {}
     assert [m for m in Missed if f"missed.{m.value}" not in TEXTS[language]] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_why_an_exercise_ended_early_is_said_in_the_language_and_what_a_machine_said_is_quoted(language):
+    assert [k for k, v in ENDINGS.items() if parameters(v) != parameters(TEXTS[language][k])] == []
+    said = [in_language((Sentence("debrief.crash", ended_because([dead], dead["detail"])),), language) for dead in ENDED]
+    assert all(("ended early" in text) == (language == "en") for text in said)
+    assert "out of memory" in said[1] and ("the process camera-1" in said[1]) == (language == "en")
+    assert ("without a word" in said[0]) == (language == "en")
+    old = ended_because([{"what": "crashed", "detail": "as it was recorded before"}], "as it was recorded before")
+    assert "as it was recorded before" in in_language((Sentence("debrief.crash", old),), language)
 
 
 def test_the_table_and_what_is_said_are_the_same():

@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from sim.exercise_scenario import LIBRARY, find_exercise, library, load_exercise
+from sim.exercise_settings import MessageInject, ReportInject
+from sim.exercise_words import record_for_trainees
 from sim.world_scenario import load_scenario
 from wire.settings import SettingsError
 
@@ -23,7 +25,13 @@ def test_every_exercise_of_the_library_is_sound(path):
     exercise = load_exercise(path)
     assert exercise.name == path.stem
     assert exercise.eyes and exercise.settings.goals
-    assert "" not in msgspec.structs.astuple(exercise.settings.words.vi), "it is read in Vietnamese too, all of it"
+    s = exercise.settings
+    assert "" not in msgspec.structs.astuple(s.words.vi), "it is read in Vietnamese too, all of it"
+    assert set(s.words.vi.says) == {i.id for i in s.injects if isinstance(i, MessageInject | ReportInject)}
+    for entry in s.watchlist:
+        read = record_for_trainees(s, entry)
+        assert read.reason != entry.reason and read.what_to_do != entry.what_to_do, "nor what stands on a record"
+        assert all(new.says != old.says for new, old in zip(read.reports, entry.reports, strict=True))
     # A world's process and its cameras read the same file.
     assert load_scenario(path, exercise.sector).settings.name == exercise.name
 
@@ -45,6 +53,9 @@ WRONG = [
     ("single-walker", r"enters_s = 260\.0", "enters_s = 900.0", "enters_s", "the exercise ends at 600 s"),
     ("single-walker", r"seconds = 600\.0", "seconds = 1.0", "seconds", "give 10 to"),
     ("flood", r"^\[words\.vi\]", "[words.xx]", "words.xx", "unknown field"),
+    ("sabotage", r"^farmer-calls = ", "farmer-writes = ", "words.vi.says.farmer-writes", "those that do: farmer-calls"),
+    ("lost-child", r"^\[words\.vi\.watchlist\.girl\]", "[words.vi.watchlist.boy]", "watchlist.boy", "there are: girl"),
+    ("lost-child", r'^reports = \["cháu', 'reports = ["", "cháu', "reports", "2 reports, and the record has 1"),
     ("flood", r"for_s = 60\.0", "for_s = -1.0", "for_s", "0 is to the end"),
     ("single-walker", r"enters_s = 40\.0", "enters_s = nan", "actors.0.enters_s", "nan: give a number"),
     ("sabotage", r"at_s = 100\.0", "at_s = nan", "injects.0.at_s", "nan: give a number"),
