@@ -163,7 +163,7 @@ for name in sys.argv[2:]:
         landscape = cached_landscape(exercise.scenario)
         sight = Sight(landscape)
     files = LockstepRun(exercise, Path(sys.argv[1]) / name, landscape=landscape, sight=sight).run()
-    sys.stdout.buffer.write(msgspec.json.encode(score_run(files.folder, exercise, landscape, sight)) + b"\n")
+    sys.stdout.buffer.write(msgspec.json.encode(score_run(files.folder, exercise, landscape, sight)) + b"\\n")
     sys.stdout.buffer.write(files.log.read_bytes())
 """
 
