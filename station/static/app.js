@@ -7,7 +7,7 @@ import { startFeed } from "./feed.js";
 import { setOffset } from "./format.js";
 import { startInvestigate } from "./investigate.js";
 import { startKeys } from "./keys.js";
-import { loadLanguage, setNames, t } from "./language.js";
+import { fetchOthers, loadLanguage, setNames, t } from "./language.js";
 import { startLegend } from "./legend.js";
 import { openMap } from "./map.js";
 import { startMeasure } from "./measure.js";
@@ -18,6 +18,8 @@ import { state } from "./state.js";
 import { startStatus } from "./status.js";
 import { startStrip } from "./strip.js";
 import { make } from "./dom.js";
+
+const OTHERS_MS = 10_000;        // a first look comes before the language that nobody has asked for
 
 const element = (id) => document.getElementById(id);
 
@@ -39,6 +41,7 @@ async function start() {
   startCoverage(element("coverage"));
   startSearch(element("search"));
   startMeasure(document.querySelector(".ground"));
+  setTimeout(fetchOthers, OTHERS_MS);
   try {
     await openMap(element("map"));
   } catch (error) {

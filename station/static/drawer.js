@@ -47,7 +47,7 @@ function render() {
   const s = state.selection;
   const parts = s ? { alarm: alarmParts, contact: contactParts, sensor: sensorParts, drone: droneParts }[s.kind](s.id) : null;
   root.hidden = !parts;
-  if (!parts) { root.replaceChildren(); return; }       // what is out of sight is not kept
+  if (!parts) { root.replaceChildren(); shown.clear(); return; }       // what is out of sight is not kept
   root.setAttribute("aria-label", t("drawer.title"));
   const focused = root.contains(document.activeElement) ? document.activeElement : null;
   if (arrange(root, parts.filter(Boolean))) refocus(root, focused);

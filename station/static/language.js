@@ -62,7 +62,7 @@ export function t(key, parameters = {}) {
   return text.replace(/\{(\w+)(?:\|(\w+))?\}/g, (_, name, how) => {
     const value = parameters[name];
     if (value === undefined || value === null) return "?";
-    const key = parameters[`${name}.key`];      // a sentence within this one (wire/node_words.py)
+    const key = parameters[`${name}|key`];      // a sentence within this one (wire/node_words.py)
     if (key && texts[key] !== undefined) return t(key, within(name, parameters));
     if (how === "corridor") return String(value).split(", ").map((id) => names[id] ?? id).join(", ");
     if (how === "short") return short(String(value));
@@ -73,7 +73,7 @@ export function t(key, parameters = {}) {
 }
 
 function within(name, parameters) {
-  const own = Object.entries(parameters).filter(([n]) => n.startsWith(`${name}.`));
+  const own = Object.entries(parameters).filter(([n]) => n.startsWith(`${name}|`));
   return Object.fromEntries(own.map(([n, value]) => [n.slice(name.length + 1), value]));
 }
 

@@ -104,3 +104,21 @@ def test_an_hour_without_a_line_is_told_as_such_and_then_all_is_there_again(stag
     expect(watched.locator(f'.card.done[data-id="{missed[0].id}"]')).to_be_visible()
     assert ChangeAlarm(missed[0].id, AlarmState.ACKNOWLEDGED, "lan") in mind.asked
     assert watched.seen["errors"] == []
+
+
+def test_the_language_is_switched_and_no_panel_covered_while_the_line_is_lost(stage, watched):
+    stage.mind(quiet_scene())
+    with watched.expect_response("**/static/language/en.json"):
+        enter(watched, stage)
+    stage.stop()
+    banner = watched.locator("#banner")
+    expect(banner).to_contain_text("Mất kết nối với trạm")
+    watched.keyboard.press("j")
+    watched.keyboard.press("l")
+    expect(banner).to_contain_text("No connection to the station")
+    box = banner.bounding_box()
+    for other in ("#search", "#strip .drone-chip", "#drawer"):
+        it = watched.locator(other).first.bounding_box()
+        apart = (it["x"] >= box["x"] + box["width"] or it["x"] + it["width"] <= box["x"]
+                 or it["y"] >= box["y"] + box["height"] or it["y"] + it["height"] <= box["y"])
+        assert apart, other
