@@ -230,7 +230,7 @@ function sensorFacts(sensor) {
     fact(t("fact.sensor_state"), make("span", { class: `sensor-state ${["seeing", "calibrating"].includes(sensor.state) ? sensor.state : "blind"}` }, t(`sensor.${sensor.state}`)),
       sensor.state_since_ns > 0 ? make("span", { class: "aside" }, t("fact.since"), " ", timeElement(sensor.state_since_ns, at)) : null),
     fact(t("fact.last_frame"), t("age.ago", { age: ageText(frame) })),
-    sensor.detail ? fact(t("fact.detail"), nodeSays(sensor.detail)) : null,
+    sensor.detail ? fact(t("fact.detail"), nodeSays(sensor.detail, sensor.detail_words)) : null,
     fact(t("fact.node"), sensor.node, node?.silent ? make("span", { class: "stale" }, t("node.silent")) : null),
     sensorCoverageFact(sensor.id),
     node?.health?.profile ? fact(t("fact.profile"), profileText(node.health.profile)) : null,
