@@ -1,6 +1,7 @@
 """The live feed: the mind's picture kept up to date in the web server, and handed to every open page.
 
-A page gets the full picture when it comes, then what changed, gathered for at most BATCH_S. A page that lags gets a fresh
+A page gets the full picture when it comes, then what changed, gathered for at most BATCH_S; news of an alarm or a
+question waits for nothing and takes with it what was gathered. A page that lags gets a fresh
 picture instead of a growing queue; so does every page when a turn of the mind was missed.
 """
 
@@ -279,7 +280,7 @@ class Feed:
         nothing = Counts(messages_stored=0, detections_stored=0, refused={})
         self._kept = PictureKeeper(Picture(settings.realm, -1, 0, (), (), (), (), (), (), nothing))
         self._gathered = Gathered()
-        self._gathered_something = asyncio.Event()
+        self._gathered_something, self._is_urgent = asyncio.Event(), asyncio.Event()
         self._latency = LatencyHistogram()
         self._silent_since_ns: int | None = clock.utc_ns()
         self._heard_ns = clock.monotonic_ns()
@@ -378,6 +379,8 @@ class Feed:
                 self._gathered.add(delta, self._kept.contacts)
                 self._kept.lay(delta)
                 self._gathered_something.set()
+                if delta.alarms or delta.matches:
+                    self._is_urgent.set()       # the mind has gathered already: no more than ten of these a second
             elif not self._kept.is_old(delta):
                 self._gaps += 1
                 await self._renew()
@@ -418,6 +421,7 @@ class Feed:
         while True:
             await self._gathered_something.wait()
             self._gathered_something.clear()
+            self._is_urgent.clear()
             gathered, self._gathered = self._gathered, Gathered()
             if gathered.any:
                 now = self._clock.utc_ns()
@@ -427,7 +431,9 @@ class Feed:
                     listener(delta)
                 for captured in gathered.captured_ns:
                     self._latency.add((now - captured) / 1e6)
-            await asyncio.sleep(BATCH_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BATCH_S):
+                    await self._is_urgent.wait()
 
     async def _beat(self) -> None:
         while True:

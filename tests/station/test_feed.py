@@ -84,6 +84,23 @@ def test_changes_within_a_tenth_of_a_second_travel_together_with_the_newest_valu
     run(settings, story)
 
 
+def test_news_of_an_alarm_waits_for_no_batch_and_takes_along_what_was_gathered(settings, mind, monkeypatch):
+    monkeypatch.setattr("station.feed.BATCH_S", 60.0)
+
+    async def story(feed):
+        reader = Reader(feed)
+        await reader.until(is_picture(0))
+        mind.say(contacts=(contact("K-1", KHE_DA, 0.1, time.time_ns()),))
+        await reader.until(lambda m: isinstance(m, Delta))
+        mind.say(contacts=(contact("K-1", KHE_DA, 0.2, time.time_ns()),))      # this one is held
+        new = alarm("A-0300", time.time_ns(), says=corridor_entry())
+        mind.say(alarms=(new,))
+        delta = (await reader.until(lambda m: isinstance(m, Delta)))[-1]
+        assert delta.alarms == (new,) and [c.id for c in delta.contacts] == ["K-1"]
+
+    run(settings, story)
+
+
 def test_a_missed_turn_brings_a_whole_picture(settings, mind):
     async def story(feed):
         reader = Reader(feed)
