@@ -156,10 +156,10 @@ def directed(entry: dict[str, object]) -> Says:
 def ended_because(log: Iterable[Mapping[str, object]], detail: str) -> dict[str, str | float | int]:
     """What an exercise's end says of itself: the text, and where the log has it, its key and values (wire.node_words)."""
     if detail == NO_END:
-        return {"detail": detail, "detail.key": "debrief.no_end"}
+        return {"detail": detail, "detail|key": "debrief.no_end"}
     told: Mapping[str, object] = next((e for e in log if e.get("what") == "crashed" and e.get("detail") == detail), {})
     return {"detail": detail} | {
-        k: v for k, v in told.items() if k.startswith("detail.") and isinstance(v, str | float | int)
+        k: v for k, v in told.items() if k.startswith("detail|") and isinstance(v, str | float | int)
     }
 
 

@@ -523,4 +523,4 @@ class Director:
 
 def _why(key: str, **values: str) -> dict[str, str]:
     """A text, and beside it the key and values by which a page says it in another language (wire.node_words)."""
-    return {"detail": ENDINGS[key].format(**values), "detail.key": key} | {f"detail.{n}": v for n, v in values.items()}
+    return {"detail": ENDINGS[key].format(**values), "detail|key": key} | {f"detail|{n}": v for n, v in values.items()}

@@ -56,9 +56,9 @@ class Words:
         value = params.get(name)
         if value is None:
             return "?"
-        key = params.get(f"{name}.key")
+        key = params.get(f"{name}|key")
         if isinstance(key, str) and key in self.texts:      # a sentence within this one (wire.node_words)
-            return self.t(key, **{n.removeprefix(f"{name}."): v for n, v in params.items() if n.startswith(f"{name}.")})
+            return self.t(key, **{n.removeprefix(f"{name}|"): v for n, v in params.items() if n.startswith(f"{name}|")})
         if how == "corridor":
             return ", ".join(self.names.get(i, i) for i in str(value).split(", "))
         if how == "short":

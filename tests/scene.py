@@ -6,6 +6,8 @@ import math
 import time
 from itertools import pairwise
 
+from fleet.dispatch_words import said
+from fleet.preflight_words import item
 from station.picture import (
     AlarmEventView,
     AlarmState,
@@ -28,7 +30,6 @@ from wire.flying import (
     LinkState,
     Plan,
     Preflight,
-    PreflightItem,
     PreflightState,
     TaskPhase,
     TaskState,
@@ -171,12 +172,12 @@ def scene(now=None, snapshots=(None, None, None)):
     sensors = []
     for name, line, fraction, aside, heading, state in cameras:
         at = offset(along(line, fraction)[0], *aside)
-        said = node_text("no_frame", seconds=640) if state is SensorState.BLIND else NO_TEXT
+        word = node_text("no_frame", seconds=640) if state is SensorState.BLIND else NO_TEXT
         sensors.append(SensorView(
             id=name, node=f"cam-{name[-1]}", position=Position(*at, HeightAgl(6.0)), footprint=wedge(at, heading),
             state=state, state_since_ns=now - 700 * S,
             last_frame_ns=now - (640 * S if state is SensorState.BLIND else S // 8),
-            simulated=True, detail=str(said), detail_words=said.worded,
+            simulated=True, detail=str(word), detail_words=word.worded,
         ))
     cameras_nodes = [
         NodeView(f"cam-{i}", "camera", now - (S // 2 if i != 3 else 25 * S), i == 3, health(now)) for i in (1, 2, 3, 4)
@@ -185,7 +186,7 @@ def scene(now=None, snapshots=(None, None, None)):
     return Picture(
         realm=Realm.TRAINING, turn=0, at_ns=now, contacts=(*walkers, lorry, outside), alarms=alarms, matches=(match,),
         sensors=tuple(sensors), nodes=nodes, drones=(drone(now),),
-        counts=Counts(messages_stored=52_114, detections_stored=13_377, refused={"unknown key": 2}),
+        counts=Counts(messages_stored=52_114, detections_stored=13_377, refused={"unknown_key": 2}),
     )
 
 
@@ -194,6 +195,8 @@ def drone(now, fraction=0.55):
     home = GroundPosition(16.62225, 106.60230)
     trail = tuple(TrailPoint(*along(KHE_DA, 1 - (1 - fraction) * i / 40)[0], now - (40 - i) * 2 * S) for i in range(41))
     waypoints = tuple(Waypoint(WaypointKind.WAYPOINT, GroundPosition(*p), 45.0, 6.0) for p in reversed(KHE_DA[1:]))
+    took = said("task.joined", drone="drone-1")
+    fix = item("position fix", PreflightState.PASS, "fix", figures="14, HDOP 0.7")
     telemetry = DroneTelemetry(
         drone="drone-1", at_ns=now - S // 5, link=LinkState.CONNECTED, heard_age_s=0.2, system_id=11, hardware_id="2a00-31",
         simulated=True, armed=True, mode="AUTO", position=Position(*at, HeightMsl(210.0)), height_above_home_m=45.1,
@@ -203,6 +206,8 @@ def drone(now, fraction=0.55):
     return DroneView(
         "drone-1", telemetry, trail,
         Plan("P-9", "drone-1", 11, "2a00-31", "khe-da", home, waypoints, now - 300 * S),
-        Preflight("drone-1", now - 200 * S, PreflightState.PASS, (PreflightItem("gps", PreflightState.PASS, "fix 3D"),)),
-        TaskState("T-4", "drone-1", "P-9", TaskPhase.EXECUTING, now - 90 * S, "leg 4 of 7"),
+        Preflight("drone-1", now - 200 * S, PreflightState.PASS, (fix,)),
+        TaskState(
+            "T-4", "drone-1", "P-9", TaskPhase.EXECUTING, now - 90 * S, took.sentence, key=took.key, params=took.params
+        ),
     )

@@ -5,8 +5,9 @@ the key in the person's language, and shows the text where it has none, as that 
 can be said that is not in this table: `NodeText` is made by `node_text` alone, and what goes out as a problem or a reason is
 of that type. Tests hold the language files, and every call in the code, to it.
 
-A value may be such a text itself ("unchecked for 70 s: no fix"). Its key and values then stand beside it by longer names:
-the value `why`, with `why.key` and `why.seconds`. So a value stays a text or a number for whoever does not look for more.
+A value may be such a text itself ("unchecked for 70 s: no fix"). Its key and values then stand beside it by longer names, as
+the fleet has it: the value `why`, with `why|key` and `why|seconds`. So a value stays a text or a number for whoever does not
+look for more.
 """
 
 from __future__ import annotations
@@ -238,7 +239,7 @@ def nested(name: str, text: str, worded: Worded | None = None) -> dict[str, Valu
     known = worded or (text.worded if isinstance(text, NodeText) else Worded())
     if not known.key.startswith(PREFIX):
         return {name: str(text)}
-    return {name: str(text), f"{name}.key": known.key, **{f"{name}.{n}": v for n, v in known.params.items()}}
+    return {name: str(text), f"{name}|key": known.key, **{f"{name}|{n}": v for n, v in known.params.items()}}
 
 
 def all_of(*texts: NodeText) -> NodeText:

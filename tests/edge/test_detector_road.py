@@ -19,6 +19,7 @@ from models.graphs import OBJECTS_LEAST, Check, Precision, find_graph, graph_fol
 from models.registry import manifest, shipped_file
 from wire.clock import NS_PER_S, WallClock
 from wire.messages import NodeHealth
+from wire.node_words import NodeText
 from wire.outbox import Outbox
 from wire.settings import SettingsError
 from wire.uplink import Uplink
@@ -137,7 +138,7 @@ def test_what_is_wrong_at_the_start_is_in_the_nodes_health(settings, station, to
     setup, clock, stop = load_setup(settings()), WallClock(), threading.Event()
     with contextlib.closing(Outbox(setup.outbox, setup.key.node, setup.key.realm, clock, 10_000_000)) as outbox:
         source = ReplaySource(setup.source, clock, loop=True)
-        node = Node(setup, source, tools.BlockDetector(), FixedPose(setup.survey), outbox, clock, "it runs slowly")
+        node = Node(setup, source, tools.BlockDetector(), FixedPose(setup.survey), outbox, clock, NodeText("it runs slowly"))
         s = setup.settings.station
         with Uplink(s.endpoint, s.public_key, setup.key, outbox, clock, node.hear) as uplink:
             running = threading.Thread(target=node.run, args=(uplink, stop))

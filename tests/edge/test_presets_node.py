@@ -171,7 +171,9 @@ def test_a_camera_is_turned_to_its_presets_and_what_it_sees_is_placed_by_the_rig
     wait_for(lambda: getattr(last(station, NodeHealth), "turning_to", "") == "bend")
     on_the_way = len(station.bodies(DetectionBatch))
     wait_for(lambda: station.bodies(OrderResult))
-    assert last(station, OrderResult) == OrderResult("o-1", True, 'the camera looks at the preset "bend"')
+    assert last(station, OrderResult) == OrderResult(
+        "o-1", True, 'the camera looks at the preset "bend"', "node_says.order_preset", {"preset": "bend"}
+    )
     assert camera.looks() == (120.0, -17.0)
     wait_for(lambda: len(station.bodies(DetectionBatch)) >= on_the_way + 10)
     wait_for(lambda: last(station, SensorReport).footprint not in ((), at_gate.footprint))

@@ -48,8 +48,8 @@ def event(state=AlarmState.ACTIVE, person="system", reason=""):
 
 ENDED = [
     {"what": "", "detail": NO_END},
-    {"what": "crashed", "detail": "the process camera-1 ended: out of memory", "detail.key": "debrief.process_ended",
-     "detail.name": "camera-1", "detail.said": "out of memory"},
+    {"what": "crashed", "detail": "the process camera-1 ended: out of memory", "detail|key": "debrief.process_ended",
+     "detail|name": "camera-1", "detail|said": "out of memory"},
 ]
 
 

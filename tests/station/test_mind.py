@@ -346,7 +346,7 @@ def test_a_position_that_is_not_trusted_is_an_alarm_until_it_is_again(bench, sen
     (alarm,) = bench.mind.picture().alarms
     assert (alarm.rule, alarm.node, alarm.priority) == ("position_untrusted", "cam-1", 3)
     assert alarm.says.params["detail"].startswith("GNSS puts this camera 64 m north")
-    assert alarm.says.params["detail.key"] == "node_says.gnss_moved" and alarm.says.params["detail.metres"] == 64
+    assert alarm.says.params["detail|key"] == "node_says.gnss_moved" and alarm.says.params["detail|metres"] == 64
     node.send(health(True))
     bench.deliver(node)
     bench.later(1.1)

@@ -60,7 +60,7 @@ def test_a_text_within_a_text_keeps_its_own_key_and_values():
     said = node_text("position_unchecked", seconds=70, why=node_text("no_new_fix", seconds=69))
     assert said == "position unchecked for 70 s: no new fix for 69 s"
     assert said.worded == Worded("node_says.position_unchecked", {
-        "seconds": 70, "why": "no new fix for 69 s", "why.key": "node_says.no_new_fix", "why.seconds": 69,
+        "seconds": 70, "why": "no new fix for 69 s", "why|key": "node_says.no_new_fix", "why|seconds": 69,
     })
     assert all(type(v) in (str, int) for v in said.worded.params.values())
 
@@ -82,7 +82,7 @@ def test_only_what_is_in_the_table_can_be_said():
 def test_a_node_cannot_name_words_that_are_not_a_nodes():
     """Else a node could have the screen say that an alarm is over."""
     assert nested("detail", "x", Worded("alarm.node_silent", {"node": "n"})) == {"detail": "x"}
-    assert nested("detail", "x", Worded("node_says.no_picture")) == {"detail": "x", "detail.key": "node_says.no_picture"}
+    assert nested("detail", "x", Worded("node_says.no_picture")) == {"detail": "x", "detail|key": "node_says.no_picture"}
     assert nested("detail", "what an older node says", None) == {"detail": "what an older node says"}
 
 
