@@ -211,7 +211,7 @@ def test_the_record_reads_in_the_persons_language_whatever_was_written(station, 
     rows = page.locator("tbody tr")
     closed, flown, turned, asked = (rows.filter(has_text=who).first for who in ("A-18", "C-41", "gate-1", "M-1"))
     expect(closed).to_contain_text("lý do đi lại hợp pháp hái măng")
-    expect(flown).to_contain_text("việc cất cánh · đối tượng C-41 · hành lang Đường mòn Khe Đá")
+    expect(flown).to_contain_text("việc cất cánh · mục tiêu C-41 · hành lang Đường mòn Khe Đá")
     expect(flown).to_contain_text("kiểu bay Đi xem mục tiêu")
     expect(turned).to_contain_text("việc quay tới vị trí đặt sẵn")
     expect(asked).to_contain_text("bit 8,3")

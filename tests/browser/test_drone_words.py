@@ -66,6 +66,18 @@ def test_the_drawer_of_a_drone_speaks_the_persons_language(logged_in, watched):
     expect(drawer).to_contain_text("ở mặt đất · động cơ khóa")
 
 
+def test_a_drone_of_which_nobody_tells_any_more_is_not_said_to_be_well(logged_in, watched):
+    now = time.time_ns()
+    picture = scene(now)
+    unheard = msgspec.structs.replace(picture.drones[0].telemetry, at_ns=now - 60 * 10**9)
+    logged_in(with_drone(picture, 0, telemetry=unheard))
+    chip = watched.locator("#strip .drone-chip")
+    expect(chip).to_contain_text("mất dấu 1 phút")
+    assert "lost" in chip.get_attribute("class").split()
+    chip.click()
+    expect(watched.locator("#drawer .drawer-head")).to_contain_text("mất dấu 1 phút")
+
+
 def test_an_alarm_about_a_drone_shows_no_person_and_says_when_the_fault_is_over(logged_in, watched):
     now = time.time_ns()
     fault = alarm("A-0300", now, rule="drone_trouble", priority=2, corridor=None,
@@ -86,7 +98,7 @@ def test_an_alarm_about_a_drone_shows_no_person_and_says_when_the_fault_is_over(
     expect(card.locator(".fault-over")).to_have_count(0)
     over = AlarmEventView(AlarmState.ACTIVE, time.time_ns(), "system", "recovered")
     mind.say(alarms=(msgspec.structs.replace(fault, events=(*fault.events, over)),))
-    expect(card.locator(".fault-over")).to_have_text("Lỗi đã hết; tiếp nhận là xong")
+    expect(card.locator(".fault-over")).to_have_text("Sự cố đã hết; tiếp nhận là xong")
     again = msgspec.structs.replace(over, at_ns=time.time_ns(), reason="again")
     mind.say(alarms=(msgspec.structs.replace(fault, events=(*fault.events, over, again)),))
     expect(card.locator(".fault-over")).to_have_count(0)

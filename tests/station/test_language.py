@@ -64,6 +64,10 @@ def tags(union):
     return [kind.__struct_config__.tag for kind in get_args(union)]
 
 
+ONE_WORD = {        # what a thing is called, and what it was called besides
+    "cảnh báo": "báo động", "UAV": r"\bdrone\b|máy bay", "camera": "máy quay|máy ảnh", "máy lái": "bộ lái",
+    "bản tin": "thông điệp", "sự cố đã hết": "lỗi đã hết", "vụ việc": "sự việc", "khu vực": "địa bàn",
+}
 FLIGHT_PARTS = ("sortie", "before", "passing", "command", "transfer", "differs")
 
 # Keys that scripts put together from a word of the station.
@@ -182,6 +186,14 @@ def test_no_text_is_left_over():
     used = "\n".join(SCRIPTS.values()) + "\n".join(p.read_text(encoding="utf-8") for p in python)
     left = [k for k in LANGUAGES["vi"] if f'"{k}"' not in used and k.split(".")[0] not in BUILT and k not in SENTENCES]
     assert left == []
+
+
+def test_one_thing_has_one_word_in_vietnamese():
+    """As DESIGN.md has it for English: an operator must not wonder whether a second word means a second thing."""
+    paper = json.loads((ROOT / "sim" / "assets" / "debrief_words.json").read_text(encoding="utf-8"))["vi"]
+    said = {k: re.sub(r"\{[^}]*\}", "", text) for k, text in (LANGUAGES["vi"] | paper).items()}
+    for word, others in ONE_WORD.items():
+        assert {k: text for k, text in said.items() if re.search(others, text, re.IGNORECASE)} == {}, f"it is called {word}"
 
 
 def test_no_script_parses_text_as_html():

@@ -198,7 +198,7 @@ def test_the_test_button_tells_through_each_notifier_and_says_which_failed(stati
     settings = with_notifiers(station_folder, email_section(mailbox.port) + second)
     told = try_notifiers(settings, "lan", SteppedClock())
     assert told["duty officer"] == "" and "127.0.0.1" in told["unreachable"]
-    assert "Thử báo động" in mailbox.messages[0]["Subject"]
+    assert "Thử kênh thông báo" in mailbox.messages[0]["Subject"]
     lines = sqlite3.connect(settings.record_db).execute("SELECT person, action FROM entries").fetchall()
     assert lines == [("lan", "notice.test")] * 2
 
