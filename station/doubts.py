@@ -17,6 +17,7 @@ from typing import Annotated
 import msgspec
 
 from geofences.sector import Sector
+from station.doubt_words import doubt
 from station.retention import DAY_NS
 from wire.clock import Clock
 from wire.keys import AllowedNode, NodeKind
@@ -101,21 +102,21 @@ class Doubts:
             if type(p) is PlacementPoint:
                 at = p.position
                 if not (south <= at.lat_deg <= north and west <= at.lon_deg <= east):
-                    return f"{ELSEWHERE}: {batch.sensor} sees something at {_words(at)}, far outside of the sector"
+                    return f"{ELSEWHERE}: {doubt('doubt.sees', sensor=batch.sensor, place=_words(at))}"
         return None
 
     def _report(self, sender: AllowedNode, r: SensorReport, received_ns: int) -> str | None:
         if self._clock.monotonic_ns() - self._looked_ns >= LOOK_EVERY_NS:
             self._refresh()
         key, at = (sender.node, r.sensor), GroundPosition(r.position.lat_deg, r.position.lon_deg)
-        doubt = self._of_place(sender, key, at)
-        if doubt is None:
+        why = self._of_place(sender, key, at)
+        if why is None:
             self._elsewhere.pop(key, None)
             if sender.kind is NodeKind.CAMERA and key not in self._told:
                 self._told[key] = _Place(at.lat_deg, at.lon_deg, WITHIN_M, False)
                 self.fresh.append((*key, at.lat_deg, at.lon_deg, received_ns))
             return None
-        self._elsewhere[key] = f"{ELSEWHERE}: {doubt}"
+        self._elsewhere[key] = f"{ELSEWHERE}: {why}"
         return self._elsewhere[key]
 
     def _of_place(self, sender: AllowedNode, key: tuple[str, str], at: GroundPosition) -> str | None:
@@ -125,7 +126,7 @@ class Doubts:
             and self._west - margin / self._cos <= at.lon_deg <= self._east + margin / self._cos
         )
         if not inside:
-            return f"{key[1]} stands at {_words(at)}, outside of the sector"
+            return doubt("doubt.outside", sensor=key[1], place=_words(at))
         if sender.kind is not NodeKind.CAMERA:
             return None
         place = self._surveyed.get(key) or self._told.get(key)
@@ -137,8 +138,8 @@ class Doubts:
         )
         if away_m <= place.within_m:
             return None
-        known = "its survey" if place.surveyed else "where it was first"
-        return f"{key[1]} stands at {_words(at)}, {away_m:.0f} m from {known}"
+        known = "doubt.from_survey" if place.surveyed else "doubt.from_first"
+        return doubt(known, sensor=key[1], place=_words(at), metres=round(away_m))
 
     def forget_fresh(self) -> None:
         """The commit failed: first places were not written down, and count as never told."""

@@ -25,6 +25,7 @@ from station.alarm_settings import Direction
 from station.backup import FILES
 from station.coverage_picture import Grade, SeesNothing
 from station.coverage_runs import NEVER
+from station.doubt_words import DOUBTS, doubt, within
 from station.duty import TeamState
 from station.nomination import COLUMNS
 from station.notifier_settings import Tells
@@ -144,6 +145,16 @@ def test_every_sentence_of_the_station_has_words_and_they_use_its_parameters(lan
     assert [k for k in SENTENCES if k not in texts] == []
     wrong = {k: parameters(texts[k]) - parameters(SENTENCES[k]) for k in SENTENCES}
     assert {k: names for k, names in wrong.items() if names} == {}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_why_a_nodes_place_is_not_believed_has_words(language):
+    for key, meant in DOUBTS.items():
+        assert parameters(LANGUAGES[language][key]) == parameters(meant)
+        values = {"sensor": "gate-1", "place": "16.62000, 106.59000"} | ({"metres": 500} if "{metres}" in meant else {})
+        text = doubt(key, **values)
+        assert within(text) == {"detail": text, "detail|key": key, **{f"detail|{n}": str(v) for n, v in values.items()}}
+    assert within("what an older station kept") == {"detail": "what an older station kept"}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
