@@ -23,6 +23,7 @@ import numpy as np
 
 from models.box_branch import BoxBranch, split
 from models.decode import boxes_of, grid_of, passing
+from models.graph_joins import join_whole
 from models.graph_network import with_pictures
 from models.graphs import CARD, FILES, GRAPH, Graph, GraphCard, Precision, folder_name, read_graph
 from models.letterbox import PADDING, fit
@@ -188,6 +189,7 @@ def difference(core: Any, whole: Any, ours: Any, strides: tuple[int, ...]) -> tu
     )[0][0]
     grids = len(strides)
     probe, layers = split(ours.clone(), grids)
+    join_whole(probe)
     said = list(core.compile_model(with_pictures(probe, PROBE), "CPU", exact)(picture).values())
     shapes = [s.shape[1:3] for s in said[:grids]]
     features, logits = ([s.reshape(-1, s.shape[-1]) for s in part] for part in (said[:grids], said[grids:]))

@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from geofences.geodesy import Array
 from models.box_branch import BoxBranch, BoxLayers, split
 from models.decode import Floats, Ints, boxes_of, grid_of, passing, suppress
+from models.graph_joins import join_whole
 from models.graphs import Graph, Precision
 from models.letterbox import PADDING, WIDE, Fit, Image, as_bgr, fit, fit_into
 from models.loading import import_openvino, in_words, our_classes
@@ -177,6 +178,7 @@ class GraphNetwork:
         grids = len(self._graph.card.strides)
         with _in_words(self._graph):
             model, layers = split(_core().read_model(self._graph.xml), grids)
+            join_whole(model)
             compiled = _compiled(model, self._precision, shape, self._threads, lanes)
         self._layers = self._layers or layers
         made = []
