@@ -3,7 +3,7 @@
 import { sensorCoverage, sensorCoverageFact } from "./coverage.js";
 import { apartSection, contactWork, neighbours } from "./contact.js";
 import { arrange, cap, fact, make, priorityShape, refocus } from "./dom.js";
-import { findingText, itemName, modeText, sentForText, words } from "./fleet.js";
+import { findingText, freshness, itemName, linkText, modeText, sentForText, words } from "./fleet.js";
 import { ageText, borderText, degrees, metres, mgrs, timeElement } from "./format.js";
 import { axes } from "./ground.js";
 import { number, onLanguage, say, short, t } from "./language.js";
@@ -257,7 +257,7 @@ function droneParts(id) {
   const age = (now() - heard.at_ns / 1e6) / 1000 + heard.heard_age_s;
   const maybe = (value, digits, unit) => (value === null ? "–" : `${number(value, digits)}\u00a0${unit}`);
   const facts = section("drone-facts", [view, Math.round(age)], () => make("dl", { class: "facts" },
-    fact(t("fact.link"), t(`link.${heard.link}`), make("span", { class: "aside" }, t("age.ago", { age: ageText(age) }))),
+    fact(t("fact.link"), t(`link.${heard.link}`), make("span", { class: freshness(age) === "stale" ? "aside stale" : "aside" }, t("age.ago", { age: ageText(age) }))),
     view.task ? fact(t("fact.task"), [sentForText(view), t(`task.${view.task.phase}`)].filter(Boolean).join(" · "), make("span", { class: "second" }, words(view.task.key, view.task.params, view.task.sentence))) : null,
     heard.mission_item === null ? null : fact(t("fact.waypoint"), `${heard.mission_item} / ${heard.mission_total ?? "–"}`),
     fact(t("fact.mode"), `${heard.armed ? modeText(heard.mode) : t("drone.on_ground")} · ${t(heard.armed ? "drone.armed" : "drone.disarmed")}`),
@@ -272,5 +272,5 @@ function droneParts(id) {
   const refusals = check ? section("plan-check", check, () => make("section", { class: "reasons" }, make("h3", {}, t("drawer.check"), ` · ${t(check.passed ? "drawer.check_passed" : "drawer.check_refused")}`),
     buffer ? make("p", {}, t("drawer.buffer", { total_m: number(buffer.total_m, 0), drift_m: number(buffer.drift_m, 0), wind_m_s: number(buffer.wind_m_s, 1), seconds: number(buffer.detection_s + buffer.descent_s, 0), reaction_m: number(buffer.reaction_m, 0), margin_m: number(buffer.margin_m, 0), configured_m: number(buffer.configured_m, 0) })) : null,
     make("ul", {}, check.findings.map((f) => make("li", {}, findingText(f)))))) : null;
-  return [head(t("drawer.drone", { id: view.drone }), t(`link.${heard.link}`), null, heard.simulated), facts, checks, refusals];
+  return [head(t("drawer.drone", { id: view.drone }), linkText(view), null, heard.simulated), facts, checks, refusals];
 }

@@ -197,6 +197,8 @@ export function doingText(view) {
 
 export function linkText(view) {
   const age = ageOf(view);
+  // Nobody tells of it any more: what its link was then says nothing of now.
+  if (view.telemetry.link === "connected" && freshness(age) === "stale") return t("contact.not_seen_for", { age: ageText(age) });
   return `${t(`link.${view.telemetry.link}`)}${age >= FRESH_S ? ` · ${ageText(age)}` : ""}`;
 }
 

@@ -9,6 +9,7 @@ import { onLanguage, t } from "./language.js";
 import { metresBetween } from "./ground.js";
 import { on, onCalmly, selectedContact, state } from "./state.js";
 
+const BEGINS_WITHIN_S = 10;     // a launch that was accepted shows as a flight by then, or the drone is back at what it did before
 const PENDING = ["sending", "waiting", "under_way"];
 const shown = new Map();        // contact id -> {root, key, hold, plan, was: whether it has been on the page, waits: whether who asked has not got an answer}
 
@@ -80,8 +81,12 @@ function draw(id, part) {
   if (contact.simulated && state.realm === "live") return put(part, { key: ["sim"], build: () => [make("p", { class: "advice" }, make("span", { class: "sim" }, "SIM"), " ", t("investigate.simulated"))] }, title);
   const why = whyNoFleet();
   if (why) return put(part, { key: ["why", why], build: () => [make("p", { class: "advice" }, why)] }, title);
-  if (launched && [...PENDING, "done"].includes(launched.state)) return put(part, { key: ["launched", launched.state, launched.words], build: () => [progress(launched.state === "done" ? t("order_now.begins") : launched.words)] }, title);
-  if (launched) return put(part, { key: ["refused", launched.words], build: () => [trouble(launched.words), askButton(id, part, t("investigate.again"))] }, title);
+  const isBack = launched?.state === "done" && launched.passed > BEGINS_WITHIN_S && state.drones.get(launched.drone)?.task;
+  if (isBack && !flight && !offer && !(asked && PENDING.includes(asked.state))) {
+    return put(part, ended({ view: state.drones.get(launched.drone) }, contact.state === "ended" ? null : () => askButton(id, part, t("investigate.again")), "done"), title);
+  }
+  if (launched && !isBack && [...PENDING, "done"].includes(launched.state)) return put(part, { key: ["launched", launched.state, launched.words], build: () => [progress(launched.state === "done" ? t("order_now.begins") : launched.words)] }, title);
+  if (launched && !isBack) return put(part, { key: ["refused", launched.words], build: () => [trouble(launched.words), askButton(id, part, t("investigate.again"))] }, title);
   if (offer?.plan) return offered(id, part, offer, title);
   if (offer) return put(part, { key: ["nothing", offer], build: () => [trouble([onlyOne(offer), words(offer.key, offer.params, offer.sentence)].filter(Boolean).join(": ")), reasons(offer), others(offer), askButton(id, part, t("investigate.again"))] }, title);
   if (asked && PENDING.includes(asked.state)) return put(part, { key: ["asked"], build: () => [progress(t("investigate.asked"))] }, title);
@@ -233,11 +238,11 @@ function flying(id, { view, looking }) {
   return { key: ["flying", view.drone, isBack], build, update };
 }
 
-/** How the last look ended; and the button to look again. */
-function ended({ view }, again) {
+/** How the last look ended; and the button to look again. phase: of the look, where the drone's task is another one by now. */
+function ended({ view }, again, phase = view.task.phase) {
   const task = view.task;
-  return { key: ["ended", view.drone, task, Boolean(again)], build: () => [
-    make("p", { class: `fleet-ended ${task.phase}` }, make("span", { "aria-hidden": "true" }, task.phase === "done" ? "✓ " : "✕ "),
-      t("investigate.ended", { drone: view.drone, how: t(`task.${task.phase}`), at: clockText(task.at_ns / 1e6) }), make("small", {}, words(task.key, task.params, task.sentence))),
+  return { key: ["ended", view.drone, task, phase, Boolean(again)], build: () => [
+    make("p", { class: `fleet-ended ${phase}` }, make("span", { "aria-hidden": "true" }, phase === "done" ? "✓ " : "✕ "),
+      t("investigate.ended", { drone: view.drone, how: t(`task.${phase}`), at: clockText(task.at_ns / 1e6) }), make("small", {}, words(task.key, task.params, task.sentence))),
     again?.() ?? null] };
 }

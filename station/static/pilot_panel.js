@@ -106,7 +106,7 @@ function head(view) {
     return [
       make("header", { class: "drone-head" },
         make("h2", {}, view.drone, h.simulated ? make("span", { class: "sim" }, "SIM") : null),
-        make("p", { class: `drone-link ${h.link} ${freshness(ageOf(view))}` }, make("span", { "aria-hidden": "true" }, h.link === "connected" ? "● " : h.link === "late" ? "◐ " : "○ "), linkText(view))),
+        make("p", { class: `drone-link ${h.link} ${freshness(ageOf(view))}` }, make("span", { "aria-hidden": "true" }, h.link === "connected" && freshness(ageOf(view)) !== "stale" ? "● " : h.link === "late" ? "◐ " : "○ "), linkText(view))),
       make("div", { class: `battery ${low ? "low" : ""}` },
         make("div", { class: "battery-bar", "aria-hidden": "true" }, fill),
         make("p", {}, make("b", {}, low ? "▼ " : "", percent(charge)), h.battery_v === null ? null : make("span", {}, `${number(h.battery_v, 1)} V`), aged(view, "battery_percent", ""))),

@@ -120,6 +120,7 @@ function nodes(at) {
     const more = left.length ? [make("span", { class: "more", title: left.map((h) => h.title).join("\n") }, t("node.more", { n: left.length, silent: left.filter((h) => h.node.silent).length }))] : [];
     arrange(parts.nodes, [...all.slice(0, shown).map((h) => buttons.get(h.node.node).button), ...more]);
     if (parts.nodes.scrollWidth <= width) break;
+    if (shown === 0 && all[0].rank <= RANK.late) arrange(parts.nodes, [buttons.get(all[0].node.node).button]);       // squeezed, but who needs somebody is there
   }
   refocus(parts.nodes, focused);
 }

@@ -44,13 +44,14 @@ function chip(d) {
   const kept = chips.get(d.name), button = kept.button;
   if (kept.key === text) return button;
   kept.key = text;
-  const how = d.link !== "connected" ? "lost" : d.warned || d.low ? "warned" : d.flying ? "flying" : "ground";
+  const isUnheard = d.link === "connected" && d.how === "stale";       // the fleet is silent, and with it all its drones
+  const how = d.link !== "connected" || isUnheard ? "lost" : d.warned || d.low ? "warned" : d.flying ? "flying" : "ground";
   button.className = `drone-chip ${how} ${d.how}`;
   button.setAttribute("aria-pressed", String(d.chosen));
   button.replaceChildren(glyph("drone"),
     make("span", { class: "chip-words" },
       make("b", {}, make("span", { class: "chip-name" }, d.name), d.sim ? make("span", { class: "sim" }, "SIM") : null),
-      make("small", {}, d.link === "connected" ? d.doing : `${t(`link.${d.link}`)} ${d.age}`)),
+      make("small", {}, isUnheard ? t("contact.not_seen_for", { age: d.age }) : d.link === "connected" ? d.doing : `${t(`link.${d.link}`)} ${d.age}`)),
     make("span", { class: `chip-battery ${d.low ? "low" : ""}` }, d.low ? "▼ " : "", d.battery));
   return button;
 }

@@ -13,6 +13,7 @@ from playwright.sync_api import Route, expect
 from station.access import Role
 from tests.browser.conftest import enter
 from tests.fleet_scene import KHE_DA, an_offer, fleet_scene
+from wire.flying import TaskPhase, TaskState
 from wire.tasking import FlightKind, FlightWish
 
 PATROL = FlightWish(FlightKind.CORRIDOR, corridor="khe-da")
@@ -128,3 +129,28 @@ def test_the_keyboard_stays_on_a_button_whose_box_is_filled_anew(piloting) -> No
     expect(page.locator("#pilot .part-launch .switch")).to_be_visible()     # built again, with what is asked of a busy drone
     expect(launch).to_be_focused()
     assert page.seen["errors"] == []
+
+
+def test_a_look_that_is_over_says_so_where_the_drone_flies_its_patrol_again(piloting) -> None:
+    """What came of a launch is not "the flight begins" for ever."""
+    mind, page = piloting
+
+    def done(route: Route) -> None:
+        body = {**route.fetch().json(), "state": "done", "key": ""}
+        route.fulfill(status=200, content_type="application/json", body=json.dumps(body))
+
+    page.route("**/api/fleet/orders/*", done)
+    now = time.time_ns()
+    after = TaskState("T-1", "drone-3", "P-20", TaskPhase.EXECUTING, now, "", key="task.after", params={
+        "why": "contact K-0398 is gone", "why|key": "look.gone", "why|contact": "K-0398",
+        "drone": "drone-3", "corridor": "khe-da"})
+    mind.say(drones=tuple(msgspec.structs.replace(d, task=after) for d in fleet_scene(now).drones if d.drone == "drone-3"))
+    page.evaluate("""async () => {
+      (await import('/static/state.js')).select('contact', 'K-0398');
+      const wanted = { action: 'launch', drone: 'drone-3', plan_id: 'P-40', priority: 1 };
+      await (await import('/static/fleet.js')).command(wanted, 'launch:K-0398'); }""")
+    section = page.locator("#pilot .investigate")
+    expect(section).to_contain_text(WORDS["order_now.begins"])
+    expect(section).to_contain_text("K-0398 không còn nữa", timeout=25_000)
+    expect(section).not_to_contain_text(WORDS["order_now.begins"])
+    expect(section.locator(".investigate-ask")).to_be_visible()
