@@ -4,7 +4,7 @@ import { axes, collection, feature, lonLat, metresBetween, moved } from "./groun
 import { ageText } from "./format.js";
 import { number, short, t } from "./language.js";
 import { hasMil, milImage } from "./mil.js";
-import { alarmOf, isWaiting, now, selectedContact, state } from "./state.js";
+import { alarmOf, isWaiting, now, raisedAt, selectedContact, state } from "./state.js";
 import { COLOURS } from "./symbols.js";
 
 export const FRESH_S = 3, DIM_S = 10;
@@ -92,7 +92,7 @@ function chosenPlace() {
   const s = state.selection;
   if (s?.kind === "sensor") return state.sensors.get(s.id)?.position ?? null;
   if (s?.kind === "drone") return state.drones.get(s.id)?.telemetry.position ?? null;
-  return selectedContact()?.position ?? (s?.kind === "alarm" ? state.alarms.get(s.id)?.position : null) ?? null;
+  return selectedContact()?.position ?? (s?.kind === "alarm" && state.alarms.has(s.id) ? raisedAt(state.alarms.get(s.id)) : null) ?? null;
 }
 
 function drawSensors(marks) {

@@ -15,7 +15,7 @@ import { centreOnSelected } from "./map.js";
 import { nodeSays } from "./node_words.js";
 import { choiceSection, orderSection, presetText, profileText } from "./orders.js";
 import { largePicture } from "./pictures.js";
-import { alarmOf, candidateOf, candidates, isAboutNobody, isWaiting, now, on, onCalmly, select, selectedContact, state } from "./state.js";
+import { alarmOf, candidateOf, candidates, isAboutNobody, isWaiting, now, on, onCalmly, raisedAt, select, selectedContact, state } from "./state.js";
 
 let root = null, isScrolled = false;
 const shown = new Map();        // section -> {key, element}
@@ -75,7 +75,7 @@ function alarmParts(id) {
     section("teams", teamKey(alarm), () => teamSection(alarm) ?? make("div", { hidden: true })),
     whyAlarm(alarm),
     ...(several ? candidateParts(alarm) : matchesOf(alarm.contact, alarm.match)),
-    contact ? contactFacts(contact) : alarm.position ? placeFacts(alarm) : null,
+    contact ? contactFacts(contact) : raisedAt(alarm) ? placeFacts(alarm) : null,
     alarm.sensor && state.sensors.has(alarm.sensor) ? sensorFacts(state.sensors.get(alarm.sensor)) : null,
     contact ? reasons(contact) : null,
     contact ? apart(contact) : null,

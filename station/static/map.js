@@ -15,7 +15,7 @@ import { coverageFeatures, coverageWidth } from "./coverage.js";
 import { drawerWidth } from "./drawer.js";
 import { fetchMil } from "./mil.js";
 import { afterPress, inPieces } from "./presses.js";
-import { on, select, selectedContact, state, tell } from "./state.js";
+import { on, raisedAt, select, selectedContact, state, tell } from "./state.js";
 import { addSigns, addSymbols } from "./symbols.js";
 import { make } from "./dom.js";
 
@@ -138,7 +138,7 @@ function selectedPosition() {
   const s = state.selection;
   if (s?.kind === "drone") return state.drones.get(s.id)?.telemetry.position ?? null;
   if (s?.kind === "sensor") return state.sensors.get(s.id)?.position ?? null;
-  return selectedContact()?.position ?? (s?.kind === "alarm" ? sensorOf(s.id)?.position ?? state.alarms.get(s.id)?.position : null) ?? null;
+  return selectedContact()?.position ?? (s?.kind === "alarm" ? sensorOf(s.id)?.position ?? (state.alarms.has(s.id) ? raisedAt(state.alarms.get(s.id)) : null) : null) ?? null;
 }
 
 function sensorOf(alarmId) { return state.sensors.get(state.alarms.get(alarmId)?.sensor); }

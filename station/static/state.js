@@ -155,6 +155,12 @@ export function candidateOf(alarm) {
   return all.find((m) => m.id === state.candidate) ?? all.find((m) => m.state === "question") ?? all[0] ?? null;
 }
 
+/** Where an alarm was raised; nothing where the candidate that is open is somebody else than whom it was raised about. */
+export function raisedAt(alarm) {
+  const open = candidateOf(alarm);
+  return open && open.contact !== alarm.contact ? null : alarm.position;
+}
+
 export function chooseCandidate(match) {
   state.candidate = match;
   tell("candidate");

@@ -106,6 +106,18 @@ def test_a_candidates_pictures_say_whose_they_are_and_of_when(logged_in, stage, 
     expect(watched.locator("#drawer .candidate-picture figcaption")).to_contain_text("gate-2 · ")
 
 
+def test_a_candidate_who_is_gone_is_not_shown_at_the_place_of_another_one(logged_in, watched):
+    mind = logged_in()
+    told = candidates(time.time_ns())
+    mind.say(**{**told, "contacts": ()})
+    watched.locator(".card.open").click()
+    lines = watched.locator("#drawer .candidate-line")
+    expect(watched.locator("#drawer")).to_contain_text("MGRS")         # of the first, about whom it was raised
+    lines.nth(1).click()
+    expect(watched.locator("#drawer .candidate.chosen")).to_contain_text("C-2")
+    expect(watched.locator("#drawer")).not_to_contain_text("MGRS")
+
+
 def test_a_closed_drawer_keeps_nothing(logged_in, watched):
     logged_in(scene())
     watched.locator(".card.open").first.click()
