@@ -27,6 +27,7 @@ from models.registry import resolve_weights
 from sim.crew import Crew
 from sim.debrief_sentences import ENDINGS
 from sim.demo_settings import is_free, port_of
+from sim.desk_words import refused
 from sim.director_orders import OrderSocket
 from sim.director_stage import AUTOPILOT, DIRECTION, MODEL_FLIES, ExerciseStage, set_the_exercise
 from sim.director_view import (
@@ -421,7 +422,7 @@ class Director:
 
     def _stand(self, still: bool, what: str) -> None:
         if self._world is None or self._phase not in (Phase.GOING, Phase.STANDING):
-            raise SettingsError("the exercise has not begun")
+            raise refused("not_begun")
         self._phase = Phase.STANDING if still else Phase.GOING
         self._frozen = what == "frozen"
         self._standing = still
@@ -430,12 +431,12 @@ class Director:
 
     def _change_pace(self, step: int) -> None:
         if self._exercise.has_drones:
-            raise SettingsError("a drone flies in this exercise, at its own pace; pause and freeze work")
+            raise refused("own_pace")
         if self._world is None or self._phase not in (Phase.GOING, Phase.STANDING):
-            raise SettingsError("the exercise has not begun")
+            raise refused("not_begun")
         index = PACES.index(self._pace) + step
         if not 0 <= index < len(PACES):
-            raise SettingsError(f"{self._pace:g} times is the {'fastest' if step > 0 else 'slowest'}")
+            raise refused("fastest" if step > 0 else "slowest", pace=f"{self._pace:g}")
         self._pace = PACES[index]
         if not self._standing:
             self._world.send(Pace(self._pace))
@@ -446,7 +447,7 @@ class Director:
     def _do(self, done: Done) -> None:
         inject = done.inject
         if self._world is None or not self._starts_ns:
-            raise SettingsError("the exercise has not begun")
+            raise refused("not_begun")
         match inject:
             case WeatherInject():
                 self._world.send(TurnWeather(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import zmq
 
+from sim.desk_words import refused
 from wire.settings import SettingsError
 
 ANSWER_WITHIN_MS = 5_000
@@ -53,7 +54,7 @@ def tell(run: Path, order: str, within_ms: int = ANSWER_WITHIN_MS) -> str:
     try:
         where = link.read_text(encoding="utf-8").strip()
     except OSError:
-        raise SettingsError(f"{link}: no exercise is running there. Give the folder that `exercise run` printed.") from None
+        raise refused("not_there", link=str(link)) from None
     context = zmq.Context()
     try:
         socket = context.socket(zmq.REQ)
@@ -61,7 +62,7 @@ def tell(run: Path, order: str, within_ms: int = ANSWER_WITHIN_MS) -> str:
         socket.connect(where)
         socket.send(order.encode("utf-8"))
         if not socket.poll(within_ms):
-            raise SettingsError(f"{run}: the exercise does not answer; it may have ended")
+            raise refused("no_answer", run=str(run))
         answer = socket.recv().decode("utf-8", "replace")
     finally:
         context.destroy(linger=0)

@@ -14,6 +14,7 @@ from edge.settings import NodeSettings, SourceKind
 from geofences.sector import load_sector
 from sim.actors import COMFORTABLE_MPS, GAITS, OFF_TRAIL
 from sim.behaviours_wheels import CRUISE_MPS
+from sim.desk_words import refused
 from sim.exercise_build import Checked, Opened, blank, check, check_text, data_of, open_exercise, save
 from sim.exercise_desk_web import changing_trainer, in_thread, trainer
 from sim.exercise_from_past import Past, Wanted, from_past, read_past, record_taking, write_exercise
@@ -111,7 +112,7 @@ class BuildRoutes:
         for folder in (self._folder, LIBRARY):
             if name in {f.stem for f in folder.glob("*.toml")}:
                 return folder / f"{name}.toml"
-        raise SettingsError(f"exercise: there is no {name} here")
+        raise refused("no_exercise", before="exercise: ", name=name)
 
     async def new(self, request: Request) -> Response:
         await trainer(self._door, request)
@@ -189,7 +190,7 @@ class BuildRoutes:
     def _take(self, wanted: PastRequest, person: str) -> PastSaved:
         settings = self._settings().get(wanted.source)
         if settings is None:
-            raise SettingsError(f"exercise: there is no station {wanted.source}")
+            raise refused("no_station", before="exercise: ", name=wanted.source)
         what = Wanted(wanted.incident, wanted.from_ns, wanted.to_ns, wanted.invent_plates)
         made = from_past(settings, what, wanted.name)
         checked, _ = check_text(self._folder, wanted.name, write_exercise(made, self._folder / f"{wanted.name}.toml"))

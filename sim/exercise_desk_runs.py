@@ -15,6 +15,7 @@ import msgspec
 
 from sim.debrief_sentences import ended_because
 from sim.demo_settings import filled, free_port, is_free
+from sim.desk_words import refused
 from sim.director_orders import LINK, tell
 from sim.director_stage import MODEL_FLIES, TRAINER
 from sim.director_view import DirectorView, TruthNow
@@ -105,7 +106,7 @@ class Runs:
         """Of an exercise, by its file's name. Raises SettingsError."""
         found = next((f for f in self.files() if f.stem == name), None)
         if found is None:
-            raise SettingsError(f"exercise: there is no {name} here")
+            raise refused("no_exercise", before="exercise: ", name=name)
         return found
 
     def is_own(self, file: Path) -> bool:
@@ -119,7 +120,7 @@ class Runs:
         with self._lock:
             going = self._going()
             if going:
-                raise SettingsError(f"exercise: {going} is running; end it first. One machine leads one exercise.")
+                raise refused("running", before="exercise: ", run=going)
             at = datetime.fromtimestamp(self._clock.utc_ns() / NS_PER_S, UTC)
             run = at.strftime("%Y%m%d-%H%M%S")
             log = (self._folder / f"{run}.log").open("wb")
@@ -170,7 +171,7 @@ class Runs:
         with self._lock:
             run = self._going()
         if not run:
-            raise SettingsError("exercise: none is running")
+            raise refused("none_running", before="exercise: ")
         if order == "end" and not (self._folder / run / LINK).exists() and self._director is not None:
             self._director.terminate()      # it still prepares, and hears nobody
             return ""
@@ -203,7 +204,7 @@ class Runs:
     def folder_of(self, run: str) -> Path:
         """Raises SettingsError for a run that is none of ours: no name climbs out of the folder."""
         if run not in {f.name for f in self._folder.iterdir() if f.is_dir()}:
-            raise SettingsError(f"exercise: there is no run {run}")
+            raise refused("no_run", before="exercise: ", run=run)
         return self._folder / run
 
     def all(self) -> list[RunView]:
@@ -236,7 +237,7 @@ class Runs:
         folder = self.folder_of(run)
         with self._lock:
             if self._going() == run:
-                raise SettingsError("exercise: it is not over yet")
+                raise refused("not_over", before="exercise: ")
         kept = folder / KEPT_DEBRIEF
         if compare:
             return debrief(folder, [read_earlier(self.folder_of(r)) for r in compare])
@@ -253,7 +254,7 @@ class Runs:
         settings = load_station_settings(config)
         with self._lock:
             if self._going():
-                raise SettingsError("exercise: another one is running; its station comes first")
+                raise refused("another", before="exercise: ")
             self._close_review()
             if not is_free(settings.web.port):
                 config.write_text(filled(config, {("web", "port"): free_port()}), encoding="utf-8")

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from geofences.sector import load_sector
+from sim.desk_words import REFUSED
 from sim.exercise_debrief import csv_text
 from sim.exercise_debrief_pdf import debrief_pdf
 from sim.exercise_desk_runs import Runs
@@ -308,7 +309,7 @@ async def in_thread(work: Callable[[str], T], argument: str) -> T:
     try:
         return await anyio.to_thread.run_sync(work, argument)
     except SettingsError as error:
-        raise RefusedRequest(409, Sentence("trainer.refused", {"words": str(error)})) from None
+        raise RefusedRequest(409, Sentence("trainer.refused", REFUSED.within("words", str(error)))) from None
 
 
 def _file(data: bytes, media: str, name: str) -> Response:

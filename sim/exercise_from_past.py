@@ -23,6 +23,7 @@ import tomlkit
 
 from geofences.geodesy import Array
 from geofences.sector import Sector, load_sector
+from sim.desk_words import refused
 from sim.exercise_build import Data, merge, without_gaps
 from sim.exercise_scenario import LIBRARY, LONGEST_S, MAST_M
 from sim.exercise_ways import go_on_unseen, place_on, script_of, simplified, spot_of
@@ -142,7 +143,7 @@ def from_past(settings: StationSettings, wanted: Wanted, name: str) -> Made:
         if g.number in crossing and contact_id(g.number) not in reasons:
             g.role = "crosser"          # one alarm may stand for a whole party
     if not kept:
-        raise SettingsError("exercise: nobody went any way there; choose another incident, or more time")
+        raise refused("nobody_went", before="exercise: ")
     begins_ns = min(g.at_ns[0] for g in kept) - round(BEFORE_S * NS_PER_S)
     lines = _lines(sector)
     chance = random.Random(f"{name}/{begins_ns}")
@@ -156,7 +157,7 @@ def from_past(settings: StationSettings, wanted: Wanted, name: str) -> Made:
             actor["looks"] = {"plate": _invented(plates, chance)}
         actors.append(actor)
     if not actors:
-        raise SettingsError("exercise: nobody is left whose way could be gone; choose another incident, or more time")
+        raise refused("nobody_left", before="exercise: ")
     seconds = min(max((max(g.at_ns[-1] for g in kept) - begins_ns) / NS_PER_S + AFTER_S, 120.0), LONGEST_S)
     return Made(_data(name, sector, settings, begins_ns, math.ceil(seconds), actors, cameras), tuple(left_out))
 
@@ -209,14 +210,14 @@ def _incidents(mind: sqlite3.Connection) -> Incidents:
 def _wanted_contacts(mind: sqlite3.Connection, alarms: dict[str, Alarm], wanted: Wanted) -> list[str]:
     if not wanted.incident:
         if wanted.from_ns >= wanted.to_ns:
-            raise SettingsError("exercise: the time begins after it ends")
+            raise refused("times", before="exercise: ")
         return [i for (i,) in mind.execute(
             "SELECT id FROM contacts WHERE first_seen_ns <= ? AND last_seen_ns >= ? AND merged_into IS NULL ORDER BY id",
             (wanted.to_ns, wanted.from_ns),
         )]
     incident = _incidents(mind).all.get(number_of(wanted.incident, "I") or 0)
     if incident is None:
-        raise SettingsError(f"exercise: there is no incident {wanted.incident}")
+        raise refused("no_incident", before="exercise: ", incident=wanted.incident)
     # Whoever went with somebody of the incident belongs to it, with an alarm of his own or without.
     ids = dict.fromkeys(_contacts_of(incident.alarms, alarms))
     for contact in list(ids):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from geofences.geodesy import Array
+from sim.desk_words import refused
 from sim.exercise_settings import AnyInject, CameraInject, DroneInject, ExerciseSettings, When
 from sim.world_paths import Path as WorldPath
 from sim.world_state import ActorState
 from wire.messages import SensorState
-from wire.settings import SettingsError
 
 FAULTS = {
     "blind": SensorState.BLIND, "covered": SensorState.COVERED, "dark": SensorState.DARK,
@@ -54,7 +54,7 @@ class Injects:
         """Do one now; it may be done again. Raises SettingsError for one that there is not."""
         inject = self._all.get(inject_id)
         if inject is None:
-            raise SettingsError(f'there is no inject "{inject_id}"; there are {", ".join(self._all) or "none"}')
+            raise refused("no_inject", id=inject_id, there=", ".join(self._all) or "none")
         return self._note(inject, at_s, who)
 
     def due(self, at_s: float, alarms: int, states: tuple[ActorState, ...], names: dict[str, list[int]]) -> list[Done]:

@@ -17,7 +17,7 @@ from typing import Annotated
 import msgspec
 
 from geofences.sector import Sector
-from station.doubt_words import doubt
+from station.doubt_words import DOUBTS
 from station.retention import DAY_NS
 from wire.clock import Clock
 from wire.keys import AllowedNode, NodeKind
@@ -102,7 +102,7 @@ class Doubts:
             if type(p) is PlacementPoint:
                 at = p.position
                 if not (south <= at.lat_deg <= north and west <= at.lon_deg <= east):
-                    return f"{ELSEWHERE}: {doubt('doubt.sees', sensor=batch.sensor, place=_words(at))}"
+                    return f"{ELSEWHERE}: {DOUBTS.text('doubt.sees', sensor=batch.sensor, place=_words(at))}"
         return None
 
     def _report(self, sender: AllowedNode, r: SensorReport, received_ns: int) -> str | None:
@@ -126,7 +126,7 @@ class Doubts:
             and self._west - margin / self._cos <= at.lon_deg <= self._east + margin / self._cos
         )
         if not inside:
-            return doubt("doubt.outside", sensor=key[1], place=_words(at))
+            return DOUBTS.text("doubt.outside", sensor=key[1], place=_words(at))
         if sender.kind is not NodeKind.CAMERA:
             return None
         place = self._surveyed.get(key) or self._told.get(key)
@@ -139,7 +139,7 @@ class Doubts:
         if away_m <= place.within_m:
             return None
         known = "doubt.from_survey" if place.surveyed else "doubt.from_first"
-        return doubt(known, sensor=key[1], place=_words(at), metres=round(away_m))
+        return DOUBTS.text(known, sensor=key[1], place=_words(at), metres=round(away_m))
 
     def forget_fresh(self) -> None:
         """The commit failed: first places were not written down, and count as never told."""

@@ -43,7 +43,7 @@ from station.alarms import (
     worsen,
 )
 from station.contacts import Contact, Visit
-from station.doubt_words import within
+from station.doubt_words import DOUBTS
 from station.found_again import found_off_m, note_place
 from station.picture import AlarmState, MatchState, Sentence
 from wire.clock import NS_PER_S
@@ -239,7 +239,7 @@ class AlarmDesk:
         self._fault("store_trouble", STORE_TROUBLE, says, is_wrong, now_ns, simulated, about=file)
 
     def place_fault(self, node: str, is_wrong: bool, simulated: bool, detail: str, now_ns: int) -> None:
-        says = Sentence("alarm.node_elsewhere", {"node": node, **within(detail)})
+        says = Sentence("alarm.node_elsewhere", {"node": node, **DOUBTS.within("detail", detail)})
         self._fault("node_elsewhere", NODE_ELSEWHERE, says, is_wrong, now_ns, simulated, node=node)
 
     def watch_fault(self, is_unwatched: bool, simulated: bool, after_s: float, now_ns: int) -> None:
