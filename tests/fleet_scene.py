@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from fleet.dispatch_words import said
+from fleet.preflight_words import item
 from station.fleet_picture import FleetAnswer, FleetView
 from station.picture import DroneView
 from tests.scene import BEN_SONG, KHE_DA, S, along, drone, scene
@@ -14,7 +16,6 @@ from wire.flying import (
     LinkState,
     Plan,
     Preflight,
-    PreflightItem,
     PreflightState,
     TaskPhase,
     TaskState,
@@ -26,16 +27,15 @@ from wire.units import GroundPosition, HeightMsl, Position
 
 HOME = GroundPosition(16.62225, 106.60230)
 BUFFER = Buffer(161.0, 3.0, 8.0, 21.0, 96.0, 44.0, 21.0, 150.0)
-SEVEN = tuple(
-    PreflightItem(name, state, said) for name, state, said in (
-        ("link", PreflightState.PASS, "last heartbeat 0.2 s ago"), ("realm", PreflightState.PASS, "simulated autopilot"),
-        ("position fix", PreflightState.RUNNING, "no 3D fix yet"),
-        ("position estimate", PreflightState.SOFT_FAILURE, "PreArm: AHRS: waiting for home"),
-        ("battery", PreflightState.FAILURE, "44 %; 50 % are needed"), ("home", PreflightState.PASS, "1 m from home"),
-        ("aircraft", PreflightState.ERROR, "another aircraft answers"),
-        ("station failsafe", PreflightState.WARNING, "the autopilot has no FS_GCS_ENABLE"),
-        ("fence", PreflightState.OFF, "the plan asks for none"),
-    )
+LOOKS = said("look.begins", drone="drone-2", contact="K-0412")
+SEVEN = (
+    item("link", PreflightState.PASS, "heartbeat", seconds=0.2), item("realm", PreflightState.PASS, "realm_simulated"),
+    item("position fix", PreflightState.RUNNING, "no_fix"),
+    item("position estimate", PreflightState.SOFT_FAILURE, "prearm", why="AHRS: waiting for home"),
+    item("battery", PreflightState.FAILURE, "charge_low", percent=44, least_percent=50),
+    item("home", PreflightState.PASS, "at_home", metres=1),
+    item("aircraft", PreflightState.ERROR, "other_aircraft", system=12, hardware="2a00-99"),
+    item("station failsafe", PreflightState.WARNING, "no_failsafe"), item("fence", PreflightState.OFF, "no_fence"),
 )
 
 
@@ -76,7 +76,8 @@ def drones(now: int) -> tuple[DroneView, ...]:
             first.telemetry, drone="drone-2", mode="GUIDED", battery_percent=58.0, position=Position(*at, HeightMsl(220.0)),
             ground_speed_m_s=2.0, gps_satellites=14, wind_m_s=3.0,
         ),
-        task=TaskState("T-9", "drone-2", "P-21", TaskPhase.EXECUTING, now - 40 * S, "orbits contact K-0412 at 40 m"),
+        task=TaskState("T-9", "drone-2", "P-21", TaskPhase.EXECUTING, now - 40 * S, LOOKS.sentence, key=LOOKS.key,
+                       params=LOOKS.params),
         preflight=None,
     )
     ground = msgspec.structs.replace(
