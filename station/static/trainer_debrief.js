@@ -71,15 +71,16 @@ export async function showDebrief(main, run) {
   async function replay(button, atS) {
     await press(button, async () => {
       review ??= await askLoggedIn(`/api/desk/runs/${run}/review`, {}, AT_WORK_MS);
-      drawReview();
       const ns = (s) => `${Math.round(tracks.starts_ns / 1e6 + s * 1000)}000000`;
-      window.open(`${review.address}/replay?from=${ns(Math.max(0, atS - BEFORE_S))}&to=${ns(atS + AFTER_S)}`, "trailwatch-replay", "noopener");
+      const address = `${review.address}/replay?from=${ns(Math.max(0, atS - BEFORE_S))}&to=${ns(atS + AFTER_S)}`;
+      drawReview(address);        // where the pages took long to come, a browser opens no window any more: the link leads there too
+      window.open(address, "trailwatch-replay", "noopener");
     });
   }
 
   const reviewBox = make("div", { class: "review" });
-  function drawReview() {
-    reviewBox.replaceChildren(make("p", { class: "hint" }, t("trainer.replay_hint")), make("p", {}, make("a", { href: `${review.address}/replay`, target: "_blank", rel: "noopener" }, `${review.address}/replay`), " ",
+  function drawReview(address) {
+    reviewBox.replaceChildren(make("p", { class: "hint" }, t("trainer.replay_hint")), make("p", {}, make("a", { href: address, target: "_blank", rel: "noopener" }, `${review.address}/replay`), " ",
       make("b", {}, review.account), " ", make("code", {}, review.password)));
   }
 

@@ -210,15 +210,16 @@ def test_an_exercise_is_prepared_led_and_debriefed_and_no_trainee_gets_the_truth
     with page.expect_download() as download:
         page.click("a >> text=PDF")
     assert Path(download.value.path()).read_bytes().startswith(b"%PDF")
-    with page.context.expect_page() as opened:
+    with page.context.expect_page(timeout=120_000) as opened:       # a station's pages start for it
         page.click(".moments button:not(.at) >> nth=0")
     expect(page.locator(".review code")).to_be_visible()
     replay = opened.value
     replay.wait_for_load_state()
     assert "/login" in replay.url or "/replay" in replay.url
-    review = page.locator(".review a").get_attribute("href").removesuffix("/replay")
+    review, _, moment = page.locator(".review a").get_attribute("href").partition("/replay")
+    assert re.fullmatch(r"\?from=\d{19}&to=\d{19}", moment), "the link leads to the moment, where no window opens"
     enter(replay, review, page.locator(".review b").inner_text(), page.locator(".review code").inner_text())
     replay.wait_for_selector("body[data-map=ready]")
-    replay.goto(f"{review}/replay")
+    replay.goto(f"{review}/replay{moment}")
     replay.wait_for_selector(".replay-bar")
     assert watched.seen["errors"] == []
