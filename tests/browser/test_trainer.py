@@ -17,9 +17,14 @@ from playwright.sync_api import expect
 from sim.demo_settings import free_port
 from sim.exercise_scenario import LIBRARY, load_exercise
 from tests.browser.accessibility import faults, faults_in_both_lights
+from tests.browser.both_languages import in_one_language
 from tests.station.conftest import ROOT
 
 PASSWORD = "mot cau dai de nho"
+# What stands in the short exercise's own file, which has it in one language; names of accounts, actors and processes, as
+# files and terminals have them.
+QUOTED = ("A short one", "Everything, quickly.", "Somebody may come.", "secret-walker", "bag", "trainer", "operator",
+          "pilot", "supervisor", "auditor", "station", "world", "fleet", "second-walker", "walker", "farmer")
 SECRET = "secret-walker"
 SHORT = """
 name = "short"
@@ -111,6 +116,7 @@ def test_an_exercise_is_built_on_the_map_and_saved_as_a_file_that_runs(desk, wat
     assert page.locator("nav a[aria-current=page]").all_inner_texts() == ["Bài tập"]
     expect(page.locator(".exercise-detail .facts")).to_contain_text(re.compile(r"\d\d/\d\d/20\d\d \d\d:\d\d"))
     assert faults_in_both_lights(page, "exercises") == []
+    assert in_one_language(page, *QUOTED) == []
     title, brief = page.locator(".exercise-detail h2").first, page.locator(".exercise-detail blockquote")
     expect(title).to_have_text("Một người đi lẻ ban ngày")
     expect(brief).to_contain_text("Một buổi chiều bình thường")
@@ -197,6 +203,7 @@ def test_an_exercise_is_prepared_led_and_debriefed_and_no_trainee_gets_the_truth
     assert faults_in_both_lights(page, "exercise-running") == []
     page.click(".injects button")
     expect(page.locator(".injects .done")).to_have_count(1)
+    assert in_one_language(page, *QUOTED) == []
     page.click("[data-order=freeze]")
     expect(page.locator(".lead-clock .chip")).to_have_text("dừng để trao đổi")
     page.click("[data-order=resume]")
@@ -207,6 +214,8 @@ def test_an_exercise_is_prepared_led_and_debriefed_and_no_trainee_gets_the_truth
     expect(page.locator(".moments li >> nth=0")).to_be_visible()
     page.wait_for_selector(".debrief .map[data-map=ready]", timeout=120_000)
     assert faults_in_both_lights(page, "debrief") == []
+    assert in_one_language(page, *QUOTED) == []
+    expect(page.locator(".debrief-time")).to_contain_text("đưa vào bằng tay")
     with page.expect_download() as download:
         page.click("a >> text=PDF")
     assert Path(download.value.path()).read_bytes().startswith(b"%PDF")
