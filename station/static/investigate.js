@@ -88,7 +88,7 @@ function draw(id, part) {
   if (launched && !isBack && [...PENDING, "done"].includes(launched.state)) return put(part, { key: ["launched", launched.state, launched.words], build: () => [progress(launched.state === "done" ? t("order_now.begins") : launched.words)] }, title);
   if (launched && !isBack) return put(part, { key: ["refused", launched.words], build: () => [trouble(launched.words), askButton(id, part, t("investigate.again"))] }, title);
   if (offer?.plan) return offered(id, part, offer, title);
-  if (offer) return put(part, { key: ["nothing", offer], build: () => [trouble([onlyOne(offer), words(offer.key, offer.params, offer.sentence)].filter(Boolean).join(": ")), reasons(offer), others(offer), askButton(id, part, t("investigate.again"))] }, title);
+  if (offer) return put(part, { key: ["nothing", offer], build: () => [trouble(ofOnlyOne(offer, words(offer.key, offer.params, offer.sentence))), reasons(offer), others(offer), askButton(id, part, t("investigate.again"))] }, title);
   if (asked && PENDING.includes(asked.state)) return put(part, { key: ["asked"], build: () => [progress(t("investigate.asked"))] }, title);
   if (asked && asked.state !== "done") return put(part, { key: ["no", asked.words], build: () => [trouble(asked.words), askButton(id, part, t("investigate.again"))] }, title);
   if (contact.state === "ended") return put(part, flight ? ended(flight, null) : { key: ["gone"], build: () => [make("p", { class: "advice" }, t("investigate.gone"))] }, title);
@@ -126,8 +126,11 @@ function others(offer) {
     make("ul", {}, offer.others.map((o) => make("li", {}, make("b", {}, o.drone), " ", words(o.key, o.params, o.sentence)))));
 }
 
-/** The drone of an answer that is about one drone alone. */
-function onlyOne(offer) { return offer.others?.length === 1 ? offer.others[0].drone : ""; }
+/** An answer that is about one drone alone names it. */
+function ofOnlyOne(offer, text) {
+  const drone = offer.others?.length === 1 ? offer.others[0].drone : "";
+  return !drone || text.includes(drone) ? text : `${drone}: ${text}`;
+}
 
 /** Of a contact: where its orders stand on this page. The second drone's are not the first one's. */
 const PLACES = { look: { plan: "plan", launch: "launch", hold: "investigate.hold" }, relief: { plan: "relief", launch: "relief-launch", hold: "relieve.hold" } };
