@@ -25,6 +25,7 @@ FIRST_PICTURE_S = 60.0          # a camera that is new here opens its stream, an
 TOLD_LATELY_NS = 10 * NS_PER_S
 FIX_3D = 3                      # MAVLink's GPS_FIX_TYPE
 PARKED_WITHIN_M = 30.0          # of a drone that is not armed: both places are of cheap receivers
+TAKE_OFF_S = 30.0               # from arming until it is so high that its camera sees more than grass
 
 
 class Coverage(Protocol):
@@ -48,6 +49,7 @@ class FaultWatch:
         self._is_training = is_training
         self._started_ns = started_ns
         self._began_ns: dict[str, int] = {}
+        self._parked_ns: dict[str, int] = {}    # when a drone's camera last stood on the ground
         self._looked_ns = started_ns
 
     def look(self, now_ns: int, coverage: Coverage, watch: Watch, notifiers: dict[str, tuple[bool, str]]) -> None:
@@ -58,6 +60,7 @@ class FaultWatch:
         if now_ns < self._looked_ns:
             self._started_ns = min(self._started_ns, now_ns)
             self._situation.count_from(now_ns)
+            self._parked_ns = {name: min(at_ns, now_ns) for name, at_ns in self._parked_ns.items()}
         self._looked_ns = now_ns
         self._nodes(now_ns)
         self._sensors(now_ns)
@@ -101,7 +104,12 @@ class FaultWatch:
             since_ns = s.blind_since_ns.get(name)
             if view.state.is_blind and since_ns is None:
                 since_ns = s.blind_since_ns[name] = now_ns      # known from before a restart
-            is_blind = since_ns is not None and not self._is_parked(view)
+            if self._is_parked(view):
+                self._parked_ns[name] = now_ns
+            if since_ns is not None and now_ns - self._parked_ns.get(name, 0) <= TAKE_OFF_S * NS_PER_S:
+                s.blind_since_ns[name] = now_ns     # it counts from when it might see, and not from when it was put down
+                since_ns = None
+            is_blind = since_ns is not None
             after_s = self._technical.sensor_blind.after_s
             if view.last_frame_ns == 0:
                 after_s = max(after_s, FIRST_PICTURE_S)

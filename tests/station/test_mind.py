@@ -328,6 +328,30 @@ def test_a_drones_camera_that_sees_nothing_on_the_ground_is_no_fault_and_in_the_
     assert len(blind_alarms(bench)) == expected
 
 
+def test_a_drones_camera_that_stood_on_the_ground_has_the_time_to_take_off_before_it_counts_as_blind(bench, sender) -> None:
+    eye, fleet = sender("drone-1-eye", NodeKind.DRONE), sender("fleet", NodeKind.FLEET)
+    place = Position(16.62, 106.59, HeightMsl(170.0))
+
+    def for_s(seconds: int, armed: bool) -> None:
+        for _ in range(seconds):
+            fleet.send(DroneTelemetry(
+                "drone-1", bench.clock.utc_ns(), LinkState.CONNECTED, 0.1, 1, "hw", True, armed, "AUTO", place, 0.0, 0.0,
+                0.0, 90.0, 16.0, 3, 1, 5,
+            ))
+            eye.send(report(bench, SensorState.COVERED))
+            for node in (eye, fleet):
+                bench.deliver(node)
+            bench.later(1)
+
+    eye.send(report(bench, SensorState.SEEING))
+    bench.deliver(eye)
+    for_s(20, armed=False)
+    for_s(25, armed=True)
+    assert blind_alarms(bench) == []
+    for_s(20, armed=True)
+    assert len(blind_alarms(bench)) == 1
+
+
 def test_a_position_that_is_not_trusted_is_an_alarm_until_it_is_again(bench, sender) -> None:
     node = sender()
 
