@@ -85,7 +85,7 @@ async function drawDetail(element, line) {
     make("h3", {}, t("trainer.prepared")),
     e.injects.length ? make("ul", { class: "lines" }, e.injects.map((i) => make("li", {}, make("b", {}, i.id), ` ${t(`inject_do.${i.do}`)}, ${whenText(i)}`))) : make("p", {}, "–"),
     make("h3", {}, t("trainer.goals")),
-    make("ul", { class: "lines" }, e.goals.map((g) => make("li", {}, `${t(`measure.${g.measure}`)} ${g.at_least === null ? `≤ ${g.at_most}` : `≥ ${g.at_least}`}`))),
+    e.goals.length ? make("ul", { class: "lines" }, e.goals.map((g) => make("li", {}, `${t(`measure.${g.measure}`)} ${g.at_least === null ? `≤ ${g.at_most}` : `≥ ${g.at_least}`}`))) : make("p", {}, "–"),
   ].filter(Boolean));
 }
 
