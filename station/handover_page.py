@@ -17,7 +17,7 @@ def handover_page(
 
     sheet: of now, or the frozen one of `handover`. person: who looks. receivers: who may take over; none for an auditor.
     """
-    title = w.t("handover.title")
+    title, may = w.t("handover.title"), list(receivers)
     here = f"/handover/{handover.id}" if handover else "/handover"
     other = next(code for code in LANGUAGES if code != w.language)
     when = w.t("handover.frozen", handover=handover.id, at_ns=sheet.at_ns) if handover else w.t("handover.now")
@@ -34,8 +34,10 @@ def handover_page(
     for section in sections(sheet, w):
         body.append(f"<section><h2>{escape(section.title)} <small>{len(section.lines)}</small></h2>")
         body.append(_table(section.lines) if section.lines else f'<p class="none">{escape(w.t("handover.nothing"))}</p>')
+        if handover is None and person in may and section.title == w.t("handover.incidents"):
+            body += _incident_ends(w, duty)
         body.append("</section>")
-    body += _signing(w, handover, person, list(receivers))
+    body += _signing(w, handover, person, may)
     body += _before(w, duty)
     log = _table(log_lines(duty.log, w))
     body.append(f'<section class="log"><h2>{escape(w.t("handover.log"))}</h2>{log}</section></main>')
@@ -59,6 +61,17 @@ def _table(lines: Iterable[Line]) -> str:
         for line in lines
     )
     return f"<table><tbody>{rows}</tbody></table>"
+
+
+def _incident_ends(w: Words, duty: Duty) -> list[str]:
+    """An incident whose alarms are all closed stands in no drawer any more: here it is ended."""
+    return [
+        f'<form class="jot end-incident" data-incident="{escape(i.id)}"><b>{escape(w.short(i.id))}</b>'
+        f'<input name="outcome" maxlength="2000" required placeholder="{escape(w.t("incident.outcome"))}" '
+        f'aria-label="{escape(w.t("incident.outcome"))} {escape(w.short(i.id))}">'
+        f'<button type="submit" disabled>{escape(w.t("incident.close"))}</button></form>'
+        for i in duty.incidents if i.closed_ns is None
+    ]
 
 
 def _signing(w: Words, handover: HandoverView | None, person: str, receivers: list[str]) -> list[str]:

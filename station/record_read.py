@@ -24,7 +24,10 @@ ACTIONS = (
     "people.disabled", "people.enabled", "people.role", "node.added", "node.revoked", "token.made", "token.revoked",
     "store.backed_up", "store.restored", "retention.erased", "record.read", "record.verified", "replay.opened",
     "history.searched", "export.made", "order.given", "fleet.ordered", "handover.opened", "handover.signed", "team.sent",
-    "layer.added", "layer.removed", "exercise.taken", "coverage.walked",
+    "layer.added", "layer.removed", "exercise.taken", "coverage.walked", "coverage.weather", "team.arrived", "team.done",
+    "team.recalled", "incident.opened", "incident.alarm", "incident.note", "incident.closed", "shift.note",
+    "contact.merge", "contact.split", "contact.patrol", "notice.settled", "notice.told", "notice.given_up", "notice.test",
+    "watchlist.weights_proposed", "watchlist.weights_accepted", "watchlist.weights_taken_back",
 )
 
 

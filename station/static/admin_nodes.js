@@ -25,6 +25,9 @@ export function drawNodes(found, again) {
   return parts;
 }
 
+/** A key is pasted as it was printed: by itself, or the whole line, public = '...'. */
+function keyOf(typed) { return /^public\s*=\s*(['"])([^'"]*)\1$/.exec(typed.trim())?.[2] ?? typed.trim(); }
+
 function fact(label, value, hint = null) {
   return make("div", { class: "fact" }, make("dt", {}, label), make("dd", {}, value, hint ? make("p", { class: "hint" }, hint) : null));
 }
@@ -43,7 +46,7 @@ function addNode(again) {
       field("kind", t("admin.node_kind"), choice(KINDS.map((kind) => [kind, t(`node_kind.${kind}`)])), "", { needed: true }),
       field("public", t("admin.key"), make("input", { type: "text", required: true, maxlength: 60, autocomplete: "off", spellcheck: "false", class: "key" }), t("admin.key_hint"), { needed: true })],
     send: async ({ node, kind, public: key }) => {
-      await ask("/api/admin/nodes", { node: node.trim(), kind, public: key.trim() });
+      await ask("/api/admin/nodes", { node: node.trim(), kind, public: keyOf(key) });
       closeDialog();
       tellPerson(t("admin.node_added", { node }));
       again();

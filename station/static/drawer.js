@@ -82,7 +82,7 @@ function alarmParts(id) {
     contact && !several ? work(contact) : null,
     history(alarm),
     replayOf(alarm.id, contact?.first_seen_ns ?? alarm.raised_ns, Math.max(alarm.raised_ns, contact?.last_seen_ns ?? 0)),
-    alarm.state === "closed" ? null : section("incident", incidentKey(alarm), () => incidentSection(alarm) ?? make("div", { hidden: true })),
+    alarm.state === "closed" && !alarm.incident ? null : section("incident", incidentKey(alarm), () => incidentSection(alarm) ?? make("div", { hidden: true })),
     section("note", [alarm.id, isWaiting(alarm)], () => noteSection(alarm) ?? make("div", { hidden: true })),
   ];
 }

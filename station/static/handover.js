@@ -18,6 +18,12 @@ async function start() {
     event.preventDefault();
     go(event.submitter, "/api/notes", { text: document.getElementById("text").value }, () => location.pathname);
   });
+  for (const form of document.querySelectorAll(".end-incident")) {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      go(event.submitter, `/api/incidents/${encodeURIComponent(form.dataset.incident)}/close`, { text: form.elements.outcome.value }, () => location.pathname);
+    });
+  }
   const sign = document.getElementById("sign");
   sign?.addEventListener("click", () => go(sign, `/api/handovers/${encodeURIComponent(sign.dataset.handover)}/sign`, {}, () => location.pathname));
   for (const button of document.querySelectorAll("button[disabled]")) button.disabled = false;      // before, a press would have been for nothing

@@ -84,7 +84,7 @@ def test_a_node_is_added_by_its_public_key_and_revoked(station, enter) -> None:
     page.fill("#f-public", key.public[:-1])
     page.click("#dialog .primary")
     expect(page.locator("#dialog .problem[role=alert]").last).to_contain_text("cần đúng 40 ký tự, ở đây có 39")
-    page.fill("#f-public", key.public)
+    page.fill("#f-public", f"public = '{key.public}'")          # the whole line that `keys new` printed
     page.click("#dialog .primary")
     row = page.locator("tr", has_text="gate-1")
     expect(row).to_contain_text("chưa kết nối lần nào")
@@ -206,14 +206,20 @@ def test_the_record_reads_in_the_persons_language_whatever_was_written(station, 
     record.append("lan", "order.given", {"order": "6b0d", "node": "cam-1", "sensor": "gate-1", "action": "ptz_preset",
                                          "argument": "suối"})
     record.append("system", "match.asked", {"match": "M-000001", "listed": 2, "bits": 8.31, "weights": 0})
+    record.append("lan", "incident.opened", {"entry": 2, "about": "I-000003"})
+    record.append("lan", "shift.note", {"entry": 3, "about": "A-000019"})
     record.close()
     page = enter("kiem", "record")
+    expect(page.locator("tbody tr").first).to_be_visible()
+    assert page.locator("tbody td code").all_inner_texts() == []          # a code that has no words
+    expect(page.locator("tbody tr", has_text="I-3")).to_contain_text("mở vụ việc")
+    expect(page.locator("tbody tr", has_text="A-19")).to_contain_text("ghi chú ca trực")
     rows = page.locator("tbody tr")
     closed, flown, turned, asked = (rows.filter(has_text=who).first for who in ("A-18", "C-41", "gate-1", "M-1"))
     expect(closed).to_contain_text("lý do đi lại hợp pháp hái măng")
     expect(flown).to_contain_text("việc cất cánh · mục tiêu C-41 · hành lang Đường mòn Khe Đá")
     expect(flown).to_contain_text("kiểu bay Đi xem mục tiêu")
-    expect(turned).to_contain_text("việc quay tới vị trí đặt sẵn")
+    expect(turned).to_contain_text("việc quay tới hướng định sẵn")
     expect(asked).to_contain_text("bit 8,3")
     expect(asked).to_contain_text("số hồ sơ đang theo dõi 2")
 

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from station.access import Role, add_person
 from tests.browser.accessibility import faults_in_both_lights
-from tests.browser.whole_station import PASSWORD, enter_first
+from tests.browser.whole_station import PASSWORD, enter_first, walk
 
 NOTE = "Camera ở suối hay mờ <b>khi sương xuống</b>"
 
@@ -67,3 +67,30 @@ def test_a_shift_is_handed_over_by_two_signatures(people):
     expect(lan.locator("section.log")).to_contain_text("huong")
     with sqlite3.connect(settings.mind_db) as mind:
         assert mind.execute("SELECT person FROM shift_log ORDER BY number").fetchall() == [("lan",), ("huong",)]
+
+
+def test_an_incident_whose_alarms_are_closed_is_ended_on_the_sheet(serving, watched):
+    settings, one_time = serving
+    enter_first(watched, settings, one_time)
+    walk(settings, 8)
+    watched.locator(".card.open", has_text="Đường mòn Khe Đá").locator(".card-title").click()
+    watched.keyboard.press("a")
+    watched.click("#drawer [data-focus=incident]")
+    watched.fill("#drawer .incident-form input", "Nhóm người ở Khe Đá")
+    watched.click("#drawer .incident-form button")
+    expect(watched.locator("#drawer .incident")).to_contain_text("I-1")
+    watched.select_option("#drawer .closing select", "child")
+    watched.click("#drawer .closing button")
+    expect(watched.locator("#drawer .drawer-head")).to_contain_text("đã kết thúc")
+    expect(watched.locator("#drawer .incident")).to_contain_text("I-1")        # it still says where it lies
+
+    here = f"http://127.0.0.1:{settings.web.port}/handover?lang=vi"
+    watched.goto(here)
+    end = watched.locator(".end-incident")
+    expect(end).to_contain_text("I-1")
+    assert faults_in_both_lights(watched, "handover") == []
+    end.locator("input").fill("Hai em nhỏ, đã đưa về nhà")
+    end.locator("button").click()
+    expect(end).to_have_count(0)
+    expect(watched.locator("section.log")).to_contain_text("Kết thúc vụ việc I-1: Hai em nhỏ, đã đưa về nhà")
+    assert watched.seen["errors"] == []
