@@ -6,7 +6,7 @@ import { timeElement } from "./format.js";
 import { short, say, t } from "./language.js";
 import { personText } from "./decision.js";
 import { announce, warn } from "./status.js";
-import { isWaiting, now, select, state, tell, waiting } from "./state.js";
+import { chosenAlarm, isWaiting, now, select, state, tell, waiting } from "./state.js";
 
 const OUTCOMES = ["found_helped", "found_handed_over", "found_let_go", "nobody_found", "turned_back", "child_protected", "referral",
   "medical", "not_needed", "other"];
@@ -30,10 +30,9 @@ async function put(path, body, said) {
 
 /** Key S: a team for the chosen alarm, or for the first that waits. */
 export function sendTeamNext() {
-  const chosen = state.selection?.kind === "alarm" ? state.alarms.get(state.selection.id) : null;
+  const chosen = chosenAlarm();
   const alarm = chosen ?? waiting()[0];
   if (!alarm || alarm.state === "closed" || !state.me?.decides) return;
-  if (!chosen) select("alarm", alarm.id);
   openTeamForm(alarm.id);
 }
 

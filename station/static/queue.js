@@ -7,7 +7,7 @@ import { enterDrawer } from "./drawer.js";
 import { onLanguage, say, t } from "./language.js";
 import { personText, reasonText } from "./decision.js";
 import { announce, warn } from "./status.js";
-import { isAboutNobody, isFaultOver, isWaiting, now, on, onCalmly, select, state, taken, waiting } from "./state.js";
+import { chosenAlarm, isAboutNobody, isFaultOver, isWaiting, now, on, onCalmly, select, state, taken, waiting } from "./state.js";
 
 const TAKEN_SHOWN = 30;
 const DECIDED_WITHIN_MS = 10_000;      // then it is said that the station has not answered; it says so itself when its mind has not
@@ -205,9 +205,9 @@ export async function change(id, to, reason) {
   }
 }
 
-/** The alarm that key A means: the chosen one while it waits, else the first that waits. */
+/** Key A: the chosen alarm, or the chosen contact's; without a choice the first that waits. */
 export function acknowledgeNext() {
-  const chosen = state.selection?.kind === "alarm" ? state.alarms.get(state.selection.id) : null;
+  const chosen = chosenAlarm();
   const alarm = chosen ?? waiting()[0];
   if (!alarm || !state.me?.decides) return;
   if (!isWaiting(alarm)) { announce(takenByText(alarm)); return; }        // somebody was first: a press is never without an answer
@@ -217,8 +217,10 @@ export function acknowledgeNext() {
 
 /** Key E: the chosen alarm goes to the supervisor. */
 export function escalateChosen() {
-  const chosen = state.selection?.kind === "alarm" ? state.alarms.get(state.selection.id) : null;
-  if (chosen && state.me?.decides && (chosen.state === "active" || chosen.state === "acknowledged")) change(chosen.id, "escalated", "");
+  const chosen = chosenAlarm();
+  if (!chosen || !state.me?.decides || chosen.state === "closed") return;
+  if (chosen.state === "escalated") announce(t("queue.escalated"));       // as with A: a press is never without an answer
+  else change(chosen.id, "escalated", "");
 }
 
 export function step(by) {

@@ -137,6 +137,12 @@ function mostUrgent() {
   return found;
 }
 
+/** The alarm that the drawer's buttons are about, and so the keys: the chosen one, or that of the chosen contact. */
+export function chosenAlarm() {
+  const s = state.selection;
+  return (s?.kind === "alarm" ? state.alarms.get(s.id) : s?.kind === "contact" ? alarmOf(s.id) : null) ?? null;
+}
+
 /** The contact that is meant by what is selected: itself, or the alarm's. */
 export function selectedContact() {
   const s = state.selection;

@@ -7,6 +7,7 @@ import sqlite3
 
 from playwright.sync_api import expect
 
+from station.picture import AlarmState
 from station.record import Record
 from tests.browser.accessibility import faults
 from tests.browser.conftest import enter
@@ -70,3 +71,25 @@ def test_a_phone_shows_map_and_alarms_with_room_for_a_thumb(logged_in, watched) 
     assert small == []
     take.click()
     expect(watched.locator('.card.done[data-id="A-0207"]')).to_be_attached()
+
+
+def test_keys_are_about_the_alarm_of_the_contact_that_was_found_and_not_the_first_in_the_queue(logged_in, watched) -> None:
+    mind = logged_in(scene())
+    expect(watched.locator(".card.open").first).to_have_attribute("data-id", "A-0207")
+    watched.keyboard.press("/")
+    found(watched, "k-0415", "K-0415")
+    watched.keyboard.press("Enter")
+    expect(watched.locator("#drawer h2")).to_have_text("Xe tải K-0415")
+    watched.keyboard.press("a")
+    expect(watched.locator('.card.done[data-id="A-0206"]')).to_be_visible()
+    expect(watched.locator("#said")).to_contain_text("Đã tiếp nhận")
+    watched.keyboard.press("e")
+    expect(watched.locator("#said")).to_contain_text("Đã chuyển cấp trên")
+    expect(watched.locator('.card.open[data-id="A-0206"]')).to_be_visible()
+    watched.keyboard.press("e")         # it has gone there already: that is said
+    expect(watched.locator("#said")).to_contain_text("đã báo cấp trên")
+    done = (AlarmState.ACKNOWLEDGED, AlarmState.ESCALATED)
+    assert [(it.alarm, it.to) for it in mind.asked] == [("A-0206", to) for to in done]
+    watched.keyboard.press("s")
+    expect(watched.locator("#drawer .drawer-head")).to_contain_text("A-206")
+    expect(watched.locator(".team-form input").first).to_be_focused()
