@@ -94,6 +94,11 @@ ANSWER_S = 60.0                 # and an answer after this: priority 1 has gone 
 Says = tuple[Sentence, ...]
 
 
+def ending(key: str, **values: str) -> dict[str, str]:
+    """For the log: a text, and beside it the key and values by which a page says it in another language."""
+    return {"detail": ENDINGS[key].format(**values), "detail|key": key} | {f"detail|{n}": v for n, v in values.items()}
+
+
 def in_english(says: Says) -> str:
     return in_language(says, "en")
 

@@ -25,7 +25,7 @@ from pymavlink import mavutil
 
 from models.registry import resolve_weights
 from sim.crew import Crew
-from sim.debrief_sentences import ENDINGS
+from sim.debrief_sentences import ending
 from sim.demo_settings import is_free, port_of
 from sim.desk_words import refused
 from sim.director_orders import OrderSocket
@@ -304,19 +304,17 @@ class Director:
             self._clock.sleep(0.2)
 
     def _dead(self) -> dict[str, str]:
-        """Who has died, in words and as a sentence of the debrief, for the log; empty while all live. The station starts its
-        own processes again: that counts too.
-        """
+        """Who has died, for the log; empty while all live. The station starts its own processes again: that counts too."""
         for name in self._crew.names:
             if self._crew.pid(name) is None:
                 words = self._crew.failed_at_start(name) or "said nothing"
-                return _why("debrief.process_ended", name=name, said=words[-200:])
+                return ending("debrief.process_ended", name=name, said=words[-200:])
         try:
             restarts = json.loads(self._stage.settings.restarts_file.read_text(encoding="utf-8"))
             fallen = [name for name, count in restarts.items() if count]
         except (OSError, ValueError, AttributeError):
             fallen = []
-        return _why("debrief.process_restarted", name=fallen[0]) if fallen else {}
+        return ending("debrief.process_restarted", name=fallen[0]) if fallen else {}
 
     # ------------------------------------------------------------------------------------------------------------ course
 
@@ -520,8 +518,3 @@ class Director:
             f"  may use    map, alarms, {', '.join(self._exercise.settings.trainees.may_use) or 'nothing else'}\n",
             file=sys.stderr, flush=True,
         )
-
-
-def _why(key: str, **values: str) -> dict[str, str]:
-    """A text, and beside it the key and values by which a page says it in another language (wire.node_words)."""
-    return {"detail": ENDINGS[key].format(**values), "detail|key": key} | {f"detail|{n}": v for n, v in values.items()}

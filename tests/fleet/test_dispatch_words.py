@@ -20,8 +20,9 @@ WITHOUT_A_KEY = {"commands", "sortie"}
 def test_the_language_files_hold_every_sentence_with_its_parameters(language: str) -> None:
     texts = json.loads((ROOT / f"station/static/language/{language}.json").read_text(encoding="utf-8"))
     for key, text in WORDS.items():
-        assert set(re.findall(r"\{[^}]+\}", texts[key])) == set(re.findall(r"\{[^}]+\}", text)), key
-        if language == "en":
+        # Of {mode|flight_mode} the page says the value in words; the log has the autopilot's own name of it.
+        assert set(re.findall(r"\{([^}|]+)[^}]*\}", texts[key])) == set(re.findall(r"\{([^}|]+)[^}]*\}", text)), key
+        if language == "en" and "|" not in texts[key]:
             assert texts[key] == text, "the page and the log say the same"
 
 
