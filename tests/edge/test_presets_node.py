@@ -59,7 +59,7 @@ class View:
         self.panorama = np.clip(90 + 18 * sum(layers), 5, 180).astype(np.uint8)
         lens = setup.camera.lens
         grid = np.stack(np.meshgrid(np.arange(lens.width_px), np.arange(lens.height_px)), -1).reshape(-1, 2).astype(float)
-        self.grid = grid
+        self.grid, self.drawn = grid, None
         self.socket = zmq.Context.instance().socket(zmq.PUB)
         self.socket.linger = 0
         self.socket.bind(f"tcp://127.0.0.1:{port}")
@@ -76,14 +76,20 @@ class View:
         north = pose.north_m + AWAY_M[preset] * math.cos(yaw) - side * math.sin(yaw)
         return np.array([east, north, float(self.setup.sector.terrain.height_msl_m([[east, north]])[0])])
 
+    def ground(self, pose, lens):
+        """What lies before the head; drawn once for as long as it stands still."""
+        looks = pose.yaw_deg, pose.pitch_deg
+        if self.drawn is None or self.drawn[0] != looks:
+            east, north, up = rays(self.grid, pose, lens).T
+            x = (np.arctan2(east, north) / (2 * np.pi) % 1.0 * 2047).astype(np.float32).reshape(lens.height_px, -1)
+            y = ((0.5 - np.arcsin(np.clip(up, -1, 1)) / np.pi) * 1023).astype(np.float32).reshape(lens.height_px, -1)
+            self.drawn = looks, cv2.cvtColor(cv2.remap(self.panorama, x, y, cv2.INTER_LINEAR), cv2.COLOR_GRAY2BGR)
+        return self.drawn[1].copy()
+
     def picture(self, at_s):
-        pan, tilt = self.camera.looks()
         stands = self.setup.survey.pose
-        pose, lens = Pose(stands.east_m, stands.north_m, stands.height_msl_m, pan, tilt), self.setup.camera.lens
-        east, north, up = rays(self.grid, pose, lens).T
-        x = (np.arctan2(east, north) / (2 * np.pi) % 1.0 * 2047).astype(np.float32).reshape(lens.height_px, -1)
-        y = ((0.5 - np.arcsin(np.clip(up, -1, 1)) / np.pi) * 1023).astype(np.float32).reshape(lens.height_px, -1)
-        image = cv2.cvtColor(cv2.remap(self.panorama, x, y, cv2.INTER_LINEAR), cv2.COLOR_GRAY2BGR)
+        pose, lens = Pose(stands.east_m, stands.north_m, stands.height_msl_m, *self.camera.looks()), self.setup.camera.lens
+        image = self.ground(pose, lens)
         for preset in AWAY_M:
             feet = self.walker(preset, at_s)
             foot, head = project([feet, feet + np.array([0, 0, 1.7])], pose, lens)
