@@ -29,12 +29,12 @@ export function reasonText(event) {
 
 export function decisionSection(alarm) {
   const waits = isWaiting(alarm);
-  const button = (text, to, reason) => make("button", { type: "button", onclick: () => change(alarm.id, to, reason) }, text);
+  const button = (text, to, reason, key = null) => make("button", { type: "button", onclick: () => change(alarm.id, to, reason) }, text, key);
   return make("div", { class: "decision" },
     waits || alarm.state === "shelved" ? make("button", { class: "primary", type: "button", onclick: () => acknowledge(alarm.id) }, t("action.acknowledge"),
       waits ? cap("A") : null) : null,
     make("div", { class: "row wrap" },
-      alarm.state === "escalated" ? null : button(t("action.escalate"), "escalated", ""),
+      alarm.state === "escalated" ? null : button(t("action.escalate"), "escalated", "", cap("E")),
       alarm.priority === 1 || alarm.state === "shelved" ? null
         : SHELVE_MINUTES.map((n) => button(t("action.shelve", { n }), "shelved", String(n)))),
     waits ? null : closing(alarm));
