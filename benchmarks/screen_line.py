@@ -55,7 +55,8 @@ def line_to(host: str, port: int, bytes_per_s: float, delay_s: float) -> Iterato
     up, down = _Way(bytes_per_s, delay_s), _Way(bytes_per_s, delay_s)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ExceptionGroup):
+        # A handler that is cancelled, as each is at the end, is reported by Python 3.11 as an exception that nobody caught.
+        with contextlib.suppress(OSError, ExceptionGroup, asyncio.CancelledError):
             far_reader, far_writer = await asyncio.open_connection(host, port)
             await asyncio.gather(up.carry(reader, far_writer), down.carry(far_reader, writer))
 
