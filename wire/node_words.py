@@ -206,12 +206,15 @@ class Worded(msgspec.Struct, frozen=True):
     params: dict[str, Value] = {}
 
 
+NO_WORDS = Worded()
+
+
 class NodeText(str):
     """An English text for people that knows its key and values."""
 
     worded: Worded
 
-    def __new__(cls, text: str = "", worded: Worded = Worded()) -> NodeText:  # noqa: B008 -- frozen
+    def __new__(cls, text: str = "", worded: Worded = NO_WORDS) -> NodeText:
         made = super().__new__(cls, text[:OWN_LIMIT])
         made.worded = worded
         return made
@@ -236,7 +239,7 @@ def nested(name: str, text: str, worded: Worded | None = None) -> dict[str, Valu
 
     worded: of a text that came over the wire; what is no key of a node's is left out.
     """
-    known = worded or (text.worded if isinstance(text, NodeText) else Worded())
+    known = worded or (text.worded if isinstance(text, NodeText) else NO_WORDS)
     if not known.key.startswith(PREFIX):
         return {name: str(text)}
     return {name: str(text), f"{name}|key": known.key, **{f"{name}|{n}": v for n, v in known.params.items()}}

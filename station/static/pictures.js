@@ -9,13 +9,12 @@ import { now } from "./state.js";
 const abouts = new Map();       // snapshot -> what is known of it, or the promise of that: asked for once
 const KEPT = 200;
 
-const address = (id) => `/api/snapshots/${encodeURIComponent(id)}`;
-
-export const snapshotSource = address;
+/** Where a snapshot is had from. */
+export function snapshotSource(id) { return `/api/snapshots/${encodeURIComponent(id)}`; }
 
 /** A picture as large as its box, with its camera and its time in a corner. */
 export function largePicture(id, kind = "") {
-  return make("figure", { class: `snapshot ${kind}`.trim() }, make("img", { src: address(id), alt: t("snapshot.alt") }), takenBy(id, make("figcaption", {})));
+  return make("figure", { class: `snapshot ${kind}`.trim() }, make("img", { src: snapshotSource(id), alt: t("snapshot.alt") }), takenBy(id, make("figcaption", {})));
 }
 
 /** Whose picture it is, and of when, in `line`: what else saw somebody may have seen another moment. */
@@ -27,7 +26,7 @@ export function takenBy(id, line) {
 function about(id) {
   if (!abouts.has(id)) {
     if (abouts.size >= KEPT) abouts.delete(abouts.keys().next().value);
-    abouts.set(id, ask(`${address(id)}/about`).catch((error) => { abouts.delete(id); throw error; }));
+    abouts.set(id, ask(`${snapshotSource(id)}/about`).catch((error) => { abouts.delete(id); throw error; }));
   }
   return abouts.get(id);
 }

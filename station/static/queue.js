@@ -7,6 +7,7 @@ import { enterDrawer } from "./drawer.js";
 import { onLanguage, say, t } from "./language.js";
 import { personText, reasonText } from "./decision.js";
 import { announce, warn } from "./status.js";
+import { snapshotSource } from "./pictures.js";
 import { chosenAlarm, isAboutNobody, isFaultOver, isWaiting, now, on, onCalmly, select, state, taken, waiting } from "./state.js";
 
 const TAKEN_SHOWN = 30;
@@ -162,7 +163,7 @@ function takenByText(alarm) {
 function picture(alarm, contact) {
   const id = alarm.snapshot ?? contact?.snapshot;
   const simulated = alarm.simulated ? make("span", { class: "sim" }, "SIM") : null;
-  if (id) return make("div", { class: "picture" }, make("img", { class: "thumb", src: `/api/snapshots/${encodeURIComponent(id)}`, alt: t("snapshot.alt") }), simulated);
+  if (id) return make("div", { class: "picture" }, make("img", { class: "thumb", src: snapshotSource(id), alt: t("snapshot.alt") }), simulated);
   const sign = isAboutNobody(alarm) ? glyph(alarm.sensor ? "camera" : SIGNS[alarm.rule] ?? "gear") : classGlyph(contact?.object_class ?? alarm.says.params?.object_class ?? "person");
   return make("div", { class: "picture" }, make("div", { class: "thumb none", title: isAboutNobody(alarm) ? null : t("snapshot.none") }, sign), simulated);
 }
