@@ -23,6 +23,7 @@ import numpy as np
 
 from models.box_branch import BoxBranch, split
 from models.decode import boxes_of, grid_of, passing
+from models.graph_activations import without_exponentials
 from models.graph_joins import join_whole
 from models.graph_network import with_pictures
 from models.graphs import CARD, FILES, GRAPH, Graph, GraphCard, Precision, folder_name, read_graph
@@ -34,6 +35,7 @@ from wire.settings import SettingsError
 
 MAKING_S = 300.0                # for a process of its own: seconds here, a minute or two on a small machine
 CALIBRATION_MOST = 300          # pictures; nncf's own default
+CURVES_MOST = 40                # of them, for the curves of activations
 NICE = 5                        # the nodes beside it see on
 PROBE = (160, 256)              # height and width of the picture on which both ways are compared
 PROBE_BOX_PX, PROBE_SCORE = 0.01, 1e-5      # how far they may differ
@@ -137,6 +139,8 @@ def _export(weights: Path, digest: str, stored: Precision, folder: Path, calibra
         if apart[0] > PROBE_BOX_PX or apart[1] > PROBE_SCORE:
             raise ValueError(f"cut off at the last convolutions it differs by {apart[0]:.3g} px and {apart[1]:.3g} of score")
         if stored is Precision.INT8:
+            seen = calibration[:: -(-len(calibration) // CURVES_MOST)]
+            without_exponentials(ours, len(strides), [_as_tensor(path) for path in seen])
             ours = _quantized(ours, calibration)
         openvino.save_model(ours, folder / GRAPH, compress_to_fp16=False)
         shutil.rmtree(exported)
