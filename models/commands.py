@@ -93,7 +93,7 @@ def _export_for_nodes(a: argparse.Namespace, weights: Path, precision: Precision
 
 def evaluation(a: argparse.Namespace) -> str:
     """Figures of weights on a labelled folder, as a table or as JSON; curves where --curves says so."""
-    from models.evaluate import YoloFinder, evaluate, load_samples
+    from models.evaluate import AskedFor, YoloFinder, evaluate, load_samples
     from models.evaluate_report import as_json, as_table, draw_curves
 
     weights = resolve_weights(a.name, a.weights, download=False)
@@ -101,6 +101,7 @@ def evaluation(a: argparse.Namespace) -> str:
     finder = YoloFinder(weights, a.size, threads=a.threads)
     result = evaluate(
         samples, finder, threshold=a.threshold, folder=str(a.folder), weights=weights.name, input_size_px=a.size,
+        asked_for=AskedFor(a.visible, a.least_px),
     )
     if a.curves is not None:
         draw_curves(result, a.curves)
@@ -138,6 +139,9 @@ def add_arguments(models: argparse._SubParsersAction[argparse.ArgumentParser]) -
     p.add_argument("folder", type=Path, help="with images/ and labels/; frames.jsonl of `models frames` adds the depression")
     p.add_argument("--size", type=int, default=640, metavar="PX", help="longer side of what the network is shown")
     p.add_argument("--threshold", type=float, default=0.4, help="score above which a find counts")
+    p.add_argument("--visible", type=float, default=0.0, metavar="SHARE",
+                   help="ask for objects of which so much is seen (frames.jsonl); others may be found or not")
+    p.add_argument("--least-px", type=float, default=0.0, metavar="PX", help="the same by the longer side of the box")
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     p.add_argument("--curves", type=Path, metavar="PNG", help="draw precision, recall by height and by depression")

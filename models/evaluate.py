@@ -54,6 +54,7 @@ class SeenObject(msgspec.Struct, frozen=True):
     """Of the sidecar: one object of a frame, in the order of the labels. Its other fields are not needed here."""
 
     depression_deg: float
+    visible: float = float("nan")
 
 
 class SeenFrame(msgspec.Struct, frozen=True):
@@ -64,13 +65,34 @@ class SeenFrame(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """One picture with its labels. boxes: (n, 4) left, top, right, bottom as shares of the picture. depressions_deg: (n,),
-    NaN where nobody knows.
+    and visible, the share of each that nothing hides: (n,), NaN where nobody knows.
     """
 
     picture: Path
     boxes: Array
     classes: Ints
     depressions_deg: Array
+    visible: Array
+
+
+@dataclass(frozen=True, slots=True)
+class AskedFor:
+    """Which objects are to be found. The others may be found or not: neither counts (as the "reasonable" pedestrians of
+    Dollar et al. 2012, "Pedestrian Detection: An Evaluation of the State of the Art").
+
+    least_visible: share of an object that nothing hides, where a sidecar says so. least_px: of the box's longer side.
+    """
+
+    least_visible: float = 0.0
+    least_px: float = 0.0
+
+    def of(self, sample: Sample, boxes: Array) -> npt.NDArray[np.bool_]:
+        """(n,) of a sample's objects. boxes: (n, 4) theirs, in pixels."""
+        longer = np.max(boxes[:, 2:] - boxes[:, :2], axis=1) if len(boxes) else np.empty(0)
+        return np.asarray(~(sample.visible < self.least_visible) & (longer >= self.least_px))
+
+
+EVERYTHING = AskedFor()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +123,14 @@ class Point:
 class Evaluation:
     """map50, map50_95: mean over the classes that are labelled; None where nothing is. ap50: by class. precision, recall: at
     `threshold`, IoU 0.5, all classes together. false_finds: per empty picture; empty_with_false_find: how many had any.
-    points: the same at other thresholds. curves: by class, (recall, precision).
+    points: the same at other thresholds. curves: by class, (recall, precision). objects: of those that are asked for.
     """
 
     folder: str
     weights: str
     input_size_px: int
     threshold: float
+    asked_for: AskedFor
     pictures: int
     empty_pictures: int
     objects: int
@@ -133,10 +156,10 @@ def load_samples(folder: Path) -> list[Sample]:
     samples = []
     for picture in pictures:
         boxes, classes = _labels(folder / "labels" / f"{picture.stem}.txt")
-        angles = seen.get(picture.stem)
-        if angles is None or len(angles) != len(boxes):
-            angles = np.full(len(boxes), np.nan)
-        samples.append(Sample(picture, boxes, classes, angles))
+        said = seen.get(picture.stem)
+        if said is None or len(said) != len(boxes):
+            said = np.full((len(boxes), 2), np.nan)
+        samples.append(Sample(picture, boxes, classes, said[:, 0], said[:, 1]))
     return samples
 
 
@@ -171,7 +194,7 @@ def _sidecar(path: Path) -> dict[str, Array]:
             frame = msgspec.json.decode(line, type=SeenFrame)
         except msgspec.DecodeError as error:
             raise SettingsError(f"{path}:{number}: {error}") from None
-        out[frame.name] = np.array([o.depression_deg for o in frame.objects])
+        out[frame.name] = np.array([(o.depression_deg, o.visible) for o in frame.objects], float).reshape(-1, 2)
     return out
 
 
@@ -193,7 +216,7 @@ def match(boxes: Array, classes: Ints, scores: Array, true_boxes: Array, true_cl
 
 def evaluate(
     samples: Sequence[Sample], find: Callable[[Image], Found], *, threshold: float, folder: str, weights: str,
-    input_size_px: int,
+    input_size_px: int, asked_for: AskedFor = EVERYTHING,
 ) -> Evaluation:
     """Run a detector over all samples. find: (h, w, 3) blue, green, red to what it sees, down to very low scores."""
     from ultralytics.utils.metrics import ap_per_class
@@ -209,23 +232,29 @@ def evaluate(
         found = find(np.asarray(picture, np.uint8))
         boxes = np.asarray(found.boxes, float).reshape(-1, 4)
         score, kind = np.asarray(found.scores), np.asarray(found.classes)
-        true_boxes = sample.boxes * size
-        hit = match(boxes, kind, score, true_boxes, sample.classes)
+        all_boxes = sample.boxes * size
+        asked = asked_for.of(sample, all_boxes)
+        true_boxes, true_classes = all_boxes[asked], sample.classes[asked]
+        hit = match(boxes, kind, score, true_boxes, true_classes)
+        if not asked.all():
+            others = overlaps(boxes, all_boxes[~asked]) * (kind[:, None] == sample.classes[~asked])
+            counts = (hit[:, 0] >= 0) | (others.max(axis=1, initial=0.0) < IOUS[0])
+            hit, score, kind = hit[counts], score[counts], kind[counts]
         hits.append(hit >= 0)
         scores.append(score)
         kinds.append(kind)
-        truths.append(sample.classes)
-        on_empty.append(np.full(len(score), not len(true_boxes)))
+        truths.append(true_classes)
+        on_empty.append(np.full(len(score), not len(all_boxes)))
         sure = score >= threshold
         right += int((hit[sure, 0] >= 0).sum())
         wrong += int((hit[sure, 0] < 0).sum())
-        if not len(true_boxes):
+        if not len(all_boxes):
             empty += 1
             false_finds += int(sure.sum())
             empty_wrong += bool(sure.any())
-        people = np.nonzero(sample.classes == PERSON)[0]
+        people = np.nonzero(true_classes == PERSON)[0]
         heights.append(np.max(true_boxes[people, 2:] - true_boxes[people, :2], axis=1) if len(people) else np.empty(0))
-        angles.append(sample.depressions_deg[people])
+        angles.append(sample.depressions_deg[asked][people])
         people_found.append(np.isin(people, hit[sure, 0]))
     truth = np.concatenate(truths)
     ap: Array = np.zeros((0, len(IOUS)))
@@ -240,7 +269,8 @@ def evaluate(
     tall, angle, seen = np.concatenate(heights), np.concatenate(angles), np.concatenate(people_found).astype(bool)
     large = np.isfinite(angle) & (tall >= TALL_ENOUGH_PX)
     return Evaluation(
-        folder=folder, weights=weights, input_size_px=input_size_px, threshold=threshold, pictures=len(samples),
+        folder=folder, weights=weights, input_size_px=input_size_px, threshold=threshold, asked_for=asked_for,
+        pictures=len(samples),
         empty_pictures=empty, objects=len(truth),
         map50=float(ap[:, 0].mean()) if len(ap) else None, map50_95=float(ap.mean()) if len(ap) else None,
         ap50={name: float(ap[k, 0]) for k, name in enumerate(named)},

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from models.evaluate import Band, Evaluation
+from models.evaluate import EVERYTHING, Band, Evaluation
 
 
 def as_json(e: Evaluation) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def as_table(e: Evaluation) -> str:
     """Lines for a terminal."""
     lines = [
         f"{e.weights} at {e.input_size_px} px on {e.folder}: {e.pictures} pictures, {e.empty_pictures} of them empty, "
-        f"{e.objects} objects",
+        f"{e.objects} objects{_asked(e)}",
         f"mAP50     {_share(e.map50)}     mAP50-95  {_share(e.map50_95)}",
         f"at score {e.threshold:g}: precision {_share(e.precision)}, recall {_share(e.recall)}",
         f"false finds per empty picture {_share(e.false_finds_per_empty)}; "
@@ -52,6 +52,11 @@ def as_table(e: Evaluation) -> str:
         lines += ["", "people of 24 px and more by depression   recall"]
         lines += [_line(b, "deg") for b in e.by_depression if b.people]
     return "\n".join(lines)
+
+
+def _asked(e: Evaluation) -> str:
+    a = e.asked_for
+    return "" if a == EVERYTHING else f" that are asked for: {a.least_visible:.0%} of them seen, {a.least_px:g} px and more"
 
 
 def _line(b: Band, unit: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.boxes import overlaps
-from models.evaluate import FoundBoxes, evaluate, load_samples, match
+from models.evaluate import EVERYTHING, AskedFor, FoundBoxes, evaluate, load_samples, match
 from models.evaluate_report import as_json, as_table, draw_curves
 from wire.settings import SettingsError
 from wire.units import ObjectClass
@@ -43,9 +43,10 @@ def saying(answers):
     return find
 
 
-def judged(folder, answers, threshold=0.5):
+def judged(folder, answers, threshold=0.5, asked_for=EVERYTHING):
     return evaluate(
         load_samples(folder), saying(answers), threshold=threshold, folder="f", weights="w.pt", input_size_px=SIDE,
+        asked_for=asked_for,
     )
 
 
@@ -122,6 +123,47 @@ def test_recall_by_height_and_by_depression_puts_everybody_in_their_band(tmp_pat
     assert heights == {(16.0, 24.0): (1, 0), (48.0, 96.0): (2, 1)}
     angles = {b.low: (b.people, b.found) for b in e.by_depression if b.people}
     assert angles == {30.0: (1, 0), 75.0: (1, 1)}, "the small one is left out: 24 px and more count"
+
+
+HIDDEN, PLAIN = (PERSON, 10, 10, 40, 90), (PERSON, 100, 10, 130, 90)
+
+
+@pytest.fixture
+def half_hidden(tmp_path):
+    """Two people, one of whom is hidden for the most part."""
+    objects = [{"depression_deg": 20.0, "visible": v} for v in (0.4, 1.0)]
+    return folder_with(tmp_path, {"a": [HIDDEN, PLAIN]}, [{"name": "a", "objects": objects}])
+
+
+@pytest.mark.parametrize("finds_the_hidden", [True, False])
+def test_who_is_not_asked_for_may_be_found_or_not(half_hidden, finds_the_hidden):
+    finds = [(PERSON, 0.9, *PLAIN[1:]), *([(PERSON, 0.95, *HIDDEN[1:])] if finds_the_hidden else [])]
+    e = judged(half_hidden, [finds], asked_for=AskedFor(least_visible=0.65))
+    assert (e.objects, e.precision, e.recall, e.empty_pictures) == (1, 1.0, 1.0, 0)
+    assert e.map50 == pytest.approx(0.995, abs=0.006)
+    assert sum(b.people for b in e.by_depression) == 1
+
+
+def test_what_is_found_where_nothing_is_stays_a_false_find(half_hidden):
+    e = judged(half_hidden, [[(PERSON, 0.9, 150, 100, 180, 190)]], asked_for=AskedFor(least_visible=0.65))
+    assert (e.precision, e.recall) == (0.0, 0.0)
+
+
+def test_one_who_is_asked_for_is_no_excuse_for_a_second_box(half_hidden):
+    finds = [(PERSON, 0.9, *PLAIN[1:]), (PERSON, 0.8, 101, 10, 131, 90)]
+    assert judged(half_hidden, [finds], asked_for=AskedFor(least_visible=0.65)).precision == 0.5
+
+
+def test_small_ones_are_left_out_by_the_longer_side(tmp_path):
+    folder = folder_with(tmp_path, {"a": [(PERSON, 10, 10, 15, 30), (PERSON, 100, 10, 130, 90)]})
+    e = judged(folder, [[(PERSON, 0.9, 100, 10, 130, 90)]], asked_for=AskedFor(least_px=24.0))
+    assert (e.objects, e.recall) == (1, 1.0)
+    assert "that are asked for" in as_table(e) and as_json(e)["asked_for"] == {"least_visible": 0.0, "least_px": 24.0}
+
+
+def test_a_folder_of_none_that_are_asked_for_measures_nothing_and_is_not_empty(half_hidden):
+    e = judged(half_hidden, [[]], asked_for=AskedFor(least_px=150.0))
+    assert (e.objects, e.recall, e.map50, e.empty_pictures) == (0, None, None, 0)
 
 
 def test_the_table_and_the_json_say_the_same_and_the_curves_are_drawn(tmp_path):
