@@ -3,7 +3,7 @@
 import { fact, make } from "./dom.js";
 import { ageText, clockText, dateText } from "./format.js";
 import { collection, cut, feature } from "./ground.js";
-import { number, onLanguage, t } from "./language.js";
+import { corridorName, corridorNames, number, onLanguage, t } from "./language.js";
 import { now, onCalmly, state, tell } from "./state.js";
 import { RefusedError, askLoggedIn } from "./api.js";
 import { announce, warn } from "./status.js";
@@ -116,7 +116,7 @@ function panel(whole, views, weatherOpen) {
       make("ul", {}, GRADES.map((g) => make("li", { class: g < whole.counts_from ? "too-little" : "" }, make("i", { class: `run grade-${g}`, "aria-hidden": "true" }), t(`grade.${g}`), make("small", {}, t(`grade.pixels.${g}`))))),
       make("ul", {}, AGES.map((a) => make("li", {}, make("i", { class: `run age-${a}`, "aria-hidden": "true" }), t(`coverage.age.${a}`))))),
     make("p", { class: "coverage-note" }, t("coverage.counts_from", { grade: t(`grade.${whole.counts_from}`) }), " ",
-      t(growthKey(whole, views), { corridors: whole.growth.map((c) => state.geography.names[c] ?? c).join(", ") })),
+      t(growthKey(whole, views), { corridors: corridorNames(whole.growth) })),
     state.me?.decides ? weatherForm(whole, weatherOpen) : null);
 }
 
@@ -127,7 +127,7 @@ function growthKey(whole, views) {
 
 function row(v) {
   const oldest = v.oldest_ns >= v.at_ns ? t("coverage.now") : !v.oldest_ns ? t("coverage.never") : ageText((now() - v.oldest_ns / 1e6) / 1000);
-  return make("tr", {}, make("th", { scope: "row" }, state.geography.names[v.corridor] ?? v.corridor),
+  return make("tr", {}, make("th", { scope: "row" }, corridorName(v.corridor)),
     make("td", { title: t("coverage.watched_title", { n: number(v.watched_m, 0), length: number(v.length_m, 0) }) }, `${number(v.length_m ? 100 * v.watched_m / v.length_m : 0, 0)} %`),
     make("td", {}, oldest), make("td", {}, number(v.debt_mh, 0)));
 }

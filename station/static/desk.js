@@ -159,17 +159,23 @@ export function field(name, label, control, hint = "", { needed = false, wide = 
     make("p", { class: "problem", id: `p-${name}`, role: "alert" }));
 }
 
-/** What is wrong, by the name of its field; the first of them gets the focus. */
+/** What is wrong, by the name of its field; the first of them gets the focus. It goes with the next change of that field: it was
+ *  said about what had been sent. */
 export function showProblems(form, byName) {
   for (const box of form.querySelectorAll("[data-field]")) {
     const text = byName[box.dataset.field] ?? "";
-    box.querySelector(".problem").textContent = text;
-    box.classList.toggle("wrong", text !== "");
-    const control = box.querySelector("input, select, textarea");
-    if (text) control?.setAttribute("aria-invalid", "true");
-    else control?.removeAttribute("aria-invalid");
+    showProblem(box, text);
+    if (text) box.addEventListener("input", () => showProblem(box, ""), { once: true });
   }
   form.querySelector(".wrong input, .wrong select, .wrong textarea")?.focus();
+}
+
+function showProblem(box, text) {
+  box.querySelector(".problem").textContent = text;
+  box.classList.toggle("wrong", text !== "");
+  const control = box.querySelector("input, select, textarea");
+  if (text) control?.setAttribute("aria-invalid", "true");
+  else control?.removeAttribute("aria-invalid");
 }
 
 export function choice(options, chosen = "", attributes = {}) {

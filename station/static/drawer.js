@@ -6,7 +6,7 @@ import { arrange, cap, fact, make, priorityShape, refocus } from "./dom.js";
 import { findingText, freshness, itemName, linkText, modeText, sentForText, words } from "./fleet.js";
 import { ageText, borderText, degrees, metres, mgrs, timeElement } from "./format.js";
 import { axes } from "./ground.js";
-import { number, onLanguage, say, short, t } from "./language.js";
+import { corridorName, corridorNames, number, onLanguage, say, short, t } from "./language.js";
 import { decisionSection, personText, reasonText } from "./decision.js";
 import { incidentKey, incidentSection, noteSection, teamKey, teamSection } from "./duty.js";
 import { candidateSection, candidatesHead, matchSection } from "./match.js";
@@ -167,7 +167,7 @@ function contactFacts(contact) {
       make("button", { class: "quiet nearer", type: "button", onclick: centreOnSelected }, t("action.nearer"), cap("C"))),
     fact(t("fact.error"), t("fact.error_value", { major: metres(major), minor: metres(minor) })),
     fact(t("fact.border"), borderText(contact.border_m)),
-    fact(t("fact.corridor"), contact.corridors.length ? contact.corridors.map((c) => state.geography.names[c] ?? c).join(", ") : t("fact.outside")),
+    fact(t("fact.corridor"), contact.corridors.length ? corridorNames(contact.corridors) : t("fact.outside")),
     fact(t("fact.motion"), speed < 0.25 ? t("fact.standing") : t("fact.motion_value", { speed: number(speed * 3.6, 1), course: String(Math.round(course)).padStart(3, "0") })),
     fact(t("fact.sensors"), contact.sensors.join(", "), make("span", { class: "aside" }, t("fact.detections", { n: contact.detections })))));
 }
@@ -175,7 +175,7 @@ function contactFacts(contact) {
 function placeFacts(alarm) {
   return section("facts", alarm.id, () => make("dl", { class: "facts" },
     fact(t("fact.position"), make("span", { class: "mono" }, degrees(alarm.position)), make("span", { class: "mono second" }, `MGRS ${mgrs(alarm.position)}`)),
-    alarm.corridor ? fact(t("fact.corridor"), state.geography.names[alarm.corridor] ?? alarm.corridor) : null,
+    alarm.corridor ? fact(t("fact.corridor"), corridorName(alarm.corridor)) : null,
     fact(t("fact.seen"), t("fact.contact_gone"))));
 }
 

@@ -2,7 +2,7 @@
 
 import { ask, askLoggedIn } from "./api.js";
 import { ageText } from "./format.js";
-import { hasWords, number, say, short, t } from "./language.js";
+import { corridorName, hasWords, number, say, short, t } from "./language.js";
 import { now, onCalmly, state, tell } from "./state.js";
 
 const FRESH_S = 3, DIM_S = 10;
@@ -172,11 +172,11 @@ export function isFlying(view) {
 export function modeText(mode) { return hasWords(`flight_mode.${mode}`) ? t(`flight_mode.${mode}`) : mode; }
 
 /** What it was sent for, or the corridor of a patrol that its settings name; nothing where that is not known. */
-export function sentForText(view) { return kindText(wishOf(view)) || (state.geography.names[view.plan?.corridor] ?? ""); }
+export function sentForText(view) { return kindText(wishOf(view)) || (view.plan?.corridor ? corridorName(view.plan.corridor) : ""); }
 
 export function kindText(wish) {
   if (!wish) return "";
-  const where = wish.corridor ? state.geography.names[wish.corridor] ?? wish.corridor : "";
+  const where = wish.corridor ? corridorName(wish.corridor) : "";
   return [t(`flight.${wish.kind}`), where].filter(Boolean).join(" · ");
 }
 

@@ -24,6 +24,8 @@ export function language() { return current; }
 
 /** Names of corridors, by id. */
 export function setNames(byId) { names = byId; }
+export function corridorName(id) { return names[id] ?? id; }
+export function corridorNames(ids) { return ids.map(corridorName).join(", "); }
 
 export function onLanguage(listener) { listeners.push(listener); }
 
@@ -64,7 +66,7 @@ export function t(key, parameters = {}) {
     if (value === undefined || value === null) return "?";
     const key = parameters[`${name}|key`];      // a sentence within this one (wire/node_words.py)
     if (key && texts[key] !== undefined) return t(key, within(name, parameters));
-    if (how === "corridor") return String(value).split(", ").map((id) => names[id] ?? id).join(", ");
+    if (how === "corridor") return corridorNames(String(value).split(", "));
     if (how === "short") return short(String(value));
     if (how === "time") return clockText(value / 1e6);
     if (how && texts[`${how}.${value}`] !== undefined) return texts[`${how}.${value}`];

@@ -4,7 +4,7 @@ import { askLoggedIn } from "./api.js";
 import { arrange, cap, classGlyph, glyph, make, priorityShape, refocus } from "./dom.js";
 import { ageText, borderText, clockText, timeElement } from "./format.js";
 import { enterDrawer } from "./drawer.js";
-import { onLanguage, say, t } from "./language.js";
+import { corridorName, onLanguage, say, t } from "./language.js";
 import { personText, reasonText } from "./decision.js";
 import { announce, warn } from "./status.js";
 import { snapshotSource } from "./pictures.js";
@@ -78,7 +78,7 @@ function floodGroup(group, priority, list) {
   return make("details", { class: "flood-group", "data-group": `${group.corridor} ${group.begins_ns}`, open: holdsChosen || unfolded.has(group.corridor),
     ontoggle: (event) => { if (event.target.open) unfolded.add(group.corridor); else unfolded.delete(group.corridor); } },
   make("summary", {}, priorityShape(priority, t("priority.name", { n: priority })),
-    make("b", {}, group.corridor ? state.geography.names[group.corridor] ?? group.corridor : t("queue.flood_none")),
+    make("b", {}, group.corridor ? corridorName(group.corridor) : t("queue.flood_none")),
     make("span", {}, `${clockText(group.begins_ns / 1e6)} – ${clockText(group.ends_ns / 1e6)}`),
     make("span", {}, t("queue.flood_group", { alarms: group.open.length, contacts: group.contacts }))),
   list(group.open, t("queue.flood")));
@@ -133,7 +133,7 @@ function card(alarm) {
 
 function placeText(alarm, contact) {
   const named = alarm.rule === "corridor_entry" || !alarm.corridor;       // its sentence names the corridor already
-  return [named ? null : state.geography.names[alarm.corridor] ?? alarm.corridor, contact ? borderText(contact.border_m) : null].filter(Boolean).join(" · ");
+  return [named ? null : corridorName(alarm.corridor), contact ? borderText(contact.border_m) : null].filter(Boolean).join(" · ");
 }
 
 function buildCard(alarm, contact, chosen, place) {

@@ -3,7 +3,7 @@
 import { askLoggedIn } from "./api.js";
 import { askPerson, closeDialog, empty, press, tellPerson } from "./desk.js";
 import { make } from "./dom.js";
-import { hasWords, language, number, say, t } from "./language.js";
+import { corridorName, hasWords, language, number, say, t } from "./language.js";
 import { state } from "./state.js";
 import { drawContacts, drawTruth, openGround } from "./trainer_map.js";
 import { inWords, minutes, whenText } from "./trainer_words.js";
@@ -142,7 +142,7 @@ function draw({ exercise, preparing, view }) {
   course(v);
   drawStation(v);
   drawInjects(v);
-  parts.alarms.replaceChildren(...(v.alarms.length ? v.alarms.map((a) => make("li", { class: `p${a.priority}` }, make("b", {}, a.id.replace(/-0+/, "-")), ` ${t(`rule.${a.rule}`)}${a.corridor ? `, ${state.geography.names[a.corridor] ?? a.corridor}` : ""}, ${hasWords(`alarm_state.${a.state}`) ? t(`alarm_state.${a.state}`) : a.state}, ${minutes(a.raised_s)}`)) : [make("li", { class: "hint" }, t("trainer.no_alarms"))]));
+  parts.alarms.replaceChildren(...(v.alarms.length ? v.alarms.map((a) => make("li", { class: `p${a.priority}` }, make("b", {}, a.id.replace(/-0+/, "-")), ` ${t(`rule.${a.rule}`)}${a.corridor ? `, ${corridorName(a.corridor)}` : ""}, ${hasWords(`alarm_state.${a.state}`) ? t(`alarm_state.${a.state}`) : a.state}, ${minutes(a.raised_s)}`)) : [make("li", { class: "hint" }, t("trainer.no_alarms"))]));
   parts.processes.replaceChildren(...v.processes.map((p) => make("span", { class: `chip ${p.alive ? "good" : "bad"}` }, `${p.alive ? "●" : "✕"} ${p.name}`)));
   parts.said.replaceChildren(...(v.said.length ? [...v.said].reverse().map((s) => make("li", {}, make("b", {}, minutes(s.at_s)), ` ${s.says_in?.[language()] ?? s.says}`)) : [make("li", { class: "hint" }, "–")]));
 }

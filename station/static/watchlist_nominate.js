@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { choice, closeDialog, field, openDialog, showProblems } from "./desk.js";
 import { glyph, make } from "./dom.js";
-import { say, t } from "./language.js";
+import { corridorName, say, t } from "./language.js";
 import { state } from "./state.js";
 
 const CATEGORIES = { welfare: ["at_risk", "missing_person"], enforcement: ["organiser_broker", "courier", "repeat_crosser"] };
@@ -73,7 +73,7 @@ function habits() {
   const corridors = state.geography.centre_lines.features.map((f) => f.properties.id);
   const tick = (name, value, text) => make("label", { class: "tick" }, make("input", { type: "checkbox", name, value }), text);
   return make("div", { class: "grid" },
-    make("fieldset", { class: "field wide", "data-field": "corridors" }, make("legend", {}, t("column.corridors")), make("div", { class: "ticks" }, corridors.map((id) => tick("corridors", id, state.geography.names[id] ?? id))), make("p", { class: "problem", role: "alert" })),
+    make("fieldset", { class: "field wide", "data-field": "corridors" }, make("legend", {}, t("column.corridors")), make("div", { class: "ticks" }, corridors.map((id) => tick("corridors", id, corridorName(id)))), make("p", { class: "problem", role: "alert" })),
     make("fieldset", { class: "field wide", "data-field": "days" }, make("legend", {}, t("column.days")), make("div", { class: "ticks" }, DAYS.map((d, i) => tick("days", d, t(`weekday.${i}`)))), make("p", { class: "problem", role: "alert" })),
     make("fieldset", { class: "field", "data-field": "hours" }, make("legend", {}, t("column.hours")), make("div", { class: "pair" },
       make("input", { type: "time", name: "from", "aria-label": t("nominate.from") }), make("input", { type: "time", name: "to", "aria-label": t("nominate.to") })), make("p", { class: "problem", role: "alert" })),

@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { askPerson, choice, closeDialog, field, lastDay, may, moment, press, tellPerson, traceDetails, WHO_HELPS } from "./desk.js";
 import { fact, glyph, make } from "./dom.js";
 import { clockText, dateText } from "./format.js";
-import { hasWords, number, t } from "./language.js";
+import { corridorName, corridorNames, hasWords, number, t } from "./language.js";
 import { state } from "./state.js";
 
 const LANE_GLYPH = { welfare: "help", enforcement: "shield" };
@@ -17,7 +17,6 @@ export function stateChip(rowState, extension) {
 /** act: changed(id) after something was done (null: nothing of it to open again), close(). */
 export function drawRecord(box, record, act) {
   const s = record.subject;
-  const corridorNames = s.corridors.map((id) => state.geography.names[id] ?? id).join(", ");
   box.replaceChildren(
     make("header", { class: "record-head" },
       make("p", { class: `lane-line ${record.lane}` }, glyph(LANE_GLYPH[record.lane]), t(`lane_name.${record.lane}`), make("span", { class: "id" }, s.id)),
@@ -36,7 +35,7 @@ export function drawRecord(box, record, act) {
       fact(t("column.plates"), s.plates.length ? s.plates.map((p) => make("span", { class: "plate" }, p)) : "–"),
       s.vehicles.length ? fact(t("column.vehicles"), s.vehicles.map((v) => make("span", { class: "vehicle" }, make("span", { class: "plate" }, v.plate), " ",
         [v.object_class ? t(`class.${v.object_class}`) : "", v.colour ? t(`colour.${v.colour.toLowerCase()}`) : ""].filter(Boolean).join(", ")))) : null,
-      s.corridors.length ? fact(t("column.corridors"), corridorNames) : null,
+      s.corridors.length ? fact(t("column.corridors"), corridorNames(s.corridors)) : null,
       s.hours ? fact(t("column.hours"), s.hours.map(minuteText).join(" – "), s.days.length ? `, ${s.days.map((d) => t(`weekday.${d}`)).join(", ")}` : null) : null,
       s.party_size ? fact(t("column.party_size"), number(s.party_size)) : null),
     s.plates.length || s.vehicles.length ? "" : make("p", { class: "hint" }, t("watchlist.no_identifier")),
@@ -112,7 +111,7 @@ function reportSighting(record, path, done) {
 function reports(record) {
   if (!record.reports.length) return "";
   return make("section", { class: "reports" }, make("h3", {}, t("watchlist.reports")), make("ul", {}, record.reports.map((r) => make("li", {},
-    make("p", {}, make("b", {}, r.reported_by), r.corridor ? ` · ${state.geography.names[r.corridor] ?? r.corridor}` : null,
+    make("p", {}, make("b", {}, r.reported_by), r.corridor ? ` · ${corridorName(r.corridor)}` : null,
       ` · ${dateText(r.from_ns / 1e6).slice(0, 5)} ${clockText(r.from_ns / 1e6).slice(0, 5)} – ${clockText(r.until_ns / 1e6).slice(0, 5)}`, make("span", { class: "id" }, r.id)),
     r.says ? make("p", { class: "says" }, r.says) : null))));
 }

@@ -83,6 +83,7 @@ def test_one_person_nominates_and_another_approves_and_both_are_named(station, e
     for name, text in (("label", "Lan H."), ("reason", "gia đình báo"), ("lawful_basis", "vụ 12/2026"),
                        ("what_to_do", "hỏi chuyện riêng"), ("expires", LATER), ("plates", "74")):
         lan.fill(f".nomination [name={name}]", text)
+    expect(lan.locator(".nomination [data-field] .problem:not(:empty)")).to_have_count(0)
     lan.click("text=Thêm xe")
     lan.fill("[name=vehicle_plate]", "74B-009.12")
     lan.select_option("[name=vehicle_class]", "bus")
