@@ -55,7 +55,6 @@ class Curves:
 class _Layer:
     """A convolution, its bias and its activation. share: of all activations of the network."""
 
-    name: str
     activation: Any
     share: float
 
@@ -184,10 +183,12 @@ def _layers(model: Any, kept: int, shape: Sequence[int]) -> list[_Layer]:
         return []
     fixed = model.clone()
     fixed.reshape(list(shape))
-    sizes = {node.get_friendly_name(): int(np.prod(list(node.output(0).shape))) for node in fixed.get_ordered_ops()
-             if node.get_type_name() == "Swish"}
+    sizes = {
+        n.get_friendly_name(): int(np.prod(list(n.output(0).shape)))
+        for n in fixed.get_ordered_ops() if n.get_type_name() == "Swish"
+    }
     total = sum(sizes.values())
-    return [_Layer(n.get_friendly_name(), n, sizes[n.get_friendly_name()] / total) for n in found]
+    return [_Layer(n, sizes[n.get_friendly_name()] / total) for n in found]
 
 
 def _last_two(end: Any) -> list[str]:

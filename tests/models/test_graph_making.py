@@ -137,6 +137,7 @@ def test_eight_bits_are_calibrated_on_pictures_and_run(tmp_path, labelled, capsy
     graph = find_graph(SHA, Precision.INT8, [tmp_path])
     assert graph.card.calibration == f"6 pictures of {labelled / 'images'}"
     assert (graph.folder / "graph.bin").stat().st_size < 4_000_000
+    assert 'type="HSwish"' in graph.xml.read_text(), "parabolas for exponentials"
     assert not list(labelled.glob("*.cache")), "nothing is written among somebody's pictures"
 
 
