@@ -96,6 +96,8 @@ def evaluation(a: argparse.Namespace) -> str:
     from models.evaluate import AskedFor, YoloFinder, evaluate, load_samples
     from models.evaluate_report import as_json, as_table, draw_curves
 
+    if not 0.0 <= a.visible <= 1.0:
+        raise SettingsError(f"--visible {a.visible:g}: give a share from 0 to 1, for example 0.65")
     weights = resolve_weights(a.name, a.weights, download=False)
     samples = load_samples(a.folder)
     finder = YoloFinder(weights, a.size, threads=a.threads)

@@ -88,11 +88,15 @@ class AskedFor:
 
     def of(self, sample: Sample, boxes: Array) -> npt.NDArray[np.bool_]:
         """(n,) of a sample's objects. boxes: (n, 4) theirs, in pixels."""
-        longer = np.max(boxes[:, 2:] - boxes[:, :2], axis=1) if len(boxes) else np.empty(0)
-        return np.asarray(~(sample.visible < self.least_visible) & (longer >= self.least_px))
+        return np.asarray(~(sample.visible < self.least_visible) & (longer_sides(boxes) >= self.least_px))
 
 
 EVERYTHING = AskedFor()
+
+
+def longer_sides(boxes: Array) -> Array:
+    """(n,) of boxes (n, 4) left, top, right, bottom, in their unit."""
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +257,7 @@ def evaluate(
             false_finds += int(sure.sum())
             empty_wrong += bool(sure.any())
         people = np.nonzero(true_classes == PERSON)[0]
-        heights.append(np.max(true_boxes[people, 2:] - true_boxes[people, :2], axis=1) if len(people) else np.empty(0))
+        heights.append(longer_sides(true_boxes[people]))
         angles.append(sample.depressions_deg[asked][people])
         people_found.append(np.isin(people, hit[sure, 0]))
     truth = np.concatenate(truths)
@@ -270,8 +274,7 @@ def evaluate(
     large = np.isfinite(angle) & (tall >= TALL_ENOUGH_PX)
     return Evaluation(
         folder=folder, weights=weights, input_size_px=input_size_px, threshold=threshold, asked_for=asked_for,
-        pictures=len(samples),
-        empty_pictures=empty, objects=len(truth),
+        pictures=len(samples), empty_pictures=empty, objects=len(truth),
         map50=float(ap[:, 0].mean()) if len(ap) else None, map50_95=float(ap.mean()) if len(ap) else None,
         ap50={name: float(ap[k, 0]) for k, name in enumerate(named)},
         precision=right / (right + wrong) if right + wrong else None, recall=right / len(truth) if len(truth) else None,

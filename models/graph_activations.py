@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -126,21 +127,24 @@ def hardswish(y: Values) -> Values:
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """All curves that are tried, over the middles of the bins. said: (curves, bins)."""
+    """All curves that are tried. middles: (bins,) of the bins. stretch, move: (curves,). said: (curves, bins)."""
 
-    middles: Values = field(default_factory=lambda: (np.arange(BINS).astype(float) + 0.5) * (2 * RANGE / BINS) - RANGE)
-    stretch: Values = field(default_factory=lambda: np.repeat(STRETCHES, len(MOVES)))
-    move: Values = field(default_factory=lambda: np.tile(MOVES, len(STRETCHES)))
-    said: Values = field(init=False)
+    middles: Values
+    stretch: Values
+    move: Values
+    said: Values
 
-    def __post_init__(self) -> None:
-        stretch = self.stretch[:, None]
-        object.__setattr__(self, "said", hardswish(stretch * self.middles + self.move[:, None]) / stretch)
+
+@cache
+def _tried() -> _Tried:
+    middles = (np.arange(BINS).astype(float) + 0.5) * (2 * RANGE / BINS) - RANGE
+    stretch, move = np.repeat(STRETCHES, len(MOVES)), np.tile(MOVES, len(STRETCHES))
+    return _Tried(middles, stretch, move, hardswish(stretch[:, None] * middles + move[:, None]) / stretch[:, None])
 
 
 def fit_curves(has: Values, wanted: Values) -> Curves:
     """The curves that make of `has` (channels, values) what is nearest to `wanted`, of the same shape; least squares."""
-    tried, channels = _Tried(), len(has)
+    tried, channels = _tried(), len(has)
     # There both curves are straight, and as far from each other as at the last bin.
     wanted = wanted - np.maximum(has - RANGE, 0.0)
     bins = np.clip(((has + RANGE) * (BINS / (2 * RANGE))).astype(int), 0, BINS - 1)

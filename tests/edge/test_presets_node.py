@@ -193,8 +193,9 @@ def test_a_camera_is_turned_to_its_presets_and_what_it_sees_is_placed_by_the_rig
     batches = len(station.bodies(DetectionBatch))
     node = start(file)
     # What the killed one had not got rid of comes first, and says "bend" too.
-    anew = lambda: [e.body for e in station.received if e.boot != killed and isinstance(e.body, NodeHealth)]     # noqa: E731
-    wait_for(lambda: anew() and anew()[-1].preset == "bend")
+    wait_for(lambda: any(
+        isinstance(e.body, NodeHealth) and e.body.preset == "bend" for e in station.received if e.boot != killed
+    ))
     assert camera.asked[-1] == "2" and camera.looks() == (120.0, -17.0)
     wait_for(lambda: len(station.bodies(DetectionBatch)) >= batches + 5)
     assert np.max(placed(station, view, batches)) < 3.0

@@ -56,6 +56,11 @@ def test_evaluate_runs_the_network_on_a_folder_and_prints_json_and_curves(tmp_pa
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
+def test_a_share_in_percent_is_refused_before_anything_is_measured(tmp_path, capsys):
+    assert main(["models", "evaluate", str(tmp_path), "--visible", "65"]) != 0
+    assert "give a share from 0 to 1" in capsys.readouterr().err
+
+
 def test_frames_of_an_odd_size_are_refused(tmp_path, capsys):
     assert main(["models", "frames", "--out", str(tmp_path), "--side", "100"]) == 2
     assert "multiple of 32" in capsys.readouterr().err
