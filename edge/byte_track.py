@@ -110,8 +110,12 @@ class _Bank:
         ss += steps * _squares(height, *_SPEED_NOISE)
 
     def spread(self, rows: Ints) -> Array:
-        """(n, 4) variances of what will be measured of the tracks in `rows`."""
+        """(..., 4) variances of what will be measured of the tracks in `rows` (...)."""
         return np.asarray(self.filtered[2, rows] + _squares(self.filtered[0, rows, 3:], *_MEASURED_NOISE))
+
+    def distances(self, rows: Ints, places: Array) -> Array:
+        """Squared Mahalanobis distances of the tracks in `rows` (...) and places (..., 4), broadcast against each other."""
+        return np.asarray(((self.places[rows] - places) ** 2 / self.spread(rows)).sum(axis=-1))
 
     def fast_spread(self, rows: Ints, steps: float) -> Array:
         """The same, of tracks of one hit that may have been fast since then."""
@@ -199,13 +203,16 @@ class ByteTrack:
             return 1.0 - overlaps(predicted[rows], boxes[found]) * scores[found]
 
         def off_course(rows: Ints, found: Ints) -> Array:
-            off = bank.places[rows, None] - places[found]
-            return np.asarray((off**2 / bank.spread(rows)[:, None]).sum(axis=2))
+            return bank.distances(rows[:, None], places[found])
 
         def giving_way(rows: Ints, found: Ints) -> Array:
             """The same, but for boxes that lie where one track stands and are like another one's, which has none."""
             cost = apart_and_doubtful(rows, found)
-            off, near = off_course(rows, found), cost <= MATCH_LIMIT
+            near = cost <= MATCH_LIMIT
+            of, by = near.nonzero()
+            if (bank.distances(rows[of], places[found[by]]) <= COURSE_LIMIT).all():     # as in most pictures
+                return cost
+            off = off_course(rows, found)
             idle = near.sum(axis=1)[:, None] == near
             fits = (off <= COURSE_LIMIT) & idle & (self._now_ns - bank.seen_ns[rows] <= COURSE_S * NS_PER_S)[:, None]
             cost[(off > COURSE_LIMIT) & fits.any(axis=0)] = np.inf

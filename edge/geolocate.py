@@ -51,6 +51,13 @@ class GroundEstimate:
     bearing_deg: Array
     bearing_sigma_deg: Array
 
+    def rows(self, low: int, high: int) -> GroundEstimate:
+        """Of the detections from `low` on, without `high`."""
+        return GroundEstimate(
+            self.position_enu_m[low:high], self.covariance_m2[low:high], self.refused[low:high], self.reasons[low:high],
+            self.bearing_deg[low:high], self.bearing_sigma_deg[low:high],
+        )
+
 
 def geolocate(
     foot_px: npt.ArrayLike, camera: Camera, estimate: PoseEstimate, terrain: Terrain, depth: BodyDepth | None = None

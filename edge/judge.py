@@ -1,4 +1,4 @@
-"""From tracked and placed objects to the message that leaves: each with its place or bearing, and its corridors."""
+"""From tracked and placed objects to detections: each with its place or bearing, and its corridors."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from edge.detector import CLASSES
 from edge.geolocate import GroundEstimate
 from edge.tracker import Tracked
 from geofences.corridors import CorridorMap
-from wire.messages import Box, Detection, DetectionBatch, Placement, PlacementBearing, PlacementPoint
-from wire.units import Covariance2, GroundPosition, TimeQuality
+from wire.messages import Box, Detection, Placement, PlacementBearing, PlacementPoint
+from wire.units import Covariance2, GroundPosition
 
 FOOT_MARGIN_PX = 2.0
 FOOT_CUT_OFF = "the foot is below the picture"
 
 
 def judge(
-    sensor: str, captured_ns: int, time_quality: TimeQuality, tracked: Tracked, placed: GroundEstimate, pose: Pose,
-    corridors: CorridorMap, height_px: int,
-) -> DetectionBatch:
-    """All of one frame. What touches no corridor is marked so (corridors empty) and still sent; every bearing is kept.
+    tracked: Tracked, placed: GroundEstimate, pose: Pose, corridors: CorridorMap, height_px: int,
+) -> tuple[Detection, ...]:
+    """Row by row. What touches no corridor is marked so (corridors empty) and still sent; every bearing is kept.
 
     height_px: of the picture. A box that its lower edge cuts off has no foot in it, and so only a bearing.
     """
-    if not len(tracked.ids):        # most pictures of a quiet camera
-        return DetectionBatch(sensor, captured_ns, time_quality, corridors.version, ())
+    if not len(tracked.ids):
+        return ()
     cut_off = tracked.boxes[:, 3] >= height_px - FOOT_MARGIN_PX
     refused = placed.refused | cut_off
     touched: list[tuple[str, ...]] = [()] * len(refused)
@@ -53,4 +52,4 @@ def judge(
                 placement=placement, confirmed=confirmed[i], corridors=touched[i],
             )
         )
-    return DetectionBatch(sensor, captured_ns, time_quality, corridors.version, tuple(detections))
+    return tuple(detections)

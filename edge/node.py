@@ -17,13 +17,10 @@ from cameras.camera import Camera
 from cameras.footprint import footprint
 from cameras.pose import FixedPose, NoPose, Pose, PoseEstimate, PoseSource
 from cameras.turn import Turn
-from edge.bodies import depth_of
 from edge.detector import NOTHING, Detector
 from edge.detector_road import open_detector
 from edge.gaze import gaze_of
-from edge.geolocate import geolocate
 from edge.health import Meter, Sight
-from edge.judge import judge
 from edge.optics import optics_of
 from edge.order_journal import OrderJournal
 from edge.orders import Orders
@@ -32,6 +29,7 @@ from edge.presets import Head, HeadState, mover_of
 from edge.rendered import LabelledPictures, OnlyRealPictures
 from edge.self_check import SelfCheck
 from edge.settings import OtherShapeError, Setup, SourceKind, lens_for, load_setup
+from edge.sightings import Placed, Sighting, place
 from edge.snapshots import SnapshotTaker
 from edge.sources import Frame, ReplaySource, RestartingSource, Source, SourceError
 from edge.streams import RtspSource, SimulatorSource, UsbSource, without_password
@@ -97,6 +95,7 @@ class Node:
         self._seen_from: PoseEstimate | None = None     # of the newest frame, and so where it is on the map
         self._drawn: tuple[Camera, Pose, tuple[GroundPosition, ...]] | None = None
         self._health_due_ns = self._sensor_due_ns = 0
+        self._unplaced: list[Sighting] = []             # newer than all that is said
         self._said: list[UpBody] = []                   # not in the outbox yet
         self._put_ns = 0
         self._told_state = self._sight.state
@@ -130,15 +129,31 @@ class Node:
             self._orders.close()
 
     def _say(self, messages: Sequence[UpBody]) -> None:
-        self._said += messages
+        """After all that was seen before."""
+        if messages:
+            self._say_placed(self._place())
+            self._said += messages
+
+    def _say_placed(self, placed: Sequence[Placed]) -> None:
+        self._said += [self._looks.tell(p.batch) for p in placed]
+
+    def _place(self) -> list[Placed]:
+        """What was seen and is not placed yet."""
+        if not self._unplaced:
+            return []
+        unplaced, self._unplaced = self._unplaced, []
+        with self._meter.stage("place"):
+            return place(self._sensor, unplaced, self._setup.sector.terrain, self._corridors)
 
     def _is_due(self) -> bool:
         """News goes into the outbox at once; sightings of what is known already go together, in one commit."""
         if not all(isinstance(m, DetectionBatch) for m in self._said):
             return True
-        return bool(self._said) and self._clock.monotonic_ns() - self._put_ns >= TOGETHER_S * NS_PER_S
+        waits = bool(self._said or self._unplaced)
+        return waits and self._clock.monotonic_ns() - self._put_ns >= TOGETHER_S * NS_PER_S
 
     def _put(self) -> None:
+        self._say_placed(self._place())
         if not self._said:
             return
         said, self._said = self._said, []
@@ -165,24 +180,24 @@ class Node:
         with self._meter.stage("track"):
             tracked = self._tracker.update(found, frame.captured_ns, where.looked)
             self._gaze.hold(found, tracked, frame.captured_ns)
+            look_is_due = self._looks.follow(tracked, frame.captured_ns)
         estimate = self._poses.pose_at(frame.captured_ns)
         if isinstance(estimate, NoPose):
             self._no_pose, self._seen_from = estimate.reason, None
             return [*tracked.news]
         self._no_pose, self._seen_from = NO_TEXT, estimate
         estimate = self._checks.widened(estimate)
-        with self._meter.stage("place"):
-            depth = depth_of(tracked.classes)
-            placed = geolocate(tracked.foot_px, camera, estimate, self._setup.sector.terrain, depth)
-            batch = judge(
-                self._sensor, frame.captured_ns, self._checks.time_quality, tracked, placed, estimate.pose,
-                self._corridors, frame.image.shape[0],
-            )
-        with self._meter.stage("looks"):
-            batch = self._looks.tell(frame.image, found, tracked, placed, camera, estimate.pose, batch)
+        if len(tracked.ids):
+            self._unplaced.append(Sighting(frame.captured_ns, self._checks.time_quality, tracked, camera, estimate))
+        if look_is_due:         # while the picture is at hand
+            placed = self._place()
+            with self._meter.stage("looks"):
+                ground = placed[-1].ground
+                self._looks.look(frame.image, found, tracked, ground, camera, estimate.pose, frame.captured_ns)
+            self._say_placed(placed)
         with self._meter.stage("snapshot"):
             snapshots = self._snapshots.take(frame, tracked, self._setup.marking(self._source.simulated))
-        return [*([batch] if batch.detections else []), *tracked.news, *snapshots]
+        return [*tracked.news, *snapshots]
 
     def _follow_head(self) -> None:
         """Of a camera that turns: work with the pose, lens and view of the preset in force."""

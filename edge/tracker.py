@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -49,6 +50,17 @@ class Tracked:
         feet[:, 0] = (self.boxes[:, 0] + self.boxes[:, 2]) / 2.0
         feet[:, 1] = self.boxes[:, 3]
         return feet
+
+
+def joined(several: Sequence[Tracked]) -> Tracked:
+    """Of one picture or of several: all their rows, one after the other, and all their news."""
+    if len(several) == 1:
+        return several[0]
+    return Tracked(
+        np.concatenate([t.ids for t in several]), np.concatenate([t.boxes for t in several]),
+        np.concatenate([t.scores for t in several]), np.concatenate([t.classes for t in several]),
+        np.concatenate([t.confirmed for t in several]), tuple(n for t in several for n in t.news),
+    )
 
 
 @dataclass(slots=True)

@@ -76,26 +76,23 @@ class _Known:
     offers: int = 0
     worth: float = 0.0
 
-    def looks_at_kind(self, at_ns: int) -> bool:
-        """Whether it is time for a look, which is then noted: in every picture until enough are there."""
-        if len(self.kinds) >= KNOWN_LOOKS and at_ns - self.measured_ns < LOOK_EVERY_S * NS_PER_S:
-            return False
-        self.measured_ns = at_ns
-        return True
+    def kind_is_due(self, at_ns: int) -> bool:
+        """For a look: in every picture until enough are there."""
+        return len(self.kinds) < KNOWN_LOOKS or at_ns - self.measured_ns >= LOOK_EVERY_S * NS_PER_S
 
-    def looks_at_colour(self, at_ns: int) -> bool:
-        """Whether it is time for a look, which is then noted."""
+    def colour_is_due(self, at_ns: int) -> bool:
+        """For a look."""
         known = len(self.colours) >= KNOWN_LOOKS and self.colour is not None
-        if at_ns - self.looked_ns < (KNOWN_EVERY_S if known else LOOK_EVERY_S) * NS_PER_S:
-            return False
-        self.looked_ns = at_ns
-        return True
+        waited = at_ns - self.looked_ns >= (KNOWN_EVERY_S if known else LOOK_EVERY_S) * NS_PER_S
+        return waited and self.kind in KINDS_TOLD
 
-    def add_kind(self, kind: VehicleKind | None) -> None:
+    def add_kind(self, kind: VehicleKind | None, at_ns: int) -> None:
+        self.measured_ns = at_ns
         self.kinds = [*self.kinds, kind][-LOOKS_LIMIT:]
         self.kind = _agreed(self.kinds)
 
-    def add_colour(self, colour: Colour | None) -> None:
+    def add_colour(self, colour: Colour | None, at_ns: int) -> None:
+        self.looked_ns = at_ns
         self.colours = [*self.colours, colour][-LOOKS_LIMIT:]
         self.colour = _agreed(self.colours)
 
@@ -115,43 +112,61 @@ class VehicleLooks:
         if self._reader is not None:
             self._reader.close()
 
-    def tell(
-        self, image: Image, found: Found, tracked: Tracked, placed: GroundEstimate, camera: Camera, pose: Pose,
-        batch: DetectionBatch,
-    ) -> DetectionBatch:
-        """The batch, with what is known of its vehicles. Its detections are the rows of `tracked`, in their order."""
+    def follow(self, tracked: Tracked, at_ns: int) -> bool:
+        """Take note of what is tracked in a picture; whether that picture should be looked at, by `look`.
+
+        To be called for every picture: what was once taken for a person is one from then on.
+        """
         self._hear()
-        people = found.boxes[found.classes == CLASSES.index(ObjectClass.PERSON)]
-        detections = list(batch.detections)
-        light: Light | None = None
-        told = False
-        for i, seen in enumerate(detections):
-            known = self._known.get(seen.track)
+        due = False
+        rows = zip(tracked.ids.tolist(), tracked.classes.tolist(), tracked.confirmed.tolist(), tracked.boxes, strict=True)
+        for track, k, confirmed, box in rows:
+            known = self._known.get(track)
             if known is None:
-                known = self._known[seen.track] = _Known()
-            known.seen_ns = batch.captured_ns
-            known.is_person = known.is_person or seen.object_class is ObjectClass.PERSON
-            if known.is_person or not is_vehicle(seen.object_class) or not seen.confirmed:
+                known = self._known[track] = _Known()
+            seen_as = CLASSES[k]
+            known.seen_ns = at_ns
+            known.is_person = known.is_person or seen_as is ObjectClass.PERSON
+            if known.is_person or not is_vehicle(seen_as) or not confirmed:
                 continue
-            box = tracked.boxes[i]
-            if known.looks_at_kind(batch.captured_ns):
+            kind_is_due = known.kind_is_due(at_ns)
+            if kind_is_due and seen_as is not ObjectClass.TRUCK:
                 # Of the others the detector's class is all there is to a kind.
-                is_truck = seen.object_class is ObjectClass.TRUCK
-                extent = _extent(box, image, placed, i, camera, pose) if is_truck else None
-                known.add_kind(kind_of(seen.object_class, extent))
-            if known.kind in KINDS_TOLD and known.looks_at_colour(batch.captured_ns):
-                light = light or light_of(image)
-                known.add_colour(colour_of(image, box, known.kind, people, light))
-            self._offer(known, seen.track, image, box, seen.object_class, people, batch.captured_ns)
-            detections[i] = self._told(known, seen, batch.captured_ns)
-            told = told or detections[i] is not seen
+                known.add_kind(kind_of(seen_as, None), at_ns)
+                kind_is_due = False
+            due = due or kind_is_due or known.colour_is_due(at_ns) or self._plate_is_due(known, seen_as, box, at_ns)
         for update in tracked.news:
             if update.state is TrackState.ENDED:
                 self._known.pop(update.track, None)
-        long_ago_ns = batch.captured_ns - round(FORGET_S * NS_PER_S)
+        long_ago_ns = at_ns - round(FORGET_S * NS_PER_S)
         for track in [t for t, known in self._known.items() if known.seen_ns < long_ago_ns]:
             del self._known[track]
-        return msgspec.structs.replace(batch, detections=tuple(detections)) if told else batch
+        return due
+
+    def look(
+        self, image: Image, found: Found, tracked: Tracked, placed: GroundEstimate, camera: Camera, pose: Pose, at_ns: int,
+    ) -> None:
+        """At the vehicles of a picture for which that is due. placed: row by row as they are tracked."""
+        people = found.boxes[found.classes == CLASSES.index(ObjectClass.PERSON)]
+        light: Light | None = None
+        for i, track in enumerate(tracked.ids.tolist()):
+            known, seen_as, box = self._known[track], CLASSES[tracked.classes[i]], tracked.boxes[i]
+            if known.is_person or not is_vehicle(seen_as) or not tracked.confirmed[i]:
+                continue
+            if seen_as is ObjectClass.TRUCK and known.kind_is_due(at_ns):
+                known.add_kind(kind_of(seen_as, _extent(box, image, placed, i, camera, pose)), at_ns)
+            if known.colour_is_due(at_ns):
+                light = light or light_of(image)
+                known.add_colour(colour_of(image, box, known.kind, people, light), at_ns)
+            if self._plate_is_due(known, seen_as, box, at_ns):
+                self._offer(known, track, image, box, seen_as, people, at_ns)
+
+    def tell(self, batch: DetectionBatch) -> DetectionBatch:
+        """The same, with what is known of its vehicles. `follow` has heard of the picture."""
+        detections = tuple(self._told(seen, batch.captured_ns) for seen in batch.detections)
+        if all(told is seen for told, seen in zip(detections, batch.detections, strict=True)):
+            return batch
+        return msgspec.structs.replace(batch, detections=detections)
 
     def _hear(self) -> None:
         """Take what was read meanwhile."""
@@ -163,28 +178,31 @@ class VehicleLooks:
             known.plate = vote(known.readings)
             known.plate_is_news = known.plate is not None
 
+    def _plate_is_due(self, known: _Known, vehicle: VehicleClass, box: Array, at_ns: int) -> bool:
+        """Whether it may be large enough, and was not looked at a moment ago."""
+        if self._reader is None or at_ns - known.judged_ns < OFFER_EVERY_S * NS_PER_S:
+            return False
+        return _plate_px2(vehicle, box) >= PLATE_MAY_HAVE_PX2
+
     def _offer(
         self, known: _Known, track: int, image: Image, box: Array, vehicle: VehicleClass, people: Array, at_ns: int
     ) -> None:
-        """Hand a crop on where its plate may be large enough, and where more is to be learned from it."""
-        if self._reader is None or at_ns - known.judged_ns < OFFER_EVERY_S * NS_PER_S:
-            return
-        height_m, plate_m2 = SCALES[vehicle]
-        plate_px2 = plate_m2 * (float(box[3] - box[1]) / height_m) ** 2
-        if plate_px2 < PLATE_MAY_HAVE_PX2:
-            return
+        """Hand a crop on where more is to be learned from it."""
+        assert self._reader is not None
         known.judged_ns = at_ns
         crop = plate_crop(image, box, vehicle, people)
-        worth = plate_px2**0.5 * _edges(crop)
+        worth = _plate_px2(vehicle, box) ** 0.5 * _edges(crop)
         sure = known.plate is not None and known.plate.readings >= SURE_READINGS and min(known.plate.confidence) >= SURE
         if (sure or known.offers >= OFFERS_LIMIT) and worth < BETTER * known.worth:
             return
         known.offers, known.worth = known.offers + 1, max(known.worth, worth)
         self._reader.offer(VehicleCrop(track, vehicle, crop, worth))
 
-    @staticmethod
-    def _told(known: _Known, seen: Detection, at_ns: int) -> Detection:
+    def _told(self, seen: Detection, at_ns: int) -> Detection:
         """The detection with what is news, or is to be said again."""
+        known = self._known.get(seen.track)
+        if known is None or known.is_person or not is_vehicle(seen.object_class) or not seen.confirmed:
+            return seen
         if not isinstance(seen.placement, PlacementPoint):
             return seen         # a bearing makes no contact, and the news would be lost
         kind, colour, plate = known.kind, known.colour, known.plate
@@ -197,6 +215,12 @@ class VehicleLooks:
             seen, kind=kind, colour=colour, plate=None if told_plate is None else told_plate.text,
             plate_confidence=() if told_plate is None else told_plate.confidence,
         )
+
+
+def _plate_px2(vehicle: VehicleClass, box: Array) -> float:
+    """Pixels of a vehicle's plate, judged by its height."""
+    height_m, plate_m2 = SCALES[vehicle]
+    return plate_m2 * (float(box[3] - box[1]) / height_m) ** 2
 
 
 def plate_crop(image: Image, box: Array, vehicle: VehicleClass, people: Array) -> Image:

@@ -14,14 +14,12 @@ import numpy as np
 
 from cameras.footprint import footprint
 from cameras.pose import Pose, PoseEstimate, PoseSigma
-from edge.bodies import depth_of
 from edge.byte_track import LOST_S
 from edge.camera_settings import survey_of
 from edge.detector import CLASSES, LOWEST_SCORE, Found
-from edge.geolocate import geolocate
-from edge.judge import judge
 from edge.optics import optics_of
 from edge.settings import Look
+from edge.sightings import Sighting, place
 from edge.tracker import Tracker
 from geofences.geodesy import Array
 from geofences.sector import Sector
@@ -154,16 +152,11 @@ class SimulatedEye:
         tracked = self._tracker.update(found, moment.utc_ns)
         if stand.believed is None:
             return [*tracked.news]
-        placed = geolocate(
-            tracked.foot_px, self._camera, stand.believed, self._sector.terrain, depth_of(tracked.classes)
-        )
-        batch = judge(
-            self.id, moment.utc_ns, TimeQuality.SIMULATED, tracked, placed, stand.believed.pose, self._sector.corridors,
-            self._camera.lens.height_px,
-        )
-        if not batch.detections:
+        if not len(tracked.ids):
             return [*tracked.news]
-        batch = self._looks.tell(batch, tracked, found, shown, moment)
+        sighting = Sighting(moment.utc_ns, TimeQuality.SIMULATED, tracked, self._camera, stand.believed)
+        placed = place(self.id, [sighting], self._sector.terrain, self._sector.corridors)[0]
+        batch = self._looks.tell(placed.batch, tracked, found, shown, moment)
         self.tally.told += len(batch.detections)
         return [batch, *tracked.news]
 

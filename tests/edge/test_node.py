@@ -185,6 +185,8 @@ def test_sightings_of_known_tracks_share_a_commit_and_news_does_not_wait(setting
     put = [ledger.detections_put for ledger in walk.put]
     assert all(later - at >= 2 for at, later in zip(put[4:], put[7:], strict=False))        # nothing waits any longer
     (confirmed, *_) = [b for b in waiting if isinstance(b, TrackUpdate) and b.state is TrackState.CONFIRMED]
+    told_before = [b.captured_ns for b in waiting[: waiting.index(confirmed)] if isinstance(b, DetectionBatch)]
+    assert seen_ns == sorted(seen_ns) and told_before[-1] == confirmed.last_ns, "news after what it is of, and in order"
     after = round((confirmed.last_ns - seen_ns[0]) / 1e8) + 2
     assert put[after] == 2 * after - 2                          # that frame is on the disk before the next one is taken
 

@@ -82,7 +82,10 @@ def see(looks, at_s, *seen, image=None, placement=HERE, confirmed=True, ended=()
         Detection(t, c, 0.9, Box(*b), placement, confirmed) for t, c, b in seen
     ))
     shown = picture() if image is None else image
-    return looks.tell(shown, Found(boxes, np.full(n, 0.9), classes), tracked, placed, CAMERA, POSE, batch).detections
+    if looks.follow(tracked, batch.captured_ns):
+        found = Found(boxes, np.full(n, 0.9), classes)
+        looks.look(shown, found, tracked, placed, CAMERA, POSE, batch.captured_ns)
+    return looks.tell(batch).detections
 
 
 def test_a_vehicles_kind_and_colour_are_told_once_several_looks_agree_and_again_after_a_while():

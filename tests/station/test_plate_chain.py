@@ -14,11 +14,9 @@ import pytest
 
 from cameras.camera import Camera
 from cameras.pose import Pose, PoseEstimate, PoseSigma
-from edge.bodies import depth_of
 from edge.detector import CLASSES, Found
-from edge.geolocate import geolocate
-from edge.judge import judge
 from edge.plate_reader import PlateReader
+from edge.sightings import Sighting, place
 from edge.tracker import Tracker
 from edge.vehicle_looks import VehicleLooks
 from geofences.sector import Sector, load_sector
@@ -65,11 +63,11 @@ class Watcher:
         tracked = self.tracker.update(found, captured_ns)
         pose = Pose(self.east, self.north, self.ground + UP_M, shot.pose.yaw_deg, shot.pose.pitch_deg)
         estimate = PoseEstimate(pose, PoseSigma(0.1, 0.05, 0.1, 0.05, 0.05))
-        placed = geolocate(tracked.foot_px, self.camera, estimate, self.terrain, depth_of(tracked.classes))
-        batch = judge(
-            "gate-1", captured_ns, TimeQuality.NTP, tracked, placed, pose, self.sector.corridors, shot.image.shape[0]
-        )
-        return self.looks.tell(shot.image, found, tracked, placed, self.camera, pose, batch)
+        sighting = Sighting(captured_ns, TimeQuality.NTP, tracked, self.camera, estimate)
+        (placed,) = place("gate-1", [sighting], self.terrain, self.sector.corridors)
+        if self.looks.follow(tracked, captured_ns):
+            self.looks.look(shot.image, found, tracked, placed.ground, self.camera, pose, captured_ns)
+        return self.looks.tell(placed.batch)
 
 
 def test_a_plate_read_from_pixels_becomes_a_question_with_its_bits(
