@@ -34,6 +34,7 @@ SAME = re.compile("|".join((
     r"\b(?:Enter|Esc|Shift|Ctrl)\b",                                # keys
     r"\b[Cc]amera\b",                           # one word in both languages
     r"OpenStreetMap contributors, ODbL[\w.,() -]*",                 # how the border line's source asks to be named
+    r"\b[0-9a-f]{12,64}\b",                                         # fingerprints of files
     r"[\w-]+\.(?:db|toml|json|csv)\b|(?:/[\w.-]+)+",                # files
     r"tcp://\S+|[\w-]+@[\w.-]+",
 )))

@@ -97,6 +97,15 @@ def office(stages):
     return stage
 
 
+COLUMNS = (
+    "category", "label", "reason", "lawful_basis", "what_to_do", "expires", "plates", "vehicles", "corridors", "party_size",
+    "hours", "days",
+)
+SENT = "\n".join((
+    ",".join(COLUMNS), "courier,Xe A,Khai,QĐ,Hỏi,2020-01-01,,,,,,", "spy,Xe B,Khai,QĐ,Hỏi,2031-01-01,,,,,,",
+    "courier,Xe C,Khai,,Hỏi,2031-01-01,74C-123.45,,nowhere,many,late,never",
+    "courier,Xe D,Khai,QĐ,Hỏi,2031-01-01,74C-999.99,,,,,",
+)).encode()
 PEOPLE = ("chi", "an", "huong", "Trần Văn Mẫu", "Ba người khai", "123/QĐ", "Gọi trực ban")
 
 
@@ -108,7 +117,24 @@ def test_the_watchlist_and_the_administration(office, watched):
     found["watchlist"] = in_one_language(watched, *PEOPLE)
     watched.click(".record-row >> nth=0")
     watched.wait_for_selector(".record-buttons")
-    found["record"] = in_one_language(watched, *PEOPLE)
+    found["a record"] = in_one_language(watched, *PEOPLE)
+
+    def import_form():
+        watched.keyboard.press("Escape")
+        watched.click(".tools >> text=/^(Nhập tệp|Import a file)$/")
+        watched.wait_for_selector("#import-file")
+
+    import_form()
+    found["import"] = in_one_language(watched, *PEOPLE, *COLUMNS, draw=import_form)
+
+    def import_preview():
+        import_form()
+        watched.set_input_files("#import-file", {"name": "neighbours.csv", "mimeType": "text/csv", "buffer": SENT})
+        watched.wait_for_selector(".import tbody tr")
+
+    import_preview()
+    found["import, looked into"] = in_one_language(watched, *PEOPLE, *COLUMNS, "neighbours", draw=import_preview)
+    watched.keyboard.press("Escape")
     for section in SECTIONS:
         watched.goto("about:blank")
         watched.goto(f"{office.address}/admin#{section}")

@@ -151,9 +151,12 @@ def test_an_exercise_is_built_on_the_map_and_saved_as_a_file_that_runs(desk, wat
     page.click(".add-row button >> nth=0")
     page.mouse.click(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.45)
     expect(page.locator(".verdict .good")).to_be_visible()
-    for tab in (3, 4, 5):
+    found = {}
+    for tab in range(6):
         page.click(f"role=tab >> nth={tab}")
         assert faults(page) == []
+        found[tab] = in_one_language(page, *QUOTED, "people-1", "camera-1.toml", "camera-2.toml")
+    assert {tab: texts for tab, texts in found.items() if texts} == {}
     page.click(".build-bar .primary")
     expect(page.locator("#said")).to_contain_text("my-exercise")
     made = load_exercise(folder / "exercises" / "my-exercise.toml").settings
