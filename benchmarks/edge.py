@@ -1,8 +1,9 @@
 """What a node's detector costs: ultralytics with the weights, ultralytics with its own OpenVINO export, and ours.
 
-All on the same pictures, at the same shape, on one thread: one core is set aside for the process, and its own processor time
+All on the same pictures, at the same shape, on one thread: one core is set aside for them, and their own processor time
 counted, so that others' work on the machine is not in it. They take turns, a few pictures each, and are compared turn by
-turn. What a faster precision loses is measured beside it, on labelled pictures that were not used to calibrate it.
+turn. Each precision of ours has a process of its own, as in a node: what OpenVINO decides once in a process, it decides for
+it alone. What a faster precision loses is measured beside it, on labelled pictures that were not used to calibrate it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import cycle, islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,7 @@ from models.export import INSTALL, Form, calibration_pictures, export_weights, m
 from models.graph_making import make_graph
 from models.graph_network import able, compile_graph
 from models.graphs import LOSS_LIMIT_POINTS, Check, Graph, Precision, find_graph, read_check
+from models.processor import take_vnni
 from models.registry import cache_folder, digest_of, resolve_weights
 from sim.demo_settings import filled
 from sim.frames import FrameSettings
@@ -71,8 +76,7 @@ _clock = WallClock()
 
 
 def measure() -> dict[str, Figure]:
-    cv2.setNumThreads(1)        # as in a node
-    logging.getLogger("trailwatch").setLevel(logging.ERROR)     # that there is no station here is no news
+    _as_in_a_node()
     given = SHARED / "models/yolo11n.pt"
     weights = resolve_weights("yolo11n", given if given.is_file() else None, download=False, training=True)
     graphs = {Precision.FP32: make_graph(weights, Precision.FP32, CACHE / "graphs")}
@@ -81,7 +85,9 @@ def measure() -> dict[str, Figure]:
     checks = {p: _checked(graphs[p], p, weights) for p in FASTER}
     taken = next((p for p in FASTER if p in able() and not checks[p].objection), Precision.FP32)
     with _one_core():
-        figures = _stage(weights, graphs, taken) | _losses(checks) | _node(graphs[taken], taken)
+        figures = _stage(weights, graphs, taken) | _losses(checks)
+        with _apart(graphs[taken], taken) as node:
+            figures |= node.submit(_node, graphs[taken], taken).result()
     return figures | _memory(weights)
 
 
@@ -152,16 +158,50 @@ def _one_core() -> Iterator[None]:
 # --------------------------------------------------------------------------------------------------- the detector's stage
 
 
+_roads: dict[str, Callable[[Image], object]] = {}       # of a process of ours, and the pictures that it was given
+_shown: list[Image] = []
+
+
+def _as_in_a_node(precision: Precision = Precision.FP32) -> None:
+    cv2.setNumThreads(1)
+    logging.getLogger("trailwatch").setLevel(logging.ERROR)     # that there is no station here is no news
+    if precision is Precision.INT8:
+        take_vnni()
+
+
+def _begin(graph: Graph, precision: Precision) -> None:
+    """In a process of its own."""
+    _as_in_a_node(precision)
+    _shown[:] = _pictures()
+    _roads["ours"], _roads["raw"] = OpenVinoDetector(graph, precision, INPUT_PX, 1).find, _raw(graph, precision)
+
+
+def _apart(graph: Graph, precision: Precision) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=(graph, precision))
+
+
+def _spent_there(name: str, k: int) -> float:
+    return _spent_ms(_roads[name], _shown[k])
+
+
+def _spent_ms(find: Callable[[Image], object], picture: Image) -> float:
+    """Of the processor."""
+    began_s = time.process_time()
+    find(picture)
+    return (time.process_time() - began_s) * 1e3
+
+
 def _stage(weights: Path, graphs: Mapping[Precision, Graph], taken: Precision) -> dict[str, Figure]:
     pictures = _pictures()
     reference = UltralyticsDetector(weights, INPUT_PX, 1)
-    roads: dict[str, Callable[[Image], object]] = {"reference": reference.find}
-    with tempfile.TemporaryDirectory() as folder:
-        roads["own_export"] = _own_export(weights, Path(folder), reference)
+    with contextlib.ExitStack() as open_, tempfile.TemporaryDirectory() as folder:
+        finds = {"reference": reference.find, "own_export": _own_export(weights, Path(folder), reference)}
+        roads = {name: (lambda k, find=find: _spent_ms(find, pictures[k])) for name, find in finds.items()}
         for precision, graph in graphs.items():
-            roads[precision.value] = OpenVinoDetector(graph, precision, INPUT_PX, 1).find
-            roads[f"raw_{precision.value}"] = _raw(graph, precision)
-        ms = _turns(roads, pictures)
+            process = open_.enter_context(_apart(graph, precision))
+            for name, one in ((precision.value, "ours"), (f"raw_{precision.value}", "raw")):
+                roads[name] = partial(_asked, process, one)
+        ms = _turns(roads)
     told = {
         "reference": "ultralytics with the weights, from a picture to boxes",
         "own_export": "ultralytics running the OpenVINO export that it wrote (OpenVINO's default: bf16 where there is that)",
@@ -209,16 +249,16 @@ def _raw(graph: Graph, precision: Precision) -> Callable[[Image], object]:
     return lambda picture: request.infer({0: seen}, share_inputs=True, share_outputs=True)
 
 
-def _turns(roads: Mapping[str, Callable[[Image], object]], pictures: Sequence[Image]) -> dict[str, list[float]]:
-    """Milliseconds of the processor a picture: of each turn the median."""
+def _asked(process: ProcessPoolExecutor, name: str, k: int) -> float:
+    return process.submit(_spent_there, name, k).result()
+
+
+def _turns(roads: Mapping[str, Callable[[int], float]]) -> dict[str, list[float]]:
+    """Milliseconds of the processor a picture: of each turn the median. Roads take the number of a picture."""
     ms: dict[str, list[float]] = {name: [] for name in roads}
     for turn in range(TURNS + 1):
-        for name, find in roads.items():
-            spent = []
-            for picture in pictures:
-                began_s = time.process_time()
-                find(picture)
-                spent.append((time.process_time() - began_s) * 1e3)
+        for name, spent_ms in roads.items():
+            spent = [spent_ms(k) for k in range(PICTURES)]
             if turn:                    # the first warms up
                 ms[name].append(statistics.median(spent))
     return ms

@@ -12,6 +12,7 @@ from models.graph_making import make_graph_apart
 from models.graph_network import able
 from models.graphs import Precision, fastest, find_graph, graph_folders, objection_to, writable
 from models.letterbox import WIDE
+from models.processor import take_vnni
 from models.registry import digest_of
 from wire.node_words import NO_TEXT, NodeText, node_text
 from wire.settings import SettingsError, refuse
@@ -57,6 +58,8 @@ def _through_openvino(
 
 
 def _precision(choice: PrecisionChoice, digest: str, folders: tuple[Path, ...]) -> tuple[Precision, NodeText]:
+    if choice in (PrecisionChoice.AUTO, PrecisionChoice.INT8) and not objection_to(digest, Precision.INT8, folders):
+        take_vnni()             # before OpenVINO is asked for the first time
     if choice is PrecisionChoice.AUTO:
         return fastest(digest, folders, able()), NO_TEXT
     wanted = Precision(choice.value)

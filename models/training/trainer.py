@@ -15,6 +15,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import unwrap_model
 
+from models.processor import has_bfloat16
 from wire.settings import SettingsError
 
 MEMORY_STEPS = 1_000            # of the running mean of weights; ultralytics' own 10,000 lag behind a run of hours
@@ -177,10 +178,3 @@ class ShardTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has n
     def _keep_checkpoint(self) -> None:
         self._kept.mkdir(parents=True, exist_ok=True)
         shutil.copy2(self.last, self._kept / f"epoch-{self.epoch + 1:04d}.pt")
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies in bfloat16 itself; where it only pretends to, full precision is faster."""
-    flags = Path("/proc/cpuinfo")
-    text = flags.read_text(encoding="utf-8", errors="replace") if flags.exists() else ""
-    return "avx512_bf16" in text or "amx_bf16" in text

@@ -121,6 +121,21 @@ def test_without_a_check_auto_is_fp32_and_a_named_precision_is_not_run(use, open
     assert "no whole int8 graph" in opened(precision=PrecisionChoice.INT8)[1]
 
 
+@pytest.mark.parametrize(("objection", "asked"), [("", ["vnni", "able"]), ("nobody has checked what it loses", ["able"])])
+def test_by_what_eight_bits_are_taken_is_settled_before_openvino_is_asked_for_anything(
+    use, opened, monkeypatch, objection, asked
+):
+    heard = []
+    monkeypatch.setattr(edge.detector_road, "objection_to", lambda *_: objection)
+    monkeypatch.setattr(edge.detector_road, "take_vnni", lambda: heard.append("vnni"))
+    monkeypatch.setattr(edge.detector_road, "able", lambda: heard.append("able") or frozenset())
+    opened()
+    assert heard == asked
+    heard.clear()
+    opened(precision=PrecisionChoice.FP32)
+    assert heard == []
+
+
 @pytest.mark.skipif(Precision.BF16 not in edge.detector_road.able(), reason="this processor gains nothing by bf16")
 def test_with_a_check_auto_takes_what_is_faster(use, opened):
     graph = find_graph(KNOWN.sha256, Precision.BF16, graph_folders())
