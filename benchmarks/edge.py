@@ -86,7 +86,7 @@ def measure() -> dict[str, Figure]:
     taken = next((p for p in FASTER if p in able() and not checks[p].objection), Precision.FP32)
     with _one_core():
         figures = _stage(weights, graphs, taken) | _losses(checks)
-        with _apart(graphs[taken], taken) as node:
+        with _apart(_as_in_a_node, taken) as node:
             figures |= node.submit(_node, graphs[taken], taken).result()
     return figures | _memory(weights)
 
@@ -169,15 +169,16 @@ def _as_in_a_node(precision: Precision = Precision.FP32) -> None:
         take_vnni()
 
 
-def _begin(graph: Graph, precision: Precision) -> None:
-    """In a process of its own."""
+def _ready(graph: Graph, precision: Precision) -> None:
+    """To be asked for both of its roads."""
     _as_in_a_node(precision)
     _shown[:] = _pictures()
     _roads["ours"], _roads["raw"] = OpenVinoDetector(graph, precision, INPUT_PX, 1).find, _raw(graph, precision)
 
 
-def _apart(graph: Graph, precision: Precision) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=(graph, precision))
+def _apart(begin: Callable[..., None], *given: object) -> ProcessPoolExecutor:
+    """A process of its own, which begins so."""
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=begin, initargs=given)
 
 
 def _spent_there(name: str, k: int) -> float:
@@ -198,7 +199,7 @@ def _stage(weights: Path, graphs: Mapping[Precision, Graph], taken: Precision) -
         finds = {"reference": reference.find, "own_export": _own_export(weights, Path(folder), reference)}
         roads = {name: (lambda k, find=find: _spent_ms(find, pictures[k])) for name, find in finds.items()}
         for precision, graph in graphs.items():
-            process = open_.enter_context(_apart(graph, precision))
+            process = open_.enter_context(_apart(_ready, graph, precision))
             for name, one in ((precision.value, "ours"), (f"raw_{precision.value}", "raw")):
                 roads[name] = partial(_asked, process, one)
         ms = _turns(roads)

@@ -206,7 +206,7 @@ class ByteTrack:
             return bank.distances(rows[:, None], places[found])
 
         def giving_way(rows: Ints, found: Ints) -> Array:
-            """The same, but for boxes that lie where one track stands and are like another one's, which has none."""
+            """By overlap, but for boxes that lie where one track stands and are like another one's, which has none."""
             cost = apart_and_doubtful(rows, found)
             near = cost <= MATCH_LIMIT
             of, by = near.nonzero()

@@ -8,7 +8,7 @@ track that has a place, when it is news, and again every few seconds, because a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 import cv2
 import msgspec
@@ -77,11 +77,11 @@ class _Known:
     worth: float = 0.0
 
     def kind_is_due(self, at_ns: int) -> bool:
-        """For a look: in every picture until enough are there."""
+        """Whether it is time for a look: in every picture until enough are there."""
         return len(self.kinds) < KNOWN_LOOKS or at_ns - self.measured_ns >= LOOK_EVERY_S * NS_PER_S
 
     def colour_is_due(self, at_ns: int) -> bool:
-        """For a look."""
+        """Whether it is time for a look, and there is a colour to be told of such a kind."""
         known = len(self.colours) >= KNOWN_LOOKS and self.colour is not None
         waited = at_ns - self.looked_ns >= (KNOWN_EVERY_S if known else LOOK_EVERY_S) * NS_PER_S
         return waited and self.kind in KINDS_TOLD
@@ -127,7 +127,7 @@ class VehicleLooks:
             seen_as = CLASSES[k]
             known.seen_ns = at_ns
             known.is_person = known.is_person or seen_as is ObjectClass.PERSON
-            if known.is_person or not is_vehicle(seen_as) or not confirmed:
+            if not _has_looks(seen_as, known, confirmed):
                 continue
             kind_is_due = known.kind_is_due(at_ns)
             if kind_is_due and seen_as is not ObjectClass.TRUCK:
@@ -151,7 +151,7 @@ class VehicleLooks:
         light: Light | None = None
         for i, track in enumerate(tracked.ids.tolist()):
             known, seen_as, box = self._known[track], CLASSES[tracked.classes[i]], tracked.boxes[i]
-            if known.is_person or not is_vehicle(seen_as) or not tracked.confirmed[i]:
+            if not _has_looks(seen_as, known, bool(tracked.confirmed[i])):
                 continue
             if seen_as is ObjectClass.TRUCK and known.kind_is_due(at_ns):
                 known.add_kind(kind_of(seen_as, _extent(box, image, placed, i, camera, pose)), at_ns)
@@ -162,7 +162,7 @@ class VehicleLooks:
                 self._offer(known, track, image, box, seen_as, people, at_ns)
 
     def tell(self, batch: DetectionBatch) -> DetectionBatch:
-        """The same, with what is known of its vehicles. `follow` has heard of the picture."""
+        """The batch, with what is known of its vehicles. `follow` has heard of its picture before."""
         detections = tuple(self._told(seen, batch.captured_ns) for seen in batch.detections)
         if all(told is seen for told, seen in zip(detections, batch.detections, strict=True)):
             return batch
@@ -201,7 +201,7 @@ class VehicleLooks:
     def _told(self, seen: Detection, at_ns: int) -> Detection:
         """The detection with what is news, or is to be said again."""
         known = self._known.get(seen.track)
-        if known is None or known.is_person or not is_vehicle(seen.object_class) or not seen.confirmed:
+        if known is None or not _has_looks(seen.object_class, known, seen.confirmed):
             return seen
         if not isinstance(seen.placement, PlacementPoint):
             return seen         # a bearing makes no contact, and the news would be lost
@@ -215,6 +215,11 @@ class VehicleLooks:
             seen, kind=kind, colour=colour, plate=None if told_plate is None else told_plate.text,
             plate_confidence=() if told_plate is None else told_plate.confidence,
         )
+
+
+def _has_looks(seen_as: ObjectClass, known: _Known, confirmed: bool) -> TypeGuard[VehicleClass]:
+    """Whether it is a vehicle that may be told of, and was never taken for a person."""
+    return confirmed and not known.is_person and is_vehicle(seen_as)
 
 
 def _plate_px2(vehicle: VehicleClass, box: Array) -> float:
