@@ -39,7 +39,18 @@ from geofences.corridors import CorridorMap
 from models.registry import resolve_weights
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.keys import Z85_KEY_CHARACTERS
-from wire.messages import CorridorSet, DetectionBatch, Order, SensorReport, SensorState, UpBody
+from wire.messages import (
+    CorridorSet,
+    DetectionBatch,
+    NodeHealth,
+    Order,
+    SensorReport,
+    SensorState,
+    Snapshot,
+    TrackState,
+    TrackUpdate,
+    UpBody,
+)
 from wire.node_words import NO_TEXT, NodeText
 from wire.outbox import Outbox
 from wire.outbox_bounds import PictureBounds
@@ -52,7 +63,7 @@ HEALTH_EVERY_S = 1.0
 SENSOR_EVERY_S = 3.0
 DRONE_SENSOR_EVERY_S = 1.0      # its footprint moves
 GRAB_TIMEOUT_S = 0.25           # how late a stop, or the news that a camera is blind, may be
-TOGETHER_S = 0.25               # between two commits, where all there is to tell is that known tracks go on: SD cards wear
+TOGETHER_S = 0.25               # between two commits, where there is no news to tell: SD cards wear
 DRAIN_S = 4.0                   # at the end: time for the station to acknowledge what still waits
 
 if TYPE_CHECKING:
@@ -95,8 +106,7 @@ class Node:
         self._seen_from: PoseEstimate | None = None     # of the newest frame, and so where it is on the map
         self._drawn: tuple[Camera, Pose, tuple[GroundPosition, ...]] | None = None
         self._health_due_ns = self._sensor_due_ns = 0
-        self._unplaced: list[Sighting] = []             # newer than all that is said
-        self._said: list[UpBody] = []                   # not in the outbox yet
+        self._untold: list[Sighting | UpBody] = []      # not in the outbox yet, in order
         self._put_ns = 0
         self._told_state = self._sight.state
         self._uplink: Uplink | None = None
@@ -130,36 +140,34 @@ class Node:
 
     def _say(self, messages: Sequence[UpBody]) -> None:
         """After all that was seen before."""
-        if messages:
-            self._say_placed(self._place())
-            self._said += messages
-
-    def _say_placed(self, placed: Sequence[Placed]) -> None:
-        self._said += [self._looks.tell(p.batch) for p in placed]
+        self._untold += messages
 
     def _place(self) -> list[Placed]:
-        """What was seen and is not placed yet."""
-        if not self._unplaced:
+        """What was seen and is not placed yet; its messages stand where it stood."""
+        sightings = [u for u in self._untold if isinstance(u, Sighting)]
+        if not sightings:
             return []
-        unplaced, self._unplaced = self._unplaced, []
         with self._meter.stage("place"):
-            return place(self._sensor, unplaced, self._setup.sector.terrain, self._corridors)
+            placed = place(self._sensor, sightings, self._setup.sector.terrain, self._corridors)
+        batches = iter(placed)
+        self._untold = [next(batches).batch if isinstance(u, Sighting) else u for u in self._untold]
+        return placed
 
     def _is_due(self) -> bool:
-        """News goes into the outbox at once; sightings of what is known already go together, in one commit."""
-        if not all(isinstance(m, DetectionBatch) for m in self._said):
+        """News goes into the outbox at once; what is known already goes together, in one commit."""
+        if any(_is_news(u) for u in self._untold):
             return True
-        waits = bool(self._said or self._unplaced)
-        return waits and self._clock.monotonic_ns() - self._put_ns >= TOGETHER_S * NS_PER_S
+        return bool(self._untold) and self._clock.monotonic_ns() - self._put_ns >= TOGETHER_S * NS_PER_S
 
     def _put(self) -> None:
-        self._say_placed(self._place())
-        if not self._said:
+        self._place()
+        untold, self._untold = self._untold, []
+        if not untold:
             return
-        said, self._said = self._said, []
         self._put_ns = self._clock.monotonic_ns()
+        messages = [u for u in untold if not isinstance(u, Sighting)]       # none is left
         with self._meter.stage("outbox"):
-            self._outbox.put(*said)
+            self._outbox.put(*(self._looks.tell(m) if isinstance(m, DetectionBatch) else m for m in messages))
         self._orders.note_put()
 
     def _see(self, frame: Frame) -> list[UpBody]:
@@ -188,13 +196,12 @@ class Node:
         self._no_pose, self._seen_from = NO_TEXT, estimate
         estimate = self._checks.widened(estimate)
         if len(tracked.ids):
-            self._unplaced.append(Sighting(frame.captured_ns, self._checks.time_quality, tracked, camera, estimate))
+            self._untold.append(Sighting(frame.captured_ns, self._checks.time_quality, tracked, camera, estimate))
         if look_is_due:         # while the picture is at hand
             placed = self._place()
             with self._meter.stage("looks"):
                 ground = placed[-1].ground
                 self._looks.look(frame.image, found, tracked, ground, camera, estimate.pose, frame.captured_ns)
-            self._say_placed(placed)
         with self._meter.stage("snapshot"):
             snapshots = self._snapshots.take(frame, tracked, self._setup.marking(self._source.simulated))
         return [*tracked.news, *snapshots]
@@ -311,6 +318,15 @@ class Node:
             _log.warning("corridors %s of the station cannot be drawn and are not taken: %s", corridors.version, error)
             return
         _log.info("corridors %s taken from the station", corridors.version)
+
+
+def _is_news(untold: Sighting | UpBody) -> bool:
+    """Whether somebody may be waiting for it. What is not: that known tracks go on, or have ended, a better picture of one,
+    and how the node is. The first picture of a track comes with the news of it.
+    """
+    if isinstance(untold, TrackUpdate):
+        return untold.state is TrackState.CONFIRMED
+    return not isinstance(untold, Sighting | DetectionBatch | Snapshot | NodeHealth)
 
 
 def open_source(setup: Setup, clock: Clock) -> Source:

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -148,19 +149,22 @@ def test_without_a_station_a_node_goes_on_seeing_and_keeps_all(settings, station
 
 
 class Walk:
-    """Two blocks walk, ten pictures a second on a clock of its own; notes what was on the disk before each of them."""
+    """Two blocks walk, ten pictures a second on a clock of its own; notes what was on the disk before each of them.
+
+    alone_from: the picture from which on the second block is not there any more.
+    """
 
     simulated, dropped, ended = True, 0, False
 
-    def __init__(self, clock, outbox, pictures):
-        self._clock, self._outbox, self._left, self.put = clock, outbox, pictures, []
+    def __init__(self, clock, outbox, pictures, alone_from=1000):
+        self._clock, self._outbox, self._left, self._alone_from, self.put = clock, outbox, pictures, alone_from, []
 
     def grab(self, timeout_s):
         self.put.append(self._outbox.ledger)
         self.ended = len(self.put) > self._left
         self._clock.advance(0.1)
         image = np.full((240, 320, 3), 60, np.uint8)
-        for k in range(2):
+        for k in range(1 if len(self.put) >= self._alone_from else 2):
             x = 20 + 120 * k + len(self.put)
             cv2.rectangle(image, (x, 100 + 20 * k), (x + 20, 150 + 20 * k), (255, 255, 255), -1)
         return None if self.ended else Frame(image, self._clock.utc_ns())
@@ -169,16 +173,22 @@ class Walk:
         pass
 
 
-def test_sightings_of_known_tracks_share_a_commit_and_news_does_not_wait(settings, station, node_key):
+def walked(settings, station, node_key, **film):
+    """The film of a node that reaches no station, how many commits there were, and what was put, in order."""
     whole = ("[camera]", "[gate]\nlook = \"whole\"\n[camera]")
     setup = load_setup(settings([(station.endpoint, "tcp://127.0.0.1:9"), whole]))
     clock = SteppedClock(1_800_000_000 * NS_PER_S)
     with contextlib.closing(Outbox(setup.outbox, node_key.node, Realm.TRAINING, clock)) as outbox:
-        walk = Walk(clock, outbox, pictures=40)
+        walk = Walk(clock, outbox, **film)
         node = Node(setup, walk, BlockDetector(), FixedPose(setup.survey), outbox, clock)
         with Uplink("tcp://127.0.0.1:9", setup.settings.station.public_key, setup.key, outbox, WallClock()) as uplink:
             node.run(uplink, threading.Event())
-        commits, waiting = outbox.wear.commits, [decode_envelope(p.data).body for p in outbox.pending(1000)]
+        waiting = sorted((decode_envelope(p.data) for p in outbox.pending(1000)), key=lambda e: e.sequence)
+        return walk, outbox.wear.commits, [e.body for e in waiting]
+
+
+def test_sightings_of_known_tracks_share_a_commit_and_news_does_not_wait(settings, station, node_key):
+    walk, commits, waiting = walked(settings, station, node_key, pictures=40)
     seen_ns = [b.captured_ns for b in waiting if isinstance(b, DetectionBatch)]
     assert len(seen_ns) == 39                                   # the first picture's boxes belong to no track yet
     assert commits < 30                                         # one a picture would be 40 and more
@@ -189,6 +199,19 @@ def test_sightings_of_known_tracks_share_a_commit_and_news_does_not_wait(setting
     assert seen_ns == sorted(seen_ns) and told_before[-1] == confirmed.last_ns, "news after what it is of, and in order"
     after = round((confirmed.last_ns - seen_ns[0]) / 1e8) + 2
     assert put[after] == 2 * after - 2                          # that frame is on the disk before the next one is taken
+
+
+def test_that_a_track_has_ended_or_a_node_is_well_is_no_news_and_waits_for_the_next_commit(settings, station, node_key):
+    walk, _, said = walked(settings, station, node_key, pictures=70, alone_from=20)
+    put = [ledger.messages_put for ledger in walk.put]
+    commits = [(at, said[a:b]) for at, (a, b) in enumerate(pairwise(put)) if b > a]
+    hurried = [part for (before, _), (at, part) in pairwise(commits) if at - before < 3]
+    assert hurried
+    told = [[getattr(m, "state", None) for m in part if isinstance(m, TrackUpdate | SensorReport)] for part in hurried]
+    assert all(set(states) & {TrackState.CONFIRMED, SensorState.SEEING} for states in told)
+    ((at, with_end),) = [c for c in commits if any(isinstance(m, TrackUpdate) and m.state is TrackState.ENDED for m in c[1])]
+    assert at > 45, "it was looked for, for three seconds"
+    assert any(isinstance(m, DetectionBatch) for m in with_end)
 
 
 def last_line(process):
