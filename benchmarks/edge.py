@@ -34,9 +34,12 @@ from benchmarks.form import Figure, Peer, figure
 from cameras.pose import FixedPose
 from edge.detector import BOXES_LIMIT, LOWEST_SCORE, OVERLAP_LIMIT, UltralyticsDetector
 from edge.detector_openvino import OpenVinoDetector
+from edge.gaze import gaze_of
 from edge.node import Node
 from edge.settings import load_setup
+from edge.sightings import Sighting, place
 from edge.sources import Frame, Image
+from edge.tracker import Tracker
 from models.check import check_precision
 from models.export import INSTALL, Form, calibration_pictures, export_weights, missing_packages
 from models.graph_making import make_graph
@@ -51,7 +54,7 @@ from wire.clock import NS_PER_S, SteppedClock, WallClock
 from wire.keys import NodeKind, make_node_key, make_station_key, write_private
 from wire.outbox import Outbox
 from wire.settings import SettingsError
-from wire.units import Realm
+from wire.units import Realm, TimeQuality
 from wire.uplink import Uplink
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,6 +90,7 @@ def measure() -> dict[str, Figure]:
     with _one_core():
         figures = _stage(weights, graphs, taken) | _losses(checks)
         with _apart(_as_in_a_node, taken) as node:
+            figures |= node.submit(_pipeline, graphs[taken], taken).result()
             figures |= node.submit(_node, graphs[taken], taken).result()
     return figures | _memory(weights)
 
@@ -265,12 +269,12 @@ def _turns(roads: Mapping[str, Callable[[int], float]]) -> dict[str, list[float]
     return ms
 
 
-# --------------------------------------------------------------------------------------------------------- the whole node
+# -------------------------------------------------------------------------------------- the pipeline, and the whole node
 
 
 class _Film:
-    """Pictures in memory, on a time of their own: what is counted is the node, and not its source. Between two passes the
-    same count of inferences is run alone.
+    """Pictures in memory, on a time of their own: what is counted is who takes them, and not their source. Between two
+    passes the same count of inferences is run alone.
     """
 
     simulated = True
@@ -293,6 +297,11 @@ class _Film:
 
     def close(self) -> None: ...
 
+    @property
+    def over(self) -> list[float]:
+        """Percent by which each pass took more than the inferences after it."""
+        return [100 * (node / raw - 1) for node, raw in zip(self.node_ms, self.raw_ms, strict=True)]
+
     def _reckon(self) -> None:
         if self.given > PASS_PICTURES:         # the first pass warms up
             self.node_ms.append((time.process_time() - self._began_s) / PASS_PICTURES * 1e3)
@@ -304,29 +313,65 @@ class _Film:
         self._began_s = time.process_time()
 
 
+def _pipeline(graph: Graph, precision: Precision) -> dict[str, Figure]:
+    pictures = _pictures()
+    jumping, jumpers = _tracked_and_placed(graph, precision, pictures)
+    walking, walkers = _tracked_and_placed(graph, precision, [*pictures, *pictures[-2:0:-1]])
+    added = (
+        "what the pipeline (letterbox, decoding, suppression, tracker, places with their errors, corridors) adds to "
+        f"{precision.value} inference of the whole network, each picture for itself"
+    )
+    return {
+        "pipeline_overhead": figure(
+            jumping, "%", f"{added}; tracks end and begin twice a second; {jumpers:.1f} objects in a picture", "<= 10",
+        ),
+        "pipeline_overhead_walking": figure(
+            walking, "%", f"{added}; people walk on; {walkers:.1f} objects in a picture", "<= 10",
+        ),
+    }
+
+
+def _tracked_and_placed(graph: Graph, precision: Precision, pictures: Sequence[Image]) -> tuple[list[float], float]:
+    """Percent over inference of each pass, and how many objects were told of in a picture."""
+    film = _Film(pictures, SteppedClock(1_800_000_000 * NS_PER_S), _raw(graph, precision))
+    with tempfile.TemporaryDirectory() as folder:
+        setup = load_setup(_settings(Path(folder), {}))
+    assert setup.survey is not None         # a camera on a mast
+    sensor, told = setup.settings.camera.id, 0
+    gaze = gaze_of(setup, OpenVinoDetector(graph, precision, INPUT_PX, 1))
+    tracker = Tracker(sensor, setup.settings.detector.score_threshold)
+    while (frame := film.grab(0.0)) is not None:
+        where = gaze.where(frame)
+        found = gaze.find(frame.image, where)
+        tracked = tracker.update(found, frame.captured_ns, where.looked)
+        gaze.hold(found, tracked, frame.captured_ns)
+        sighting = Sighting(frame.captured_ns, TimeQuality.NTP, tracked, setup.camera, setup.survey)
+        (placed,) = place(sensor, [sighting], setup.sector.terrain, setup.sector.corridors)
+        told += len(placed.batch.detections)
+    return film.over, told / film.given
+
+
 def _node(graph: Graph, precision: Precision) -> dict[str, Figure]:
     pictures = _pictures()
     film, objects = _passes(graph, precision, pictures)
     walking, walkers = _passes(graph, precision, [*pictures, *pictures[-2:0:-1]])
     nobody, none = _passes(graph, precision, [np.asarray(cv2.blur(p, BLUR_PX), np.uint8) for p in pictures])
-    over = [100 * (node / raw - 1) for node, raw in zip(film.node_ms, film.raw_ms, strict=True)]
     whole, empty = statistics.median(film.node_ms), statistics.median(nobody.node_ms)
     return {
         "node_overhead": figure(
-            over, "%", "what a whole node (letterbox, decoding, tracker, geolocation, snapshots, outbox, health) adds to "
+            film.over, "%", "what a whole node (that pipeline, snapshots, clips, outbox, self-check, health) adds to "
             f"{precision.value} inference of the whole network; the same pictures, each looked at whole, {PASS_PICTURES} a "
             f"pass; {objects:.1f} objects in a picture", "<= 10",
         ),
         "node_overhead_walking": figure(
-            [100 * (node / raw - 1) for node, raw in zip(walking.node_ms, walking.raw_ms, strict=True)], "%",
+            walking.over, "%",
             "the same of the same pictures forth and back: nobody jumps from the last to the first, which ends tracks and "
             f"begins others twice a second; {walkers:.1f} objects in a picture", "<= 10",
         ),
         "node_core_ms": figure(film.node_ms, "ms", "the whole node, a picture", peer=Peer(
             "inference alone, ms", statistics.median(film.raw_ms))),
         "node_overhead_nobody": figure(
-            [100 * (node / raw - 1) for node, raw in zip(nobody.node_ms, nobody.raw_ms, strict=True)], "%",
-            f"the same of the same pictures blurred, {none:.1f} objects in each",
+            nobody.over, "%", f"the same of the same pictures blurred, {none:.1f} objects in each",
         ),
         "node_object_ms": figure(
             [(whole - empty) / max(objects - none, 1.0)], "ms", "what each object in a picture adds, these two apart",
