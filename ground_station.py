@@ -143,6 +143,8 @@ def _test(a: argparse.Namespace) -> int:
     The main job has one too, and nothing beside it: it promises how late news may be.
     """
     pytest = [sys.executable, "-m", "pytest"]
+    # Tests start hundreds of processes: with this set, each would compile all of the program anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if a.arguments:
         return subprocess.call([*pytest, *a.arguments], cwd=ROOT)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,8 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from geofences.sector import load_sector
 from sim.desk_words import REFUSED
-from sim.exercise_debrief import csv_text
-from sim.exercise_debrief_pdf import debrief_pdf
+from sim.exercise_debrief import Debrief, csv_text
 from sim.exercise_desk_runs import Runs
 from sim.exercise_ground import ground_of
 from sim.exercise_kept import read_kept
@@ -280,7 +279,7 @@ class DeskRoutes:
         await trainer(self._door, request)
         run = request.path_params["run"]
         language = "en" if request.query_params.get("language") == "en" else "vi"
-        data = await in_thread(lambda r: debrief_pdf(self._runs.debrief(r), language), run)
+        data = await in_thread(lambda r: _printed(self._runs.debrief(r), language), run)
         return _file(data, "application/pdf", f"debrief-{run}.pdf")
 
     async def csv(self, request: Request) -> Response:
@@ -314,3 +313,10 @@ async def in_thread(work: Callable[[str], T], argument: str) -> T:
 
 def _file(data: bytes, media: str, name: str) -> Response:
     return Response(data, media_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _printed(debrief: Debrief, language: str) -> bytes:
+    # What prints is loaded when somebody asks for it, as in the station's own pages.
+    from sim.exercise_debrief_pdf import debrief_pdf
+
+    return debrief_pdf(debrief, language)

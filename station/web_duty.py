@@ -23,13 +23,13 @@ from station.duty import (
     OpenHandover,
     OpenIncident,
     SendTeam,
+    Sheet,
     SignHandover,
     TeamState,
     TellTeam,
 )
 from station.guard import RefusedRequest, answer_json, read_body
 from station.handover_page import handover_page
-from station.handover_pdf import FontMissingError, handover_pdf
 from station.language import Words, words
 from station.picture import Sentence
 from station.web_api import ApiRoute, Who
@@ -186,12 +186,9 @@ class DutyRoutes:
         duty = await self._duty()
         handover = self._named(request, duty)
         sheet = handover.sheet if handover else duty.sheet
-        try:
-            content = await anyio.to_thread.run_sync(
-                handover_pdf, self._words(request), self._door.settings.realm.value, sheet, handover
-            )
-        except FontMissingError as error:
-            raise RefusedRequest(503, Sentence("handover.refused.no_font", {"detail": str(error)})) from None
+        content = await anyio.to_thread.run_sync(
+            _printed, self._words(request), self._door.settings.realm.value, sheet, handover
+        )
         name = handover.id if handover else "now"
         return Response(
             content, media_type="application/pdf",
@@ -218,3 +215,14 @@ class DutyRoutes:
     async def _receivers(self) -> list[str]:
         everyone = await anyio.to_thread.run_sync(self._door.people.everyone)
         return [p.name for p in everyone if p.role in WHO_DECIDES]
+
+
+def _printed(w: Words, realm: str, sheet: Sheet, handover: HandoverView | None) -> bytes:
+    """The sheet as a PDF. Raises RefusedRequest where there is no font for it."""
+    # What it takes to print is 27 MB and a quarter of this process's start, and few ask for it.
+    from station.handover_pdf import FontMissingError, handover_pdf
+
+    try:
+        return handover_pdf(w, realm, sheet, handover)
+    except FontMissingError as error:
+        raise RefusedRequest(503, Sentence("handover.refused.no_font", {"detail": str(error)})) from None
