@@ -108,6 +108,16 @@ def enter(page, address, name, word):
         page.press("#again", "Enter")
 
 
+def save_as(page, folder, name):
+    """The settings of the exercise that the builder shows, saved under that name."""
+    page.fill("#build-name", name)
+    page.keyboard.press("Tab")
+    expect(page.locator(".verdict .good")).to_be_visible()
+    page.click(".build-bar .primary")
+    expect(page.locator("#said")).to_contain_text(name)
+    return load_exercise(folder / "exercises" / f"{name}.toml").settings
+
+
 def test_an_exercise_is_built_on_the_map_and_saved_as_a_file_that_runs(desk, watched):
     address, folder, word = desk
     page = watched
@@ -162,6 +172,37 @@ def test_an_exercise_is_built_on_the_map_and_saved_as_a_file_that_runs(desk, wat
     made = load_exercise(folder / "exercises" / "my-exercise.toml").settings
     assert made.actors[0].count == 4 and len(made.actors[0].script) == 2 and len(made.cameras) == 3
     assert made.cameras[2].position is not None
+    assert watched.seen["errors"] == []
+
+
+def test_what_an_inject_says_in_another_language_goes_with_its_name_and_with_it(desk, watched):
+    address, folder, word = desk
+    page = watched
+    enter(page, address, "trainer", word)
+    page.wait_for_selector(".exercise-detail h2")
+    page.goto(f"{address}/builder#sabotage")
+    page.wait_for_selector(".map[data-map=ready]", timeout=120_000)
+    library = load_exercise(LIBRARY / "sabotage.toml").settings
+    vietnamese = library.words.vi.says["farmer-calls"]
+    page.click("role=tab >> nth=4")
+
+    def rename(was, to):
+        page.click(f".build-form button >> text={was}")
+        page.get_by_role("region", name=was).get_by_label("Tên", exact=True).fill(to)
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("region", name=to)).to_be_visible()
+
+    rename("bag-over-camera-1", "bag")
+    rename("farmer-calls", "farmer-rings")
+    expect(page.get_by_role("region", name="farmer-rings").locator("textarea")).to_have_value(vietnamese)
+    expect(page.locator(".verdict .good")).to_be_visible()
+    saved = save_as(page, folder, "sabotage-renamed")
+    (rings,) = [i for i in saved.injects if i.id == "farmer-rings"]
+    assert rings.when.after == "bag", "who waits for an inject waits for its new name"
+    assert saved.words.vi.says == {"farmer-rings": vietnamese}
+    page.get_by_role("listitem").filter(has_text="farmer-rings").get_by_label("Bỏ").click()
+    saved = save_as(page, folder, "sabotage-without")
+    assert [i.id for i in saved.injects if i.id.startswith("farmer")] == [] and saved.words.vi.says == {}
     assert watched.seen["errors"] == []
 
 
