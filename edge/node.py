@@ -147,10 +147,12 @@ class Node:
         sightings = [u for u in self._untold if isinstance(u, Sighting)]
         if not sightings:
             return []
+        # Should placing fail, all else that is untold is still put.
+        untold, self._untold = self._untold, [u for u in self._untold if not isinstance(u, Sighting)]
         with self._meter.stage("place"):
             placed = place(self._sensor, sightings, self._setup.sector.terrain, self._corridors)
         batches = iter(placed)
-        self._untold = [next(batches).batch if isinstance(u, Sighting) else u for u in self._untold]
+        self._untold = [next(batches).batch if isinstance(u, Sighting) else u for u in untold]
         return placed
 
     def _is_due(self) -> bool:
