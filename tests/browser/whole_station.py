@@ -47,7 +47,7 @@ def walk(settings, steps: int) -> None:
         camera.send(frame_of("gate-1", time.time_ns(), point_detection(sector.frame.position(p.x, p.y), track=5)))
         camera.listen(0.2)
     camera.send(Snapshot("gate-1", 5, time.time_ns(), a_picture(), Box(0, 0, 90, 120)))
-    camera.listen(30)
+    camera.finish(30)
     assert not camera.waiting, "the inbox acknowledges what it has on the disk"
     camera.close()
 

@@ -124,6 +124,11 @@ class Sender:
             if not self.waiting and not self.socket.poll(0):
                 return
 
+    def finish(self, seconds: float) -> None:
+        """Take answers until nothing waits any more, for at most so long."""
+        if self.waiting:
+            self.listen(seconds)
+
     def _answer(self, frames: list[bytes]) -> None:
         assert frames[0] == MAGIC
         down = decode_down(frames[1])

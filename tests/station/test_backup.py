@@ -222,7 +222,7 @@ def test_a_station_under_load_is_backed_up_killed_and_restored_and_nothing_ackno
     running = [process("inbox"), process("mind")]
     camera = sender("cam-1")
     camera.send(frame_of("gate-1", time.time_ns(), point_detection(PLACE)))
-    camera.listen(60)
+    camera.finish(60)
     assert not camera.waiting
     stop, sent = threading.Event(), []
 
@@ -263,7 +263,7 @@ def test_a_station_under_load_is_backed_up_killed_and_restored_and_nothing_ackno
     process("mind")
     camera.again()
     camera.send(frame_of("gate-1", time.time_ns(), point_detection(PLACE, track=3)))
-    camera.listen(60)
+    camera.finish(60)
     assert not camera.waiting
     everything = rows(settings.inbox_db, "SELECT count(*), count(DISTINCT boot || '.' || sequence) FROM arrivals")[0]
     assert everything[0] == everything[1] > len(kept)

@@ -142,14 +142,14 @@ def test_over_the_real_sockets_it_is_acknowledged_marked_counted_alarmed_and_mak
     sector = load_sector(SECTOR)
     camera = sender("cam-1")
     camera.send(report(*MAST, at_ns=time.time_ns()))
-    camera.listen(60)
+    camera.finish(60)
     camera.send(report(MAST[0] + 700 * METRE, MAST[1], at_ns=time.time_ns()))
     line = sector.corridors.ground("khe-da").centre_line
     for i in range(15):
         p = line.interpolate(60.0 + 0.3 * i)
         camera.send(frame_of("gate-1", time.time_ns(), point_detection(sector.frame.position(p.x, p.y), track=5)))
         camera.listen(0.1)
-    camera.listen(60)
+    camera.finish(60)
     assert not camera.waiting and not camera.refused, "an honest node must not keep it for ever"
     with contextlib.closing(open_reader(settings.inbox_db, INBOX, settings.realm)) as inbox:
         marks = [s for (s,) in inbox.execute("SELECT suspect FROM arrivals ORDER BY id")]
