@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import zmq
 
-from station.inbox import ensure_station_key
+from station.own_key import ensure_station_key
 from station.settings import StationSettings, load_station_settings
 from wire.clock import NS_PER_S, WallClock
 from wire.codec import MAGIC, decode_down, encode_envelope

@@ -26,7 +26,7 @@ import zmq
 from sqlite_utils import Database
 
 from benchmarks.form import Figure, Peer, figure
-from station.inbox import ensure_station_key
+from station.own_key import ensure_station_key
 from station.settings import StationSettings, load_station_settings
 from wire.clock import NS_PER_S, Clock, SteppedClock, WallClock
 from wire.keys import (

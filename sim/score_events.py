@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 CONFIDENCE = 0.95
 EVENT_WITHIN_S = 10.0
@@ -64,8 +64,8 @@ def proportion(hits: int, of: int, confidence: float = CONFIDENCE) -> Proportion
     if of == 0:
         return Proportion(0, 0, None, None, None)
     tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, hits, of - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(1 - tail, hits + 1, of - hits)) if hits < of else 1.0
+    low = float(betaincinv(hits, of - hits + 1, tail)) if hits else 0.0
+    high = float(betaincinv(hits + 1, of - hits, 1 - tail)) if hits < of else 1.0
     return Proportion(hits, of, hits / of, low, high)
 
 

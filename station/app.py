@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from station.inbox import ensure_station_key, run_inbox
-from station.mind_process import run_mind
+from station.own_key import ensure_station_key
 from station.settings import StationSettings, load_station_settings
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.process import DIE_WITH_PARENT, log_to_stderr, stop_on_signals
@@ -50,18 +49,25 @@ def serve(config: Path, only: str | None = None) -> int:
 
 
 def _run_one(settings: StationSettings, name: str) -> int:
+    """Each process loads what is its own: what the mind reckons with is 70 MB, and the web server's framework 50."""
     settings.make_folders()
-    if name == "inbox":
-        return run_inbox(settings)
-    if name == "mind":
-        return run_mind(settings)
-    if name == NOTIFY:
-        from station.notifier import run_notifiers
+    match name:
+        case "inbox":
+            from station.inbox import run_inbox
 
-        return run_notifiers(settings)
-    from station.web import run_web  # a web framework is nothing that the inbox should load
+            return run_inbox(settings)
+        case "mind":
+            from station.mind_process import run_mind
 
-    return run_web(settings)
+            return run_mind(settings)
+        case "notify":
+            from station.notifier import run_notifiers
+
+            return run_notifiers(settings)
+        case _:
+            from station.web import run_web
+
+            return run_web(settings)
 
 
 def _announce_administrator(settings: StationSettings) -> None:

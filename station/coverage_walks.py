@@ -96,14 +96,14 @@ class Walks:
         counted = [(p, person) for p, person in known.values() if p.entered_ns >= now_ns - COUNTS_FOR_NS]
         if not counted:
             return None
-        # Here: every command of the program reads this module, a node's too, and these are 60 MB.
-        from scipy.stats import beta
+        # Here: every command of the program reads this module, a node's too, and this is 27 MB.
+        from scipy.special import betaincinv
 
         waits = [p.wait_s for p, _ in counted if p.wait_s is not None]
         hits, of = len(waits), len(counted)
         last, by = max(counted, key=lambda c: c[0].entered_ns)
         return Walked(
-            hits, of, round(float(beta.ppf(TAIL, hits, of - hits + 1)), 4) if hits else 0.0,
-            round(float(beta.ppf(1 - TAIL, hits + 1, of - hits)), 4) if hits < of else 1.0,
+            hits, of, round(float(betaincinv(hits, of - hits + 1, TAIL)), 4) if hits else 0.0,
+            round(float(betaincinv(hits + 1, of - hits, 1 - TAIL)), 4) if hits < of else 1.0,
             round(statistics.median(waits), 2) if waits else None, last.entered_ns, by,
         )

@@ -17,7 +17,7 @@ from itertools import permutations, product
 from math import perm, prod
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from station.contacts import FOREVER, Contact, Sight
 from station.fusion_filter import SLOTS
@@ -114,7 +114,7 @@ def count(items: Sequence[Item], most: int, offsets: Offsets) -> tuple[Counted, 
         square = _misfit(z, inverse, person_of, most)
         if square < best:
             best, which = square, person_of
-    if which is None or best > float(chi2.ppf(FITS, 2 * (len(items) - most))):
+    if which is None or best > float(chdtri(2 * (len(items) - most), 1.0 - FITS)):
         return ()
     return _named(items, which, most)
 

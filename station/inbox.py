@@ -8,7 +8,6 @@ Orders to nodes (station.orders) go out on the same socket.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sqlite3
 from collections import Counter, OrderedDict
@@ -23,13 +22,14 @@ from station.doubts import Doubts
 from station.fleet_orders import FleetOrderSender
 from station.inbox_rows import AT_ONCE_LIMIT, Identities, Index, Rows, Waiting, waiting
 from station.orders import OrderSender
+from station.own_key import ensure_station_key
 from station.retention_inbox import InboxRetention
 from station.sessions import Sessions
 from station.settings import StationSettings
 from station.store import INBOX, NOTICE_TROUBLE, Synchronous, open_or_read, set_synchronous, transaction
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.codec import MAGIC, TEXT_LIMIT, TRANSPORT_LIMIT_BYTES, RefusedError, encode_down, split_transport
-from wire.keys import AllowedNode, StationKey, load_station_key, make_station_key, write_private
+from wire.keys import AllowedNode, StationKey
 from wire.messages import (
     Acknowledgement,
     CorridorSet,
@@ -479,21 +479,6 @@ class Inbox:
         for sender in self._orders:
             sender.close()
         self._db.close()
-
-
-def ensure_station_key(settings: StationSettings) -> StationKey:
-    """The station's CURVE key, made at the first start. Raises SettingsError when it belongs to the other realm."""
-    settings.make_folders()
-    if not settings.station_key.exists():
-        with contextlib.suppress(FileExistsError):      # another process of this station was quicker
-            write_private(settings.station_key, make_station_key(settings.realm))
-    key = load_station_key(settings.station_key)
-    if key.realm is not settings.realm:
-        raise SettingsError(
-            f"{settings.station_key}: belongs to the {key.realm.value} realm, and these settings say "
-            f"{settings.realm.value}. Give this station a data_dir of its own."
-        )
-    return key
 
 
 def run_inbox(settings: StationSettings, clock: Clock | None = None) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from geofences.sector import load_sector
 from station.matching import Match, with_answer
@@ -193,7 +193,7 @@ def learn(decided: list[Decided], traffic: Traffic, old: Weights) -> tuple[Weigh
     def row(name: str, assumed: float, before: float, yes: float, no: float, worth: float = ASSUMED_COUNTS) -> float:
         up, down = assumed * worth + yes, (1.0 - assumed) * worth + no
         new = min(MOST, max(LEAST / 10, up / (up + down)))
-        low, high = (float(v) for v in beta.interval(0.95, up, down))
+        low, high = (float(betaincinv(up, down, share)) for share in (0.025, 0.975))
         rows.append(Learned(name, before, new, yes, no, low, high))
         return new
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from station.inbox import ensure_station_key
 from station.orders import OrderBook, OrderState
+from station.own_key import ensure_station_key
 from station.settings import load_station_settings
 from tests.ptz_camera import PASSWORD, USER, PtzCamera, turning
 from wire.clock import WallClock

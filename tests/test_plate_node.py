@@ -22,7 +22,7 @@ import pytest
 from sim.demo_settings import free_port
 from sim.gate import LENS, UP_M, Gate
 from sim.world_state import Kind, Looks
-from station.inbox import ensure_station_key
+from station.own_key import ensure_station_key
 from station.settings import load_station_settings
 from wire.keys import AllowedNode, NodeKind, append_allowed, load_station_key, make_node_key, write_private
 from wire.units import Realm

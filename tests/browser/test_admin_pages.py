@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import expect
 
 from station.access import Role
-from station.inbox import ensure_station_key
+from station.own_key import ensure_station_key
 from station.record import Record
 from tests.browser.accessibility import faults, faults_in_both_lights
 from tests.scene import health, scene

@@ -26,7 +26,8 @@ from sim.exercise_scenario import LIBRARY, load_exercise
 from sim.landscape_cache import cached_landscape
 from sim.world_feed import loopback
 from station.admission import AllowList
-from station.inbox import Inbox, ensure_station_key
+from station.inbox import Inbox
+from station.own_key import ensure_station_key
 from station.settings import load_station_settings
 from tests.station.conftest import write_station
 from wire.clock import WallClock

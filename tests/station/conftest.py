@@ -18,7 +18,7 @@ import msgspec
 import pytest
 import zmq
 
-from station.inbox import ensure_station_key
+from station.own_key import ensure_station_key
 from station.picture import Answer
 from station.settings import StationSettings, load_station_settings
 from wire.codec import MAGIC, decode_down, encode_envelope

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import pytest
 from station.settings import StationSettings, load_station_settings
 from wire.settings import SettingsError
 
-SECTOR = Path(__file__).resolve().parents[2] / "configs" / "sectors" / "laobao" / "sector.toml"
+ROOT = Path(__file__).resolve().parents[2]
+SECTOR = ROOT / "configs" / "sectors" / "laobao" / "sector.toml"
 
 
 def pids(settings: StationSettings, seconds: float = 20.0, without: dict[str, int] | None = None) -> dict[str, int]:
@@ -42,6 +45,20 @@ def wait_gone(numbers: list[int], seconds: float = 12.0) -> None:
     while any(is_running(p) for p in numbers):
         assert time.monotonic() < deadline, "a process outlived its parent"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("module", "strangers"), [
+    ("station.app", {"numpy", "scipy", "shapely", "starlette", "fpdf"}),
+    ("station.inbox", {"scipy", "starlette", "fpdf"}),
+    ("station.mind_process", {"scipy.stats", "starlette", "fpdf"}),
+    ("station.web", {"scipy", "fpdf", "PIL"}),
+])
+def test_a_process_loads_no_library_that_only_another_one_needs(module: str, strangers: set[str]) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    loaded = done.stdout.split()
+    assert module in loaded
+    assert strangers & {*loaded} == set()
 
 
 def test_killed_processes_come_back_counted_and_sigterm_ends_all(settings, process) -> None:

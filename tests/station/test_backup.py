@@ -17,7 +17,7 @@ import pytest
 
 from station.access import Role, add_person, open_people
 from station.backup import FILES, MANIFEST, back_up
-from station.inbox import ensure_station_key
+from station.own_key import ensure_station_key
 from station.picture import GetPicture
 from station.restore import restore
 from station.settings import load_station_settings

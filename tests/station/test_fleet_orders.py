@@ -19,9 +19,9 @@ from station.access import Role, add_person
 from station.fleet_order_state import SAID_NS
 from station.fleet_orders import AGAIN_NS, VALID_S, FleetOrderBook, FleetOrderSender
 from station.fleet_roles import may_order
-from station.inbox import ensure_station_key
 from station.journal_schema import JOURNAL
 from station.orders import ORDERS, OrderBook, OrderState
+from station.own_key import ensure_station_key
 from station.record import public_key_file, verify
 from station.retention_journal import JournalRetention
 from station.retention_show import read_retention

@@ -16,9 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from geofences.sector import Sector, load_sector
 from station.alarms import Decision, decide
 from station.contacts import Contact
-from station.inbox import ensure_station_key
 from station.kalman import Estimate
 from station.nomination import make_draft
+from station.own_key import ensure_station_key
 from station.picture import AlarmState, ChangeAlarm, DecideMatch, Done, GetPicture, MatchState
 from station.rules import CANDIDATES_WITHIN_NS, AlarmDesk
 from station.settings import load_station_settings

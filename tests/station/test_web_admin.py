@@ -15,7 +15,7 @@ import pytest
 from station.access import AccessError, Role, open_people
 from station.backup import MANIFEST
 from station.backup_show import backups_folder
-from station.inbox import ensure_station_key
+from station.own_key import ensure_station_key
 from station.record import Record
 from station.settings import load_station_settings
 from tests.scene import scene

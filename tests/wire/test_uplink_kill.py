@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from station.inbox import ensure_station_key
+from station.own_key import ensure_station_key
 from station.settings import load_station_settings
 from wire.clock import WallClock
 from wire.keys import AllowedNode, NodeKind, append_allowed, load_station_key, make_node_key, write_private
