@@ -418,17 +418,17 @@ def _add_station(commands: Commands) -> None:
 
 
 def _add_store(commands: Commands, people: Commands) -> None:
-    from station import exports_command, store_command
+    from station import store_arguments as words
 
-    store_command.add_token(_command(people, "token", "what lets a machine read the API", _store("run_token")))
+    words.add_token(_command(people, "token", "what lets a machine read the API", _store("run_token")))
     backup = _command(commands, "backup", "copy a station, running or not, into a new folder", _store("run_backup"))
-    store_command.add_backup(with_config(backup))
+    words.add_backup(with_config(backup))
     restore = _command(commands, "restore", "put a station back from a backup", _store("run_restore"))
-    store_command.add_restore(with_config(restore))
+    words.add_restore(with_config(restore))
     with_config(_command(commands, "retention", "how long what is kept, and what was erased", _store("run_retention")))
     out = with_config(_command(commands, "export", "write what was seen to a file; it is recorded", _export))
     out.add_argument("--as", dest="account", metavar="NAME", help="a station account; its password is asked for")
-    exports_command.add_arguments(out)
+    words.add_export(out)
 
 
 def _add_models(commands: Commands) -> None:

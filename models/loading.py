@@ -15,8 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from wire.settings import SettingsError
 from wire.units import ObjectClass
 
@@ -83,6 +81,7 @@ class Network:
 def load_network(weights: Path, input_size_px: int, threads: int) -> Network:
     """Weights (.pt) through ultralytics. threads: of torch, for the whole process. Raises SettingsError."""
     keep_ultralytics_quiet()
+    import numpy as np
     import torch
     from ultralytics import YOLO
 

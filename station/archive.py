@@ -11,7 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from geofences.sector import Sector
-from station.exports import ExportFormat, ExportKind, Thing, alarm_things, contact_things, detection_things, write_export
+from station.export_kinds import ExportFormat, ExportKind
+from station.exports import Thing, alarm_things, contact_things, detection_things, write_export
 from station.picture import AlarmView, MatchView
 from station.queries import (
     AlarmQuery,

@@ -13,10 +13,10 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 
 import msgspec
 
+from station.export_kinds import ExportFormat
 from station.picture import AlarmView, TrailPoint
 from station.queries import ContactHistory, DetectionRow
 
@@ -27,23 +27,10 @@ GPX = "http://www.topografix.com/GPX/1/1"
 OURS = "https://trailwatch.invalid/gpx/1"        # of our own elements in GPX; a name, not an address
 
 
-class ExportFormat(StrEnum):
-    GEOJSON = "geojson"
-    CSV = "csv"
-    KML = "kml"
-    GPX = "gpx"
-
-
 MEDIA = {
     ExportFormat.GEOJSON: "application/geo+json", ExportFormat.CSV: "text/csv; charset=utf-8",
     ExportFormat.KML: "application/vnd.google-earth.kml+xml", ExportFormat.GPX: "application/gpx+xml",
 }
-
-
-class ExportKind(StrEnum):
-    CONTACTS = "contacts"
-    DETECTIONS = "detections"
-    ALARMS = "alarms"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,34 +5,23 @@ from __future__ import annotations
 import argparse
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
 from geofences.sector import load_sector
 from station.access import AccessError, open_people
 from station.archive import QUERY_OF, Archive
-from station.exports import ExportFormat, ExportKind
+from station.export_kinds import ExportFormat, ExportKind
 from station.queries import EVER_NS
 from station.queries_area import QueryError
 from station.settings import StationSettings
+from station.store_arguments import FILTERS
 from station.web_history import WHO_EXPORTS
 from wire.clock import Clock, WallClock
 from wire.settings import SettingsError
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)([mhd])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86400}
-FILTERS = ("box", "circle", "corridor", "object_class", "plate", "contact", "node", "sensor", "rule")
-
-
-def add_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("what", choices=[k.value for k in ExportKind])
-    p.add_argument("--format", required=True, choices=[f.value for f in ExportFormat], help="of the file")
-    p.add_argument("--out", required=True, type=Path, metavar="FILE", help="is not overwritten")
-    p.add_argument("--since", default="", metavar="TIME", help="2026-11-25T04:00Z, or 90m, 12h, 3d ago")
-    p.add_argument("--until", default="", metavar="TIME")
-    for name in FILTERS:
-        p.add_argument(f"--{name.replace('_', '-')}", default="", help=f"only of this {name.replace('_', ' ')}")
 
 
 def export(settings: StationSettings, person: str, a: argparse.Namespace, clock: Clock | None = None) -> str:
@@ -85,4 +74,4 @@ def _check_role(settings: StationSettings, person: str, clock: Clock) -> None:
         raise SettingsError(f"{person} is {found.role.value}; only {roles} may take data out of the station")
 
 
-__all__ = ["AccessError", "add_arguments", "export", "read_time"]
+__all__ = ["AccessError", "export", "read_time"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 from station.access import AccessError, open_people
 from station.backup import back_up
@@ -13,34 +12,9 @@ from station.record import Record
 from station.restore import restore
 from station.retention_show import retention_text
 from station.settings import StationSettings
+from station.store_arguments import LABEL_MOST, TOKEN_DAYS_MOST
 from wire.clock import Clock, WallClock
 from wire.settings import SettingsError
-
-TOKEN_DAYS, TOKEN_DAYS_MOST = 90.0, 366.0
-LABEL_MOST = 64
-
-
-def add_backup(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--to", type=Path, required=True, metavar="DIR", help="a new folder is made in it")
-    p.add_argument("--keys-to", type=Path, metavar="DIR", help="copy the secret keys there, which are in no backup")
-
-
-def add_restore(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--from", dest="backup", type=Path, required=True, metavar="DIR", help="a folder that `backup` made")
-    p.add_argument("--keys-from", type=Path, metavar="DIR", help="the folder of `backup --keys-to`")
-    p.add_argument("--aside", action="store_true", help="move the files that are there away first; nothing is deleted")
-
-
-def add_token(p: argparse.ArgumentParser) -> None:
-    actions = p.add_subparsers(dest="token", required=True, metavar="TOKEN_ACTION")
-    new = actions.add_parser("new", help="make one; it is shown once")
-    new.add_argument("name", help="the account whose role it has")
-    new.add_argument("label", help="which machine it is for")
-    new.add_argument("--days", type=float, default=TOKEN_DAYS, help=f"how long it lasts, {TOKEN_DAYS_MOST:g} at most")
-    actions.add_parser("list", help="all there are, and when each was last used")
-    end = actions.add_parser("revoke", help="end one now")
-    end.add_argument("name")
-    end.add_argument("label")
 
 
 def run_backup(settings: StationSettings, person: str, a: argparse.Namespace) -> str:

@@ -34,7 +34,7 @@ from station.picture import AlarmState, AlarmView, Sentence
 from station.record import Record, public_key_file, verify
 from station.record_read import Trace, newest_entries
 from station.store import StoreError
-from station.store_command import LABEL_MOST, TOKEN_DAYS_MOST
+from station.store_arguments import LABEL_MOST, TOKEN_DAYS_MOST
 from station.web_api import ApiRoute, Who, read_query
 from station.web_door import Door
 from wire.codec import NAME_LIMIT

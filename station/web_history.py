@@ -18,7 +18,8 @@ from starlette.routing import BaseRoute
 from geofences.sector import load_sector
 from station.access import Role
 from station.archive import QUERY_OF, Archive
-from station.exports import MEDIA, ExportFormat, ExportKind
+from station.export_kinds import ExportFormat, ExportKind
+from station.exports import MEDIA
 from station.guard import RefusedRequest, answer_json
 from station.picture import AlarmView, MatchView, Sentence
 from station.queries import (

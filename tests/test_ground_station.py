@@ -49,3 +49,10 @@ def test_a_stations_settings_may_be_named_before_the_action_and_behind_it_and_ar
         assert out.returncode == 2 and "nowhere.toml: there is no such file" in out.stderr, (arguments, out.stderr)
     out = trailwatch(*action)
     assert out.returncode == 2 and f"{command}: --config FILE is needed" in out.stderr
+
+
+def test_the_words_of_all_commands_load_no_library_that_one_of_them_needs():
+    code = "import sys, ground_station; ground_station.parser(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    heavy = {"numpy", "scipy", "shapely", "cv2", "torch", "starlette", "zmq", "sqlite_utils", "fpdf"}
+    assert heavy & {*done.stdout.split()} == set()

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from geofences.sector import load_sector
 from station.archive import Archive
-from station.exports import GPX, KML, ExportFormat, ExportKind, Thing, guarded, write_export
+from station.export_kinds import ExportFormat, ExportKind
+from station.exports import GPX, KML, Thing, guarded, write_export
 from station.picture import TrailPoint
 from station.queries import AlarmQuery, ContactQuery, DetectionQuery
 from tests.station.conftest import SECTOR, frame_of, point_detection
