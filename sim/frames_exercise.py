@@ -2,11 +2,13 @@
 
     python -m sim.frames_exercise --out DIR --views 200 --seed 0
     python -m sim.frames_exercise --out DIR --views 60 --seed 900000 --condition night
+    python -m sim.frames_exercise --out DIR --views 80 --seed 30000 --side 256 --fools models/trailwatch7n.pt
 
 Frames of sim.frames vary more than any exercise does, and are right for learning what a person is. These have what those
 lack: people behind the trunks of this forest, at its edges, in its shade. Each view gives several crops with somebody in
-them, and one of the same place with nobody. Every LANDSCAPE_VIEWS seeds have another landscape; the demo's own is never
-among them.
+them, and one of the same place with nobody: anywhere in it, or, with --fools, around what those weights take for somebody
+(a post, a boulder, a shrub on open grass), and then more than one. Every LANDSCAPE_VIEWS seeds have another landscape; the
+demo's own is never among them.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -52,6 +55,8 @@ PEOPLE_PX = (13.0, 170.0)
 PEOPLE_SHARE = 0.5              # of those set down; the machines share the rest as OBJECTS says
 CAST = (7, 18)
 CROPS = 5                       # with somebody in them, of one picture, at the most
+FOOLED_CROPS = 3                # with nobody in them, around what is taken for somebody
+FOOLED_SCORE = 0.2              # at the least
 AWAY_M = 5.0                    # from the middle of a trail or road, one sigma
 ALONG_SHARE = 0.6               # of low cameras look along their trail, as masts do
 LOW_DEG = 30.0
@@ -77,12 +82,18 @@ class _Shot:
 
 
 class ExerciseFrames:
-    """Makes crops from seeds. It belongs to the thread that made it."""
+    """Makes crops from seeds. It belongs to the thread that made it.
 
-    def __init__(self, landscape: Landscape, side_px: int, condition: str) -> None:
+    fooled: what finds boxes (n, 4) in pixels, the surest first; around these the crops with nobody are laid.
+    """
+
+    def __init__(
+        self, landscape: Landscape, side_px: int, condition: str, fooled: Callable[[Image], Array] | None = None
+    ) -> None:
         self._landscape = landscape
         self._side = side_px
         self._condition = condition
+        self._fooled = fooled
         self._renderer = Renderer(landscape, landscape.seed)
         self._ways = [*landscape.trails.values(), *landscape.trails.values(), *landscape.roads.values()]
 
@@ -97,9 +108,21 @@ class ExerciseFrames:
         frames: list[Frame] = []
         for box, labels in self._crops(chance, shot):
             frames.append(self._frame(10 * seed + len(frames), shot, shot.image, box, labels))
-        corner = chance.integers(0, PICTURE_PX - self._side + 1, 2)
-        frames.append(self._frame(10 * seed + len(frames), shot, shot.nobody, (int(corner[0]), int(corner[1])), ()))
+        for corner in self._corners_of_nobody(chance, shot.nobody):
+            frames.append(self._frame(10 * seed + len(frames), shot, shot.nobody, corner, ()))
         return frames
+
+    def _corners_of_nobody(self, chance: np.random.Generator, nobody: Image) -> list[tuple[int, int]]:
+        """One anywhere; or around each of the surest finds that no crop has yet."""
+        anywhere = chance.integers(0, PICTURE_PX - self._side + 1, 2)
+        corners: list[tuple[int, int]] = []
+        for box in self._fooled(nobody) if self._fooled is not None else ():
+            middle = (box[:2] + box[2:]) / 2
+            if any((middle > corner).all() and (middle < np.add(corner, self._side)).all() for corner in corners):
+                continue
+            left, top = np.clip(middle - chance.uniform(0.2, 0.8, 2) * self._side, 0, PICTURE_PX - self._side).astype(int)
+            corners.append((int(left), int(top)))
+        return corners[:FOOLED_CROPS] or [(int(anywhere[0]), int(anywhere[1]))]
 
     def _frame(self, seed: int, shot: _Shot, image: Image, corner: tuple[int, int], labels: tuple[Label, ...]) -> Frame:
         left, top = corner
@@ -266,7 +289,17 @@ def _contrast(a: Image, b: Image) -> npt.NDArray[np.float32]:
     return np.asarray(np.abs(soft[0] - soft[1]).max(axis=2), np.float32)
 
 
-def write_views(folder: Path, first: int, count: int, side_px: int, condition: str) -> None:
+def fooled_by(weights: Path) -> Callable[[Image], Array]:
+    """What these weights take for somebody, the surest first. Raises SettingsError for a file that is none."""
+    from models.evaluate import YoloFinder
+
+    find = YoloFinder(weights, PICTURE_PX, 1, FOOLED_SCORE)
+    return lambda picture: find(picture).boxes
+
+
+def write_views(
+    folder: Path, first: int, count: int, side_px: int, condition: str, fooled: Callable[[Image], Array] | None = None
+) -> None:
     """Write the crops of `count` views as a YOLO folder."""
     for part in ("images", "labels", "meta"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -276,7 +309,7 @@ def write_views(folder: Path, first: int, count: int, side_px: int, condition: s
             block = seed // LANDSCAPE_VIEWS
             if maker is not None:
                 maker.close()
-            maker = ExerciseFrames(make_landscape(load_sector(SECTOR), FIRST_LANDSCAPE + block), side_px, condition)
+            maker = ExerciseFrames(make_landscape(load_sector(SECTOR), FIRST_LANDSCAPE + block), side_px, condition, fooled)
         assert maker is not None
         for frame in maker.make(seed):
             write_frame(folder, frame)
@@ -293,6 +326,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first view; the others follow it one by one")
     parser.add_argument("--side", type=int, default=320, metavar="PX", help="width and height of a crop")
     parser.add_argument("--condition", choices=CONDITIONS, default="", help="of all views; a mixture when not given")
+    parser.add_argument("--fools", type=Path, metavar="PT", help="weights; crops of nobody are laid around what fools them")
     a = parser.parse_args()
     os.environ.setdefault("LP_NUM_THREADS", "0")    # of the software rasterizer: it draws in this thread
     cv2.setNumThreads(1)
@@ -300,7 +334,7 @@ def main() -> int:
         sys.stderr.write(f"--side {a.side}: give a multiple of 32 between 96 and {PICTURE_PX}, for example 320\n")
         return 2
     try:
-        write_views(a.out, a.seed, a.views, a.side, a.condition)
+        write_views(a.out, a.seed, a.views, a.side, a.condition, None if a.fools is None else fooled_by(a.fools))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2

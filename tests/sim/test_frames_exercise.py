@@ -44,6 +44,37 @@ def test_every_view_has_a_crop_with_nobody_and_its_crops_are_of_one_size(made: l
 
 
 @pytest.mark.slow
+def test_what_fools_a_detector_is_shown_to_it_with_nobody_labelled() -> None:
+    taken_for_somebody = np.array([[300.0, 310.0, 312.0, 350.0], [302.0, 300.0, 320.0, 340.0], [20.0, 600.0, 40.0, 639.0]])
+    seen = []
+
+    def fooled(picture: np.ndarray) -> np.ndarray:
+        seen.append(picture)
+        return taken_for_somebody
+
+    maker = ExerciseFrames(make_landscape(load_sector(SECTOR), 5_900), SIDE, "day", fooled)
+    frames = maker.make(70_001)
+    maker.close()
+    of_nobody = [frame for frame in frames if not frame.labels]
+    assert len(of_nobody) == 2, "the second is in the first one's crop already"
+    (picture,) = seen
+    for frame, box in zip(of_nobody, taken_for_somebody[::2], strict=True):
+        ((top, left),) = places_of(frame.image, picture)
+        middle = (box[:2] + box[2:]) / 2
+        assert left < middle[0] < left + SIDE and top < middle[1] < top + SIDE
+
+
+def places_of(crop: np.ndarray, picture: np.ndarray) -> list[tuple[int, int]]:
+    """Rows and columns at which a picture has exactly that crop."""
+    rows, columns = (picture.shape[k] - crop.shape[k] + 1 for k in (0, 1))
+    corners = (picture[:rows, :columns] == crop[0, 0]).all(axis=2)
+    return [
+        (int(r), int(c)) for r, c in np.argwhere(corners)
+        if np.array_equal(picture[r : r + crop.shape[0], c : c + crop.shape[1]], crop)
+    ]
+
+
+@pytest.mark.slow
 def test_somebody_labelled_differs_from_the_ground_around_him(made: list[list[Frame]]) -> None:
     differences = []
     for frame in (f for view in made for f in view):
