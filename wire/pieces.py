@@ -77,8 +77,10 @@ class PieceSender:
         self.piece_bytes = FIRST_BYTES
 
     def begin(self, identity: Identity, data: bytes) -> None:
-        """This picture from now on; the same one goes on from where the station has it."""
-        if identity != self._identity:
+        """This picture from now on. The same one goes on from where the station has it; from its beginning, where all of it
+        was there and its commit was never heard of: a station that dies in between has nothing.
+        """
+        if identity != self._identity or self._had >= len(self._data):
             self._identity, self._data, self._had = identity, data, 0
         self._on_way = 0
 

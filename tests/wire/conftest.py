@@ -19,7 +19,7 @@ from wire.units import Realm
 
 class SmallStation:
     """received: envelopes in order of arrival, every sending counted. deaf: takes and acknowledges nothing.
-    events: "piece" and "message" in order of arrival.
+    events: "piece" and "message" in order of arrival. forgetful: takes pictures piece by piece, and dies before its commit.
 
     What does not parse is refused without a name, as the real one does where it cannot read that far.
     """
@@ -32,7 +32,7 @@ class SmallStation:
         self.events, self.piece_sizes = [], []
         self._pieces = PieceTaker()
         self.odd = 0
-        self.deaf = False
+        self.deaf = self.forgetful = False
         self.greeting = []          # raw multiparts sent back on the first message of every peer
         self._told = set()
         self._stop = threading.Event()
@@ -101,7 +101,7 @@ class SmallStation:
         self._socket.send_multipart([
             peer, MAGIC, encode_down(Acknowledgement((), (), ((piece.boot, piece.sequence, had),)))
         ])
-        return whole
+        return None if self.forgetful else whole
 
     def stop(self):
         self._stop.set()

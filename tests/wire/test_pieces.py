@@ -4,7 +4,7 @@ import contextlib
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wire.clock import NS_PER_S, WallClock
@@ -69,9 +69,11 @@ def outbox(tmp_path):
 
 
 @given(
-    st.binary(min_size=1, max_size=60_000), st.lists(st.sampled_from(["goes", "lost", "again", "new station", "new line"])),
+    st.binary(min_size=1, max_size=60_000),
+    st.lists(st.sampled_from(["goes", "lost", "again", "new station", "new line", "station killed"])),
     st.integers(1, 5 * NS_PER_S),
 )
+@example(b"a picture", ["station killed"], 1)
 def test_whatever_is_lost_the_whole_comes_in_as_it_was(data, fates, step_ns):
     sender, taker, now_ns = PieceSender(), PieceTaker(), 0
     sender.begin((3, 9), data)
@@ -91,6 +93,11 @@ def test_whatever_is_lost_the_whole_comes_in_as_it_was(data, fates, step_ns):
         piece = decode_piece(frame)
         assert is_piece(frame) and LEAST_BYTES <= sender.piece_bytes <= MOST_BYTES
         had, whole = taker.take("key", piece)
+        if fate == "station killed":            # it has answered the piece, and put nothing on its disk yet
+            assert sender.heard((3, 9), had, now_ns + step_ns)
+            taker, whole = PieceTaker(), None
+            sender.begin((3, 9), data)
+            continue
         if fate == "again" and whole is None:
             had, whole = taker.take("key", piece)
         if whole is not None:
@@ -203,6 +210,24 @@ def test_a_line_that_breaks_in_every_picture_gets_it_over_piece_by_piece(station
         wait_for(lambda: outbox.depth == 0)
     assert link.cut >= 4
     assert [e.body for e in station.received if isinstance(e.body, Snapshot)] == pictures
+
+
+def test_a_station_that_died_between_the_last_piece_and_its_commit_is_sent_the_picture_again(
+    station, small_station, node_key, outbox
+):
+    station.greeting, station.forgetful = [GREETING], True
+    picture = snapshot(20_000)
+    outbox.put(batch())
+    with Uplink(station.endpoint, station.key.public, node_key, outbox, CLOCK):
+        wait_for(lambda: outbox.depth == 0)         # it has said that it takes pieces
+        outbox.put(picture)
+        wait_for(lambda: sum(station.piece_sizes) > 20_000)
+        time.sleep(0.3)         # its answer has come
+        station.stop()
+        fresh = small_station([node_key.public], key=station.key, endpoint=station.endpoint)
+        fresh.greeting = [GREETING]
+        wait_for(lambda: outbox.depth == 0, 25)
+    assert [e.body for e in fresh.received if isinstance(e.body, Snapshot)] == [picture]
 
 
 def test_a_station_that_does_not_speak_of_pieces_gets_pictures_whole(station, node_key, outbox):
