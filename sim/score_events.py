@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from scipy.special import betaincinv
+
+from station.proportion import clopper_pearson
 
 CONFIDENCE = 0.95
 EVENT_WITHIN_S = 10.0
@@ -63,9 +64,7 @@ def proportion(hits: int, of: int, confidence: float = CONFIDENCE) -> Proportion
         raise ValueError(f"{hits} of {of}")
     if of == 0:
         return Proportion(0, 0, None, None, None)
-    tail = (1 - confidence) / 2
-    low = float(betaincinv(hits, of - hits + 1, tail)) if hits else 0.0
-    high = float(betaincinv(hits + 1, of - hits, 1 - tail)) if hits < of else 1.0
+    low, high = clopper_pearson(hits, of, (1 - confidence) / 2)
     return Proportion(hits, of, hits / of, low, high)
 
 

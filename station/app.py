@@ -60,7 +60,7 @@ def _run_one(settings: StationSettings, name: str) -> int:
             from station.mind_process import run_mind
 
             return run_mind(settings)
-        case "notify":
+        case _ if name == NOTIFY:
             from station.notifier import run_notifiers
 
             return run_notifiers(settings)

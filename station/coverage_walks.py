@@ -15,6 +15,7 @@ from collections import defaultdict
 from sqlite_utils import Database
 
 from station.coverage_picture import TellWalk, Walked, WalkedPass
+from station.proportion import clopper_pearson
 from station.sentences import Sentence
 from station.store import Synchronous, set_synchronous, transaction
 from wire.clock import NS_PER_S
@@ -96,14 +97,11 @@ class Walks:
         counted = [(p, person) for p, person in known.values() if p.entered_ns >= now_ns - COUNTS_FOR_NS]
         if not counted:
             return None
-        # Here: every command of the program reads this module, a node's too, and this is 27 MB.
-        from scipy.special import betaincinv
-
         waits = [p.wait_s for p, _ in counted if p.wait_s is not None]
         hits, of = len(waits), len(counted)
         last, by = max(counted, key=lambda c: c[0].entered_ns)
+        low, high = clopper_pearson(hits, of, TAIL)
         return Walked(
-            hits, of, round(float(betaincinv(hits, of - hits + 1, TAIL)), 4) if hits else 0.0,
-            round(float(betaincinv(hits + 1, of - hits, 1 - TAIL)), 4) if hits < of else 1.0,
+            hits, of, round(low, 4), round(high, 4),
             round(statistics.median(waits), 2) if waits else None, last.entered_ns, by,
         )
