@@ -3,6 +3,9 @@
 The directions to the points alone give a first turn without any guess (Wahba's problem, by scipy's align_vectors). From
 there least squares over the pixels: with a robust loss first, so that one wrong click does not bend the others, then a
 plain one, whose Jacobian is the covariance. Where the camera stands is an observation too, with the sigma of its survey.
+
+A fit is judged as a whole, and by the point that fits least, each against the scatter that its own part in the fit leaves it
+(Baarda 1968, "A testing procedure for use in geodetic networks"): seven good points hide an eighth from the sum of all.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ LEAST_POINTS = 4
 CLICK_SIGMA_PX = 1.5            # one sigma of a careful click on a corner of something; our own assumption
 CHANCE_LIMIT = 1e-3             # residuals that honest clicks reach more rarely than this are refused
 DISTINCT = 30.0                 # so much likelier must the others be without the one that is blamed than without any other
+UNCHECKED = 0.01                # of its variance left to a residual: less, and no other point says anything about it
 ROBUST_SCALE = 2.0              # deviations beyond which a point counts less (scipy's f_scale)
 BEHIND = 1e3                    # deviations, for a point that a trial pose has behind the camera
 NARROW_SHARE = 0.02             # of the picture's diagonal: points that spread less than this across their line are a line
@@ -70,7 +74,8 @@ class Survey:
 class Calibration:
     """off_px, off_m: (n,) from each click to where the point should be, in the picture and across the line of sight.
 
-    deviations: (n,) the same in sigmas. chance: with which honest clicks leave residuals as large as these or larger.
+    deviations: (n,) the same in sigmas. chance: with which honest clicks leave residuals as large as these or larger, all
+    together or in the one of them that fits least, whichever is rarer.
     covariance: of yaw, pitch, roll (degrees) and then those of east, north, height (metres), focal length (share) and k1
     that were free, in this order.
     """
@@ -216,11 +221,25 @@ def _result(points: Sequence[MarkedPoint], unknowns: _Unknowns, values: Array, j
         off_px=np.linalg.norm(project(places, pose, lens) - pixels, axis=1),
         off_m=np.linalg.norm(np.cross(to_points, along), axis=1),
         deviations=np.linalg.norm(left[: 2 * len(points)].reshape(-1, 2), axis=1),
-        chance=float(chi2.sf((left**2).sum(), freedom)),
+        chance=min(float(chi2.sf((left**2).sum(), freedom)), _chance_of_worst(left, jacobian, covariance, len(points))),
         covariance=covariance,
         focal_sigma=sigma.get("focal", 0.0),
         k1_sigma=sigma.get("k1", 0.0),
     )
+
+
+def _chance_of_worst(left: Array, jacobian: Array, covariance: Array, n: int) -> float:
+    """With which the worst of n honest clicks fits as badly as the worst of these."""
+    least = 1.0
+    for k in range(n):
+        rows = slice(2 * k, 2 * k + 2)
+        # Its residual's own covariance, in sigmas of the click: a point that draws the pose to itself leaves little.
+        parts, axes = np.linalg.eigh(np.eye(2) - jacobian[rows] @ covariance @ jacobian[rows].T)
+        told = parts > UNCHECKED
+        if told.any():
+            distance2 = float((((axes.T @ left[rows])[told]) ** 2 / parts[told]).sum())
+            least = min(least, float(chi2.sf(distance2, int(told.sum()))))
+    return min(1.0, n * least)
 
 
 def _turned_to(points: Sequence[MarkedPoint], survey: Survey) -> Pose:
