@@ -60,7 +60,8 @@ from wire.messages import DetectionBatch, NodeHealth, OrderResult, SensorReport,
 from wire.tasking import Dispatch, Offer, Target
 from wire.units import Realm
 
-READ_LIMIT = 400                    # arrivals in one step, so that a question is answered during a long catch-up
+READ_LIMIT = 400                    # arrivals in one step, and
+READ_NS = 200_000_000               # how long it may take: a question is answered, and the map moves, during a long catch-up
 COMMIT_EVERY_NS = 500_000_000       # of contacts and places alone
 COASTING_SHOWN_EVERY_NS = NS_PER_S
 KEPT_ENDED_NS = 120 * NS_PER_S      # an ended contact stays in the picture so long
@@ -152,6 +153,7 @@ class Mind:
             "SELECT id, node, boot, kind, received_ns, suspect, payload FROM arrivals WHERE id > ? ORDER BY id LIMIT ?",
             (self.place, READ_LIMIT),
         ).fetchall()
+        until_ns = self._clock.monotonic_ns() + READ_NS
         for row in rows:
             try:
                 self._take(inbox, *row)
@@ -162,8 +164,10 @@ class Mind:
                 # any more. Said with all there is to find the fault; everything after it is judged.
                 _log.exception("arrival %d of node %s could not be judged; going on without it", row[0], row[1])
             self.place = int(row[0])
+            if self._clock.monotonic_ns() >= until_ns:
+                break
         self._questions.ask(self._fusion, self._desk, self._clock.utc_ns())
-        return len(rows) == READ_LIMIT
+        return len(rows) == READ_LIMIT or bool(rows and self.place < rows[-1][0])
 
     def _remember(self, now_ns: int) -> Remembered:
         """Everything of before that can be read; nothing where the file is so damaged that it cannot."""
@@ -296,9 +300,7 @@ class Mind:
         if row is None:
             return
         track = f"{node}/{boot}/{self._situation.sensor_name(node, row[0])}/{row[1]}"
-        contact = self._fusion.of_track(track)
-        if contact is None:
-            contact = next((c for c in self._ended.values() if track in c.tracks), None)
+        contact = self._fusion.of_track(track) or next((c for c in self._ended.values() if track in c.tracks), None)
         if contact is not None:
             contact.snapshot = str(arrival)
             self._desk.note_snapshot(contact)
@@ -376,9 +378,8 @@ class Mind:
         refused = dict(inbox.execute("SELECT reason, sum(count) FROM refusals GROUP BY reason ORDER BY reason"))
         raised, self._desk.raised = self._desk.raised, []
         rate = self._rates.rate(raised, self._desk.open.values(), self._clock.utc_ns())
-        counts = Counts(
-            totals.get("messages", 0), totals.get("detections", 0), refused, alarms=rate, screens=self._watch.screens
-        )
+        told = totals.get("messages", 0), totals.get("detections", 0), refused
+        counts = Counts(*told, alarms=rate, screens=self._watch.screens)
         if counts != self._counts:
             self._counts = self._news.counts = counts
 
@@ -471,11 +472,9 @@ class Mind:
         return delta
 
     def _alarm_views(self, numbers: Iterable[int]) -> tuple[AlarmView, ...]:
+        teams, incidents = self._duty.teams, self._duty.incidents
         found = [a for n in sorted(numbers) if (a := self._desk.open.get(n)) is not None]
-        return tuple(
-            a.view(self._duty.teams.of_alarm(a.id), self._duty.incidents.of_alarm(a.id), self._desk.linked(a))
-            for a in found
-        )
+        return tuple(a.view(teams.of_alarm(a.id), incidents.of_alarm(a.id), self._desk.linked(a)) for a in found)
 
     def _contact(self, number: int) -> Contact | None:
         return self._fusion.contacts.get(number) or self._ended.get(number)
