@@ -20,6 +20,7 @@ from station.admission import captured_ns
 from station.alarm_rate import RateKeeper
 from station.alarm_settings import load_alarm_settings
 from station.alarm_watch import Watch
+from station.arrivals import LATE_PLACE, Arrival, Arrivals
 from station.contact_requests import MergeContacts, NotePatrol, SplitContact
 from station.contacts import Contact
 from station.coverage import Coverage
@@ -53,15 +54,12 @@ from station.situation import Situation
 from station.store import INBOX, MIND, StoreError, Synchronous, open_or_read, open_reader, stand_in
 from station.views import contact_view
 from wire.clock import NS_PER_S, Clock
-from wire.codec import RefusedError, decode_envelope
 from wire.flying import CheckResult, DroneTelemetry, Plan, Preflight, TaskState
 from wire.keys import NodeKind
 from wire.messages import DetectionBatch, NodeHealth, OrderResult, SensorReport, UpBody
 from wire.tasking import Dispatch, Offer, Target
 from wire.units import Realm
 
-READ_LIMIT = 400                    # arrivals in one step, and
-READ_NS = 200_000_000               # how long it may take: a question is answered, and the map moves, during a long catch-up
 COMMIT_EVERY_NS = 500_000_000       # of contacts and places alone
 COASTING_SHOWN_EVERY_NS = NS_PER_S
 KEPT_ENDED_NS = 120 * NS_PER_S      # an ended contact stays in the picture so long
@@ -97,7 +95,7 @@ class Mind:
         now_ns = clock.utc_ns()
         memory = self._remember(now_ns)
         self._numbers = memory.numbers
-        self.place = memory.place
+        self._arrivals = Arrivals(memory.place, memory.states.get(LATE_PLACE), clock)
         self._fusion = Fusion(
             sector.corridors, [c for c in memory.contacts if c.ended_ns is None], memory.numbers.contact,
             _offsets(memory.states.get(OFFSETS)),
@@ -149,25 +147,17 @@ class Mind:
         inbox = self._open_inbox()
         if inbox is None:
             return False
-        rows = inbox.execute(
-            "SELECT id, node, boot, kind, received_ns, suspect, payload FROM arrivals WHERE id > ? ORDER BY id LIMIT ?",
-            (self.place, READ_LIMIT),
-        ).fetchall()
-        until_ns = self._clock.monotonic_ns() + READ_NS
-        for row in rows:
-            try:
-                self._take(inbox, *row)
-            except sqlite3.Error:
-                raise
-            except Exception:  # noqa: BLE001 - see below
-                # Whatever it is, the same arrival would end the next start as well, and the station would raise no alarm
-                # any more. Said with all there is to find the fault; everything after it is judged.
-                _log.exception("arrival %d of node %s could not be judged; going on without it", row[0], row[1])
-            self.place = int(row[0])
-            if self._clock.monotonic_ns() >= until_ns:
-                break
+        more = self._arrivals.read(
+            inbox, lambda node, at_ns: self._situation.heard(node, self._kind_of(inbox, node), at_ns),
+            lambda arrival: self._take(inbox, arrival),
+        )
         self._questions.ask(self._fusion, self._desk, self._clock.utc_ns())
-        return len(rows) == READ_LIMIT or bool(rows and self.place < rows[-1][0])
+        return more
+
+    @property
+    def place(self) -> int:
+        """The arrival up to which all that was new is judged."""
+        return self._arrivals.place
 
     def _remember(self, now_ns: int) -> Remembered:
         """Everything of before that can be read; nothing where the file is so damaged that it cannot."""
@@ -209,48 +199,41 @@ class Mind:
             self._coverage.catch_up(self._inbox, self.place, self._situation.sensor_name)
         return self._inbox
 
-    def _take(
-        self, inbox: sqlite3.Connection, arrival: int, node: str, boot: int, kind: str, received_ns: int,
-        suspect: str | None, payload: bytes,
-    ) -> None:
-        s = self._situation
-        s.heard(node, self._kind_of(inbox, node), received_ns)
-        if kind == "snapshot":
-            self._take_snapshot(inbox, arrival, node, boot)
+    def _take(self, inbox: sqlite3.Connection, arrival: Arrival) -> None:
+        s, node, received_ns = self._situation, arrival.node, arrival.received_ns
+        if arrival.kind == "snapshot":
+            self._take_snapshot(inbox, arrival.id, node, arrival.boot)
             return
-        try:
-            body = decode_envelope(payload).body
-        except RefusedError as error:
-            _log.error("arrival %d of node %s was stored and cannot be read: %s; going on without it", arrival, node, error)
+        if arrival.suspect is not None and arrival.body is not None:
+            self._take_suspect(node, arrival.body, arrival.suspect, received_ns)
             return
-        if suspect is not None:
-            self._take_suspect(node, body, suspect, received_ns)
-            return
-        match body:
-            case DetectionBatch():
+        match arrival.body:
+            case None:
+                pass        # cannot be read, as was said
+            case DetectionBatch() as body:
                 self._desk.clock_fault(node, False, self._is_training, 0.0, self._clock.utc_ns())
-                self._take_detections(node, boot, body, received_ns)
-            case SensorReport():
+                self._take_detections(node, arrival.boot, body, received_ns)
+            case SensorReport() as body:
                 self._desk.place_fault(node, False, self._is_training, "", self._clock.utc_ns())
                 s.report(node, body, received_ns)
                 self._coverage.report(s.sensor_name(node, body.sensor), node, body, received_ns)
-            case NodeHealth():
+            case NodeHealth() as body:
                 s.health(node, body)
                 self._coverage.health(node, body)
-            case DroneTelemetry():
+            case DroneTelemetry() as body:
                 s.telemetry(body)
                 self._fleet.heard_of(node, body.drone)
-            case Plan() | CheckResult() | Preflight() | TaskState():
+            case Plan() | CheckResult() | Preflight() | TaskState() as body:
                 for word in self._fleet.flown(node, body):
                     if isinstance(word, CheckResult):
                         s.plan_check(word)
                     else:
                         s.drone_word(word)
-            case Offer():
+            case Offer() as body:
                 self._fleet.offer(node, body)
-            case Dispatch():
+            case Dispatch() as body:
                 self._fleet.dispatch(node, body)
-            case OrderResult() if s.nodes[node].kind == NodeKind.FLEET:
+            case OrderResult() as body if s.nodes[node].kind == NodeKind.FLEET:
                 self._fleet.answered(node, body, received_ns)
             case _:
                 pass        # tracks and order results of cameras change nothing on the map yet
@@ -327,7 +310,8 @@ class Mind:
     def pass_time(self) -> None:
         """What follows from the time alone: coasting, ends, silence, blindness, escalation."""
         now_ns = self._clock.utc_ns()
-        self._note_ended(self._fusion.end_quiet(now_ns))
+        heard_to_ns = self._arrivals.reached_ns(now_ns)
+        self._note_ended(self._fusion.end_quiet(heard_to_ns))
         for number, contact in list(self._ended.items()):
             if now_ns - (contact.ended_ns or 0) > KEPT_ENDED_NS:
                 del self._ended[number]
@@ -338,7 +322,7 @@ class Mind:
             self._news.contacts.update(
                 c.number for c in self._fusion.contacts.values() if now_ns - c.last_seen_ns >= COASTING_SHOWN_EVERY_NS
             )
-            self._faults.look(now_ns, self._coverage, self._watch, self._notifiers.look(now_ns))
+            self._faults.look(now_ns, heard_to_ns, self._coverage, self._watch, self._notifiers.look(now_ns))
             self._duty.pass_time(self._parts, now_ns)
             self._desk.pass_time(now_ns)
             self._forget_closed(now_ns)
@@ -403,7 +387,7 @@ class Mind:
         changes = self._changes
         changes.alarms = dict(self._desk.changed)
         changes.matches = dict(self._questions.changed)
-        changes.states.update(self._questions.states(now_ns) | self._fleet.states())
+        changes.states.update(self._questions.states(now_ns) | self._fleet.states() | self._arrivals.state)
         changes.log = list(self._duty.fresh)
         durable = bool(changes.alarms or changes.matches or changes.log)
         if not (durable or force or _is_due(self._committed_ns, COMMIT_EVERY_NS, now_ns)):

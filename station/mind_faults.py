@@ -52,17 +52,20 @@ class FaultWatch:
         self._parked_ns: dict[str, int] = {}    # when a drone's camera last stood on the ground
         self._looked_ns = started_ns
 
-    def look(self, now_ns: int, coverage: Coverage, watch: Watch, notifiers: dict[str, tuple[bool, str]]) -> None:
+    def look(
+        self, now_ns: int, heard_to_ns: int, coverage: Coverage, watch: Watch, notifiers: dict[str, tuple[bool, str]]
+    ) -> None:
         """Raise and end the technical alarms of nodes, sensors, corridors, notifiers, and of a station nobody watches.
 
-        notifiers: by name, whether its process lives and why it can tell nobody.
+        heard_to_ns: what came until then has been read; nobody is silent for what still waits to be read. notifiers: by
+        name, whether its process lives and why it can tell nobody.
         """
         if now_ns < self._looked_ns:
             self._started_ns = min(self._started_ns, now_ns)
             self._situation.count_from(now_ns)
             self._parked_ns = {name: min(at_ns, now_ns) for name, at_ns in self._parked_ns.items()}
         self._looked_ns = now_ns
-        self._nodes(now_ns)
+        self._nodes(now_ns, heard_to_ns)
         self._sensors(now_ns)
         self._corridors(coverage, now_ns)
         self._drones(now_ns)
@@ -79,12 +82,12 @@ class FaultWatch:
             began_ns = self._began_ns[name] = now_ns    # the clock was set back
         return now_ns - began_ns >= after_s * NS_PER_S
 
-    def _nodes(self, now_ns: int) -> None:
+    def _nodes(self, now_ns: int, heard_to_ns: int) -> None:
         s, t = self._situation, self._technical
-        s.find_silent(now_ns, self._started_ns)
+        s.find_silent(heard_to_ns, self._started_ns)
         for node in s.nodes.values():
             heard_ns = max(node.last_heard_ns, self._started_ns)
-            silent = node.silent and now_ns - heard_ns >= t.node_silent.after_s * NS_PER_S
+            silent = node.silent and heard_to_ns - heard_ns >= t.node_silent.after_s * NS_PER_S
             self._desk.node_fault(node.node, silent, self._is_training, now_ns)
             if node.health is not None and not node.silent:
                 health = node.health

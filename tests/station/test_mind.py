@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ import pytest
 import zmq
 
 from geofences.sector import Sector, load_sector
-from station.mind import READ_NS, Mind
+from station.mind import Mind
 from station.picture import (
     AlarmState,
     AlarmView,
@@ -235,15 +234,6 @@ def bench(settings: StationSettings, sector: Sector) -> Iterator[Bench]:
     made = Bench(settings, sector)
     yield made
     made.close()
-
-
-def test_a_long_catch_up_goes_in_steps_that_leave_time_for_questions(bench, sender, frame, detection, sector) -> None:
-    node = sender()
-    for i in range(20):
-        node.send(frame("gate-1", bench.clock.utc_ns(), detection(on_trail(sector, 30 + 0.1 * i))))
-    bench.deliver(node)
-    bench.clock.monotonic_ns = itertools.count(0, READ_NS // 4).__next__       # each arrival takes so long
-    assert [bench.mind.place for _ in iter(bench.mind.read, False)] == [4, 8, 12, 16] and bench.mind.place == 20
 
 
 def report(bench: Bench, state: SensorState) -> SensorReport:
