@@ -14,7 +14,7 @@ export function drawNodes(found, again) {
   const parts = [];
   if (found.trouble) parts.push(make("p", { class: "problem", role: "alert" }, t("admin.nodes_trouble", { detail: found.trouble })));
   if (found.nodes.length) {
-    parts.push(make("div", { class: "section-tools" }, add), table(t("admin_tab.nodes"), [[t("admin.node")], [t("admin.node_kind")], [t("admin.state")], [t("admin.heard"), "narrow"], [t("admin.key")], [t("admin.acts"), "acts"]],
+    parts.push(make("div", { class: "section-tools" }, add), table(t("admin_tab.nodes"), [[t("admin.node")], [t("admin.node_kind"), "narrow"], [t("admin.state")], [t("admin.heard"), "narrow"], [t("admin.key")], [t("admin.acts"), "acts"]],
       found.nodes.map((n) => [[make("b", {}, n.node), nodeProblems(n).map((said) => make("small", { class: "node-problem" }, said))], KINDS.includes(n.kind) ? t(`node_kind.${n.kind}`) : n.kind, nodeState(n), n.last_heard_ns ? moment(n.last_heard_ns) : t("admin.never"),
         n.public ? make("code", {}, n.public) : "–", n.allowed ? make("button", { type: "button", class: "danger", onclick: () => revoke(n.node, again) }, t("admin.node_revoke")) : null])));
   } else if (!found.trouble) parts.push(empty(t("admin.no_nodes"), t("admin.no_nodes_advice"), add));

@@ -87,9 +87,10 @@ function alarmParts(id) {
   ];
 }
 
-/** What the rule saw, a sentence for each condition; and other alarms about the same contact. */
+/** What the rule saw, a sentence for each condition, or what a node said of itself; and other alarms about the same contact. */
 function whyAlarm(alarm) {
-  const why = alarm.why ?? [], linked = (alarm.linked ?? []).filter((id) => state.alarms.has(id));
+  const params = alarm.says.params ?? {}, told = params.detail && !say(alarm.says).includes(t("drawer.told", params));
+  const why = [...(alarm.why ?? []), ...(told ? [{ key: "drawer.told", params }] : [])], linked = (alarm.linked ?? []).filter((id) => state.alarms.has(id));
   if (!why.length && !linked.length) return null;
   return section("why-alarm", [why, linked, alarm.rules], () => make("section", { class: "reasons" },
     why.length ? [make("h3", {}, t("drawer.why_alarm")), make("ul", {}, why.map((sentence) => make("li", {}, say(sentence))))] : null,

@@ -18,7 +18,7 @@ from tests.scene import alarm, health, scene
 from wire.clock import WallClock
 from wire.flying import Preflight, PreflightItem, PreflightState, TaskPhase, TaskState
 from wire.messages import SensorState
-from wire.node_words import node_text
+from wire.node_words import nested, node_text
 from wire.tasking import FlightKind, FlightWish
 from wire.units import HeightMsl, Position, Realm
 
@@ -102,6 +102,20 @@ def test_an_alarm_about_a_drone_shows_no_person_and_says_when_the_fault_is_over(
     again = msgspec.structs.replace(over, at_ns=time.time_ns(), reason="again")
     mind.say(alarms=(msgspec.structs.replace(fault, events=(*fault.events, over, again)),))
     expect(card.locator(".fault-over")).to_have_count(0)
+
+
+def test_an_alarm_says_why_in_the_persons_language_what_a_node_said_of_itself(logged_in, watched):
+    now, word = time.time_ns(), node_text("gnss_jumped", metres=341)
+    fault = alarm("A-0301", now, rule="position_untrusted", priority=3, corridor=None,
+                  says=Sentence("alarm.position_untrusted", {"node": "gate-2", **nested("detail", str(word), word.worded)}))
+    full = Sentence("alarm.store_trouble", {"file": "inbox.db", "detail": "full"})
+    said = msgspec.structs.replace(fault, id="A-0302", says=full)
+    logged_in(msgspec.structs.replace(scene(now), alarms=(fault, said)))
+    watched.locator('.card[data-id="A-0301"]').click()
+    expect(watched.locator("#drawer .reasons li")).to_have_text(["vị trí vệ tinh nhảy 341 m"])
+    watched.locator('.card[data-id="A-0302"]').click()
+    expect(watched.locator("#drawer .drawer-head")).to_contain_text("full")
+    expect(watched.locator("#drawer .reasons li")).to_have_count(0)         # not twice
 
 
 def test_a_drones_camera_has_no_second_name_beside_the_drones(logged_in, watched):
