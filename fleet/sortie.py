@@ -194,7 +194,7 @@ class Sortie:
             raise SortieEnd(self._ended)
 
     def say(self, phase: TaskPhase, words: Said, findings: tuple[CheckFinding, ...] = ()) -> None:
-        self.over = self.over or phase in (TaskPhase.DONE, TaskPhase.FAILED, TaskPhase.CANCELLED)
+        self.over = self.over or phase.is_over
         self.last_words = words
         _log.info("%s: %s: %s", self.task_id, phase.value, words.sentence)
         self._report(TaskState(

@@ -287,7 +287,7 @@ def _drone(stage: ShiftStage, told: Told, heard: Heard, drone: str, truths: list
     took_off_with = next((o for o in offers if not o.airborne), None)
     plans = {o.plan_id for o in offers}
     of_it = [t for t in heard.tasks if t.drone == drone and t.plan_id in plans]
-    ends = [t for t in of_it if t.phase.value in ("done", "failed", "cancelled")]
+    ends = [t for t in of_it if t.phase.is_over]
     home = stage.shift.sector.frame.point(GroundPosition(*stage.shift.drone(drone).home))
     from_home = float(np.hypot(truths[-1].east_m - home[0], truths[-1].north_m - home[1])) if truths else None
     used = None

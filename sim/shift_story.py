@@ -351,7 +351,10 @@ class Story:
         return view is not None and view.telemetry.armed
 
     def _is_down(self, drone: str) -> bool:
-        return self._link(drone) is LinkState.CONNECTED and not self._is_up(drone)
+        """It is disarmed, and the fleet has said how its flight ended."""
+        view = self._pilot.drone(drone)
+        has_ended = view is not None and (view.task is None or view.task.phase.is_over)
+        return has_ended and self._link(drone) is LinkState.CONNECTED and not self._is_up(drone)
 
     def _see_who_leads(self) -> None:
         """Raises TakenOverError once anybody else has ordered something since the shift began."""

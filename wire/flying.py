@@ -181,6 +181,10 @@ class TaskPhase(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    @property
+    def is_over(self) -> bool:
+        return self in (TaskPhase.DONE, TaskPhase.FAILED, TaskPhase.CANCELLED)
+
 
 class TaskState(msgspec.Struct, frozen=True, tag="task"):
     """How far a plan's flying has come, on the drone's own word. One sortie is one flying of a patrol."""
