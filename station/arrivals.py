@@ -61,7 +61,9 @@ class Arrivals:
     def read(
         self, inbox: sqlite3.Connection, hear: Callable[[str, int], None], judge: Callable[[Arrival], None]
     ) -> bool:
-        """One step. Returns whether more may be waiting. hear: told of each new arrival's node, and when it came."""
+        """One step. Returns whether more may be waiting. hear: told of each arrival's node, and when it came, before it is
+        judged or passed over.
+        """
         until_ns = self._clock.monotonic_ns() + READ_NS
         rows = _rows(inbox, self.place, None)
         for row in rows:
@@ -79,9 +81,11 @@ class Arrivals:
         if more:
             return True
         self._reached_ns = None
-        return self._read_late(inbox, judge, until_ns)
+        return self._read_late(inbox, hear, judge, until_ns)
 
-    def _read_late(self, inbox: sqlite3.Connection, judge: Callable[[Arrival], None], until_ns: int) -> bool:
+    def _read_late(
+        self, inbox: sqlite3.Connection, hear: Callable[[str, int], None], judge: Callable[[Arrival], None], until_ns: int
+    ) -> bool:
         """What was passed over, as far as there is time."""
         while self._late_place < self.place:
             if self._clock.monotonic_ns() >= until_ns:
@@ -90,6 +94,7 @@ class Arrivals:
             for row in rows:
                 arrival = _arrival(*row)
                 if _is_late(inbox, arrival):
+                    hear(arrival.node, arrival.received_ns)     # once more: since then there may have been a crash
                     _judge(replace(arrival, received_ns=self._clock.utc_ns()), judge)
                 self._late_place = arrival.id
                 if self._clock.monotonic_ns() >= until_ns:
