@@ -2,8 +2,8 @@
 
 A node that was without a link for three days brings its pictures within minutes, and to judge them takes the mind hours.
 Nobody who crosses elsewhere may wait for that. So what was seen long before it came is passed over, and judged when nothing
-new is waiting. Two numbers say how far that is: up to `place` all that was new when it came is judged, up to `late_place`
-everything is. Both are on the disk with what came of it, so that a crash loses nothing.
+new is waiting. Two numbers say how far that is: up to `place` everything is judged, up to `new_place` all that was new when
+it came. Both are on the disk with what came of it, so that a crash loses nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wire.messages import DetectionBatch, UpBody
 READ_LIMIT = 400                    # arrivals in one step, and
 READ_NS = 200_000_000               # how long it may take: a question is answered, and the map moves, during a long catch-up
 LATE_NS = 60 * NS_PER_S             # from a sight to its arrival, and it is judged after what is new
-LATE_PLACE = "arrivals.late_place"  # in the mind's memory
+NEW_PLACE = "arrivals.new_place"    # in the mind's memory
 
 _log = logging.getLogger("trailwatch.mind")
 
@@ -41,18 +41,18 @@ class Arrival:
 
 
 class Arrivals:
-    """place: up to which all that was new is judged. state: as `state` gave it before."""
+    """place: up to which everything is judged. state: as `state` gave it before."""
 
     def __init__(self, place: int, state: bytes | None, clock: Clock) -> None:
         self.place = place
-        self._late_place = place if state is None else min(int(state), place)
+        self.new_place = place if state is None else max(int(state), place)
         self._clock = clock
         self._reached_ns: int | None = None
 
     @property
     def state(self) -> dict[str, bytes]:
         """For the mind's memory."""
-        return {LATE_PLACE: str(self._late_place).encode()}
+        return {NEW_PLACE: str(self.new_place).encode()}
 
     def reached_ns(self, now_ns: int) -> int:
         """Up to when all that is new has been heard: now, unless more of it is waiting."""
@@ -65,19 +65,19 @@ class Arrivals:
         judged or passed over.
         """
         until_ns = self._clock.monotonic_ns() + READ_NS
-        rows = _rows(inbox, self.place, None)
+        rows = _rows(inbox, self.new_place, None)
         for row in rows:
             arrival = _arrival(*row)
             hear(arrival.node, arrival.received_ns)
             if not _is_late(inbox, arrival):
                 _judge(arrival, judge)
-                if self._late_place == self.place:
-                    self._late_place = arrival.id
-            self.place = arrival.id
+                if self.place == self.new_place:
+                    self.place = arrival.id
+            self.new_place = arrival.id
             self._reached_ns = arrival.received_ns
             if self._clock.monotonic_ns() >= until_ns:
                 break
-        more = len(rows) == READ_LIMIT or bool(rows and self.place < rows[-1][0])
+        more = len(rows) == READ_LIMIT or bool(rows and self.new_place < rows[-1][0])
         if more:
             return True
         self._reached_ns = None
@@ -87,20 +87,20 @@ class Arrivals:
         self, inbox: sqlite3.Connection, hear: Callable[[str, int], None], judge: Callable[[Arrival], None], until_ns: int
     ) -> bool:
         """What was passed over, as far as there is time."""
-        while self._late_place < self.place:
+        while self.place < self.new_place:
             if self._clock.monotonic_ns() >= until_ns:
                 return True
-            rows = _rows(inbox, self._late_place, self.place)
+            rows = _rows(inbox, self.place, self.new_place)
             for row in rows:
                 arrival = _arrival(*row)
                 if _is_late(inbox, arrival):
                     hear(arrival.node, arrival.received_ns)     # once more: since then there may have been a crash
                     _judge(replace(arrival, received_ns=self._clock.utc_ns()), judge)
-                self._late_place = arrival.id
+                self.place = arrival.id
                 if self._clock.monotonic_ns() >= until_ns:
                     break
             if not rows:
-                self._late_place = self.place
+                self.place = self.new_place
         return False
 
 

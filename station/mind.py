@@ -20,7 +20,7 @@ from station.admission import captured_ns
 from station.alarm_rate import RateKeeper
 from station.alarm_settings import load_alarm_settings
 from station.alarm_watch import Watch
-from station.arrivals import LATE_PLACE, Arrival, Arrivals
+from station.arrivals import NEW_PLACE, Arrival, Arrivals
 from station.contact_requests import MergeContacts, NotePatrol, SplitContact
 from station.contacts import Contact
 from station.coverage import Coverage
@@ -95,7 +95,7 @@ class Mind:
         now_ns = clock.utc_ns()
         memory = self._remember(now_ns)
         self._numbers = memory.numbers
-        self._arrivals = Arrivals(memory.place, memory.states.get(LATE_PLACE), clock)
+        self._arrivals = Arrivals(memory.place, memory.states.get(NEW_PLACE), clock)
         self._fusion = Fusion(
             sector.corridors, [c for c in memory.contacts if c.ended_ns is None], memory.numbers.contact,
             _offsets(memory.states.get(OFFSETS)),
@@ -156,7 +156,7 @@ class Mind:
 
     @property
     def place(self) -> int:
-        """The arrival up to which all that was new is judged."""
+        """The arrival up to which everything is judged."""
         return self._arrivals.place
 
     def _remember(self, now_ns: int) -> Remembered:
@@ -196,7 +196,7 @@ class Mind:
             self._inbox = self._open_inbox_file()
             if self._inbox is None:
                 return None
-            self._coverage.catch_up(self._inbox, self.place, self._situation.sensor_name)
+            self._coverage.catch_up(self._inbox, self._arrivals.new_place, self._situation.sensor_name)
         return self._inbox
 
     def _take(self, inbox: sqlite3.Connection, arrival: Arrival) -> None:
@@ -331,7 +331,7 @@ class Mind:
         if _is_due(self._counted_ns, COUNTS_EVERY_NS, now_ns):
             self._counted_ns = now_ns
             self._count()
-        self._coverage.pass_time(self.place)
+        self._coverage.pass_time(self._arrivals.new_place)
         self._fleet.pass_time(now_ns)
 
     def targets(self) -> Iterable[tuple[str, Target]]:

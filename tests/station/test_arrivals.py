@@ -11,7 +11,7 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from geofences.sector import load_sector
-from station.arrivals import LATE_NS, LATE_PLACE, READ_NS, Arrivals
+from station.arrivals import LATE_NS, NEW_PLACE, READ_NS, Arrivals
 from station.inbox import Inbox
 from station.mind import Mind
 from station.situation import SILENT_AFTER_NS
@@ -66,7 +66,7 @@ def test_each_arrival_is_judged_once_and_in_order_whatever_dies_in_between(late,
     for step in itertools.count():
         more = arrivals.read(db, lambda node, at_ns: heard.append(node), judge)
         if step in crashes:
-            arrivals = Arrivals(arrivals.place, arrivals.state[LATE_PLACE], clock)
+            arrivals = Arrivals(arrivals.place, arrivals.state[NEW_PLACE], clock)
             heard.clear()
         if not more:
             break
@@ -76,7 +76,7 @@ def test_each_arrival_is_judged_once_and_in_order_whatever_dies_in_between(late,
     assert numbers == [*new, *(n for n in numbers if late[n - 1])], "what is new comes first"
     assert numbers == sorted(new) + sorted(n for n in numbers if late[n - 1])
     assert all((at_ns > NOW_NS) == late[n - 1] for n, at_ns in judged), "old news counts from when its turn came"
-    assert int(arrivals.state[LATE_PLACE]) == arrivals.place == len(late)
+    assert arrivals.new_place == arrivals.place == len(late)
 
 
 def test_what_comes_while_old_news_is_judged_goes_before_the_rest_of_it():
