@@ -126,8 +126,12 @@ def _arrival(number: int, node: str, boot: int, kind: str, received_ns: int, sus
 
 
 def _is_late(inbox: sqlite3.Connection, arrival: Arrival) -> bool:
-    """Whether it is of something that was seen long before. What nodes say of themselves never is: newer words follow."""
+    """Whether it is of something that was seen long before. What nodes say of themselves never is: newer words follow.
+    Nor is what is not believed: nothing is made of it but an alarm, which tells by how much its time is off.
+    """
     seen_ns: int | None = None
+    if arrival.suspect is not None:
+        return False
     if isinstance(arrival.body, DetectionBatch):
         seen_ns = arrival.body.captured_ns
     elif arrival.kind == "snapshot":

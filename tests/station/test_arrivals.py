@@ -99,6 +99,16 @@ def test_what_comes_while_old_news_is_judged_goes_before_the_rest_of_it():
     assert judged[len(before)] == 21 and sorted(judged) == list(range(1, 22))
 
 
+def test_what_is_not_believed_is_judged_at_once_and_with_its_own_time():
+    """A clock that is hours behind is an alarm now, and its error is not that plus the time in which old news was judged."""
+    db, judged = store([True, True]), []
+    db.execute("UPDATE arrivals SET suspect = 'clock' WHERE id = 2")
+    arrivals = Arrivals(0, None, CostlyClock(NOW_NS))
+    while arrivals.read(db, lambda node, at_ns: None, lambda a: judged.append((a.id, a.received_ns == NOW_NS))):
+        pass
+    assert judged == [(2, True), (1, False)]
+
+
 def test_an_arrival_that_cannot_be_read_or_judged_holds_up_nobody(caplog):
     db, judged = store([False, False, True, False]), []
     db.execute("UPDATE arrivals SET payload = X'00' WHERE id = 2")
