@@ -37,6 +37,13 @@ LOOKS_APART_NS = 2_000_000_000
 SCORE_LIMITS = (0.25, 0.9)      # of what a detector's score may claim to be worth
 P_KIND_RIGHT = 0.8              # a kind or a colour is named right (docs/edge.md), independent looks
 P_COLOUR_RIGHT = 0.75
+# What a detector calls a vehicle of that kind. A node tells a kind from its first looks, and takes it back in no other way than
+# by telling none: "truck, 99 % sure" and "car" beside it would be an answer that contradicts itself.
+CALLED: dict[VehicleKind, frozenset[ObjectClass]] = {
+    VehicleKind.CAR: frozenset({ObjectClass.CAR}), VehicleKind.PICKUP: frozenset({ObjectClass.CAR, ObjectClass.TRUCK}),
+    VehicleKind.TRUCK: frozenset({ObjectClass.TRUCK}), VehicleKind.BUS: frozenset({ObjectClass.BUS}),
+    VehicleKind.MOTORCYCLE: frozenset({ObjectClass.MOTORCYCLE}),
+}
 FOREVER = 2**62                 # later than any time in nanoseconds
 COUSINS = 5                     # classes of the vehicle group that may be taken for each other
 
@@ -207,7 +214,8 @@ class Contact:
 
     @property
     def kind_probability(self) -> float | None:
-        return _share(self.kinds, P_KIND_RIGHT, len(VehicleKind)) if self.kinds else None
+        kinds = self._kinds_of_its_class
+        return _share(kinds, P_KIND_RIGHT, len(VehicleKind)) if kinds else None
 
     @property
     def colour_probability(self) -> float | None:
@@ -220,8 +228,14 @@ class Contact:
 
     @property
     def kind(self) -> VehicleKind | None:
-        """What most sensors call it; the first of the enumeration where they are equal."""
-        return max(VehicleKind, key=lambda k: self.kinds.get(k.value, 0)) if self.kinds else None
+        """What it was called most often, among the kinds of its class; the first of the enumeration where they are equal."""
+        kinds = self._kinds_of_its_class
+        return max(VehicleKind, key=lambda k: kinds.get(k.value, 0)) if kinds else None
+
+    @property
+    def _kinds_of_its_class(self) -> dict[str, int]:
+        of_class = self.object_class
+        return {kind: n for kind, n in self.kinds.items() if of_class in CALLED[VehicleKind(kind)]}
 
     @property
     def colour(self) -> Colour | None:

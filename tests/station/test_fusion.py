@@ -307,6 +307,20 @@ def test_every_class_has_a_group(object_class) -> None:
     assert group_of(object_class) in ("person", "vehicle", "boat")
 
 
+def test_a_kind_of_another_class_than_the_contact_s_is_not_told(sector) -> None:
+    fusion, said = Fusion(sector.corridors), []
+    looks = [(ObjectClass.CAR, None), (ObjectClass.CAR, VehicleKind.CAR), *[(ObjectClass.TRUCK, None)] * 6]
+    for i, (object_class, kind) in enumerate(looks):
+        look = replace(seen(walk((0, 0), (5.0, 0), i * 25), "a/1", object_class=object_class), kind=kind)
+        fusion.observe(frame("a", T0 + i * 25 * FRAME_NS, look))
+        (contact,) = fusion.contacts.values()
+        view = contact_view(contact, sector, T0 + i * 25 * FRAME_NS)
+        assert (view.kind is None) == (view.kind_probability is None)
+        said.append((view.object_class, view.kind))
+    assert said[1] == (ObjectClass.CAR, VehicleKind.CAR)
+    assert said[-1] == (ObjectClass.TRUCK, None), "a truck is no car, whatever its first looks were"
+
+
 def test_the_screen_is_told_how_sure_class_kind_and_colour_are(sector) -> None:
     fusion, before = Fusion(sector.corridors), 0.0
     for i in range(8):
