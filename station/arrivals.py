@@ -54,6 +54,11 @@ class Arrivals:
         """For the mind's memory."""
         return {NEW_PLACE: str(self.new_place).encode()}
 
+    @property
+    def old_news(self) -> int:
+        """Arrivals among which something that was seen long ago waits to be judged."""
+        return self.new_place - self.place
+
     def reached_ns(self, now_ns: int) -> int:
         """Up to when all that is new has been heard: now, unless more of it is waiting."""
         return now_ns if self._reached_ns is None else min(now_ns, self._reached_ns)

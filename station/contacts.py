@@ -37,8 +37,8 @@ LOOKS_APART_NS = 2_000_000_000
 SCORE_LIMITS = (0.25, 0.9)      # of what a detector's score may claim to be worth
 P_KIND_RIGHT = 0.8              # a kind or a colour is named right (docs/edge.md), independent looks
 P_COLOUR_RIGHT = 0.75
-# What a detector calls a vehicle of that kind. A node tells a kind from its first looks, and takes it back in no other way than
-# by telling none: "truck, 99 % sure" and "car" beside it would be an answer that contradicts itself.
+# What a detector calls a vehicle of that kind. A node tells a kind from its first looks, and takes it back by no more than
+# telling none: "truck, 99 % sure" and "car" beside it would be an answer that contradicts itself.
 CALLED: dict[VehicleKind, frozenset[ObjectClass]] = {
     VehicleKind.CAR: frozenset({ObjectClass.CAR}), VehicleKind.PICKUP: frozenset({ObjectClass.CAR, ObjectClass.TRUCK}),
     VehicleKind.TRUCK: frozenset({ObjectClass.TRUCK}), VehicleKind.BUS: frozenset({ObjectClass.BUS}),

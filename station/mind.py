@@ -363,7 +363,7 @@ class Mind:
         raised, self._desk.raised = self._desk.raised, []
         rate = self._rates.rate(raised, self._desk.open.values(), self._clock.utc_ns())
         told = totals.get("messages", 0), totals.get("detections", 0), refused
-        counts = Counts(*told, alarms=rate, screens=self._watch.screens)
+        counts = Counts(*told, alarms=rate, screens=self._watch.screens, old_news=self._arrivals.old_news)
         if counts != self._counts:
             self._counts = self._news.counts = counts
 

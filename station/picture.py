@@ -216,13 +216,17 @@ class AlarmRate(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """Since the store was born, so that nothing refused stays unseen. screens: watched, with sound; None while unknown."""
+    """Since the store was born, so that nothing refused stays unseen. screens: watched, with sound; None while unknown.
+
+    old_news: messages to go through for what was seen long before it came.
+    """
 
     messages_stored: int
     detections_stored: int
     refused: dict[str, int]     # reason -> how often
     alarms: AlarmRate | None = None
     screens: int | None = None
+    old_news: int = 0
 
 
 class Picture(msgspec.Struct, frozen=True, tag="picture"):

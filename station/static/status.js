@@ -15,7 +15,7 @@ const LATE_MS = 3000;
 const WARNING_MS = 7000;
 const CLOCK_WRONG_MS = 15_000;  // of this computer against the station; times on the screen are the station's
 const STARTING_S = 120;         // a mind that reads a long night again may take so long
-const BACKLOG = 100;            // messages waiting at a node that are worth saying: ten seconds of a busy camera
+const BACKLOG = 100;            // messages that wait, at a node or here, and are worth saying: ten seconds of a busy camera
 let line = null, banner = null, parts = {};
 const buttons = new Map();      // node -> {button, words, opens: what a press does, or null}
 
@@ -163,10 +163,12 @@ function feed(at) {
   const quietMs = performance.now() - f.heardMs;
   const lost = !f.open || quietMs > LATE_MS;
   const silentS = f.mindSilentSinceNs === null ? null : (at - f.mindSilentSinceNs / 1e6) / 1000;
-  parts.feed.className = `feed ${lost ? "lost" : silentS !== null ? "late" : "good"}`;
+  const oldNews = state.counts?.old_news ?? 0, hasOld = !lost && silentS === null && oldNews > BACKLOG;
+  parts.feed.className = `feed ${lost ? "lost" : silentS !== null ? "late" : hasOld ? "old" : "good"}`;
   parts.feed.textContent = lost ? t("feed.lost_short", { age: ageText(quietMs / 1000) })
+    : hasOld ? t("feed.old_news", { n: number(oldNews, 0) })
     : f.p50 === null ? t("feed.live") : t("feed.live_latency", { seconds: number(f.p50 / 1000, 1) });
-  parts.feed.title = f.p99 === null ? "" : t("feed.latency", { p50: number(f.p50, 0), p99: number(f.p99, 0) });
+  parts.feed.title = [hasOld ? t("feed.old_news_title", { n: number(oldNews, 0) }) : "", f.p99 === null ? "" : t("feed.latency", { p50: number(f.p50, 0), p99: number(f.p99, 0) })].filter(Boolean).join("\n");
   const text = lost && f.ended ? t("feed.session_ended", { age: ageText(quietMs / 1000) }) : lost && state.hasPicture ? t("feed.lost", { age: ageText(quietMs / 1000), since: (at - quietMs) * 1e6 })
     : lost ? t("feed.connecting") : silentS === null ? ""
       : t(state.hasPicture || silentS > STARTING_S ? "feed.mind_silent" : "feed.mind_starting", { age: ageText(silentS) });

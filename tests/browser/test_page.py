@@ -140,6 +140,22 @@ def test_a_silent_mind_is_said_and_a_decision_is_not_pretended(logged_in, watche
     expect(watched.locator("#banner")).to_be_hidden(timeout=30_000)
 
 
+def test_old_news_that_a_node_brings_is_counted_on_the_screen_until_it_is_judged(logged_in, watched):
+    picture = scene()
+    mind = logged_in(picture)
+    feed = watched.locator("#status .feed")
+    expect(feed).to_contain_text("Trực tiếp")
+    mind.say(counts=msgspec.structs.replace(picture.counts, old_news=43_200))
+    expect(feed).to_have_text("Tin cũ: 43.200")
+    assert "không bị chậm" in feed.get_attribute("title")
+    watched.set_viewport_size({"width": 1280, "height": 720})
+    expect(feed).to_be_visible()
+    assert feed.evaluate("e => getComputedStyle(e).fontSize") != "0px", "it is read on a small screen as well"
+    mind.say(counts=msgspec.structs.replace(picture.counts, old_news=3))
+    expect(feed).to_contain_text("Trực tiếp")
+    assert watched.seen["errors"] == []
+
+
 def test_an_ended_session_keeps_the_map_and_goes_on_with_what_was_pressed(logged_in, stage, watched):
     from station.access import set_password
 

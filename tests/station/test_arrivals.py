@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from geofences.sector import load_sector
 from station.arrivals import LATE_NS, NEW_PLACE, READ_NS, Arrivals
 from station.inbox import Inbox
-from station.mind import Mind
+from station.mind import COUNTS_EVERY_NS, Mind
 from station.situation import SILENT_AFTER_NS
 from wire.clock import NS_PER_S, SteppedClock, WallClock
 from wire.codec import encode_envelope
@@ -88,6 +88,7 @@ def test_what_comes_while_old_news_is_judged_goes_before_the_rest_of_it():
 
     assert read()
     assert heard and not judged, "a node that brings old news is heard before that is judged"
+    assert arrivals.old_news == len(heard)
     while len(judged) < 5:
         assert read()
     before = list(judged)
@@ -97,6 +98,7 @@ def test_what_comes_while_old_news_is_judged_goes_before_the_rest_of_it():
     while read():
         pass
     assert judged[len(before)] == 21 and sorted(judged) == list(range(1, 22))
+    assert arrivals.old_news == 0
 
 
 def test_what_is_not_believed_is_judged_at_once_and_with_its_own_time():
@@ -210,6 +212,8 @@ def test_somebody_who_crosses_now_does_not_wait_for_what_a_node_saw_hours_ago(st
     while not station.contacts():
         assert station.step()
     assert next(iter(station.contacts().values())).sensors == ("gate-2",), "who crosses now is judged first"
+    station.clock.shift_ns += COUNTS_EVERY_NS
+    assert station.step() and station.mind.picture().counts.old_news > 0, "and how much of the other waits is told"
     while station.step():
         if len(station.contacts()) == 2:
             station.start_again()           # dies once more, in the middle of it
@@ -218,6 +222,9 @@ def test_somebody_who_crosses_now_does_not_wait_for_what_a_node_saw_hours_ago(st
         pass
     (old,) = [c for c in station.contacts().values() if c.sensors == ("gate-1",)]
     assert old.detections == 120, "one walker of a minute is one contact, however many steps and starts that took"
+    station.clock.shift_ns += COUNTS_EVERY_NS
+    station.step()
+    assert station.mind.picture().counts.old_news == 0
 
 
 def test_a_node_is_not_silent_while_what_it_said_still_waits_to_be_read(station, sender, frame, detection) -> None:
