@@ -1,6 +1,5 @@
 """A graph is made once, whole or not at all, and only of a network that comes out the same."""
 
-import importlib.util
 import subprocess
 import sys
 import threading
@@ -127,7 +126,7 @@ def test_the_check_of_a_precision_is_published_beside_its_graph(made, labelled, 
     assert (check.objects, check.input_size_px, check.graph_sha256) == (6, 128, graph.digest)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="needs the extra `export` (nncf)")
+@pytest.mark.slow
 def test_eight_bits_are_calibrated_on_pictures_and_run(tmp_path, labelled, capsys):
     assert main([
         "models", "export", "--name", "trailwatch7n", "--graphs", str(tmp_path), "--size", "96", "128",
