@@ -32,7 +32,7 @@ from sim.landscape_lines import make_lines
 from sim.world_scenario import landscape_plan
 from sim.world_settings import LandscapeSettings
 from station.alarms import Alarm
-from station.contacts import ContactState, contact_id
+from station.contacts import ContactState, contact_from, contact_id
 from station.incidents import Incidents
 from station.picture import NodeView, SensorView
 from station.record import Record
@@ -249,10 +249,9 @@ def _way_of(mind: sqlite3.Connection, contact: str, sector: Sector, wanted: Want
     rows, places = [r for r, ok in zip(rows, inside, strict=True) if ok], places[inside]
     if len(rows) < 2:
         return None
-    what = max(ObjectClass, key=lambda c: state.votes.get(c.value, 0.0))
-    kind = KINDS[what]
-    if what is ObjectClass.TRUCK and state.kinds:
-        kind = "pickup" if max(state.kinds, key=lambda k: state.kinds[k]) == VehicleKind.PICKUP else kind
+    seen = contact_from(state, [])
+    what = seen.object_class
+    kind = "pickup" if what is ObjectClass.TRUCK and seen.kind is VehicleKind.PICKUP else KINDS[what]
     return _Gone(state.number, kind, [int(r[0]) for r in rows], places, list(state.party), bool(state.plates))
 
 

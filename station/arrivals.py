@@ -1,9 +1,9 @@
 """What the inbox has stored, in the order in which the mind judges it: first what is new, then what was seen long ago.
 
 A node that was without a link for three days brings its pictures within minutes, and to judge them takes the mind hours.
-Nobody who crosses elsewhere may wait for that. So what was seen long before it came is passed over, and judged when nothing
-new is waiting. Two numbers say how far that is: up to `place` everything is judged, up to `new_place` all that was new when
-it came. Both are on the disk with what came of it, so that a crash loses nothing.
+Nobody who crosses elsewhere may wait for that. So what was seen long before it came is old news: passed over, and judged
+when nothing new is waiting. Two numbers say how far that is: up to `place` everything is judged, up to `new_place` all
+that was new when it came. Both are on the disk with what came of it, so that a crash loses nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wire.messages import DetectionBatch, UpBody
 
 READ_LIMIT = 400                    # arrivals in one step, and
 READ_NS = 200_000_000               # how long it may take: a question is answered, and the map moves, during a long catch-up
-LATE_NS = 60 * NS_PER_S             # from a sight to its arrival, and it is judged after what is new
+OLD_NS = 60 * NS_PER_S              # from a sight to its arrival, and it is judged after what is new
 NEW_PLACE = "arrivals.new_place"    # in the mind's memory
 
 _log = logging.getLogger("trailwatch.mind")
@@ -74,7 +74,7 @@ class Arrivals:
         for row in rows:
             arrival = _arrival(*row)
             hear(arrival.node, arrival.received_ns)
-            if not _is_late(inbox, arrival):
+            if not _is_old(inbox, arrival):
                 _judge(arrival, judge)
                 if self.place == self.new_place:
                     self.place = arrival.id
@@ -86,9 +86,9 @@ class Arrivals:
         if more:
             return True
         self._reached_ns = None
-        return self._read_late(inbox, hear, judge, until_ns)
+        return self._read_old(inbox, hear, judge, until_ns)
 
-    def _read_late(
+    def _read_old(
         self, inbox: sqlite3.Connection, hear: Callable[[str, int], None], judge: Callable[[Arrival], None], until_ns: int
     ) -> bool:
         """What was passed over, as far as there is time."""
@@ -98,7 +98,7 @@ class Arrivals:
             rows = _rows(inbox, self.place, self.new_place)
             for row in rows:
                 arrival = _arrival(*row)
-                if _is_late(inbox, arrival):
+                if _is_old(inbox, arrival):
                     hear(arrival.node, arrival.received_ns)     # once more: since then there may have been a crash
                     _judge(replace(arrival, received_ns=self._clock.utc_ns()), judge)
                 self.place = arrival.id
@@ -130,19 +130,19 @@ def _arrival(number: int, node: str, boot: int, kind: str, received_ns: int, sus
     return Arrival(number, node, boot, kind, received_ns, suspect, body)
 
 
-def _is_late(inbox: sqlite3.Connection, arrival: Arrival) -> bool:
+def _is_old(inbox: sqlite3.Connection, arrival: Arrival) -> bool:
     """Whether it is of something that was seen long before. What nodes say of themselves never is: newer words follow.
     Nor is what is not believed: nothing is made of it but an alarm, which tells by how much its time is off.
     """
-    seen_ns: int | None = None
     if arrival.suspect is not None:
         return False
+    seen_ns: int | None = None
     if isinstance(arrival.body, DetectionBatch):
         seen_ns = arrival.body.captured_ns
     elif arrival.kind == "snapshot":
         row = inbox.execute("SELECT captured_ns FROM snapshots WHERE id = ?", (arrival.id,)).fetchone()
         seen_ns = None if row is None else int(row[0])
-    return seen_ns is not None and arrival.received_ns - seen_ns > LATE_NS
+    return seen_ns is not None and arrival.received_ns - seen_ns > OLD_NS
 
 
 def _judge(arrival: Arrival, judge: Callable[[Arrival], None]) -> None:

@@ -234,6 +234,8 @@ class Contact:
 
     @property
     def _kinds_of_its_class(self) -> dict[str, int]:
+        if not self.kinds:          # of a person, and of most vehicles
+            return self.kinds
         of_class = self.object_class
         return {kind: n for kind, n in self.kinds.items() if of_class in CALLED[VehicleKind(kind)]}
 

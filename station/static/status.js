@@ -163,12 +163,12 @@ function feed(at) {
   const quietMs = performance.now() - f.heardMs;
   const lost = !f.open || quietMs > LATE_MS;
   const silentS = f.mindSilentSinceNs === null ? null : (at - f.mindSilentSinceNs / 1e6) / 1000;
-  const oldNews = state.counts?.old_news ?? 0, hasOld = !lost && silentS === null && oldNews > BACKLOG;
-  parts.feed.className = `feed ${lost ? "lost" : silentS !== null ? "late" : hasOld ? "old" : "good"}`;
-  parts.feed.textContent = lost ? t("feed.lost_short", { age: ageText(quietMs / 1000) })
-    : hasOld ? t("feed.old_news", { n: number(oldNews, 0) })
+  const oldNews = state.counts?.old_news ?? 0, n = number(oldNews, 0);
+  const how = lost ? "lost" : silentS !== null ? "late" : oldNews > BACKLOG ? "old" : "good";
+  parts.feed.className = `feed ${how}`;
+  parts.feed.textContent = lost ? t("feed.lost_short", { age: ageText(quietMs / 1000) }) : how === "old" ? t("feed.old_news", { n })
     : f.p50 === null ? t("feed.live") : t("feed.live_latency", { seconds: number(f.p50 / 1000, 1) });
-  parts.feed.title = [hasOld ? t("feed.old_news_title", { n: number(oldNews, 0) }) : "", f.p99 === null ? "" : t("feed.latency", { p50: number(f.p50, 0), p99: number(f.p99, 0) })].filter(Boolean).join("\n");
+  parts.feed.title = [how === "old" ? t("feed.old_news_title", { n }) : "", f.p99 === null ? "" : t("feed.latency", { p50: number(f.p50, 0), p99: number(f.p99, 0) })].filter(Boolean).join("\n");
   const text = lost && f.ended ? t("feed.session_ended", { age: ageText(quietMs / 1000) }) : lost && state.hasPicture ? t("feed.lost", { age: ageText(quietMs / 1000), since: (at - quietMs) * 1e6 })
     : lost ? t("feed.connecting") : silentS === null ? ""
       : t(state.hasPicture || silentS > STARTING_S ? "feed.mind_silent" : "feed.mind_starting", { age: ageText(silentS) });

@@ -102,6 +102,14 @@ def test_a_time_takes_everybody_but_what_was_nobody(settings, sector):
     assert len(plates) == 1 and plates[0] != PLATE
 
 
+def test_a_vehicle_is_what_the_screen_showed(settings, sector):
+    pickup = a_contact(1, along(sector, "ben-song", 100.0, 6.0, 30), group="vehicle")
+    pickup.votes, pickup.kinds = {"truck": 9.0}, {"car": 2, "pickup": 1}        # of its first looks, and of a later one
+    fill_mind(settings, [pickup], [])
+    made = from_past(settings, Wanted(from_ns=NOW_NS - NS_PER_S, to_ns=NOW_NS + 600 * NS_PER_S), "past")
+    assert [a["kind"] for a in made.data["actors"]] == [str(pickup.kind)] == ["pickup"]
+
+
 def test_what_is_not_there_is_refused_in_words(settings, sector):
     with pytest.raises(SettingsError, match="no store of a station"):
         read_past(settings)

@@ -11,7 +11,7 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from geofences.sector import load_sector
-from station.arrivals import LATE_NS, NEW_PLACE, READ_NS, Arrivals
+from station.arrivals import NEW_PLACE, OLD_NS, READ_NS, Arrivals
 from station.inbox import Inbox
 from station.mind import COUNTS_EVERY_NS, Mind
 from station.situation import SILENT_AFTER_NS
@@ -33,8 +33,8 @@ def store(late: list[bool]) -> sqlite3.Connection:
     db = sqlite3.connect(":memory:")
     db.execute("CREATE TABLE arrivals (id, node, boot, kind, received_ns, suspect, payload)")
     db.execute("CREATE TABLE snapshots (id, captured_ns)")
-    for number, is_late in enumerate(late, 1):
-        seen_ns = NOW_NS - (LATE_NS + 1 if is_late else LATE_NS)
+    for number, is_old in enumerate(late, 1):
+        seen_ns = NOW_NS - (OLD_NS + 1 if is_old else OLD_NS)
         kind = "snapshot" if number % 3 == 0 else "detections"
         batch = DetectionBatch("gate-1", seen_ns, TimeQuality.NTP, "v", ())
         payload = encode_envelope(Envelope("cam-1", 1, number, batch)) if kind == "detections" else b""
