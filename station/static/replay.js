@@ -32,6 +32,9 @@ function turnPause() { tellStation({ paused: !state.replay?.paused }); }
 
 function seekTo(ns) { if (state.replay) tellStation({ seek_ns: Math.max(0, Math.round(ns)) }); }
 
+/** Also where nothing changed: a slider that was dragged away and put back is told no change. */
+function letGo() { held = false; }
+
 function build() {
   bar.setAttribute("aria-label", t("replay.title"));
   parts = {
@@ -39,9 +42,9 @@ function build() {
     speed: make("select", { "aria-label": t("replay.speed"), title: t("replay.speed"), onchange: () => tellStation({ speed: Number(parts.speed.value) }) },
       SPEEDS.map((s) => make("option", { value: String(s) }, `${s}×`))),
     slider: make("input", { type: "range", min: "0", max: "1000", value: "0", "aria-label": t("replay.seek"), title: t("replay.seek"),
-      oninput: () => { held = true; }, onchange: () => {
+      oninput: () => { held = true; }, onpointerup: letGo, onpointercancel: letGo, onblur: letGo, onchange: () => {
         const w = state.replay;
-        held = false;
+        letGo();
         if (w) seekTo(w.from_ns + (w.to_ns - w.from_ns) * Number(parts.slider.value) / 1000);
       } }),
     clock: make("time", { class: "replay-clock" }),
