@@ -27,6 +27,7 @@ BETTER = 1.6                # times the worth of the last picture sent
 BETTER_WAITING = 1.1        # times the worth of the one that waits: each costs an encoding
 REPLACE_S = 3.0             # between two pictures of one track, at the least
 LOOK_EVERY_S = 0.25         # at the sharpness of one track, which costs more than all else here
+LOOK_SELDOM_S = 1.0         # at most between two looks, each of which in vain makes the next wait longer
 PER_TRACK_LIMIT = 3
 SHARPNESS_SIDE_PX = 64      # the object is measured at this height at most: far and near ones alike, and noise averaged out
 SHARP = 0.4                 # nine of ten people in vtest.avi are above; blurred by a pixel of sigma, all are below 0.21
@@ -46,6 +47,7 @@ class _Kept:
     waiting: Snapshot | None = None
     waiting_worth: float = 0.0
     looked_ns: int = -NS_PER_S
+    in_vain: int = 0            # looks since the last one that found it better
 
     def send(self, at_ns: int) -> Snapshot | None:
         snapshot, self.waiting = self.waiting, None
@@ -56,7 +58,7 @@ class _Kept:
 
     def is_looked_at(self, now_ns: int) -> bool:
         """Whether it is time for another look at how sharp the object is."""
-        return not 0 <= now_ns - self.looked_ns < LOOK_EVERY_S * NS_PER_S
+        return not 0 <= now_ns - self.looked_ns < min((1 + self.in_vain) * LOOK_EVERY_S, LOOK_SELDOM_S) * NS_PER_S
 
     def is_due(self, now_ns: int) -> bool:
         """Also where the clock was set back."""
@@ -96,6 +98,8 @@ class SnapshotTaker:
         if kept is not None:
             kept.looked_ns = frame.captured_ns
         worth *= max(LEAST_SHARPNESS, min(1.0, sharpness(frame.image, box) / SHARP))
+        if kept is not None:
+            kept.in_vain = kept.in_vain + 1 if worth < needed else 0
         if worth < needed:
             return
         snapshot = self._snapshot(frame, track, box, marking)

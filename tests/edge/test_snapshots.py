@@ -136,6 +136,19 @@ def test_a_sharp_view_replaces_a_blurred_one_and_a_blurred_one_of_the_same_size_
     assert taker.take(frame(somebody(blur=4), at_s=2 * REPLACE_S), tracked(box=larger), "") == ()
 
 
+def test_who_stays_blurred_is_looked_at_once_a_second_and_is_taken_when_he_comes_out_sharp(monkeypatch):
+    looked, blurred = [], somebody(blur=4)
+    monkeypatch.setattr(snapshots, "sharpness", lambda image, box: looked.append(1) or sharpness(image, box))
+    taker = SnapshotTaker("gate-1")
+    assert len(taker.take(frame(blurred), tracked(box=THERE), "")) == 1
+    for k in range(1, 120):         # ten pictures a second
+        assert taker.take(frame(blurred, at_s=k / 10), tracked(box=THERE), "") == ()
+    assert 10 <= len(looked) <= 16
+    sharp = somebody()
+    came_s = [k / 10 for k in range(120, 140) if taker.take(frame(sharp, at_s=k / 10), tracked(box=THERE), "")]
+    assert len(came_s) == 1 and came_s[0] <= 13.1
+
+
 def test_sharpness_falls_with_blur_and_neither_dusk_nor_noise_pass_for_it():
     box = np.array(THERE, float)
     blurred = [sharpness(somebody(blur=b), box) for b in (0, 1, 2, 4)]
