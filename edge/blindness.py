@@ -1,6 +1,7 @@
 """Whether a camera that sends pictures also sees: covered, dark, defocused, frozen, moved.
 
-Once a second one picture is looked at, for about a millisecond. What must hold for each verdict:
+Once a second one picture is looked at, for one or two milliseconds: as long as all is well, in turns at how sharp it is and
+at whether the view is there, and else at both. What must hold for each verdict:
 
     dark        nothing of the view is left, and nothing in the picture is bright
     covered     nothing of the view is left, and no texture is there: a cloth, paint, a wall of fog, the sun in the lens
@@ -37,7 +38,7 @@ from wire.messages import SensorState
 from wire.node_words import NO_TEXT, NodeText, node_text
 
 LOOK_EVERY_S = 1.0
-FOCUS_EVERY = 2                 # looks; the costlier half
+FOCUS_EVERY = 2                 # looks
 LEARN_LOOKS = 30
 LEAST_PX = 120                  # a smaller picture is not judged
 # Measured on rendered views (day, dusk, night with and without lamp, rain, fog of 80 m, wind, thermal) and on CCTV video:
@@ -144,7 +145,8 @@ class Blindness:
 
     def _judge(self, image: Image, now_ns: int) -> Verdict:
         """What this picture alone says."""
-        if self._looks % FOCUS_EVERY == 0:
+        is_at_focus = self._looks % FOCUS_EVERY == 0
+        if is_at_focus:
             self._sharpness, self._texture = sharpness_and_texture(image)
         self._looks += 1
         frozen_s = self._frozen_s(image, now_ns)
@@ -152,6 +154,8 @@ class Blindness:
             return Verdict(SensorState.FROZEN, node_text("frozen", seconds=round(frozen_s)))
         if self._file is None:
             return self._alone(image)
+        if is_at_focus and self._is_well():
+            return SEES
         field = edge_field(image)
         if self._reference is None or not self._reference.view.fits(field):
             alone = self._alone(image)
@@ -161,6 +165,11 @@ class Blindness:
                 self._learning = []
             return alone
         return self._against(self._reference, self._reference.view.match(field), image)
+
+    def _is_well(self) -> bool:
+        """Whether the view was there a second ago, unshifted, and nothing is blurred now."""
+        sharp = self._reference is not None and self._sharpness >= BLURRED_SHARE * self._reference.sharpness
+        return sharp and self.stands and bool(self._said) and self._said[-1][1] is SEES
 
     def _alone(self, image: Image) -> Verdict:
         """Without a reference only what is plain; from the air less is, where water and sky have little texture."""

@@ -35,6 +35,7 @@ LOOKS_LEAST, AGREE = 3, 0.6         # looks before kind or colour is told, and t
 LOOKS_LIMIT = 20                    # that are remembered of a track
 LOOK_EVERY_S = 0.4                  # of one track, for its colour; for its kind, after KNOWN_LOOKS
 KNOWN_LOOKS, KNOWN_EVERY_S = 8, 2.0     # so many looks, and it is looked at less often
+LIGHT_EVERY_S = 1.0                 # of the whole picture, which costs as much as a vehicle's colour
 OFFER_EVERY_S = 0.3                 # crops of one track for its plate
 OFFERS_LIMIT = 24                   # in vain: then only a clearly better one
 BETTER = 1.5                        # times the worth of the best one so far
@@ -103,6 +104,7 @@ class VehicleLooks:
     def __init__(self, reader: PlateReader | None) -> None:
         self._reader = reader
         self._known: dict[int, _Known] = {}
+        self._light: tuple[int, Light] | None = None        # of the pictures from then on
 
     @property
     def problem(self) -> NodeText:
@@ -148,7 +150,6 @@ class VehicleLooks:
     ) -> None:
         """At the vehicles of a picture for which that is due. placed: row by row as they are tracked."""
         people = found.boxes[found.classes == CLASSES.index(ObjectClass.PERSON)]
-        light: Light | None = None
         for i, track in enumerate(tracked.ids.tolist()):
             known, seen_as, box = self._known[track], CLASSES[tracked.classes[i]], tracked.boxes[i]
             if not _has_looks(seen_as, known, bool(tracked.confirmed[i])):
@@ -156,8 +157,7 @@ class VehicleLooks:
             if seen_as is ObjectClass.TRUCK and known.kind_is_due(at_ns):
                 known.add_kind(kind_of(seen_as, _extent(box, image, placed, i, camera, pose)), at_ns)
             if known.colour_is_due(at_ns):
-                light = light or light_of(image)
-                known.add_colour(colour_of(image, box, known.kind, people, light), at_ns)
+                known.add_colour(colour_of(image, box, known.kind, people, self._light_of(image, at_ns)), at_ns)
             if self._plate_is_due(known, seen_as, box, at_ns):
                 self._offer(known, track, image, box, seen_as, people, at_ns)
 
@@ -167,6 +167,11 @@ class VehicleLooks:
         if all(told is seen for told, seen in zip(detections, batch.detections, strict=True)):
             return batch
         return msgspec.structs.replace(batch, detections=detections)
+
+    def _light_of(self, image: Image, at_ns: int) -> Light:
+        if self._light is None or not 0 <= at_ns - self._light[0] < LIGHT_EVERY_S * NS_PER_S:
+            self._light = at_ns, light_of(image)
+        return self._light[1]
 
     def _hear(self) -> None:
         """Take what was read meanwhile."""

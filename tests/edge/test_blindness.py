@@ -8,6 +8,7 @@ import pytest
 
 from edge import blindness
 from edge.blindness import LEARN_LOOKS, NEEDED_S, UNMATCHED_S, Blindness, sharpness_and_texture
+from edge.view_match import View
 from sim.renderer import Renderer
 from sim.renderer_light import Palette
 from sim.world_state import Kind, Posture
@@ -134,6 +135,19 @@ def test_what_blinds_is_said_within_seconds_and_taken_back_when_it_is_over(watch
     assert [v.state for v in told[:4]] == [SensorState.SEEING] * 4, "a moment is no verdict"
     assert told[round(NEEDED_S[state]) + 1].state is state and len(told[-1].reason) > 10
     assert watcher.show(world("day"), 10)[-1] == blindness.SEES
+
+
+def test_the_view_is_looked_for_in_turns_with_the_focus_and_each_second_once_something_is_wrong(watcher, world, monkeypatch):
+    looked, match = [], View.match
+    monkeypatch.setattr(View, "match", lambda view, field: looked.append(1) or match(view, field))
+    watcher.show(world("day"), 40)
+    assert len(looked) == 20
+    looked.clear()
+    watcher.show([cloth(p) for p in world("day")], 20)
+    assert len(looked) >= 19
+    looked.clear()
+    watcher.show(world("half_degree"), 20)      # shifted is not well, however sharp
+    assert len(looked) >= 19
 
 
 @pytest.mark.parametrize(("scene", "words"), [

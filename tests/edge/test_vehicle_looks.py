@@ -13,7 +13,7 @@ from edge.detector import CLASSES, Found
 from edge.geolocate import GroundEstimate
 from edge.plate_votes import ALPHABET, Reading
 from edge.tracker import Tracked
-from edge.vehicle_colour import colour_of
+from edge.vehicle_colour import colour_of, light_of
 from edge.vehicle_looks import BLANK, TELL_AGAIN_S, VehicleLooks, plate_crop
 from wire.messages import Box, Detection, DetectionBatch, PlacementBearing, PlacementPoint, TrackState, TrackUpdate
 from wire.units import Colour, Covariance2, GroundPosition, ObjectClass, TimeQuality, VehicleKind, is_vehicle
@@ -118,6 +118,26 @@ def test_a_colour_that_is_known_is_looked_at_less_often_and_a_new_one_is_noticed
         for k in range(120)
     ]
     assert Colour.RED in told
+
+
+def test_the_light_of_a_picture_holds_for_a_second_for_all_vehicles_and_also_where_the_clock_is_set_back(monkeypatch):
+    lights, colours = [], []
+    monkeypatch.setattr(vehicle_looks, "light_of", lambda image: lights.append(1) or light_of(image))
+    monkeypatch.setattr(vehicle_looks, "colour_of", lambda *a: colours.append(a[-1].has_colours) or colour_of(*a))
+    looks = VehicleLooks(None)
+    three = [(k, ObjectClass.CAR, CAR_BOX) for k in range(3)]
+    for k in range(40):
+        see(looks, 100 + 0.1 * k, *three)
+    assert len(colours) > 20 and 3 <= len(lights) <= 4 and all(colours)
+    infrared = np.repeat(picture().mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    colours.clear()
+    for at_s in 104 + 0.5 * np.arange(20):
+        see(looks, at_s, *three, image=infrared)
+    assert not any(colours[6:]) and len(colours) > 12
+    lights.clear()
+    for k in range(60):
+        see(looks, 50 + 0.1 * k, (9, ObjectClass.CAR, CAR_BOX), image=infrared)
+    assert 1 <= len(lights) <= 6
 
 
 def test_a_plate_is_on_the_next_detection_that_has_a_place_with_its_confidences():
