@@ -18,7 +18,7 @@ from typing import Protocol
 
 import msgspec
 
-from edge.clips import AFTER_S, BEFORE_S, Ring, full_picture, in_parts
+from edge.clips import Ring, full_picture, in_parts
 from edge.order_journal import OrderJournal
 from edge.preset_turn import Outcome
 from edge.presets import Head
@@ -28,6 +28,7 @@ from wire.codec import NAME_LIMIT
 from wire.messages import Footage, FootageFrame, NodeHealth, Order, OrderAction, OrderResult
 from wire.node_words import NO_TEXT, NodeText, all_of, node_text
 
+BEFORE_LIMIT_S, AFTER_LIMIT_S = 15.0, 30.0      # of a clip: together they are what the ring holds
 PICTURE_WAIT_S = 10.0           # for the picture of a snapshot, where the camera gives none just now
 HEARD_LIMIT = 32                # orders between two rounds of the loop
 IN_HAND_LIMIT = 8               # clips and snapshots at the same time
@@ -96,8 +97,6 @@ class Orders:
         answers = self._answer_left_over(node_text("order_left_by_start"))
         while not self._heard.empty():
             answers += self._take(self._heard.get_nowait())
-        clips = [i.from_ns for i in self._in_hand if i.order.action == OrderAction.CLIP]
-        self._ring.hold(min(clips, default=None))
         if frame is not None:
             self._ring.keep(frame, marking, small)
         answers += self._carry_out(frame, marking)
@@ -184,8 +183,8 @@ class Orders:
             case OrderAction.PTZ_PRESET:
                 return self._why_not_turned(order.argument)
             case OrderAction.CLIP:
-                if not (_within(order.before_s, BEFORE_S) and _within(order.after_s, AFTER_S)):
-                    return node_text("order_clip_long", before=round(BEFORE_S), after=round(AFTER_S))
+                if not (_within(order.before_s, BEFORE_LIMIT_S) and _within(order.after_s, AFTER_LIMIT_S)):
+                    return node_text("order_clip_long", before=round(BEFORE_LIMIT_S), after=round(AFTER_LIMIT_S))
             case OrderAction.SNAPSHOT:
                 pass
             case _:
@@ -217,41 +216,32 @@ class Orders:
     # ----------------------------------------------------------------------------------------------- an order in hand
 
     def _carry_out(self, frame: Frame | None, marking: str) -> list[Answer]:
+        now_ns = self._clock.monotonic_ns()
         answers: list[Answer] = []
         waiting: list[_InHand] = []
         for in_hand in self._in_hand:
-            done = self._answer_to(in_hand, frame, marking)
-            if done is None:
+            order = in_hand.order
+            if order.action == OrderAction.PTZ_PRESET:
+                answer = self._turned(order)
+                if answer is None:
+                    waiting.append(in_hand)
+                else:
+                    answers.append(answer)
+            elif order.action == OrderAction.SNAPSHOT and frame is not None:
+                picture = FootageFrame(frame.captured_ns, full_picture(frame.image, marking))
+                height, width = frame.image.shape[:2]
+                answers += self._done(order, [picture], node_text("order_picture", width=width, height=height))
+            elif now_ns < in_hand.to_ns:
                 waiting.append(in_hand)
+            elif order.action == OrderAction.CLIP and (kept := self._ring.between(in_hand.from_ns, in_hand.to_ns)):
+                spans_s = (kept[-1].captured_ns - kept[0].captured_ns) / NS_PER_S
+                answers += self._done(order, kept, node_text("order_clip", n=len(kept), seconds=round(spans_s, 1)))
             else:
-                answers += done
+                answers.append(_refused(order, node_text("order_no_picture")))
         self._in_hand = waiting
         return answers
 
-    def _answer_to(self, in_hand: _InHand, frame: Frame | None, marking: str) -> list[Answer] | None:
-        """What an order in hand is answered with; None while it waits."""
-        order = in_hand.order
-        if order.action == OrderAction.PTZ_PRESET:
-            return self._turned(order)
-        if order.action == OrderAction.CLIP:
-            return self._clip(in_hand)
-        if frame is not None:
-            picture = FootageFrame(frame.captured_ns, full_picture(frame.image, marking))
-            height, width = frame.image.shape[:2]
-            return self._done(order, [picture], node_text("order_picture", width=width, height=height))
-        return None if self._clock.monotonic_ns() < in_hand.to_ns else [_refused(order, node_text("order_no_picture"))]
-
-    def _clip(self, in_hand: _InHand) -> list[Answer] | None:
-        # Asked for in each round: a few of its pictures are encoded in each, while those after the order are coming.
-        kept = self._ring.between(in_hand.from_ns, in_hand.to_ns)
-        if kept is None or self._clock.monotonic_ns() < in_hand.to_ns:
-            return None
-        if not kept:
-            return [_refused(in_hand.order, node_text("order_no_picture"))]
-        spans_s = (kept[-1].captured_ns - kept[0].captured_ns) / NS_PER_S
-        return self._done(in_hand.order, kept, node_text("order_clip", n=len(kept), seconds=round(spans_s, 1)))
-
-    def _turned(self, order: Order) -> list[Answer] | None:
+    def _turned(self, order: Order) -> OrderResult | None:
         """The answer, once the turn has ended."""
         assert self._head is not None
         ended = self._head.ended()
@@ -259,9 +249,9 @@ class Orders:
             return None
         if ended.outcome is Outcome.ARRIVED:
             key = "order_preset" if self._head.turns else "order_preset_said"
-            return [_result(order.order_id, True, node_text(key, preset=order.argument))]
+            return _result(order.order_id, True, node_text(key, preset=order.argument))
         now = node_text("order_still_there", preset=self._head.preset) if self._head.preset else self._head.detail
-        return [_refused(order, all_of(ended.text, now))]
+        return _refused(order, all_of(ended.text, now))
 
     def _done(self, order: Order, frames: Sequence[FootageFrame], detail: NodeText) -> list[Answer]:
         return [*in_parts(order.order_id, self._sensor, frames), _result(order.order_id, True, detail)]
