@@ -158,6 +158,7 @@ class Blindness:
             return SEES
         field = edge_field(image)
         if self._reference is None or not self._reference.view.fits(field):
+            self.stands = False
             alone = self._alone(image)
             if alone is SEES:
                 self._learn(field, image)

@@ -95,11 +95,9 @@ class SnapshotTaker:
         worth = _worth(box, score, frame.image)
         if worth < needed:          # sharpness is looked at last: it takes from the worth alone, and costs the most
             return
-        if kept is not None:
-            kept.looked_ns = frame.captured_ns
         worth *= max(LEAST_SHARPNESS, min(1.0, sharpness(frame.image, box) / SHARP))
         if kept is not None:
-            kept.in_vain = kept.in_vain + 1 if worth < needed else 0
+            kept.looked_ns, kept.in_vain = frame.captured_ns, kept.in_vain + 1 if worth < needed else 0
         if worth < needed:
             return
         snapshot = self._snapshot(frame, track, box, marking)
