@@ -4,9 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
+
+from wire.process import StopEvent
 
 ROOT = Path(__file__).parents[2]
 CHILD = "import time; from wire.process import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(60)"
@@ -53,6 +58,44 @@ def test_a_parent_that_is_already_gone_is_noticed():
     )
     assert out.returncode == 0
     assert out.stdout == ""
+
+
+def test_a_signal_that_comes_at_any_line_of_a_wait_stops_the_process():
+    # Line after line of what stop.wait does in Python: a lock that it holds there would never be given back.
+    code = (
+        "import os, signal, sys; from wire.process import stop_on_signals\n"
+        "def wait_told_at(line):\n"
+        "    stop, seen = stop_on_signals(), 0\n"
+        "    def trace(frame, event, argument):\n"
+        "        nonlocal seen\n"
+        "        if event == 'line':\n"
+        "            seen += 1\n"
+        "            if seen == line: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        return trace\n"
+        "    sys.settrace(trace)\n"
+        "    while not stop.wait(0.001) and seen < 1000: pass\n"
+        "    sys.settrace(None)\n"
+        "    assert stop.is_set(), line\n"
+        "for line in range(1, 100): wait_told_at(line)\n"
+        "print('left', flush=True)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60)
+    assert (out.returncode, out.stdout) == (0, "left\n")
+
+
+def test_a_stop_reaches_every_thread_that_waits_and_wakes_it_at_once():
+    stop, woken = StopEvent(), []
+    threads = [threading.Thread(target=lambda: woken.append(stop.wait())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert not stop.wait(0.01) and not stop.is_set()
+    stop.set()
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+    assert woken == [True] * 3 and stop.wait(0.0)
+    with pytest.raises(RuntimeError, match="not taken back"):
+        stop.clear()
 
 
 def test_a_process_says_when_who_and_how_bad_in_utc_and_leaves_on_sigterm():
