@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import threading
+import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -28,6 +29,10 @@ READ_TIMEOUT_MS = 5_000
 FFMPEG_OPTIONS = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay|max_delay;0|probesize;200000|analyzeduration;500000"
 FFMPEG_VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"       # OpenCV reads it while it opens whatever it opens
 _OPENING = threading.Lock()
+# A stream has one decoder. FFmpeg by itself takes one for each processor, and each beyond the first keeps a picture back: of
+# 10 pictures/s 0.09 s for two, 0.29 s for four, 0.69 s for eight (measured). Only what one cannot follow gets more.
+DECODER_FULL = 0.85             # of a core, by the thread that reads and decodes
+DECODER_LOOK_S = 10.0
 LEAVE_S = 1.0                   # for the reading thread to end; longer than that it is in FFmpeg, and ends with its timeout
 
 _log = logging.getLogger("trailwatch.edge")
@@ -51,6 +56,7 @@ class _LiveCapture(ABC):
         self._delay_ns = round(delay_s * NS_PER_S)
         self._least_gap_ns = round(NS_PER_S / max_fps * 0.9) if max_fps else 0
         self._given_ns = 0
+        self._kept_back = 0             # pictures that the decoder holds when it gives one
         self._newest: Frame | None = None
         self._problem = NO_TEXT
         self._changed = threading.Condition()
@@ -83,23 +89,37 @@ class _LiveCapture(ABC):
     def _read(self) -> None:
         capture = cv2.VideoCapture()
         try:
-            refusal = self._open(capture)
-            if refusal:
-                self._say(refusal)
-                return
-            _log.info("%s: the camera is open", self._name)
             while not self._stop.is_set():
-                if not capture.grab():
+                refusal = self._open(capture)
+                if refusal:
+                    self._say(refusal)
+                    return
+                _log.info("%s: the camera is open", self._name)
+                if not self._take(capture):
                     self._say(self._gone)
                     return
-                self._keep(capture)
         except cv2.error as error:
             # A thread that died of it would leave a camera that is merely silent.
             self._say(node_text("opencv_ended", camera=self._name, error=str(error.err or error)))
         finally:
             capture.release()
 
-    def _keep(self, capture: cv2.VideoCapture) -> None:
+    def _take(self, capture: cv2.VideoCapture) -> bool:
+        """Pictures until there are no more (False), or until this is over or the camera has to be opened anew (True)."""
+        pace, load = _Pace(self._clock), _Load(self._clock)
+        while not self._stop.is_set():
+            if not capture.grab():
+                return False
+            self._keep(capture, self._kept_back * pace.gap_ns())
+            if load.is_full() and self._wants_more_decoders():
+                return True
+        return True
+
+    def _wants_more_decoders(self) -> bool:
+        """Whether to open the camera anew because reading it takes all of a core."""
+        return False
+
+    def _keep(self, capture: cv2.VideoCapture, held_ns: int) -> None:
         now_ns = self._clock.utc_ns()
         if 0 <= now_ns - self._given_ns < self._least_gap_ns:
             return
@@ -109,13 +129,49 @@ class _LiveCapture(ABC):
         self._given_ns = now_ns
         with self._changed:
             self.dropped += self._newest is not None
-            self._newest = Frame(np.asarray(image, np.uint8), now_ns - self._delay_ns)
+            self._newest = Frame(np.asarray(image, np.uint8), now_ns - self._delay_ns - held_ns)
             self._changed.notify_all()
 
     def _say(self, problem: NodeText) -> None:
         with self._changed:
             self._problem = problem
             self._changed.notify_all()
+
+
+class _Pace:
+    """How far apart pictures come, on average over the last dozen or so."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last_ns: int | None = None
+        self._gap_ns = 0.0
+
+    def gap_ns(self) -> int:
+        """To be asked with each picture. 0 with the first."""
+        now_ns = self._clock.monotonic_ns()
+        if self._last_ns is not None:
+            gap_ns = now_ns - self._last_ns
+            self._gap_ns += (gap_ns - self._gap_ns) / 12 if self._gap_ns else gap_ns
+        self._last_ns = now_ns
+        return round(self._gap_ns)
+
+
+class _Load:
+    """How much of a core the calling thread takes, looked at every DECODER_LOOK_S."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since_ns = clock.monotonic_ns()
+        self._spent_ns = time.thread_time_ns()
+
+    def is_full(self) -> bool:
+        passed_ns = self._clock.monotonic_ns() - self._since_ns
+        if passed_ns < DECODER_LOOK_S * NS_PER_S:
+            return False
+        spent_ns = time.thread_time_ns()
+        full = spent_ns - self._spent_ns > DECODER_FULL * passed_ns
+        self._since_ns, self._spent_ns = self._since_ns + passed_ns, spent_ns
+        return full
 
 
 class RtspSource(_LiveCapture):
@@ -126,6 +182,7 @@ class RtspSource(_LiveCapture):
         gone = node_text("stream_ended", camera=shown, seconds=READ_TIMEOUT_MS // 1000)
         super().__init__(shown, gone, clock, delay_s, max_fps)
         self._url = url
+        self._decoders = 1
 
     def _open(self, capture: cv2.VideoCapture) -> NodeText:
         with _OPENING:
@@ -133,10 +190,23 @@ class RtspSource(_LiveCapture):
             try:
                 opened = capture.open(self._url, cv2.CAP_FFMPEG, [
                     cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS,
+                    cv2.CAP_PROP_N_THREADS, self._decoders,
                 ])
             finally:
                 del os.environ[FFMPEG_VARIABLE]     # a file that is opened after it would begin with its second picture
         return NO_TEXT if opened else node_text("no_stream", camera=self._name)
+
+    def _wants_more_decoders(self) -> bool:
+        more = cv2.getNumberOfCPUs()
+        if more <= self._decoders:
+            return False
+        _log.warning(
+            "%s: decoding takes all of a processor, so that pictures would come later and later; the stream is opened again "
+            "with %d decoders, which keep %d pictures back. A smaller picture, or fewer a second, would not need that.",
+            self._name, more, more - 1,
+        )
+        self._decoders, self._kept_back = more, more - 1
+        return True
 
 
 class UsbSource(_LiveCapture):

@@ -34,13 +34,14 @@ export function zoneText() {
   return `UTC${sign}${Math.floor(minutes / 60)}${minutes % 60 ? `:${pad(minutes % 60)}` : ""}`;
 }
 
-/** Local time of day, with the date before it when it is not today's, and the year where it is another one. */
-export function timeElement(ns, nowMs) {
+/** Local time of day, with the date before it when it is not today's, and the year where it is another one; of pictures to a tenth. */
+export function timeElement(ns, nowMs, isOfPicture = false) {
   const ms = ns / 1e6;
   const at = parts(ms + offsetMinutes * 60_000);
   const today = parts(nowMs + offsetMinutes * 60_000).date, isOtherYear = nowMs > 0 && dateText(ms).slice(6) !== dateText(nowMs).slice(6);
+  const clock = isOfPicture ? at.clock + number(Math.floor(ms % 1000 / 100) / 10, 1).slice(1) : at.clock;
   return make("time", { datetime: new Date(ms).toISOString(), title: utcText(ms) },
-    isOtherYear ? `${dateText(ms)} ${at.clock}` : at.date === today ? at.clock : `${at.date} ${at.clock}`);
+    isOtherYear ? `${dateText(ms)} ${clock}` : at.date === today ? clock : `${at.date} ${clock}`);
 }
 
 export function ageText(seconds) {

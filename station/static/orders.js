@@ -87,7 +87,7 @@ function pictures(order) {
   const when = make("figcaption");
   const show = (n) => {
     image.src = `/api/orders/${encodeURIComponent(order.id)}/pictures/${n}`;
-    when.replaceChildren(timeElement(order.pictures_ns[n], now()), count > 1 ? ` · ${n + 1} / ${count}` : "");
+    when.replaceChildren(timeElement(order.pictures_ns[n], now(), true), count > 1 ? ` · ${n + 1} / ${count}` : "");
   };
   const slider = count > 1 ? make("input", { type: "range", min: 0, max: count - 1, value: 0, "aria-label": t("orders.which"),
     oninput: (event) => show(Number(event.target.value)) }) : null;

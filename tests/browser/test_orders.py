@@ -1,6 +1,7 @@
 """An operator orders a picture and a clip of a camera, and looks at them."""
 
 import contextlib
+import re
 
 import cv2
 import msgspec
@@ -60,7 +61,7 @@ def test_a_picture_and_a_clip_are_ordered_and_looked_at(logged_in, stage, watche
     expect(slider).to_be_visible()
     expect(listed.first).to_contain_text("1 / 4")
     slider.press("ArrowRight")
-    expect(listed.first).to_contain_text("2 / 4")
+    expect(listed.first.locator("figcaption")).to_have_text(re.compile(r"\d\d:\d\d:\d\d,\d · 2 / 4$"))     # to a tenth
     wide = watched.locator(".drawer").evaluate("drawer => drawer.scrollWidth - drawer.clientWidth")
     assert wide <= 0                    # nothing of it has to be scrolled to sideways
     assert watched.seen["errors"] == []

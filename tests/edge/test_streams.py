@@ -165,6 +165,63 @@ def test_a_real_stream_gives_its_pictures_newest_first(rtsp):
     source.close()
 
 
+def numbered(count):
+    """Pictures that say their number by their brightness."""
+    return [np.full((480, 640, 3), 30 + 7 * k, np.uint8) for k in range(count)]
+
+
+def number_of(image):
+    return round((image.mean() - 30) / 7)
+
+
+def test_the_decoder_keeps_no_picture_back(rtsp):
+    """Beside OpenCV as it opens a stream by itself on a machine with four processors: three pictures later at 5 a second."""
+    url, shown, stop = rtsp(numbered(30), fps=5), {}, threading.Event()
+
+    def look():
+        capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 4])
+        while not stop.is_set() and capture.grab():
+            shown["obvious"] = number_of(capture.retrieve()[1])
+        capture.release()
+
+    beside = threading.Thread(target=look)
+    beside.start()
+    source, ahead, end = RtspSource(url, WallClock()), [], time.monotonic() + 60
+    try:
+        while len(ahead) < 15:
+            picture = source.grab(0.5)
+            if picture is not None and "obvious" in shown:
+                time.sleep(0.1)         # between two pictures
+                ahead.append((number_of(picture.image) - shown["obvious"]) % 30)
+            assert time.monotonic() < end
+    finally:
+        stop.set()
+        beside.join(30)
+        source.close()
+    assert np.median(ahead) == 3, ahead
+
+
+def test_a_stream_that_one_decoder_cannot_follow_gets_more_and_its_pictures_the_time_they_are_of(rtsp, monkeypatch, caplog):
+    monkeypatch.setattr("edge.streams.DECODER_FULL", 0.0)       # whatever it takes is too much
+    monkeypatch.setattr("edge.streams.DECODER_LOOK_S", 1.0)
+    monkeypatch.setattr(cv2, "getNumberOfCPUs", lambda: 4)
+    source, end = RtspSource(rtsp(numbered(30), fps=5), WallClock()), time.monotonic() + 60
+    try:
+        while "the stream is opened again with 4 decoders, which keep 3 pictures back" not in caplog.text:
+            source.grab(0.2)
+            assert time.monotonic() < end
+        late_s = []
+        while len(late_s) < 20:
+            picture = source.grab(0.5)
+            if picture is not None:
+                late_s.append((time.time_ns() - picture.captured_ns) / 1e9)
+            assert time.monotonic() < end
+    finally:
+        source.close()
+    assert 0.4 < np.median(late_s[10:]) < 0.9, late_s           # three pictures at 5 a second
+    assert caplog.text.count("opened again") == 1
+
+
 def test_a_camera_that_is_off_is_an_error_in_words_without_its_password():
     source = RtspSource("rtsp://admin:secret@127.0.0.1:9/gate", WallClock())
     with pytest.raises(SourceError, match=r"rtsp://admin:\*\*\*@127\.0\.0\.1:9/gate: no stream can be opened"):
