@@ -376,7 +376,9 @@ class Story:
                 found = None
             if found:
                 return found
-            if self._clock.monotonic_ns() >= until_ns or self._stop.is_set():
+            if self._stop.is_set():
+                raise StepMissedError(f"it was told to stop before {what}")
+            if self._clock.monotonic_ns() >= until_ns:
                 raise StepMissedError(f"within {seconds:g} s: {what}")
             self._stop.wait(LOOK_S)
 
