@@ -33,6 +33,9 @@ _OPENING = threading.Lock()
 # 10 pictures/s 0.09 s for two, 0.29 s for four, 0.69 s for eight (measured). Only what one cannot follow gets more.
 DECODER_FULL = 0.85             # of a core, by the thread that reads and decodes
 DECODER_LOOK_S = 10.0
+# A break between pictures, after which those that waited are late: so long, and longer than so many usual gaps.
+BREAK_S, BREAK_GAPS, BREAK_OVER_S = 0.5, 3, 10.0
+PACE_KNOWN = 20                 # pictures; those that waited while the stream was opened come at once
 LEAVE_S = 1.0                   # for the reading thread to end; longer than that it is in FFmpeg, and ends with its timeout
 
 _log = logging.getLogger("trailwatch.edge")
@@ -106,11 +109,15 @@ class _LiveCapture(ABC):
 
     def _take(self, capture: cv2.VideoCapture) -> bool:
         """Pictures until there are no more (False), or until this is over or the camera has to be opened anew (True)."""
-        pace, load = _Pace(self._clock), _Load(self._clock)
+        pace, load = Pace(self._clock), _Load(self._clock)
         while not self._stop.is_set():
             if not capture.grab():
                 return False
-            self._keep(capture, self._kept_back * pace.gap_ns())
+            if pace.is_late():
+                with self._changed:
+                    self.dropped += 1
+            else:
+                self._keep(capture, self._kept_back * pace.gap_ns)
             if load.is_full() and self._wants_more_decoders():
                 return True
         return True
@@ -138,22 +145,39 @@ class _LiveCapture(ABC):
             self._changed.notify_all()
 
 
-class _Pace:
-    """How far apart pictures come, on average over the last dozen or so."""
+class Pace:
+    """How far apart pictures come, and which were held up on their way.
+
+    TCP loses nothing: after a break come all pictures that waited, at once, and none says of when it is. The first after a
+    break may be one of them, and each that follows faster than the camera takes pictures is.
+
+    gap_ns: the usual time between two, over the last dozen or so.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._last_ns: int | None = None
-        self._gap_ns = 0.0
+        self._last_ns = clock.monotonic_ns()
+        self._broken_ns: int | None = None      # since then those come that waited
+        self._seen = 0
+        self.gap_ns = 0
 
-    def gap_ns(self) -> int:
-        """To be asked with each picture. 0 with the first."""
+    def is_late(self) -> bool:
+        """To be asked with each picture."""
         now_ns = self._clock.monotonic_ns()
-        if self._last_ns is not None:
-            gap_ns = now_ns - self._last_ns
-            self._gap_ns += (gap_ns - self._gap_ns) / 12 if self._gap_ns else gap_ns
-        self._last_ns = now_ns
-        return round(self._gap_ns)
+        gap_ns, self._last_ns = now_ns - self._last_ns, now_ns
+        self._seen += 1
+        is_break = gap_ns > max(BREAK_S * NS_PER_S, BREAK_GAPS * self.gap_ns) and self._seen > PACE_KNOWN
+        if self._broken_ns is None:
+            if is_break:
+                self._broken_ns = now_ns
+                return True
+        elif gap_ns < self.gap_ns / 2 and now_ns - self._broken_ns < BREAK_OVER_S * NS_PER_S:
+            return True
+        elif is_break or gap_ns < self.gap_ns / 2:      # nothing had waited: the camera itself has another pace now
+            self.gap_ns = gap_ns
+        self._broken_ns = None
+        self.gap_ns += round((gap_ns - self.gap_ns) / min(self._seen, 12))
+        return False
 
 
 class _Load:

@@ -15,8 +15,8 @@ import zmq
 from cameras.sim_mark import burn
 from edge.rendered import PROBATION_FRAMES, LabelledPictures, OnlyRealPictures
 from edge.sources import RestartingSource, SourceError
-from edge.streams import RtspSource, SimulatorSource, UsbSource, without_password
-from wire.clock import WallClock
+from edge.streams import Pace, RtspSource, SimulatorSource, UsbSource, without_password
+from wire.clock import NS_PER_S, SteppedClock, WallClock
 from wire.frame_feed import TOPIC, FrameError, RenderedFrame, decode_frame, encode_frame
 
 
@@ -222,6 +222,70 @@ def test_a_stream_that_one_decoder_cannot_follow_gets_more_and_its_pictures_the_
     assert caplog.text.count("opened again") == 1
 
 
+def late_of(pace, clock, gaps):
+    """Which of the pictures that come so far apart are late."""
+    late = []
+    for gap in gaps:
+        clock.advance(gap)
+        late.append(pace.is_late())
+    return late
+
+
+def a_known_pace(gap=0.1):
+    clock = SteppedClock(1_800_000_000 * NS_PER_S)
+    pace = Pace(clock)
+    assert not any(late_of(pace, clock, [0.001] * 5 + [gap] * 40))
+    return pace, clock
+
+
+def test_pictures_that_waited_for_a_held_up_line_are_late_and_the_next_one_is_not():
+    pace, clock = a_known_pace()
+    assert late_of(pace, clock, [4.0, *[0.003] * 39, 0.1, 0.1]) == [True] * 40 + [False] * 2
+    assert late_of(pace, clock, [0.25, 0.0, 0.1]) == [False] * 3        # what jitters is no break
+    assert 80_000_000 < pace.gap_ns < 120_000_000
+
+
+def test_a_camera_that_pauses_or_changes_its_pace_loses_one_picture_at_the_most():
+    pace, clock = a_known_pace()
+    assert late_of(pace, clock, [5.0, 0.1, 0.1]) == [True, False, False]
+    assert sum(late_of(pace, clock, [1.0] * 30)) == 1
+    assert not any(late_of(pace, clock, [0.04] * 100))
+    pace, clock = a_known_pace(1.0)
+    late = late_of(pace, clock, [5.0] + [0.04] * 1000)                  # a break, and from then on 25 a second and not one
+    assert sum(late) <= 10.0 / 0.04 + 2 and not any(late[300:])
+
+
+def test_a_line_that_is_held_up_gives_no_picture_the_time_of_another(rtsp):
+    """Through a relay that holds everything for a second and a half; the numbers say of when each picture is."""
+    rtsp(numbered(30))
+    relay = Meddler(rtsp.port)
+    source, given = RtspSource(f"rtsp://127.0.0.1:{relay.port}/gate", WallClock()), []
+
+    def look_for(seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            picture = source.grab(0.2)
+            if picture is not None:
+                given.append((picture.captured_ns / 1e9, number_of(picture.image)))
+
+    try:
+        frames_from(source, 25)
+        look_for(2.0)
+        relay.holds = True
+        look_for(1.5)
+        relay.holds = False
+        dropped = source.dropped
+        look_for(3.0)
+    finally:
+        source.close()
+        relay.stop()
+    of_camera = [(at - 0.1 * number) % 3.0 for at, number in given]
+    usual = np.median(of_camera)
+    late = [(of - usual + 1.5) % 3.0 - 1.5 for of in of_camera]
+    assert len(late) > 30 and max(late) < 0.4, late
+    assert source.dropped - dropped >= 8
+
+
 def test_a_camera_that_is_off_is_an_error_in_words_without_its_password():
     source = RtspSource("rtsp://admin:secret@127.0.0.1:9/gate", WallClock())
     with pytest.raises(SourceError, match=r"rtsp://admin:\*\*\*@127\.0\.0\.1:9/gate: no stream can be opened"):
@@ -263,10 +327,10 @@ def test_a_stream_that_stops_without_closing_is_said_and_found_again(rtsp):
 
 
 class Meddler:
-    """Stands between a camera and its node, and spoils every `every`th byte of what the camera sends, once told to."""
+    """Stands between a camera and its node, and spoils some bytes of what the camera sends, or holds it, once told to."""
 
     def __init__(self, port):
-        self.spoils = False
+        self.spoils = self.holds = False
         self._to = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -286,6 +350,8 @@ class Meddler:
         chance = np.random.default_rng(1)
         try:
             while data := here.recv(65536):
+                while from_camera and self.holds:
+                    time.sleep(0.005)
                 if from_camera and self.spoils:
                     spoilt = np.frombuffer(data, np.uint8).copy()
                     where = chance.random(len(spoilt)) < 0.003
