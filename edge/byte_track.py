@@ -251,6 +251,10 @@ class ByteTrack:
         listed = np.argsort(which)
         return Associated(ids[listed], which[listed], first[listed], frozenset(bank.ids.tolist()))
 
+    def clear(self) -> None:
+        """End all tracks; their ids are not given again."""
+        self._bank = _Bank()
+
     def _miss(self, missed: Bools, unlooked: Bools) -> None:
         """What becomes of the tracks without a detection."""
         bank = self._bank

@@ -17,6 +17,7 @@ from cameras.camera import Camera
 from cameras.footprint import footprint
 from cameras.pose import FixedPose, NoPose, Pose, PoseEstimate, PoseSource
 from cameras.turn import Turn
+from edge.byte_track import LOST_S
 from edge.detector import NOTHING, Detector
 from edge.detector_road import open_detector
 from edge.gaze import gaze_of
@@ -64,6 +65,7 @@ SENSOR_EVERY_S = 3.0
 DRONE_SENSOR_EVERY_S = 1.0      # its footprint moves
 GRAB_TIMEOUT_S = 0.25           # how late a stop, or the news that a camera is blind, may be
 TOGETHER_S = 0.25               # between two commits, where there is no news to tell: SD cards wear
+PATIENCE_GAPS, PATIENCE_MOST_S = 3, 30.0    # without a picture, tracks wait for LOST_S, or for so many usual gaps
 DRAIN_S = 4.0                   # at the end: time for the station to acknowledge what still waits
 
 if TYPE_CHECKING:
@@ -106,6 +108,7 @@ class Node:
         self._seen_from: PoseEstimate | None = None     # of the newest frame, and so where it is on the map
         self._drawn: tuple[Camera, Pose, tuple[GroundPosition, ...]] | None = None
         self._health_due_ns = self._sensor_due_ns = 0
+        self._tracked_ns, self._gap_ns = clock.monotonic_ns(), 0    # the last picture in which tracks were followed
         self._untold: list[Sighting | UpBody] = []      # not in the outbox yet, in order
         self._put_ns = 0
         self._told_state = self._sight.state
@@ -118,6 +121,7 @@ class Node:
             while not stop.is_set() and not self._source.ended:
                 frame = self._source.grab(GRAB_TIMEOUT_S)
                 self._follow_head()
+                self._say(self._lapsed())
                 if frame is not None:
                     self._say(self._see(frame))
                 else:
@@ -127,7 +131,7 @@ class Node:
                 self._say(self._reports())
                 if self._is_due():
                     self._put()
-            self._say([*self._tracker.end_all(), *self._orders.end(), self._health()])
+            self._say([*self._all_ended(), *self._orders.end(), self._health()])
             self._put()
             self._drain()
         finally:
@@ -190,12 +194,13 @@ class Node:
             found = self._gaze.find(frame.image, where)
         with self._meter.stage("track"):
             tracked = self._tracker.update(found, frame.captured_ns, where.looked)
+            self._note_tracked()
             self._gaze.hold(found, tracked, frame.captured_ns)
             look_is_due = self._looks.follow(tracked, frame.captured_ns)
         estimate = self._poses.pose_at(frame.captured_ns)
         if isinstance(estimate, NoPose):
             self._no_pose, self._seen_from = estimate.reason, None
-            return [*tracked.news]
+            return [*tracked.news, *self._snapshots.of_ended(tracked.news, frame.captured_ns)]
         self._no_pose, self._seen_from = NO_TEXT, estimate
         estimate = self._checks.widened(estimate)
         if len(tracked.ids):
@@ -225,8 +230,30 @@ class Node:
         self._sight.turned_away(head.state is HeadState.TURNING, head.detail)
         self._seen_from = None
         tracked = self._tracker.update(NOTHING, frame.captured_ns)
+        self._note_tracked()
         self._gaze.hold(NOTHING, tracked, frame.captured_ns)
-        return [*tracked.news]
+        self._looks.follow(tracked, frame.captured_ns)
+        return [*tracked.news, *self._snapshots.of_ended(tracked.news, frame.captured_ns)]
+
+    def _note_tracked(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        self._tracked_ns, self._gap_ns = now_ns, now_ns - self._tracked_ns
+
+    def _lapsed(self) -> list[UpBody]:
+        """The ends of all tracks once nobody has followed them for so long that whoever stands there may be somebody else:
+        after the gap the next vehicle at a barrier would have the id, and the plate, of the one before it.
+        """
+        patience_ns = max(LOST_S * NS_PER_S, min(PATIENCE_GAPS * self._gap_ns, PATIENCE_MOST_S * NS_PER_S))
+        return self._all_ended() if self._clock.monotonic_ns() - self._tracked_ns > patience_ns else []
+
+    def _all_ended(self) -> list[UpBody]:
+        at_ns = self._clock.utc_ns()
+        tracked = self._tracker.end_all()
+        if not tracked.news:
+            return []
+        self._gaze.hold(NOTHING, tracked, at_ns)
+        self._looks.follow(tracked, at_ns)
+        return [*tracked.news, *self._snapshots.of_ended(tracked.news, at_ns)]
 
     def _camera_for(self, frame: Frame) -> Camera | None:
         """The camera for pictures of this size; None for those of another shape: nothing in them can be placed."""

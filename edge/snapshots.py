@@ -7,6 +7,7 @@ when its time comes, or with the track's end.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +18,7 @@ from edge.tracker import Tracked
 from geofences.geodesy import Array
 from wire.clock import NS_PER_S
 from wire.codec import SNAPSHOT_LIMIT_BYTES
-from wire.messages import Box, Snapshot, TrackState
+from wire.messages import Box, Snapshot, TrackState, TrackUpdate
 
 WIDTH_LIMIT_PX, HEIGHT_LIMIT_PX = 320, 480
 CONTEXT = 0.6               # of the box's size, added on every side: a person alone says little about where
@@ -78,11 +79,16 @@ class SnapshotTaker:
         marking is burnt into every one of them; empty marks none (realm live, real camera).
         """
         now_ns = frame.captured_ns
-        ended = [u.track for u in tracked.news if u.state is TrackState.ENDED]
-        taken = [kept.send(now_ns) for kept in (self._kept.pop(track, None) for track in ended) if kept is not None]
+        ended = self.of_ended(tracked.news, now_ns)
         for i in np.flatnonzero(tracked.confirmed):
             self._consider(frame, int(tracked.ids[i]), tracked.boxes[i], float(tracked.scores[i]), marking)
-        taken += [kept.send(now_ns) for kept in self._kept.values() if kept.waiting is not None and kept.is_due(now_ns)]
+        due = [kept.send(now_ns) for kept in self._kept.values() if kept.waiting is not None and kept.is_due(now_ns)]
+        return ended + tuple(snapshot for snapshot in due if snapshot is not None)
+
+    def of_ended(self, news: Sequence[TrackUpdate], now_ns: int) -> tuple[Snapshot, ...]:
+        """What still waited of tracks that have ended, which are forgotten."""
+        ended = [self._kept.pop(u.track, None) for u in news if u.state is TrackState.ENDED]
+        taken = [kept.send(now_ns) for kept in ended if kept is not None]
         return tuple(snapshot for snapshot in taken if snapshot is not None)
 
     def _consider(self, frame: Frame, track: int, box: Array, score: float, marking: str) -> None:

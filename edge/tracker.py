@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.byte_track import ByteTrack
-from edge.detector import CLASSES, Found
+from edge.detector import CLASSES, NOTHING, Found
 from geofences.geodesy import Array
 from wire.messages import TrackState, TrackUpdate
 from wire.units import ObjectClass
@@ -135,9 +135,11 @@ class Tracker:
         confirmed = np.array([self._tracks[t].confirmed for t in ids.tolist()], dtype=bool)
         return Tracked(ids, found.boxes[which], found.scores[which], found.classes[which], confirmed, tuple(news))
 
-    def end_all(self) -> tuple[TrackUpdate, ...]:
-        """The sensor stops: every track ends."""
-        return tuple(self._end(list(self._tracks)))
+    def end_all(self) -> Tracked:
+        """Nobody follows them any more: every track ends, and what is found from now on is somebody else."""
+        self._byte_track.clear()
+        news = tuple(self._end(list(self._tracks)))
+        return Tracked(np.empty(0, np.int64), NOTHING.boxes, NOTHING.scores, NOTHING.classes, np.empty(0, bool), news)
 
     def _end(self, ids: list[int]) -> list[TrackUpdate]:
         ended = [(t, self._tracks.pop(t)) for t in ids]

@@ -173,13 +173,13 @@ class Walk:
         pass
 
 
-def walked(settings, station, node_key, **film):
+def walked(settings, station, node_key, film_of=Walk, **film):
     """The film of a node that reaches no station, how many commits there were, and what was put, in order."""
     whole = ("[camera]", "[gate]\nlook = \"whole\"\n[camera]")
     setup = load_setup(settings([(station.endpoint, "tcp://127.0.0.1:9"), whole]))
     clock = SteppedClock(1_800_000_000 * NS_PER_S)
     with contextlib.closing(Outbox(setup.outbox, node_key.node, Realm.TRAINING, clock)) as outbox:
-        walk = Walk(clock, outbox, **film)
+        walk = film_of(clock, outbox, **film)
         node = Node(setup, walk, BlockDetector(), FixedPose(setup.survey), outbox, clock)
         with Uplink("tcp://127.0.0.1:9", setup.settings.station.public_key, setup.key, outbox, WallClock()) as uplink:
             node.run(uplink, threading.Event())
@@ -212,6 +212,56 @@ def test_that_a_track_has_ended_or_a_node_is_well_is_no_news_and_waits_for_the_n
     ((at, with_end),) = [c for c in commits if any(isinstance(m, TrackUpdate) and m.state is TrackState.ENDED for m in c[1])]
     assert at > 45, "it was looked for, for three seconds"
     assert any(isinstance(m, DetectionBatch) for m in with_end)
+
+
+class Gap(Walk):
+    """The walk, and in its middle no picture for gap_s; before and after it, the blocks stand where they are. every_s: a
+    picture.
+    """
+
+    def __init__(self, clock, outbox, gap_s, every_s=0.1):
+        super().__init__(clock, outbox, 60)
+        self._gap_s, self._every_s = gap_s, every_s
+
+    def grab(self, timeout_s):
+        at = len(self.put)
+        self.put.append(self._outbox.ledger)
+        self.ended = at >= 60
+        if at == 30 and self._gap_s > 0:
+            self._clock.advance(timeout_s)
+            self._gap_s -= timeout_s
+            self.put.pop()
+            return None
+        self._clock.advance(self._every_s)
+        image = np.full((240, 320, 3), 60, np.uint8)
+        cv2.rectangle(image, (100, 100), (120, 150), (255, 255, 255), -1)
+        return None if self.ended else Frame(image, self._clock.utc_ns())
+
+
+def tracks_over_a_gap(settings, station, node_key, **film):
+    waiting = walked(settings, station, node_key, film_of=Gap, **film)[2]
+    return [(u.track, u.state) for u in waiting if isinstance(u, TrackUpdate)], waiting
+
+
+def test_who_stands_there_after_a_camera_was_gone_is_somebody_else_and_the_end_is_told_while_it_is(
+    settings, station, node_key,
+):
+    confirmed, ended = TrackState.CONFIRMED, TrackState.ENDED
+    told, waiting = tracks_over_a_gap(settings, station, node_key, gap_s=15.0)
+    assert told == [(1, confirmed), (1, ended), (2, confirmed), (2, ended)]
+    end = next(k for k, u in enumerate(waiting) if isinstance(u, TrackUpdate) and u.state is ended)
+    blind = [k for k, r in enumerate(waiting) if isinstance(r, SensorReport) and r.state is SensorState.BLIND]
+    assert end < blind[-1], "not only when pictures come again"
+
+
+def test_a_short_gap_ends_no_track(settings, station, node_key):
+    told, _ = tracks_over_a_gap(settings, station, node_key, gap_s=2.0)
+    assert {track for track, _ in told} == {1}
+
+
+def test_a_camera_of_a_picture_each_five_seconds_keeps_who_stands(settings, station, node_key):
+    told, _ = tracks_over_a_gap(settings, station, node_key, gap_s=0.0, every_s=5.0)
+    assert {track for track, _ in told} == {1}
 
 
 def last_line(process):

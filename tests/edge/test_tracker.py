@@ -159,7 +159,7 @@ def test_a_frame_that_nobody_looked_at_ends_no_track_and_counts_as_no_hit():
     nothing = np.zeros((0, 4))
     unlooked = [tracker.update(found(), (5 + i) * 200_000_000, nothing) for i in range(10 * LOST_FRAMES)]
     assert not any(t.news or len(t.ids) for t in unlooked)
-    (ended,) = tracker.end_all()
+    (ended,) = tracker.end_all().news
     assert (ended.hits, ended.last_ns) == (5, 4 * 200_000_000)
 
 
@@ -184,9 +184,17 @@ def test_the_class_of_a_track_is_what_most_of_its_looks_said():
     tracker = Tracker("gate-1", 0.4)
     classes = [TRUCK, PERSON, TRUCK, TRUCK, PERSON, TRUCK]
     run(tracker, [found((100, 0.8, c)) for c in classes])
-    ended = tracker.end_all()
+    ended = tracker.end_all().news
     assert [u.object_class for u in ended] == [ObjectClass.TRUCK]
-    assert tracker.end_all() == ()
+    assert tracker.end_all().news == ()
+
+
+def test_whoever_is_found_where_an_ended_track_was_is_somebody_else():
+    tracker = Tracker("gate-1", 0.4)
+    (*_, before) = run(tracker, [found((100, 0.8, TRUCK)) for _ in range(6)])
+    tracker.end_all()
+    (*_, after) = run(tracker, [found((100, 0.8, TRUCK)) for _ in range(2)], begin=7)
+    assert before.ids.tolist() == [1] and after.ids.tolist() == [2] and not after.confirmed.any()
 
 
 def test_tracking_takes_neither_torch_nor_ultralytics_into_the_process():
