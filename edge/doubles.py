@@ -7,6 +7,7 @@ from wire.units import ObjectClass
 
 INSIDE = 0.85                       # of the smaller box in the larger one
 SAME_GROUND = 0.12                  # of the larger box's height, from one lower edge to the other
+NEARLY_AS_HIGH = 0.6                # of the larger box's height, as a cabin is; a car has 0.42 of a lorry (1.5 m of 3.6)
 # Which of these it is, a network of seven classes says of one body in turn. A rider and the motorcycle are two bodies.
 ALIKE = ({ObjectClass.CAR, ObjectClass.BUS, ObjectClass.TRUCK}, {ObjectClass.BICYCLE, ObjectClass.MOTORCYCLE})
 _KINDS = [next((k for k, alike in enumerate(ALIKE) if c in alike), -1) for c in CLASSES]
@@ -16,8 +17,9 @@ def one_box_each(found: Found) -> Found:
     """Without the boxes of a body that a surer box has already.
 
     Suppression by class leaves them (models.decode, and ultralytics). A box is another one's body where both overlap as much
-    as would be suppressed within a class; or where it lies inside the other, or around it, and both end on the same ground:
-    there is no room for two vehicles on one place. One that stands behind or before another ends higher or lower.
+    as would be suppressed within a class; or where it lies inside the other, or around it, is nearly as high, and both end
+    on the same ground: there is no room for two vehicles on one place. One that stands behind or before another ends higher
+    or lower; but far from a low mast by so little that only their heights tell a car from the cabin of a lorry behind it.
     """
     kinds = [_KINDS[c] for c in found.classes.tolist()]
     alike = [i for i, kind in enumerate(kinds) if kind >= 0]
@@ -41,5 +43,6 @@ def _same_body(a: list[float], b: list[float]) -> bool:
     size, other = ((max(x2 - x1, 0.0) * max(y2 - y1, 0.0)) for x1, y1, x2, y2 in (a, b))
     if both / max(size + other - both, 1e-12) > OVERLAP_LIMIT:
         return True
-    same_ground = abs(a[3] - b[3]) <= SAME_GROUND * max(a[3] - a[1], b[3] - b[1])
+    higher, lower = max(a[3] - a[1], b[3] - b[1]), min(a[3] - a[1], b[3] - b[1])
+    same_ground = abs(a[3] - b[3]) <= SAME_GROUND * higher and lower >= NEARLY_AS_HIGH * higher
     return both >= INSIDE * min(size, other) and same_ground

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.detector import CLASSES, OVERLAP_LIMIT, Found
-from edge.doubles import ALIKE, INSIDE, SAME_GROUND, one_box_each
+from edge.doubles import ALIKE, INSIDE, NEARLY_AS_HIGH, SAME_GROUND, one_box_each
 from models.boxes import areas, overlaps, shared
 from wire.units import ObjectClass
 
@@ -36,6 +36,26 @@ def test_a_cabin_on_the_same_ground_is_part_of_its_truck() -> None:
 
 def test_a_car_before_a_truck_stands_on_nearer_ground_and_stays() -> None:
     assert kept((TRUCK, 0.9, (100, 100, 260, 260)), (CAR, 0.5, (150, 190, 240, 285))) == [TRUCK, CAR]
+
+
+def test_a_car_in_the_near_lane_before_a_lorry_stays_as_far_as_it_is_seen_also_from_a_low_mast() -> None:
+    """Solid boxes before a pinhole 4 to 8 m high: a car of 4.4 x 1.8 x 1.5 m, 1.2 m before a lorry of 9 x 2.5 x 3.6 m."""
+    for mast_m in (4.0, 6.0, 8.0):
+        for away_m in range(15, 120, 5):
+            tilt = np.arctan2(mast_m, away_m + 3.0)
+            car = seen_box((-2.2, away_m, 4.4, 1.8, 1.5), mast_m, tilt)
+            lorry = seen_box((-6.0, away_m + 3.0, 9.0, 2.5, 3.6), mast_m, tilt)
+            assert kept((TRUCK, 0.8, lorry), (CAR, 0.7, car)) == [TRUCK, CAR], (mast_m, away_m)
+
+
+def seen_box(solid, mast_m, tilt):
+    """Of a solid (left, near side, length, width, height in metres) by 1005 pixels of focal length, looking down by tilt."""
+    left, near, length, width, height = solid
+    corners = np.array([(x, y, z) for x in (left, left + length) for y in (near, near + width) for z in (0.0, height)])
+    ahead = np.cos(tilt) * corners[:, 1] - np.sin(tilt) * (corners[:, 2] - mast_m)
+    down = -np.sin(tilt) * corners[:, 1] - np.cos(tilt) * (corners[:, 2] - mast_m)
+    u, v = 640.0 + 1005.0 * corners[:, 0] / ahead, 360.0 + 1005.0 * down / ahead
+    return (u.min(), v.min(), u.max(), v.max())
 
 
 def test_one_behind_another_ends_higher_and_stays() -> None:
@@ -81,7 +101,8 @@ def plainly(seen: Found) -> list[int]:
             one_kind = any({CLASSES[seen.classes[i]], CLASSES[seen.classes[k]]} <= alike for alike in ALIKE)
             higher = max((box[0, 3] - box[0, 1]) for box in (a, b))
             within = shared(a, b)[0, 0] >= INSIDE * min(areas(a)[0], areas(b)[0])
-            on_one_ground = abs(a[0, 3] - b[0, 3]) <= SAME_GROUND * higher
+            lower = min((box[0, 3] - box[0, 1]) for box in (a, b))
+            on_one_ground = abs(a[0, 3] - b[0, 3]) <= SAME_GROUND * higher and lower >= NEARLY_AS_HIGH * higher
             if one_kind and (overlaps(a, b)[0, 0] > OVERLAP_LIMIT or (within and on_one_ground)):
                 break
         else:
