@@ -262,7 +262,7 @@ class RestartingSource:
         if self._source is not None:
             self._source.close()
         self._source = None
-        wait_s = min(RESTART_LONGEST_S, RESTART_FIRST_S * 2**self._failures) * self._chance.uniform(0.5, 1.5)
+        wait_s = min(RESTART_LONGEST_S, RESTART_FIRST_S * 2 ** min(self._failures, 10)) * self._chance.uniform(0.5, 1.5)
         self._failures += 1
         self._open_again_ns = self._clock.monotonic_ns() + round(wait_s * NS_PER_S)
         self.complaint = why

@@ -90,7 +90,7 @@ class Crew:
             if member.process.returncode == SETTINGS_STATUS:
                 raise SettingsError(f"{member.name}: {self.failed_at_start(member.name)}")
             if member.due_ns == 0:
-                wait_s = min(RESTART_AFTER_S * 2**member.restarts, RESTART_AFTER_MOST_S)
+                wait_s = min(RESTART_AFTER_S * 2 ** min(member.restarts, 10), RESTART_AFTER_MOST_S)
                 member.due_ns = now + round(wait_s * NS_PER_S)
                 _log.warning("%s left with exit status %s; again in %.0f s", member.name, member.process.returncode, wait_s)
             elif now >= member.due_ns:

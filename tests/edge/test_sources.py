@@ -225,3 +225,11 @@ def test_while_it_waits_a_source_says_why(video):
     source = RestartingSource(Camera(clock, fails=True), lambda: Camera(clock), clock)
     assert source.grab(0.2) is None
     assert source.complaint == "the plug is out"
+
+
+def test_a_camera_that_is_away_for_a_day_is_tried_until_it_is_back():
+    clock = SteppedClock()
+    source = RestartingSource(Camera(clock, fails=True), lambda: Camera(clock, fails=source.restarts < 3_000), clock)
+    while source.grab(60.0) is None:
+        assert clock.monotonic_ns() / 1e9 <= 45.0 * 3_000
+    assert source.restarts == 3_000 and clock.monotonic_ns() / 1e9 > 86_400
