@@ -326,8 +326,12 @@ class SimulatorSource:
 
 
 def without_password(url: str) -> str:
-    """A URL as it may be logged and shown."""
-    return re.sub(r"//([^/@:]*):[^/@]*@", r"//\1:***@", url)
+    """A URL as it may be logged and shown.
+
+    FFmpeg takes the last @ before the first of /?# for the end of the password. One with such a sign in it opens nothing,
+    and must not be shown in the complaint either: then it ends with the last @ of all, unless it is a port.
+    """
+    return re.sub(r"//([^/?#:\[]*):(?:[^/?#]*|(?!\d+[/?#]).*)@", r"//\1:***@", url)
 
 
 def _decoded(jpeg: bytes, width: int, height: int) -> Image | None:

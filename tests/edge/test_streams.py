@@ -291,7 +291,28 @@ def test_a_camera_that_is_off_is_an_error_in_words_without_its_password():
     with pytest.raises(SourceError, match=r"rtsp://admin:\*\*\*@127\.0\.0\.1:9/gate: no stream can be opened"):
         frames_from(source, 1)
     source.close()
-    assert without_password("rtsp://127.0.0.1/a") == "rtsp://127.0.0.1/a"
+
+
+@pytest.mark.parametrize(("url", "shown"), [
+    ("rtsp://127.0.0.1/a", "rtsp://127.0.0.1/a"),
+    ("rtsp://admin:p@ssw0rd@10.0.0.5/s", "rtsp://admin:***@10.0.0.5/s"),
+    ("rtsp://admin:a:b@c@@10.0.0.5:554/s?t=1#x", "rtsp://admin:***@10.0.0.5:554/s?t=1#x"),
+    ("rtsp://admin:@10.0.0.5/s", "rtsp://admin:***@10.0.0.5/s"),
+    ("rtsp://:p@ss@10.0.0.5/s", "rtsp://:***@10.0.0.5/s"),
+    ("rtsp://me@firm.example:secret@10.0.0.5/s", "rtsp://me@firm.example:***@10.0.0.5/s"),
+    ("rtsp://admin:pw@10.0.0.5/s@2", "rtsp://admin:***@10.0.0.5/s@2"),
+    ("rtsp://admin:pw@10.0.0.5?u=a@b", "rtsp://admin:***@10.0.0.5?u=a@b"),
+    ("rtsp://admin:pw@10.0.0.5#a@b", "rtsp://admin:***@10.0.0.5#a@b"),
+    ("rtsp://10.0.0.5:554/s?of=a@b", "rtsp://10.0.0.5:554/s?of=a@b"),
+    ("rtsp://viewer@10.0.0.5:554/s@2", "rtsp://viewer@10.0.0.5:554/s@2"),
+    ("rtsp://[fd00::5]:554/s@2", "rtsp://[fd00::5]:554/s@2"),
+    ("rtsp://admin:pw@[fd00::5]:554/s", "rtsp://admin:***@[fd00::5]:554/s"),
+    ("rtsp://admin:pa/ss@10.0.0.5/s", "rtsp://admin:***@10.0.0.5/s"),     # these open nothing, and are shown in a complaint
+    ("rtsp://admin:pa?s@10.0.0.5/s", "rtsp://admin:***@10.0.0.5/s"),
+    ("rtsp://admin:#1@10.0.0.5/s", "rtsp://admin:***@10.0.0.5/s"),
+])
+def test_whatever_signs_a_password_has_none_of_it_is_shown(url, shown):
+    assert without_password(url) == shown
 
 
 def test_a_camera_that_goes_off_and_on_is_found_again(rtsp):
