@@ -6,7 +6,7 @@ at whether the view is there, and else at both. What must hold for each verdict:
     dark        nothing of the view is left, and nothing in the picture is bright
     covered     nothing of the view is left, and no texture is there: a cloth, paint, a wall of fog, the sun in the lens
     defocused   fine detail is weak beside coarse detail, against what it was; or what is in sight is close to the lens
-    frozen      the picture does not change at all, not even by noise
+    frozen      the picture does not change at all, not even by noise; but for the strips where cameras write, and masks
     moved       the view is there and shifted; or there is texture, sharp and bright, and the view is not there
 
 The view is a reference that the camera learns from its first good half minute and keeps on the disk, for as long as the
@@ -31,8 +31,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.motion import Mask
 from edge.sources import Image
-from edge.view_match import WIDTH_PX, Field, Floats, Match, View, edge_field, load_view, save_view
+from edge.view_match import WIDTH_PX, WRITING, Field, Floats, Match, View, edge_field, load_view, save_view
 from wire.clock import NS_PER_S
 from wire.messages import SensorState
 from wire.node_words import NO_TEXT, NodeText, node_text
@@ -108,13 +109,15 @@ class Blindness:
 
     file: where the reference is kept. of: what it is of (the survey and lens of the camera); another text makes it learn
     anew. focal_share: focal length over picture width, which turns a shift into degrees. None for file: a camera whose view
-    always changes, on a drone or a turning head; nothing is learnt then, and moved is no verdict.
+    always changes, on a drone or a turning head; nothing is learnt then, and moved is no verdict. masks: what changes
+    in them (the camera's own clock) does not show that it sees.
     """
 
-    def __init__(self, file: Path | None, of: str, focal_share: float) -> None:
+    def __init__(self, file: Path | None, of: str, focal_share: float, masks: tuple[Mask, ...] = ()) -> None:
         self._file = file
         self._of = of
         self._focal_share = focal_share
+        self._masks = masks
         self._reference = self._load()
         self._learning: list[tuple[Field, float, float]] = []
         self._looked_ns: int | None = None
@@ -216,8 +219,13 @@ class Blindness:
 
     def _frozen_s(self, image: Image, now_ns: int) -> float | None:
         """For how long nothing has changed, once that is long. Against the first of the run, so that a drift is a change."""
-        step = max(1, image.shape[1] // WIDTH_PX)
-        sampled = np.ascontiguousarray(image[::step, ::step, 1])
+        step, band = max(1, image.shape[1] // WIDTH_PX), round(image.shape[0] * WRITING)
+        sampled = np.ascontiguousarray(image[band : image.shape[0] - band : step, ::step, 1])
+        for mask in self._masks:
+            corners = mask.polygon * [image.shape[1], image.shape[0]] - [0, band]
+            cv2.fillPoly(sampled, [np.round(corners / step).astype(np.int32)], (0,))
+        if self._masks and not sampled.any():
+            return None                         # all is masked, or dark
         if self._still is not None:
             since_ns, looks, first = self._still
             if first.shape == sampled.shape and cv2.norm(first, sampled, cv2.NORM_INF) <= FROZEN_LEVELS:

@@ -27,7 +27,7 @@ from edge.detector import NOTHING, Detector, Found
 from edge.doubles import one_box_each
 from edge.motion import Mask, Motion, MotionGate, Profile
 from edge.regions import Crops, cut_out, pieced, plan_crops, tiles
-from edge.settings import GateSettings, Look, Setup
+from edge.settings import GateSettings, Look, MaskSettings, Setup
 from edge.sources import Frame, Image
 from edge.tracker import Tracked
 from geofences.geodesy import Array
@@ -171,16 +171,17 @@ def gaze_of(setup: Setup, detector: Detector) -> Gaze:
 
 
 def gate_of(s: GateSettings, setup: Setup) -> MotionGate:
-    """Masks are given in pixels of the pictures that the lens was calibrated with."""
-    sides = np.array([setup.settings.camera.lens.width_px, setup.settings.camera.lens.height_px], float)
+    """The motion gate of these settings, each profile with the masks that hold for all."""
     profiles = [
-        Profile(
-            p.name, p.threshold, p.least_cells,
-            tuple(Mask(m.name, np.array(m.polygon) / sides) for m in (*s.masks, *p.masks)),
-        )
-        for p in s.profiles
+        Profile(p.name, p.threshold, p.least_cells, masks_of((*s.masks, *p.masks), setup)) for p in s.profiles
     ]
     return MotionGate(profiles, s.profile)
+
+
+def masks_of(masks: tuple[MaskSettings, ...], setup: Setup) -> tuple[Mask, ...]:
+    """They are given in pixels of the pictures that the lens was calibrated with."""
+    sides = np.array([setup.settings.camera.lens.width_px, setup.settings.camera.lens.height_px], float)
+    return tuple(Mask(m.name, np.array(m.polygon) / sides) for m in masks)
 
 
 def grown(boxes: Array, share: float, pixels: float) -> Array:

@@ -11,6 +11,7 @@ import msgspec
 
 from cameras.pose import PoseEstimate
 from edge.blindness import Blindness, Verdict
+from edge.gaze import masks_of
 from edge.position import TRUSTED, PositionCheck, PositionLimits, PositionVerdict, PositionWatch
 from edge.settings import Setup, SourceKind
 from edge.sources import Image
@@ -102,4 +103,5 @@ def _blindness(setup: Setup) -> Blindness:
         told.append(next(p for p in setup.settings.presets if p.name == setup.preset))
         file = file.with_stem(f"{file.stem}-{hashlib.sha256(setup.preset.encode()).hexdigest()[:8]}")
     of = hashlib.sha256(msgspec.json.encode(told)).hexdigest()
-    return Blindness(file, of, setup.camera.lens.fx / setup.camera.lens.width_px)
+    masks = masks_of(setup.settings.gate.masks, setup)
+    return Blindness(file, of, setup.camera.lens.fx / setup.camera.lens.width_px, masks)

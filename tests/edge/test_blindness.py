@@ -8,6 +8,7 @@ import pytest
 
 from edge import blindness
 from edge.blindness import LEARN_LOOKS, NEEDED_S, UNMATCHED_S, Blindness, sharpness_and_texture
+from edge.motion import Mask
 from edge.view_match import View
 from sim.renderer import Renderer
 from sim.renderer_light import Palette
@@ -69,9 +70,9 @@ def world():
 class Watcher:
     """A camera that has learnt its view from some pictures, and then is shown others, one a second."""
 
-    def __init__(self, learnt, file):
+    def __init__(self, learnt, file, masks=()):
         self.now_s = 0
-        self.camera = Blindness(file, "survey", FOCAL)
+        self.camera = Blindness(file, "survey", FOCAL, masks)
         self.show(learnt, LEARN_LOOKS + 1)
         assert file is None or file.exists(), "nothing was learnt"
 
@@ -171,6 +172,43 @@ def test_a_picture_that_stands_still_is_frozen(watcher, world):
     assert states(told[:28]) == {SensorState.SEEING}
     assert told[-1].state is SensorState.FROZEN and "not changed at all" in told[-1].reason
     assert watcher.show(world("day"), 10)[-1] == blindness.SEES
+
+
+def with_clock(picture, second, foot):
+    """As a camera writes the time into its picture, foot: where the writing stands, left and down in shares."""
+    told, (height, width) = picture.copy(), picture.shape[:2]
+    at = (round(foot[0] * width), round(foot[1] * height))
+    cv2.putText(told, f"2026-05-04 12:00:0{second}", at, cv2.FONT_HERSHEY_SIMPLEX, height / 720, (255, 255, 255), 2)
+    return told
+
+
+CORNERS = {"upper_left": (0.02, 0.07), "upper_right": (0.7, 0.07), "lower_left": (0.02, 0.97), "lower_right": (0.7, 0.97)}
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+def test_a_picture_that_stands_still_under_a_running_clock_is_frozen(world, tmp_path, corner):
+    shown = [with_clock(world("day")[k % PICTURES], k, CORNERS[corner]) for k in range(10)]
+    watcher = Watcher(shown, tmp_path / "view.npz")
+    told = watcher.show([with_clock(world("day")[0], k, CORNERS[corner]) for k in range(10)], 40)
+    assert states(told[:28]) == {SensorState.SEEING} and told[-1].state is SensorState.FROZEN
+    assert watcher.show(shown, 10)[-1] == blindness.SEES
+
+
+@pytest.mark.parametrize("file", ["view.npz", None])
+def test_a_clock_anywhere_else_is_left_out_by_a_mask_over_it(world, tmp_path, file):
+    clock = Mask("clock", np.array([[0.4, 0.44], [0.8, 0.44], [0.8, 0.52], [0.4, 0.52]]))
+    elsewhere = Mask("flag", np.array([[0.1, 0.1], [0.2, 0.1], [0.2, 0.3], [0.1, 0.3]]))
+    still = [with_clock(world("day")[0], k, (0.42, 0.5)) for k in range(10)]
+    for masks, state in (((clock, elsewhere), SensorState.FROZEN), ((elsewhere,), SensorState.SEEING)):
+        watcher = Watcher(world("day"), file and tmp_path / f"{len(masks)}.npz", masks)
+        assert watcher.show(still, 40)[-1].state is state
+        assert states(watcher.show(world("day"), 40)[10:]) == {SensorState.SEEING}
+
+
+def test_masks_over_all_of_the_picture_freeze_nobody(world, tmp_path):
+    everything = Mask("all", np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
+    watcher = Watcher(world("day"), tmp_path / "view.npz", (everything,))
+    assert states(watcher.show(world("day"), 60)) == {SensorState.SEEING}
 
 
 def test_a_moonless_night_without_a_lamp_is_dark(watcher, world):

@@ -119,6 +119,24 @@ def test_a_camera_that_still_shows_its_view_was_not_carried_off_whatever_a_signa
     assert checks.widened(SURVEY) is SURVEY
 
 
+def test_a_clock_that_the_settings_mask_does_not_hide_that_a_picture_stands_still(settings):
+    masked = '{ name = "clock", polygon = [[80, 80], [240, 80], [240, 160], [80, 160]] }'
+    said = []
+    for changes in ([("[detector]", f"[gate]\nmasks = [{masked}]\n[detector]")], []):
+        setup = load_setup(settings(changes))
+        setup.outbox.parent.mkdir(exist_ok=True)
+        clock = SteppedClock()
+        checks, still = SelfCheck(setup, clock), textured(1)
+        height, width = still.shape[:2]
+        for k in range(40):
+            picture = still.copy()
+            picture[height * 2 // 5 : height * 3 // 5, width * 2 // 5 : width * 3 // 5] = 20 * (k % 10)
+            verdict = checks.look(picture)
+            clock.advance(1.0)
+        said.append(verdict.state)
+    assert said == [SensorState.FROZEN, SensorState.SEEING]
+
+
 def test_a_camera_that_turns_has_a_view_at_each_preset_and_only_a_foreign_one_is_moved(settings):
     setup = load_setup(settings(turning(TWO_PRESETS)))
     setup.outbox.parent.mkdir(exist_ok=True)
