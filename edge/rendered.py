@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cameras.sim_mark import LIKENESS_LIMIT, folded, likeness
 from edge.sources import Frame, Image, Source, SourceError
-from wire.node_words import node_text
+from wire.node_words import NO_TEXT, node_text
 
 PROBATION_FRAMES = 25           # of a stream, before a live node believes it: a weak mark needs some to add up
 REMEMBERS = 0.96                # of what was folded before, with each further frame: some 25 frames
@@ -44,6 +44,7 @@ class OnlyRealPictures:
         self._called = called
         self._watch = RenderedWatch()
         self._seen = 0
+        self.held_back = NO_TEXT
 
     @property
     def dropped(self) -> int:
@@ -55,13 +56,17 @@ class OnlyRealPictures:
 
     def grab(self, timeout_s: float) -> Frame | None:
         """Raises SourceError for a rendered picture; nothing of it has gone anywhere."""
+        self.held_back = NO_TEXT
         frame = self._source.grab(timeout_s)
         if frame is None:
             return None
         if self._watch.look(frame.image):
             raise SourceError(node_text("rendered", camera=self._called))
         self._seen += 1
-        return frame if self._seen > PROBATION_FRAMES else None
+        if self._seen > PROBATION_FRAMES:
+            return frame
+        self.held_back = node_text("held_back", number=PROBATION_FRAMES)
+        return None
 
     def close(self) -> None:
         self._source.close()

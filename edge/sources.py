@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -66,6 +66,16 @@ class Source(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Withholding(Protocol):
+    """A source that looks at pictures before it gives any.
+
+    held_back: why the picture that came at the last grab was not given; empty when it was, or when none came.
+    """
+
+    held_back: NodeText
 
 
 class _Reader(Protocol):
@@ -253,6 +263,9 @@ class RestartingSource:
             self._waiting_since_ns = now_ns
             self._failures = 0
             self.complaint = NO_TEXT
+        elif isinstance(self._source, Withholding) and self._source.held_back:
+            self._waiting_since_ns = now_ns         # it sends; the failures stand until a picture is given
+            self.complaint = self._source.held_back
         elif not self._source.ended and now_ns - self._waiting_since_ns > self._no_frame_s * NS_PER_S:
             self._give_up(node_text("no_frame", seconds=round(self._no_frame_s)))
         return frame

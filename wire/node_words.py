@@ -73,6 +73,7 @@ NODE_WORDS: dict[str, str] = {
     "other_camera": '{endpoint}: shows the camera "{shown}", and this node is of "{sensor}"',
     "rendered": "{camera}: its pictures carry the mark SIM: they are rendered, and this node's key is live. Give it a "
     "real camera, or a key of the training realm.",
+    "held_back": "pictures come: the first {number} are searched for the mark SIM before any is used",
     # A camera that turns
     "turning": 'turning to the preset "{preset}"',
     "looks_nowhere": "nobody knows where the camera looks: {why}",

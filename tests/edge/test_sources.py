@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.rendered import PROBATION_FRAMES, OnlyRealPictures
 from edge.sources import Frame, ReplaySource, RestartingSource, SourceError
 from wire.clock import SteppedClock, WallClock
 
@@ -168,13 +169,14 @@ class Camera:
 
     simulated, ended = False, False
 
-    def __init__(self, clock, frames=10**9, fails=False):
+    def __init__(self, clock, frames=10**9, fails=False, gap_s=0.2):
         self.clock, self.left, self.fails, self.dropped, self.closed = clock, frames, fails, 0, False
+        self.gap_s = gap_s
 
     def grab(self, timeout_s):
         if self.fails:
             raise SourceError("the plug is out")
-        self.clock.sleep(min(timeout_s, 0.2))
+        self.clock.sleep(min(timeout_s, self.gap_s))
         if self.left <= 0:
             return None
         self.left -= 1
@@ -233,3 +235,55 @@ def test_a_camera_that_is_away_for_a_day_is_tried_until_it_is_back():
     while source.grab(60.0) is None:
         assert clock.monotonic_ns() / 1e9 <= 45.0 * 3_000
     assert source.restarts == 3_000 and clock.monotonic_ns() / 1e9 > 86_400
+
+
+def live(first, second, clock):
+    """As a live node reads a stream."""
+    return RestartingSource(OnlyRealPictures(first, "gate"), lambda: OnlyRealPictures(second, "gate"), clock)
+
+
+@pytest.mark.parametrize("gap_s", [0.2, 0.8, 1.0, 5.0, 15.0])
+def test_a_slow_camera_of_a_live_node_is_looked_at_for_25_pictures_and_not_restarted_meanwhile(gap_s):
+    clock = SteppedClock()
+    source = live(Camera(clock, gap_s=gap_s), Camera(clock), clock)
+    for _ in range(PROBATION_FRAMES):
+        assert source.grab(20.0) is None
+        assert source.complaint == "pictures come: the first 25 are searched for the mark SIM before any is used"
+    assert source.grab(20.0) is not None
+    assert source.restarts == 0 and source.complaint == ""
+
+
+def test_a_camera_that_falls_silent_while_its_first_pictures_are_looked_at_is_restarted_20_s_later():
+    clock = SteppedClock()
+    silent = Camera(clock, frames=10, gap_s=1.0)
+    source = live(silent, Camera(clock), clock)
+    while not silent.closed:
+        assert source.grab(1.0) is None
+    assert clock.monotonic_ns() / 1e9 == pytest.approx(10 + 20, abs=1.5)
+    assert source.complaint == "no frame for 20 s"
+    while source.grab(1.0) is None:
+        pass
+    assert source.restarts == 1
+
+
+def test_what_was_wrong_with_a_camera_is_not_said_any_more_while_its_first_pictures_are_looked_at():
+    clock = SteppedClock()
+    source = live(Camera(clock, fails=True), Camera(clock), clock)
+    source.grab(0.2)
+    assert source.complaint == "the plug is out"
+    while source.restarts == 0:
+        source.grab(0.2)
+    assert "pictures come" in source.complaint
+
+
+def test_a_camera_that_never_gets_through_its_first_pictures_is_tried_less_and_less_often():
+    clock, opened = SteppedClock(), []
+
+    def make():
+        opened.append(clock.monotonic_ns() / 1e9)
+        return OnlyRealPictures(Camera(clock, frames=5), "gate")
+
+    source = RestartingSource(make(), make, clock)
+    while len(opened) < 9:
+        assert source.grab(0.2) is None
+    assert np.diff(opened)[-3:].min() > 1.0 + 20.0 + 15.0 - 0.5
