@@ -26,6 +26,7 @@ from models.registry import cache_folder, digest_of
 GRAPH, CARD = "graph.xml", "card.json"
 FILES = (GRAPH, "graph.bin")
 LOSS_LIMIT_POINTS = 1.0         # of mAP50, in hundredths: the default is the fastest precision that loses less
+REFERENCE_LEAST = 0.2           # mAP50 of the weights themselves: of less, a point is more than a twentieth
 OBJECTS_LEAST = 100             # labelled objects of a check: by fewer, one point is a single find
 
 _log = logging.getLogger("trailwatch.models")
@@ -90,8 +91,11 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Why a node does not run this precision by itself; empty where it does."""
         if self.objects < OBJECTS_LEAST:
             return f"checked on {self.objects} labelled objects, and {OBJECTS_LEAST} are the least that say anything"
-        if self.map50_reference <= 0.0:
-            return "the weights themselves find nothing in the pictures of the check"
+        if self.map50_reference < REFERENCE_LEAST:
+            return (
+                f"the weights themselves reach a mAP50 of {self.map50_reference:g} on {self.folder}, and below "
+                f"{REFERENCE_LEAST:g} no loss can be judged: look at the class numbers of its labels, or take other pictures"
+            )
         if self.loss_points >= LOSS_LIMIT_POINTS:
             return f"it loses {self.loss_points:g} points of mAP50 on {self.folder}, and {LOSS_LIMIT_POINTS:g} is the limit"
         return ""

@@ -6,6 +6,7 @@ import pytest
 from models.graphs import (
     CARD,
     OBJECTS_LEAST,
+    REFERENCE_LEAST,
     Check,
     GraphCard,
     Precision,
@@ -91,13 +92,21 @@ def test_the_fastest_whose_check_allows_it_and_by_which_the_processor_gains_is_t
 
 @pytest.mark.parametrize(("changed", "says"), [
     ({"objects": OBJECTS_LEAST - 1}, "labelled objects"),
-    ({"map50_reference": 0.0, "map50": 0.0}, "find nothing"),
+    ({"map50_reference": 0.0, "map50": 0.0}, "the weights themselves reach a mAP50 of 0 on labelled"),
+    ({"map50_reference": 0.009, "map50": 0.0}, "the weights themselves reach a mAP50 of 0.009 on labelled"),
+    ({"map50_reference": REFERENCE_LEAST - 0.001, "map50": REFERENCE_LEAST}, "no loss can be judged"),
     ({"map50": 0.3}, "loses 20 points"),
 ])
 def test_a_check_that_says_too_little_or_too_bad_allows_nothing(root, changed, says):
     eight = write_graph(root, Precision.INT8)
     write_check(eight, Precision.INT8, **changed)
     assert says in objection_to(SHA, Precision.INT8, [root])
+
+
+def test_weights_that_find_just_enough_can_be_judged_by(root):
+    eight = write_graph(root, Precision.INT8)
+    write_check(eight, Precision.INT8, reference=REFERENCE_LEAST, map50=REFERENCE_LEAST - 0.005)
+    assert objection_to(SHA, Precision.INT8, [root]) == ""
 
 
 def test_the_check_of_another_graph_or_precision_or_a_broken_one_is_none(root):
