@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -65,7 +65,7 @@ class Detector(Protocol):
 
 
 class UltralyticsDetector(Detector):
-    """A YOLO network that knows the seven classes by their COCO names.
+    """A YOLO network that knows the seven classes, or some, by COCO's names or others (models.loading).
 
     input_size_px: longer side of the picture it is shown. threads: of torch, for the whole process.
     Raises wire.settings.SettingsError for weights that cannot be loaded or know none of our classes.
@@ -81,6 +81,11 @@ class UltralyticsDetector(Detector):
         return tuple(self._network.ours)
 
     @property
+    def names(self) -> Mapping[int, str]:
+        """All that the network knows, by its own numbers."""
+        return self._network.names
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(height, width) in pixels of a picture that the network sees as it is; others are scaled to it."""
         return wide_shape(self._input_size_px)
@@ -90,14 +95,4 @@ class UltralyticsDetector(Detector):
         image = as_bgr(image)
         if not image.size:
             return NOTHING
-        ours = self._network.ours
-        result = self._network.model.predict(
-            image, imgsz=self._input_size_px, conf=LOWEST_SCORE, iou=OVERLAP_LIMIT, classes=list(ours),
-            max_det=BOXES_LIMIT, device="cpu", verbose=False,
-        )[0]
-        boxes = result.boxes.cpu().numpy()
-        return Found(
-            np.asarray(boxes.xyxy, float).reshape(-1, 4),
-            np.asarray(boxes.conf, float),
-            np.array([ours[int(c)] for c in boxes.cls], dtype=np.int64),
-        )
+        return Found(*self._network.find(image, self._input_size_px, LOWEST_SCORE, OVERLAP_LIMIT, BOXES_LIMIT))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edge.detector import BOXES_LIMIT, LOWEST_SCORE, OVERLAP_LIMIT, Detector, Found
 from edge.sources import Image
@@ -26,7 +26,13 @@ class OpenVinoDetector(Detector):
         self, graph: Graph, precision: Precision, input_size_px: int, threads: int, picture: tuple[int, int] = WIDE,
     ) -> None:
         self.precision = precision
+        self._names = graph.card.names
         self._network = GraphNetwork(graph, precision, input_size_px, threads, LIMITS, picture)
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """All that the network knows, by its own numbers."""
+        return self._names
 
     @property
     def shape(self) -> tuple[int, int]:

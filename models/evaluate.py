@@ -314,19 +314,11 @@ class YoloFinder:
 
     def __init__(self, weights: Path, input_size_px: int, threads: int, lowest_score: float = LOWEST_SCORE) -> None:
         network = load_network(weights, input_size_px, threads)
-        self._model, self._ours = network.model, network.ours
-        self._size, self._lowest = input_size_px, lowest_score
-        self.classes = tuple(CLASSES[i] for i in sorted(self._ours.values()))
+        self._network, self._size, self._lowest = network, input_size_px, lowest_score
+        self.classes = tuple(CLASSES[i] for i in sorted(set(network.ours.values())))
 
     def __call__(self, image: Image) -> Found:
-        boxes = self._model.predict(
-            image, imgsz=self._size, conf=self._lowest, iou=OVERLAP_LIMIT, classes=list(self._ours),
-            max_det=BOXES_LIMIT, device="cpu", verbose=False,
-        )[0].boxes.cpu().numpy()
-        return FoundBoxes(
-            np.asarray(boxes.xyxy, float).reshape(-1, 4), np.asarray(boxes.conf, float),
-            np.array([self._ours[int(c)] for c in boxes.cls], np.int64),
-        )
+        return FoundBoxes(*self._network.find(image, self._size, self._lowest, OVERLAP_LIMIT, BOXES_LIMIT))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

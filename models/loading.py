@@ -8,17 +8,31 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wire.settings import SettingsError
 from wire.units import ObjectClass
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from geofences.geodesy import Array
+
 CLASSES = tuple(ObjectClass)
+# What others call ours: VisDrone's and BDD100K's names, and other common words. No van: COCO calls some cars, some trucks.
+ALSO_CALLED = {
+    "pedestrian": ObjectClass.PERSON, "people": ObjectClass.PERSON, "human": ObjectClass.PERSON,
+    "bike": ObjectClass.BICYCLE, "motorbike": ObjectClass.MOTORCYCLE, "motor": ObjectClass.MOTORCYCLE,
+    "lorry": ObjectClass.TRUCK,
+}
+NAMES_TOLD = 12                 # COCO has 80
+EVERY_BOX = 30_000              # ultralytics itself looks at no more
 ANOTHER = "Fetch them again, or name others in [detector]."
 REASON_CHARACTERS = 200
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})     # of folders to measure with and to calibrate by
@@ -60,12 +74,30 @@ def _reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:REASON_CHARACTERS]
 
 
+def our_class(name: str) -> int | None:
+    """Index into CLASSES of what somebody else calls so; None for what is none of ours."""
+    called = name.strip().lower()
+    known = ALSO_CALLED.get(called, called)
+    return CLASSES.index(ObjectClass(known)) if known in CLASSES else None
+
+
+def told(names: Iterable[str]) -> str:
+    """Names for a sentence, the first of many."""
+    all_names = list(names)
+    more = len(all_names) - NAMES_TOLD
+    return ", ".join(all_names[:NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
 def our_classes(names: Mapping[int, str], path: Path) -> dict[int, int]:
-    """From a network's own class numbers to indices into CLASSES, by name. Raises SettingsError where it knows none."""
-    by_name = {c.value: i for i, c in enumerate(CLASSES)}
-    ours = {theirs: by_name[name] for theirs, name in names.items() if name in by_name}
+    """From a network's own class numbers to indices into CLASSES, by name; several may be one of ours.
+
+    Raises SettingsError where it knows none.
+    """
+    ours = {theirs: k for theirs, name in names.items() if (k := our_class(name)) is not None}
     if not ours:
-        raise SettingsError(f"{path}: knows none of {', '.join(by_name)}; give weights trained on COCO or on these")
+        raise SettingsError(
+            f"{path}: knows none of {', '.join(CLASSES)}, but {told(names.values())}; give weights trained on COCO"
+        )
     return ours
 
 
@@ -76,6 +108,29 @@ class Network:
     model: Any
     ours: dict[int, int]
     names: dict[int, str]
+
+    def find(
+        self, image: npt.NDArray[np.uint8], input_size_px: int, lowest_score: float, overlap: float, most: int,
+    ) -> tuple[Array, Array, npt.NDArray[np.int64]]:
+        """Boxes (n, 4) in pixels, scores (n,), classes (n,) as indices into CLASSES. The limits are those of
+        models.graph_network.Limits.
+        """
+        import numpy as np
+
+        from models.decode import suppress
+
+        # Ultralytics suppresses by its own classes. Where two of them are one of ours, a body would have a box of each.
+        several = len(set(self.ours.values())) < len(self.ours)
+        said = self.model.predict(
+            image, imgsz=input_size_px, conf=lowest_score, iou=1.0 if several else overlap, classes=list(self.ours),
+            max_det=EVERY_BOX if several else most, device="cpu", verbose=False,
+        )[0].boxes.cpu().numpy()
+        boxes, scores = np.asarray(said.xyxy, float).reshape(-1, 4), np.asarray(said.conf, float)
+        classes = np.array([self.ours[int(c)] for c in said.cls], np.int64)
+        if several:
+            kept = suppress(boxes, scores, classes, overlap, most)
+            boxes, scores, classes = boxes[kept], scores[kept], classes[kept]
+        return boxes, scores, classes
 
 
 def load_network(weights: Path, input_size_px: int, threads: int) -> Network:

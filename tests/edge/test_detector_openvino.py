@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.detector import LOWEST_SCORE, UltralyticsDetector
+from edge.detector import CLASSES, LOWEST_SCORE, UltralyticsDetector
 from edge.detector_openvino import OpenVinoDetector
 from models.graph_making import make_graph
 from models.graph_network import SHAPES_MOST
@@ -18,6 +18,7 @@ from models.registry import manifest, shipped_file
 from sim.frames import FrameMaker, FrameSettings
 from sim.frames_grounds import find_backgrounds
 from wire.settings import SettingsError
+from wire.units import ObjectClass
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = shipped_file(manifest()["trailwatch7n"])
@@ -177,6 +178,34 @@ def test_a_graph_that_knows_none_of_our_classes_is_refused(graph):
     strange = Graph(graph.folder, msgspec.structs.replace(graph.card, names={0: "zebra", 1: "kite"}))
     with pytest.raises(SettingsError, match="knows none of person"):
         OpenVinoDetector(strange, Precision.FP32, 320, threads=1)
+
+
+CALLED = {0: "Pedestrian", 1: "bike", 2: "truck", 3: "motor", 4: "bus", 5: "lorry", 6: "people"}     # by others
+
+
+def test_both_roads_know_classes_by_others_names_and_give_a_body_one_box_where_two_names_are_one_class(
+    graph, rendered, tmp_path
+):
+    import msgspec
+    import torch
+
+    held = torch.load(OURS, weights_only=False)
+    held["model"].names = CALLED
+    torch.save(held, tmp_path / "renamed.pt")
+    slow = UltralyticsDetector(tmp_path / "renamed.pt", 640, threads=1)
+    fast = OpenVinoDetector(Graph(graph.folder, msgspec.structs.replace(graph.card, names=CALLED)), Precision.FP32, 640, 1)
+    plain = OpenVinoDetector(graph, Precision.FP32, 640, threads=1)
+    fewer = 0
+    for turned in range(3):
+        for width, height in ((1152, 648), (512, 384), (216, 384)):
+            picture = shaped(rendered[turned:], width, height)
+            expected, found, by_our_names = slow.find(picture), fast.find(picture), plain.find(picture)
+            assert_same(expected, found)
+            fewer += len(by_our_names) - len(found)
+            people = by_our_names.classes == CLASSES.index(ObjectClass.PERSON)
+            assert (found.classes == CLASSES.index(ObjectClass.PERSON)).sum() >= people.sum()
+            assert not (found.classes == CLASSES.index(ObjectClass.CAR)).any()
+    assert fewer > 0, "pictures in which no body has two names prove nothing"
 
 
 def test_a_node_and_its_fast_detector_need_neither_torch_nor_ultralytics_nor_scipy_and_tell_nobody(graph):

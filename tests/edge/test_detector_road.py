@@ -107,6 +107,51 @@ def test_weights_that_are_none_are_refused_on_every_road(tmp_path, monkeypatch, 
         opened(broken)
 
 
+@pytest.fixture(scope="module")
+def called(cache, tmp_path_factory):
+    """Our weights with their classes called otherwise, whose graph is in the cache."""
+    import torch
+
+    def go(*names):
+        held = torch.load(OURS, weights_only=False)
+        held["model"].names = dict(enumerate(names))
+        path = tmp_path_factory.mktemp("weights") / "theirs.pt"
+        torch.save(held, path)
+        make_graph(path, Precision.FP32, cache / "trailwatch/graphs")
+        return path
+
+    return go
+
+
+@pytest.fixture(scope="module")
+def blind_for_people(called):
+    return called("soldier", "bicycle", "car", "motorcycle", "bus", "truck", "boat")
+
+
+@pytest.fixture(scope="module")
+def without_boats(called):
+    return called("pedestrian", "bicycle", "car", "motorcycle", "bus", "truck", "tricycle")
+
+
+@pytest.mark.parametrize("road", Road)
+def test_weights_that_know_no_person_are_refused_on_every_road_with_what_they_know(use, opened, blind_for_people, road):
+    with pytest.raises(SettingsError) as caught:
+        opened(blind_for_people, road=road)
+    assert "gate-1.toml:1: detector.weights: theirs.pt finds no people: it knows soldier, bicycle, car" in str(caught.value)
+
+
+@pytest.mark.parametrize("road", [Road.OPENVINO, Road.ULTRALYTICS])
+def test_what_weights_never_find_is_said_once_in_the_log(use, opened, without_boats, road, caplog):
+    assert opened(without_boats, road=road)[1] == ""
+    said = [r.getMessage() for r in caplog.records if "never finds" in r.getMessage()]
+    assert said == [
+        "theirs.pt never finds boat: it knows pedestrian, bicycle, car, motorcycle, bus, truck, tricycle"
+    ]
+    caplog.clear()
+    opened(road=road)
+    assert "never finds" not in caplog.text
+
+
 def test_the_reference_can_be_asked_for(use, opened):
     detector, problem = opened(road=Road.ULTRALYTICS)
     assert isinstance(detector, UltralyticsDetector) and problem == ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.loading import CLASSES, in_words, our_classes
+from models.loading import CLASSES, in_words, our_classes, told
 from wire.settings import SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,8 +32,32 @@ def test_classes_are_known_by_their_names_and_not_by_their_numbers():
     assert our_classes({0: "kite", 7: "truck", 9: "person"}, Path("w.pt")) == {
         7: [c.value for c in CLASSES].index("truck"), 9: [c.value for c in CLASSES].index("person"),
     }
-    with pytest.raises(SettingsError, match="knows none of person"):
+    with pytest.raises(SettingsError, match=r"knows none of person, .*, but kite; "):
         our_classes({0: "kite"}, Path("w.pt"))
+
+
+VISDRONE = (
+    "pedestrian", "people", "bicycle", "car", "van", "truck", "tricycle", "awning-tricycle", "bus", "motor",
+)
+
+
+@pytest.mark.parametrize(("names", "known"), [
+    (VISDRONE, {
+        "pedestrian": "person", "people": "person", "bicycle": "bicycle", "car": "car", "truck": "truck", "bus": "bus",
+        "motor": "motorcycle",
+    }),
+    (("Person", "CAR", "motorbike", "bike", " lorry"), {
+        "Person": "person", "CAR": "car", "motorbike": "motorcycle", "bike": "bicycle", " lorry": "truck",
+    }),
+])
+def test_classes_are_known_by_what_others_call_them(names, known):
+    ours = our_classes(dict(enumerate(names)), Path("w.pt"))
+    assert {names[theirs]: CLASSES[k].value for theirs, k in ours.items()} == known
+
+
+def test_of_many_names_the_first_are_told():
+    assert told(["a", "b"]) == "a, b"
+    assert told(str(k) for k in range(80)).endswith(", 11 and 68 more")
 
 
 def test_openvino_is_used_without_the_package_that_tells_of_its_use():
