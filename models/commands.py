@@ -69,6 +69,7 @@ def export(a: argparse.Namespace) -> str:
 def _export_for_nodes(a: argparse.Namespace, weights: Path, precision: Precision) -> str:
     from models.check import check_precision
     from models.graph_making import make_graph
+    from models.label_numbers import numbering_of
 
     if precision is Precision.FP16 or a.form != Form.OPENVINO.value:
         raise SettingsError("nodes run OpenVINO in fp32, bf16 or int8: for another program give --out DIR")
@@ -83,11 +84,13 @@ def _export_for_nodes(a: argparse.Namespace, weights: Path, precision: Precision
     words = f"{graph.folder}: from {weights}, {precision.value}"
     if a.check is None:
         return words
+    numbering = numbering_of(a.check)
     check = check_precision(graph, precision, weights, a.check, max(a.size), threads=1)
     verdict = check.objection or "nodes may run it"
     return (
-        f"{words}\nmAP50 on {check.pictures} pictures, {check.objects} objects: {check.map50_reference:.3f} by ultralytics, "
-        f"{check.map50:.3f} in {precision.value}\nit loses {check.loss_points:g} points: {verdict}"
+        f"{words}\n{numbering.words}\nmAP50 on {check.pictures} pictures, {check.objects} objects: "
+        f"{check.map50_reference:.3f} by ultralytics, {check.map50:.3f} in {precision.value}\n"
+        f"it loses {check.loss_points:g} points: {verdict}"
     )
 
 
@@ -95,11 +98,12 @@ def evaluation(a: argparse.Namespace) -> str:
     """Figures of weights on a labelled folder, as a table or as JSON; curves where --curves says so."""
     from models.evaluate import AskedFor, YoloFinder, evaluate, load_samples
     from models.evaluate_report import as_json, as_table, draw_curves
+    from models.label_numbers import numbering_of
 
     if not 0.0 <= a.visible <= 1.0:
         raise SettingsError(f"--visible {a.visible:g}: give a share from 0 to 1, for example 0.65")
     weights = resolve_weights(a.name, a.weights, download=False)
-    samples = load_samples(a.folder)
+    samples, numbering = load_samples(a.folder), numbering_of(a.folder).words
     finder = YoloFinder(weights, a.size, threads=a.threads)
     result = evaluate(
         samples, finder, threshold=a.threshold, folder=str(a.folder), weights=weights.name, input_size_px=a.size,
@@ -107,7 +111,7 @@ def evaluation(a: argparse.Namespace) -> str:
     )
     if a.curves is not None:
         draw_curves(result, a.curves)
-    return json.dumps(as_json(result)) if a.json else as_table(result)
+    return json.dumps(as_json(result) | {"numbering": numbering}) if a.json else f"{as_table(result)}\n\n{numbering}"
 
 
 def add_arguments(models: argparse._SubParsersAction[argparse.ArgumentParser]) -> dict[str, argparse.ArgumentParser]:
@@ -138,7 +142,8 @@ def add_arguments(models: argparse._SubParsersAction[argparse.ArgumentParser]) -
     p.add_argument("--out", type=Path, metavar="DIR", help="write for another program, into this folder")
     p.add_argument("--form", choices=[f.value for f in Form], default="openvino", help="of what --out gets")
     p = made["evaluate"]
-    p.add_argument("folder", type=Path, help="with images/ and labels/; frames.jsonl of `models frames` adds the depression")
+    p.add_argument("folder", type=Path, help="with images/ and labels/, numbered as its data.yaml says; "
+                   "frames.jsonl of `models frames` adds the depression")
     p.add_argument("--size", type=int, default=640, metavar="PX", help="longer side of what the network is shown")
     p.add_argument("--threshold", type=float, default=0.4, help="score above which a find counts")
     p.add_argument("--visible", type=float, default=0.0, metavar="SHARE",

@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from geofences.geodesy import Array
 from models.boxes import overlaps
-from models.loading import CLASSES, PICTURE_ENDINGS, load_network
+from models.label_numbers import Numbering, numbering_of
+from models.loading import CLASSES, PICTURE_ENDINGS, load_network, told
 from wire.settings import SettingsError
 from wire.units import ObjectClass
 
@@ -152,22 +153,27 @@ class Evaluation:
 
 
 def load_samples(folder: Path) -> list[Sample]:
-    """Pictures of `folder/images` with `folder/labels`. Raises SettingsError with the file and line that is wrong."""
+    """Pictures of `folder/images` with `folder/labels`. Labels of what is none of ours are left out.
+
+    Raises SettingsError with the file and line that is wrong.
+    """
     pictures = sorted(p for p in (folder / "images").glob("*") if p.suffix.lower() in PICTURE_ENDINGS)
     if not pictures:
         raise SettingsError(f"{folder / 'images'}: no pictures. Give a folder with images/ and labels/ (YOLO format).")
-    seen = _sidecar(folder / SIDECAR)
+    numbering, seen = numbering_of(folder), _sidecar(folder / SIDECAR)
     samples = []
     for picture in pictures:
-        boxes, classes = _labels(folder / "labels" / f"{picture.stem}.txt")
+        boxes, classes = _labels(folder / "labels" / f"{picture.stem}.txt", numbering)
         said = seen.get(picture.stem)
         if said is None or len(said) != len(boxes):
             said = np.full((len(boxes), 2), np.nan)
-        samples.append(Sample(picture, boxes, classes, said[:, 0], said[:, 1]))
+        ours = classes >= 0
+        samples.append(Sample(picture, boxes[ours], classes[ours], said[ours, 0], said[ours, 1]))
     return samples
 
 
-def _labels(path: Path) -> tuple[Array, Ints]:
+def _labels(path: Path, numbering: Numbering) -> tuple[Array, Ints]:
+    """Boxes (n, 4) as shares, and classes (n,), -1 of what is none of ours."""
     if not path.exists():
         return np.empty((0, 4)), np.empty(0, np.int64)
     rows = []
@@ -178,11 +184,13 @@ def _labels(path: Path) -> tuple[Array, Ints]:
             kind, x, y, w, h = (float(v) for v in line.split())
         except ValueError:
             raise SettingsError(f"{path}:{number}: not class, middle x, middle y, width, height: {line[:60]!r}") from None
-        if kind != int(kind) or not 0 <= kind < len(CLASSES):
-            raise SettingsError(f"{path}:{number}: class {kind:g}; there are {len(CLASSES)}: {', '.join(CLASSES)}")
+        if kind not in numbering.names:
+            raise SettingsError(
+                f"{path}:{number}: class {kind:g}; there are {len(numbering.names)}: {told(numbering.names.values())}"
+            )
         if not all(0 <= v <= 1 for v in (x, y, w, h)):
             raise SettingsError(f"{path}:{number}: middle and size are shares of the picture, from 0 to 1")
-        rows.append((kind, x - w / 2, y - h / 2, x + w / 2, y + h / 2))
+        rows.append((numbering.ours.get(int(kind), -1), x - w / 2, y - h / 2, x + w / 2, y + h / 2))
     table = np.array(rows).reshape(-1, 5)
     return table[:, 1:], table[:, 0].astype(np.int64)
 

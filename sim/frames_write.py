@@ -65,7 +65,8 @@ def write_data_files(folder: Path) -> None:
     lines = [p.read_bytes() for p in sorted((folder / "meta").glob("*.json"))]
     (folder / SIDECAR).write_bytes(b"\n".join(lines) + b"\n")
     names = "\n".join(f"  {k}: {c.value}" for k, c in enumerate(CLASSES))
-    (folder / DATA).write_text(f"path: {folder.resolve()}\ntrain: images\nval: images\nnames:\n{names}\n")
+    path = msgspec.json.encode(str(folder.resolve())).decode()      # in quotes: a colon in it is none of YAML's
+    (folder / DATA).write_text(f"path: {path}\ntrain: images\nval: images\nnames:\n{names}\n", encoding="utf-8")
 
 
 def _write_block(order: Order, begin: int, end: int) -> None:

@@ -54,6 +54,16 @@ def test_evaluate_runs_the_network_on_a_folder_and_prints_json_and_curves(tmp_pa
     assert (said["pictures"], said["empty_pictures"], said["objects"]) == (3, 2, 1)
     assert {"map50", "map50_95", "by_height", "by_depression", "false_finds_per_empty", "points"} <= set(said)
     assert (tmp_path / "curves.png").stat().st_size > 1000
+    assert said["numbering"].startswith("classes of the labels: no data.yaml, so they are taken for 0 person, 1 bicycle, ")
+
+
+def test_evaluate_tells_by_what_it_read_the_numbers_of_the_labels(tmp_path, capsys):
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images/0.png"), np.zeros((64, 64, 3), np.uint8))
+    (tmp_path / "data.yaml").write_text("names: [bicycle, dog, person]\n")
+    assert main(["models", "evaluate", str(tmp_path), "--name", "trailwatch7n", "--size", "64"]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said == f"classes of the labels, by {tmp_path}/data.yaml: 0 bicycle, 1 dog, 2 person; left out: dog"
 
 
 def test_a_share_in_percent_is_refused_before_anything_is_measured(tmp_path, capsys):

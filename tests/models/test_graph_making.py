@@ -119,6 +119,7 @@ def test_the_check_of_a_precision_is_published_beside_its_graph(made, labelled, 
     arguments = ["models", "export", "--name", "trailwatch7n", "--graphs", str(made.folder.parent), "--size", "96", "128"]
     assert main([*arguments, "--precision", "bf16", "--check", str(labelled)]) == 0
     said = capsys.readouterr().out
+    assert "no data.yaml, so they are taken for 0 person" in said
     assert "6 pictures, 6 objects" in said and "by ultralytics" in said and "are the least that say anything" in said
     graph = find_graph(SHA, Precision.BF16, [made.folder.parent])
     check = read_check(graph, Precision.BF16)

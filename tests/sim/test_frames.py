@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from models.label_numbers import numbering_of
 from sim.frames import LEAST_VISIBLE, FrameMaker, FrameSettings
 from sim.frames_camera import depression_at, draw_sky, draw_view, ground_at, pixels_of
 from sim.frames_grounds import Backgrounds, find_backgrounds, shapes
-from sim.frames_write import Order, contact_sheet, write_frames
+from sim.frames_write import Order, contact_sheet, write_data_files, write_frames
 from wire.settings import SettingsError
 from wire.units import ObjectClass
 
@@ -97,6 +98,15 @@ def test_shapes_are_pictures_of_nothing_in_many_colours():
     pictures = [shapes(np.random.default_rng(k), 64) for k in range(12)]
     assert all(p.shape == (64, 64, 3) and p.dtype == np.uint8 for p in pictures)
     assert np.std([p.mean() for p in pictures]) > 5
+
+
+def test_what_a_written_folder_says_of_its_numbers_is_what_an_evaluation_reads(tmp_path):
+    folder = tmp_path / "day: khe gió #1"
+    (folder / "meta").mkdir(parents=True)
+    write_data_files(folder)
+    numbering = numbering_of(folder)
+    assert numbering.said_by == folder / "data.yaml"
+    assert numbering.ours == {k: k for k in range(len(ObjectClass))}
 
 
 def test_a_written_folder_is_what_yolo_reads_and_is_gone_on_with(tmp_path):
