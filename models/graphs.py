@@ -26,7 +26,7 @@ from models.registry import cache_folder, digest_of
 GRAPH, CARD = "graph.xml", "card.json"
 FILES = (GRAPH, "graph.bin")
 LOSS_LIMIT_POINTS = 1.0         # of mAP50, in hundredths: the default is the fastest precision that loses less
-REFERENCE_LEAST = 0.2           # mAP50 of the weights themselves: of less, a point is more than a twentieth
+REFERENCE_LEAST = 0.1           # mAP50 of the weights themselves: of less, a point is more than a tenth
 OBJECTS_LEAST = 100             # labelled objects of a check: by fewer, one point is a single find
 
 _log = logging.getLogger("trailwatch.models")

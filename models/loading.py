@@ -28,7 +28,7 @@ CLASSES = tuple(ObjectClass)
 # What others call ours: VisDrone's and BDD100K's names, and other common words. No van: COCO calls some cars, some trucks.
 ALSO_CALLED = {
     "pedestrian": ObjectClass.PERSON, "people": ObjectClass.PERSON, "human": ObjectClass.PERSON,
-    "bike": ObjectClass.BICYCLE, "motorbike": ObjectClass.MOTORCYCLE, "motor": ObjectClass.MOTORCYCLE,
+    "motorbike": ObjectClass.MOTORCYCLE, "motor": ObjectClass.MOTORCYCLE,
     "lorry": ObjectClass.TRUCK,
 }
 NAMES_TOLD = 12                 # COCO has 80

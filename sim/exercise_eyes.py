@@ -280,7 +280,7 @@ class SimulatedEye:
         )
 
     def end(self) -> list[UpBody]:
-        return [*self._tracker.end_all()]
+        return [*self._tracker.end_all().news]
 
     def _draw(self, pose: Pose) -> tuple[GroundPosition, ...]:
         if self._outline is None or self._outline[0] != pose:
