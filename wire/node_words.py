@@ -166,8 +166,8 @@ NODE_WORDS: dict[str, str] = {
     "station_says": "the station at {endpoint} says: {reason}",
     "key_refused": 'the station at {endpoint} refused our key (node "{node}", public {public}): add it to nodes.toml of '
     "that station",
-    "no_handshake": "the station at {endpoint} breaks off the handshake: is station_public the key that this station "
-    "printed, and does its nodes.toml hold ours?",
+    "no_handshake": "the station at {endpoint} breaks off the handshake, or the line is very slow: is station_public the "
+    "key that this station printed, and does its nodes.toml hold ours?",
     "outbox_refused": "outbox: the disk takes no messages ({error})",
     "outbox_damaged": "outbox: the file was damaged and is put aside as {aside}; {waiting} messages that waited are "
     "saved, {lost} are lost and counted as dropped",

@@ -42,7 +42,7 @@ HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 2_000, 12_000     # the station's own come 
 # How long the station waits for the end of a frame. A picture of 512 KB on a line of 64 kbit/s takes a minute; taken for
 # dead in the middle of it, the node would begin again, and never be done.
 STATION_PATIENCE_MS = 90_000
-HANDSHAKE_MS = 5_000
+HANDSHAKE_MS = 15_000           # it takes nearly four round trips, of which one over a satellite may take seconds
 RECONNECT_MS = (150, 400)       # drawn at random, so that nodes do not return in step after a power cut
 RECONNECT_LONGEST_MS = 2_000
 RENEW_S, RENEW_LONGEST_S = 3.0, 60.0    # a socket whose handshake was refused is dead for libzmq: a new one, after a wait

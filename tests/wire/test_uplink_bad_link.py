@@ -83,6 +83,14 @@ def test_on_a_thin_slow_link_nothing_is_sent_twice_and_the_urgent_does_not_stand
     assert order.index(urgent) < before + 150, "it waited for more than what was on its way"
 
 
+def test_a_line_on_which_each_answer_takes_more_than_a_second_comes_up(station, node_key, outbox, bad_link):
+    link = bad_link(station.endpoint, delay_s=1.6)
+    outbox.put(batch())
+    with Uplink(link.endpoint, station.key.public, node_key, outbox, CLOCK):
+        wait_for(lambda: outbox.depth == 0)
+    assert len(station.received) == 1
+
+
 def test_a_picture_that_takes_longer_than_any_heartbeat_gets_through_at_the_first_attempt(
     station, node_key, outbox, bad_link
 ):
