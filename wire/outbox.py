@@ -44,7 +44,16 @@ from wire.messages import (
 )
 from wire.node_words import NO_TEXT, NodeText, all_of, node_text
 from wire.outbox_bounds import OUTSIDE, PICTURE, STATE, URGENT, Bounds, PictureBounds, picture_bytes
-from wire.outbox_file import FIRST_BOOT_LIMIT, ROW_OVERHEAD_BYTES, DiskError, claim, is_damage, is_whole, open_file
+from wire.outbox_file import (
+    FIRST_BOOT_LIMIT,
+    ROW_OVERHEAD_BYTES,
+    DiskError,
+    claim,
+    damage_found,
+    is_damage,
+    is_whole,
+    open_file,
+)
 from wire.settings import SettingsError
 from wire.units import Realm
 
@@ -66,6 +75,8 @@ _LEDGER_COLUMNS = (
     "detections_refused", "messages_dropped", "detections_dropped", "bytes_waiting",
 )
 _MOVE_LEDGER = "update ledger set " + ", ".join(f"{name} = {name} + ?" for name in _LEDGER_COLUMNS)
+
+_MESSAGE = "select boot, sequence, priority, data from queue where boot = ? and sequence = ?"
 
 _log = logging.getLogger("trailwatch.outbox")
 
@@ -280,12 +291,7 @@ class Outbox:
             (least, limit + len(skip) + len(self._settled)),
         ).fetchall()
         keys = [k for k in keys if k not in skip and k not in self._settled][:limit]
-        return [
-            Pending(*self._db.execute(
-                "select boot, sequence, priority, data from queue where boot = ? and sequence = ?", key
-            ).fetchone())
-            for key in keys
-        ]
+        return [_read_message(self._db, key) for key in keys]
 
     def acknowledge(self, identities: Iterable[Identity]) -> int:
         """The station has these on its disk: they may go. Returns how many were still waiting here."""
@@ -318,9 +324,7 @@ class Outbox:
         if self._db is None or identity in self._settled:
             return None
         try:
-            row = self._db.execute(
-                "select boot, sequence, priority, data from queue where boot = ? and sequence = ?", identity
-            ).fetchone()
+            row = self._db.execute(_MESSAGE, identity).fetchone()
         except sqlite3.Error as error:
             self._note_failure(error)
             return None
@@ -492,6 +496,13 @@ class Outbox:
             )
         self._refusal = node_text("outbox_refused", error=str(error))
         self._retry_ns = self._clock.monotonic_ns() + round(DISK_RETRY_S * NS_PER_S)
+
+
+def _read_message(db: sqlite3.Connection, key: Identity) -> Pending:
+    row = db.execute(_MESSAGE, key).fetchone()
+    if row is None:
+        raise damage_found(f"an index names the message {key}, and there is none")
+    return Pending(*row)
 
 
 def _read_ledger(db: sqlite3.Connection) -> Counter[str]:

@@ -87,6 +87,13 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code is not None and code & 0xFF in _DAMAGED
 
 
+def damage_found(what: str) -> sqlite3.DatabaseError:
+    """For what SQLite reads without a word, because it has no check of what it stores; it is as good as its own."""
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
 def claim(path: Path, node: str) -> IO[str]:
     """One process an outbox; the claim goes with the process, however it ends. Raises SettingsError, DiskError."""
     try:
@@ -179,9 +186,7 @@ def _number(meta: dict[str, str], key: str, default: int) -> int:
     try:
         return int(meta.get(key, default))
     except ValueError:
-        error = sqlite3.DatabaseError(f"meta.{key} is {meta[key]!r}, and not a number")
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT     # SQLite has no check of what it stores; this is as good
-        raise error from None
+        raise damage_found(f"meta.{key} is {meta[key]!r}, and not a number") from None
 
 
 # ------------------------------------------------------------------------------------------------------------ damage

@@ -113,6 +113,29 @@ def test_a_number_of_the_file_that_is_none_is_damage_and_what_waits_is_saved(tmp
     assert outbox.boot > first.boot and adds_up(outbox)
 
 
+def test_an_index_that_names_a_message_that_is_not_there_is_damage_and_all_that_waits_is_sent(tmp_path):
+    """One bit of it, flipped on the card: 77 stands there as 589. SQLite reads that without a word."""
+    path, clock = tmp_path / "outbox.db", SteppedClock()
+    first = opened(path, clock)
+    put = first.put(*[batch(2) for _ in range(300)])
+    first.close()
+    with sqlite3.connect(path) as db:
+        db.execute("update queue set sequence = 589 where sequence = 77")
+        entry = db.execute("select * from sqlite_master where name = 'queue_order'").fetchone()
+        db.execute("pragma writable_schema = on")
+        db.execute("delete from sqlite_master where name = 'queue_order'")
+    with sqlite3.connect(path) as db:           # which knows of no such index, and leaves it as it is
+        db.execute("update queue set sequence = 77 where sequence = 589")
+        db.execute("pragma writable_schema = on")
+        db.execute("insert into sqlite_master values (?, ?, ?, ?, ?)", entry)
+    outbox = opened(path, clock)
+    outbox.pending(999)
+    clock.advance(2.0)
+    assert [p.identity for p in outbox.pending(999)] == list(put)
+    assert "300 messages that waited are saved, 0 are lost" in outbox.problem
+    assert adds_up(outbox)
+
+
 def test_the_damage_stays_a_problem_until_somebody_can_have_read_it_and_no_longer(tmp_path):
     clock = SteppedClock()
     (tmp_path / "outbox.db").write_bytes(b"x" * 9000)
