@@ -35,7 +35,8 @@ def run(config: Path) -> int:
     clock = WallClock()
     fleet = load(config)
     fleet.data_dir.mkdir(parents=True, exist_ok=True)
-    outbox = Outbox(fleet.data_dir / "outbox.db", fleet.key.node, fleet.key.realm, clock)
+    # In order: an offer, its plan, the check of it and its task each mean something only after the one before.
+    outbox = Outbox(fleet.data_dir / "outbox.db", fleet.key.node, fleet.key.realm, clock, fresh_s=0.0)
     journal = OrderJournal(fleet.data_dir / "orders.db")
     orders = FleetOrders(journal, clock, lambda body: _keep(outbox, body))
     try:

@@ -100,6 +100,7 @@ class Coverage:
         self._said_weather = self._load_weather()
         self._walks = Walks(self._db)
         self._watchers: dict[str, _Watcher] = {}
+        self._late: dict[str, _Watcher] = {}    # the same, as they were by words that newer ones have overtaken on the line
         self._turning: set[str] = set()         # nodes
         self._lights: dict[int, Light] = {}
         n = self._trail.size
@@ -121,6 +122,8 @@ class Coverage:
         """A sensor's word. sensor: its name on the map. received_ns: our clock."""
         at_ns = r.at_ns if r.at_ns <= received_ns else received_ns
         watcher = self._watchers.setdefault(sensor, _Watcher(node))
+        if at_ns < watcher.heard_ns:        # it is there no more, and saw this all the same
+            watcher = self._late.setdefault(sensor, _Watcher(node))
         before = (watcher.pose, watcher.heard_ns, watcher.state)
         if at_ns >= watcher.heard_ns:
             watcher.heard_ns, watcher.node, watcher.state = at_ns, node, r.state

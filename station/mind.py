@@ -218,8 +218,7 @@ class Mind:
                 s.report(node, body, received_ns)
                 self._coverage.report(s.sensor_name(node, body.sensor), node, body, received_ns)
             case NodeHealth() as body:
-                s.health(node, body)
-                self._coverage.health(node, body)
+                self._coverage.health(node, s.health(node, body))
             case DroneTelemetry() as body:
                 s.telemetry(body)
                 self._fleet.heard_of(node, body.drone)

@@ -37,6 +37,7 @@ class Situation:
     changed_drones: set[str] = field(default_factory=set)
     _names: dict[tuple[str, str], str] = field(default_factory=dict)
     _heard_told_ns: dict[str, int] = field(default_factory=dict)
+    _told_ns: dict[str, int] = field(default_factory=dict)          # a sensor's last word, by its own clock
 
     def remember_names(self) -> None:
         """After loading: who owns which sensor name, and since when the blind are blind at the least."""
@@ -69,11 +70,14 @@ class Situation:
                 self.changed_nodes.add(node)
             self.nodes[node] = msgspec.structs.replace(view, last_heard_ns=received_ns, silent=False)
 
-    def health(self, node: str, health: NodeHealth) -> None:
+    def health(self, node: str, health: NodeHealth) -> NodeHealth:
+        """Returns its newest word of itself, which an older one does not change."""
         view = self.nodes[node]
-        if view.health is None or health.at_ns >= view.health.at_ns:
-            self.nodes[node] = msgspec.structs.replace(view, health=health)
-            self.changed_nodes.add(node)
+        if view.health is not None and health.at_ns < view.health.at_ns:
+            return view.health
+        self.nodes[node] = msgspec.structs.replace(view, health=health)
+        self.changed_nodes.add(node)
+        return health
 
     def report(self, node: str, r: SensorReport, received_ns: int) -> None:
         """A sensor says where it stands and whether it sees. An older word than the last one changes nothing."""
@@ -81,6 +85,9 @@ class Situation:
         known = self.sensors.get(name)
         if known is not None and known.state_since_ns > r.at_ns:
             return
+        if known is not None and known.state is r.state and r.at_ns < self._told_ns.get(name, 0):
+            return              # overtaken on the line: it stands, or looks, elsewhere by now
+        self._told_ns[name] = r.at_ns
         last_frame_ns = known.last_frame_ns if known is not None else 0
         if r.state is SensorState.SEEING:
             last_frame_ns = max(last_frame_ns, r.at_ns)

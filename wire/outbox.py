@@ -54,6 +54,7 @@ from wire.outbox_file import (
     is_whole,
     open_file,
 )
+from wire.outbox_order import FRESH_S, Freshness, Identity, next_keys, rank
 from wire.settings import SettingsError
 from wire.units import Realm
 
@@ -66,8 +67,6 @@ DAMAGE_SAID_S = 3600.0              # how long a damaged file stays a problem of
 REASONS_LIMIT = 100                 # different reasons of refusal that are counted apart
 
 NO_BOUNDS = PictureBounds()
-
-Identity = tuple[int, int]          # boot, sequence; the node is the file's
 
 # One text whatever moves, so that sqlite3 finds it prepared.
 _LEDGER_COLUMNS = (
@@ -159,14 +158,14 @@ class Outbox:
     """The messages of one node on their way to the station.
 
     limit_bytes bounds what waits: beyond it the oldest messages of the least priority are dropped, and counted; `pictures`
-    bounds those in bytes and days besides.
+    bounds those in bytes and days besides. fresh_s: see wire.outbox_order.
     Raises wire.settings.SettingsError where the file may not be written, belongs to another node, or to another realm.
     Nothing raises for a disk that refuses: `problem` says so.
     """
 
     def __init__(
         self, path: Path, node: str, realm: Realm, clock: Clock, limit_bytes: int = LIMIT_BYTES,
-        pictures: PictureBounds = NO_BOUNDS,
+        pictures: PictureBounds = NO_BOUNDS, fresh_s: float = FRESH_S,
     ) -> None:
         self._path = path
         self._node = node
@@ -183,6 +182,7 @@ class Outbox:
         self._moved: Counter[str] = Counter()           # what it has to move by with the next one
         self._reasons: Counter[str] = Counter()         # of refusals, the same
         self._sequence = 0
+        self._freshness = Freshness(clock, fresh_s)
         self._retry_ns = 0
         self._refusal = self._damage = NO_TEXT
         self._broken = ""
@@ -227,6 +227,7 @@ class Outbox:
         A body too large for the wire is not taken: it is logged and has no identity in the result.
         """
         with self._lock:
+            self._freshness.note_put((self.boot, self._sequence))
             rows = self._encode(bodies)
             self._hold(rows)
             self._write(flush=any(r.message.priority != STATE for r in rows))
@@ -266,30 +267,30 @@ class Outbox:
     # ---------------------------------------------------------------------------------------------- the uplink's side
 
     def pending(self, limit: int, skip: Collection[Identity] = (), least: int = PICTURE) -> list[Pending]:
-        """The next messages to send, most urgent and oldest first, down to the priority `least`.
+        """The next messages to send, in the order of wire.outbox_order, down to the priority `least`.
 
         Without those in `skip`, which are already on their way.
         """
         with self._lock:
             self._write(flush=True)
+            fresh = self._freshness.first_fresh((self.boot, self._sequence))
             held = (r.message for r in self._held.values())
             found = [m for m in held if m.priority <= least and m.identity not in skip]
             try:
-                found += self._pending_on_disk(limit, skip, least)
+                found += self._pending_on_disk(limit, skip, least, fresh)
             except sqlite3.Error as error:
                 self._note_failure(error)
             if self._held:
-                found.sort(key=lambda p: (p.priority, p.boot, p.sequence))
+                found.sort(key=lambda p: rank(p.priority, p.identity, fresh))
             return found[:limit]
 
-    def _pending_on_disk(self, limit: int, skip: Collection[Identity], least: int) -> list[Pending]:
+    def _pending_on_disk(
+        self, limit: int, skip: Collection[Identity], least: int, fresh: Identity
+    ) -> list[Pending]:
         if self._db is None or len(self._settled) >= SETTLED_LIMIT:
             return []
         # Keys first, from the index alone: the data of what is on its way is not read again and again.
-        keys = self._db.execute(
-            "select boot, sequence from queue where priority <= ? order by priority, boot, sequence limit ?",
-            (least, limit + len(skip) + len(self._settled)),
-        ).fetchall()
+        keys = next_keys(self._db, fresh, least, limit + len(skip) + len(self._settled))
         keys = [k for k in keys if k not in skip and k not in self._settled][:limit]
         return [_read_message(self._db, key) for key in keys]
 

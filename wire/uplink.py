@@ -28,8 +28,9 @@ from wire.flights import Flights
 from wire.keys import NodeKey
 from wire.messages import Acknowledgement, CorridorSet, Order
 from wire.node_words import NO_TEXT, NodeText, node_text
-from wire.outbox import Identity, Outbox, Pending
+from wire.outbox import Outbox, Pending
 from wire.outbox_bounds import OUTSIDE, PICTURE
+from wire.outbox_order import Identity
 from wire.pieces import PieceSender
 from wire.tasking import FleetOrder, Target
 

@@ -31,6 +31,7 @@ from wire.messages import (
 )
 from wire.outbox import OUTSIDE, Outbox
 from wire.outbox_file import ROW_OVERHEAD_BYTES
+from wire.outbox_order import rank
 from wire.settings import SettingsError
 from wire.units import Covariance2, GroundPosition, ObjectClass, Realm, TimeQuality
 
@@ -66,10 +67,10 @@ def test_what_waits_survives_a_restart_with_its_identity_and_the_boot_goes_up(tm
     second = opened(tmp_path / "outbox.db")
     assert second.boot > first.boot
     assert [p.identity for p in second.pending(10)] == list(identities)
-    later = second.put(batch())
-    assert later[0] not in identities
     envelope = decode_envelope(second.pending(1)[0].data)
     assert (envelope.node, envelope.boot, envelope.sequence) == ("gate-1", *identities[0])
+    later = second.put(batch())
+    assert later[0] not in identities
     assert second.ledger.detections_put == 3
 
 
@@ -306,7 +307,7 @@ class OutboxModel(RuleBasedStateMachine):
         assert not self.answered & {p.identity for p in waiting}
         if not self.outbox.problem:
             assert sum(len(p.data) + ROW_OVERHEAD_BYTES for p in waiting) <= self.limit
-        assert waiting == sorted(waiting, key=lambda p: (p.priority, p.boot, p.sequence))
+        assert waiting == sorted(waiting, key=lambda p: rank(p.priority, p.identity, (self.outbox.boot, 0)))
 
     def teardown(self):
         self.outbox._db.execute("pragma query_only = 0")

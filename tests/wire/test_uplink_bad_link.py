@@ -14,6 +14,7 @@ from wire.messages import (
     Box,
     Detection,
     DetectionBatch,
+    NodeHealth,
     PlacementPoint,
     Refusal,
     Snapshot,
@@ -36,6 +37,10 @@ def batch(n=3, corridors=("khe-da",)):
     place = PlacementPoint(GroundPosition(16.6, 106.6), Covariance2(1, 0, 1))
     one = Detection(1, ObjectClass.PERSON, 0.9, Box(1, 2, 3, 4), place, True, corridors)
     return DetectionBatch("cam", 1, TimeQuality.NTP, "v", (one,) * n)
+
+
+def health():
+    return NodeHealth(1, 1.0, 1, 0, 5.0, {}, 0, 0, 0, 1.0, 1.0, TimeQuality.NTP, True)
 
 
 def snapshot(size):
@@ -81,6 +86,28 @@ def test_on_a_thin_slow_link_nothing_is_sent_twice_and_the_urgent_does_not_stand
     order = identities(station.received)
     assert len(set(order)) == len(order) == 301
     assert order.index(urgent) < before + 150, "it waited for more than what was on its way"
+
+
+@pytest.mark.parametrize("body", [batch(), health()], ids=["sighting", "state"])
+def test_what_is_seen_now_does_not_wait_behind_what_was_seen_before_the_link_came_back(
+    station, node_key, tmp_path, bad_link, body
+):
+    link = bad_link(station.endpoint, kbit_per_s=200, piece=4096)
+    before = Outbox(tmp_path / "outbox.db", "gate-1", Realm.TRAINING, CLOCK)
+    backlog = before.put(*[body] * 600)
+    before.close()
+    outbox = Outbox(tmp_path / "outbox.db", "gate-1", Realm.TRAINING, CLOCK)
+    with Uplink(link.endpoint, station.key.public, node_key, outbox, CLOCK) as uplink:
+        wait_for(lambda: len(station.received) > 60)
+        had = len(station.received)
+        live = outbox.put(body, body)
+        wait_for(lambda: outbox.depth == 0)
+        assert uplink.counts.resent == 0
+    order = identities(station.received)
+    assert set(order) == {*backlog, *live} and len(order) == 602
+    assert order.index(live[0]) < order.index(live[1]) < had + 200, "they waited for more than what was on its way"
+    assert [i for i in order if i in set(backlog)] == list(backlog)
+    outbox.close()
 
 
 def test_a_line_on_which_each_answer_takes_more_than_a_second_comes_up(station, node_key, outbox, bad_link):
@@ -161,7 +188,9 @@ def test_steps_of_the_date_neither_reorder_nor_delay_nor_lose(station, node_key,
             put += outbox.put(batch())
         wait_for(lambda: outbox.depth == 0)
         assert uplink.counts.resent == 0
-    assert identities(station.received) == put
+    received = identities(station.received)
+    assert set(received) == set(put) and len(received) == len(put)
+    assert [i for i in received if i in put[:50]] == put[:50] and [i for i in received if i in put[50:]] == put[50:]
     outbox.close()
 
 
