@@ -55,6 +55,7 @@ from wire.outbox_file import (
     open_file,
 )
 from wire.outbox_order import FRESH_S, Freshness, Identity, next_keys, rank
+from wire.outbox_space import Space
 from wire.settings import SettingsError
 from wire.units import Realm
 
@@ -158,7 +159,8 @@ class Outbox:
     """The messages of one node on their way to the station.
 
     limit_bytes bounds what waits: beyond it the oldest messages of the least priority are dropped, and counted; `pictures`
-    bounds those in bytes and days besides. fresh_s: see wire.outbox_order.
+    bounds those in bytes and days besides, and what is left on the disk bounds all (wire.outbox_space). fresh_s: see
+    wire.outbox_order.
     Raises wire.settings.SettingsError where the file may not be written, belongs to another node, or to another realm.
     Nothing raises for a disk that refuses: `problem` says so.
     """
@@ -172,6 +174,7 @@ class Outbox:
         self._realm = realm
         self._clock = clock
         self._bounds = Bounds(limit_bytes, pictures, clock)
+        self._space = Space(path, clock)
         self._picture_bytes = 0                         # of those on the disk
         self._lock = threading.Lock()
         self._held: dict[Identity, _Row] = {}
@@ -216,6 +219,7 @@ class Outbox:
         self._on_disk = _read_ledger(file.db)
         self._picture_bytes = picture_bytes(file.db)
         self._db = file.db
+        self._space.tend(file.db, self._on_disk["bytes_waiting"])
         return file.db
 
     # ------------------------------------------------------------------------------------------------ the node's side
@@ -422,10 +426,14 @@ class Outbox:
             self._commit(self._db or self._open(), flush=flush and bool(self._held))
         except (sqlite3.Error, DiskError, SettingsError) as error:
             self._note_failure(error)
+            if self._space.give_up(error):
+                self._write(flush=flush, force=True)
             return
         if self._refusal:
             _log.warning("%s: the disk takes messages again", self._path)
             self._refusal = NO_TEXT
+        if self._db is not None:
+            self._space.tend(self._db, self._on_disk["bytes_waiting"])
 
     def _commit(self, db: sqlite3.Connection, *, flush: bool) -> None:
         """One transaction: held rows in, settled ones out, the limit kept, the ledger moved."""
@@ -461,7 +469,8 @@ class Outbox:
     def _trim(self, db: sqlite3.Connection, moved: Counter[str], pictures: int) -> int:
         """Keep the bounds. Returns the bytes of the pictures that went. pictures: that the transaction added, bytes."""
         waiting = self._on_disk["bytes_waiting"] + moved["bytes_waiting"]
-        gone = self._bounds.trim(db, waiting, self._picture_bytes + pictures, (self.boot, self._sequence - 1))
+        room = self._space.limit_bytes(db, waiting, self._held_bytes)
+        gone = self._bounds.trim(db, waiting, self._picture_bytes + pictures, (self.boot, self._sequence - 1), room)
         moved.update(messages_dropped=gone.messages, detections_dropped=gone.detections, bytes_waiting=-gone.size)
         return gone.picture_size
 

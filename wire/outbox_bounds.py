@@ -61,8 +61,11 @@ class Bounds:
         self._offset_ns = clock.utc_ns() - clock.monotonic_ns()
         self._steady_since_ns = self._marked_ns = clock.monotonic_ns()
 
-    def trim(self, db: sqlite3.Connection, waiting: int, pictures: int, newest: tuple[int, int]) -> Gone:
-        """Delete what has to go. waiting, pictures: bytes in the file, of all and of pictures. newest: the last identity."""
+    def trim(self, db: sqlite3.Connection, waiting: int, pictures: int, newest: tuple[int, int], room: int) -> Gone:
+        """Delete what has to go. waiting, pictures: bytes in the file, of all and of pictures. newest: the last identity.
+
+        room: bytes that may wait on this disk, where that is less than the limit.
+        """
         gone = Gone()
         if self._hour_has_passed():
             self._let_go_of_old(db, newest, gone)
@@ -70,7 +73,7 @@ class Bounds:
             _delete(db, _OLDEST, (PICTURE,), pictures - gone.size - self._pictures.limit_bytes, gone)
         gone.picture_size = gone.size
         for priority in (PICTURE, OUTSIDE, STATE, URGENT):
-            _delete(db, _OLDEST, (priority,), waiting - gone.size - self._limit_bytes, gone)
+            _delete(db, _OLDEST, (priority,), waiting - gone.size - min(self._limit_bytes, room), gone)
             if priority == PICTURE:
                 gone.picture_size = gone.size
         return gone
