@@ -326,6 +326,7 @@ class Mind:
             self._desk.pass_time(now_ns)
             self._forget_closed(now_ns)
             self._retention.step(alarm for i in self._duty.incidents.open() for alarm in i.alarms)
+            self._desk.date_fault(self._retention.date_off_days, self._is_training, now_ns)
             self._erased.step()
         if _is_due(self._counted_ns, COUNTS_EVERY_NS, now_ns):
             self._counted_ns = now_ns

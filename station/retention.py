@@ -22,13 +22,18 @@ ERASE_AT_ONCE = 200                 # rows that a step looks at: some millisecon
 
 
 class ErasedView(msgspec.Struct, frozen=True):
-    """Of one kind of data. days: how long it is kept, None: for ever. oldest_ns: of what is there. last_ns: of erasing."""
+    """Of one kind of data. days: how long it is kept, None: for ever. oldest_ns: of what is there. last_ns: of erasing.
+
+    date_off_days: while nothing is erased because the station's date is so far ahead of the last time that it ran (behind it
+    where negative), and nobody has said that it is right; else 0.
+    """
 
     kind: str
     days: float | None
     oldest_ns: int | None
     erased: int
     last_ns: int | None
+    date_off_days: int = 0
 
 
 class Pace:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from station.retention import DAY_NS, ERASE_AT_ONCE, Eraser, Pace
+from station.retention_date import ErasingDate
 from station.retention_settings import RetentionSettings
 from station.settings import StationSettings
 from station.store import MIND, StoreError, Synchronous, open_reader
@@ -34,6 +35,7 @@ class InboxRetention:
         self._clock = clock
         self._eraser = Eraser(db, clock, Synchronous.FULL)
         self._pace = Pace(clock)
+        self._date = ErasingDate(clock)
         self._kept_due_ns = 0
         r: RetentionSettings = settings.retention
         self._groups: dict[str, tuple[float, Callable[[str], bool]]] = {
@@ -54,10 +56,11 @@ class InboxRetention:
             return
         try:
             with contextlib.closing(mind):
-                place = int(mind.execute("SELECT arrival FROM place WHERE id = 1").fetchone()[0])
-                for group in self._groups:
-                    found_work = self._next(group, mind, place) or found_work
-                found_work = self._kept_again(mind) or found_work
+                if self._date.is_believed(mind):
+                    place = int(mind.execute("SELECT arrival FROM place WHERE id = 1").fetchone()[0])
+                    for group in self._groups:
+                        found_work = self._next(group, mind, place) or found_work
+                    found_work = self._kept_again(mind) or found_work
         except sqlite3.Error as error:
             log.warning("retention waits: %s", error)
         self._pace.done(found_work)

@@ -15,6 +15,7 @@ import msgspec
 from station.journal import Block, pack, unpack
 from station.orders import ORDERS
 from station.retention import DAY_NS, ERASE_AT_ONCE, Eraser, Pace
+from station.retention_date import ErasingDate
 from station.settings import StationSettings
 from station.store import MIND, StoreError, Synchronous, open_reader, open_store
 from wire.clock import Clock
@@ -34,6 +35,7 @@ class JournalRetention:
         self._clock = clock
         self._eraser = Eraser(db, clock, Synchronous.NORMAL)
         self._pace = Pace(clock)
+        self._date = ErasingDate(clock)
 
     def step(self) -> None:
         """Look at the next few, where it is time. Raises nothing: what cannot be erased now is erased later."""
@@ -41,9 +43,16 @@ class JournalRetention:
             return
         found_work = False
         try:
-            found_work = self._whole_blocks()
-            found_work = self._sweep() or found_work
-            found_work = self._orders() or found_work
+            mind = open_reader(self._settings.mind_db, MIND, self._settings.realm)
+        except (FileNotFoundError, StoreError):
+            self._pace.done(False)          # without the mind's word nothing goes
+            return
+        try:
+            with contextlib.closing(mind):
+                if self._date.is_believed(mind):
+                    found_work = self._whole_blocks()
+                    found_work = self._sweep(mind) or found_work
+                    found_work = self._orders() or found_work
         except (sqlite3.Error, StoreError) as error:
             log.warning("retention waits: %s", error)
         self._pace.done(found_work)
@@ -55,7 +64,7 @@ class JournalRetention:
             self._eraser.erase([("DELETE FROM blocks WHERE id = ?", over)], {"journal": len(over)})
         return bool(over)
 
-    def _sweep(self) -> bool:
+    def _sweep(self, mind: sqlite3.Connection) -> bool:
         """Take the contacts that the mind has erased out of old blocks; those of alarms and questions stay."""
         until_ns = self._clock.utc_ns() - round(self._settings.retention.unmatched_days * DAY_NS) - SWEEP_MARGIN_NS
         rows = self._db.execute(
@@ -64,26 +73,21 @@ class JournalRetention:
         ).fetchall()
         if not rows:
             return False
-        try:
-            mind = open_reader(self._settings.mind_db, MIND, self._settings.realm)
-        except FileNotFoundError:
-            return False                    # without the mind's word nothing goes
         fresh: list[tuple[object, ...]] = []
         unmatched = 0
-        with contextlib.closing(mind):
-            row = mind.execute("SELECT looked_until FROM retention WHERE kind = 'contacts'").fetchone()
-            if (int(row[0]) if row else 0) == 0 and mind.execute("SELECT 1 FROM contacts LIMIT 1").fetchone():
-                return False                # the mind has not begun to erase
-            for number, content in rows:
-                try:
-                    block = unpack(content)
-                except ValueError as error:
-                    log.error("block %d: %s", number, error)
-                    fresh.append((content, number))
-                    continue
-                gone = {c for c in contacts_of(block) if not self._is_needed(mind, c)}
-                unmatched += len(gone)
-                fresh.append((pack(without(block, gone)) if gone else content, number))
+        row = mind.execute("SELECT looked_until FROM retention WHERE kind = 'contacts'").fetchone()
+        if (int(row[0]) if row else 0) == 0 and mind.execute("SELECT 1 FROM contacts LIMIT 1").fetchone():
+            return False                    # the mind has not begun to erase
+        for number, content in rows:
+            try:
+                block = unpack(content)
+            except ValueError as error:
+                log.error("block %d: %s", number, error)
+                fresh.append((content, number))
+                continue
+            gone = {c for c in contacts_of(block) if not self._is_needed(mind, c)}
+            unmatched += len(gone)
+            fresh.append((pack(without(block, gone)) if gone else content, number))
         self._eraser.erase([("UPDATE blocks SET content = ?, swept = 1 WHERE id = ?", fresh)], {"unmatched": unmatched})
         return len(rows) == BLOCKS_AT_ONCE
 

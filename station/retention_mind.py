@@ -14,6 +14,7 @@ import msgspec
 
 from station.alarms import Alarm
 from station.retention import DAY_NS, ERASE_AT_ONCE, Eraser, Pace
+from station.retention_date import ErasingDate, date_off_days
 from station.retention_settings import RetentionSettings
 from station.store import Synchronous
 from wire.clock import Clock
@@ -38,6 +39,8 @@ class MindRetention:
         self._clock = clock
         self._eraser = Eraser(db, clock, Synchronous.NORMAL)
         self._pace = Pace(clock)
+        self._date = ErasingDate(clock)
+        self.date_off_days = 0              # while nothing is erased until a person says that the date is right; see there
 
     def step(self, in_incidents: Iterable[str]) -> None:
         """in_incidents: alarms of open incidents. Raises nothing: what cannot be erased now is erased later."""
@@ -45,9 +48,12 @@ class MindRetention:
             return
         found_work = False
         try:
-            found_work = self._contacts()
-            found_work = self._alarms(frozenset(in_incidents)) or found_work
-            found_work = self._matches() or found_work
+            self._date.keep(self._db)
+            self.date_off_days = date_off_days(self._db)
+            if self._date.is_believed(self._db):
+                found_work = self._contacts()
+                found_work = self._alarms(frozenset(in_incidents)) or found_work
+                found_work = self._matches() or found_work
         except sqlite3.Error as error:
             log.warning("retention waits: %s", error)
         self._pace.done(found_work)

@@ -12,6 +12,7 @@ from station.journal_schema import JOURNAL
 from station.orders import ORDERS
 from station.record import Record
 from station.retention import ErasedView, erased_counts
+from station.retention_date import date_off_days
 from station.settings import StationSettings
 from station.store import INBOX, MIND, Schema, StoreError, open_reader
 from wire.clock import NS_PER_S, Clock
@@ -45,7 +46,7 @@ KINDS = (*(kind for kind, *_ in _KINDS), "record")      # in the order in which 
 
 def read_retention(settings: StationSettings) -> tuple[ErasedView, ...]:
     """Every kind of data: how long it is kept, the oldest that is there, and what was erased. Raises nothing."""
-    views = []
+    views, off_days = [], _date_off_days(settings)
     for kind, file, setting, counted, oldest in _KINDS:
         days = getattr(settings.retention, setting) if setting else None
         oldest_ns, erased, last_ns = None, 0, None
@@ -54,7 +55,7 @@ def read_retention(settings: StationSettings) -> tuple[ErasedView, ...]:
             counts = erased_counts(db)
             found = [counts[k] for k in counted if k in counts]
             erased, last_ns = sum(c for c, _ in found), max((at for c, at in found if c), default=None)
-        views.append(ErasedView(kind, days, oldest_ns, erased, last_ns))
+        views.append(ErasedView(kind, days, oldest_ns, erased, last_ns, off_days))
     views.append(ErasedView("record", None, None, 0, None))
     return tuple(views)
 
@@ -65,8 +66,20 @@ def retention_text(settings: StationSettings) -> str:
     for v in read_retention(settings):
         days = "for ever" if v.days is None else f"{v.days:g}"
         lines.append(f"{v.kind:26}{days:>12}{_day(v.oldest_ns):>22}{v.erased:>12}  {_day(v.last_ns)}")
+    off_days = _date_off_days(settings)
+    if off_days:
+        lines.append(
+            f"NOTHING IS ERASED: the date is {abs(off_days)} days {'behind' if off_days < 0 else 'ahead of'} the last time "
+            "that this station ran: is it right? Then say which day it is: --today 2026-11-25"
+        )
     lines.append("What an open alarm, incident or question needs stays as long as that is open.")
     return "\n".join(lines)
+
+
+def _date_off_days(settings: StationSettings) -> int:
+    with contextlib.suppress(sqlite3.Error, StoreError, FileNotFoundError), _reader(settings, "mind") as db:
+        return date_off_days(db)
+    return 0
 
 
 class ErasedNotes:

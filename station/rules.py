@@ -238,6 +238,12 @@ class AlarmDesk:
         says = Sentence("alarm.store_trouble", {"file": file, "detail": detail})
         self._fault("store_trouble", STORE_TROUBLE, says, is_wrong, now_ns, simulated, about=file)
 
+    def date_fault(self, off_days: int, simulated: bool, now_ns: int) -> None:
+        """off_days: by which the station's own date is ahead of the last time that it ran, or behind it; 0: all is well."""
+        says = Sentence(f"alarm.date_{'behind' if off_days < 0 else 'ahead'}", {"days": abs(off_days)})
+        fault = self._settings.technical.clock_wrong
+        self._fault("clock_wrong", fault, says, bool(off_days), now_ns, simulated, about="date")
+
     def place_fault(self, node: str, is_wrong: bool, simulated: bool, detail: str, now_ns: int) -> None:
         says = Sentence("alarm.node_elsewhere", {"node": node, **DOUBTS.within("detail", detail)})
         self._fault("node_elsewhere", NODE_ELSEWHERE, says, is_wrong, now_ns, simulated, node=node)

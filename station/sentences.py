@@ -35,6 +35,10 @@ SENTENCES: dict[str, str] = {
     "alarm.position_untrusted": "The position of node {node} is not to be trusted: {detail}",
     "alarm.node_silent": "Nothing heard from node {node} for {seconds} s",
     "alarm.clock_wrong": "The clock of node {node} is wrong by {offset_s} s; its detections are kept and not fused",
+    "alarm.date_ahead": "The station's date is {days} days ahead of the last time that it ran: is it right? Nothing old is "
+    "erased until somebody says so: ./trailwatch retention --today YEAR-MONTH-DAY",
+    "alarm.date_behind": "The station's date is {days} days behind the last time that it ran: set it right. Nothing old is "
+    "erased until it is, or somebody says that it is: ./trailwatch retention --today YEAR-MONTH-DAY",
     "alarm.party": "Party of {party} together, {corridor}",
     "alarm.direction": "{object_class} going {direction}, {corridor}",
     "alarm.speed": "{object_class} going fast, {speed_km_h} km/h, {corridor}",

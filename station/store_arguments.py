@@ -1,4 +1,4 @@
-"""What `./trailwatch backup | restore | people token | export` may be told.
+"""What `./trailwatch backup | restore | retention | people token | export` may be told.
 
 Apart from what does it, because every process of the program reads the words of all its commands when it starts.
 """
@@ -24,6 +24,10 @@ def add_restore(p: argparse.ArgumentParser) -> None:
     p.add_argument("--from", dest="backup", type=Path, required=True, metavar="DIR", help="a folder that `backup` made")
     p.add_argument("--keys-from", type=Path, metavar="DIR", help="the folder of `backup --keys-to`")
     p.add_argument("--aside", action="store_true", help="move the files that are there away first; nothing is deleted")
+
+
+def add_retention(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--today", default="", metavar="DATE", help="which day it is, where the station is not sure: 2026-11-25")
 
 
 def add_token(p: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from station.access import AccessError, open_people
 from station.backup import back_up
 from station.record import Record
 from station.restore import restore
+from station.retention_date import confirm_date
 from station.retention_show import retention_text
 from station.settings import StationSettings
 from station.store_arguments import LABEL_MOST, TOKEN_DAYS_MOST
@@ -25,7 +26,10 @@ def run_restore(settings: StationSettings, person: str, a: argparse.Namespace) -
     return str(restore(settings, person, a.backup, WallClock(), a.keys_from, a.aside))
 
 
-def run_retention(settings: StationSettings, _person: str, _a: argparse.Namespace) -> str:
+def run_retention(settings: StationSettings, person: str, a: argparse.Namespace, clock: Clock | None = None) -> str:
+    if a.today:
+        confirm_date(settings, person, a.today, clock or WallClock())
+        return "The date is believed, and that is on the record. What is over is erased once it has run on for an hour."
     return retention_text(settings)
 
 

@@ -12,12 +12,10 @@ import sqlite3
 from dataclasses import dataclass
 
 from wire.clock import NS_PER_S, Clock
+from wire.steady import EARLIEST_NS, SteadyDate
 
 DAY_NS = 24 * 3600 * NS_PER_S
 MARK_EVERY_NS = 3600 * NS_PER_S
-STEADY_NS = 3600 * NS_PER_S
-STEP_NS = 60 * NS_PER_S         # by which date and monotonic clock part at a step; slewing does not reach it in an hour
-EARLIEST_NS = 1_735_689_600 * NS_PER_S      # 2025: a clock that says less was never set
 MARKS_LIMIT = 20_000            # two years of hours
 
 # Lower goes first to the station, and last from here. Within one priority: by boot, then sequence.
@@ -58,8 +56,8 @@ class Bounds:
         self._limit_bytes = limit_bytes
         self._pictures = pictures
         self._clock = clock
-        self._offset_ns = clock.utc_ns() - clock.monotonic_ns()
-        self._steady_since_ns = self._marked_ns = clock.monotonic_ns()
+        self._date = SteadyDate(clock)
+        self._marked_ns = clock.monotonic_ns()
 
     def trim(self, db: sqlite3.Connection, waiting: int, pictures: int, newest: tuple[int, int], room: int) -> Gone:
         """Delete what has to go. waiting, pictures: bytes in the file, of all and of pictures. newest: the last identity.
@@ -81,10 +79,7 @@ class Bounds:
     def _hour_has_passed(self) -> bool:
         """Since the last mark, by a date that can be believed."""
         now_ns = self._clock.monotonic_ns()
-        offset_ns = self._clock.utc_ns() - now_ns
-        if abs(offset_ns - self._offset_ns) > STEP_NS:
-            self._offset_ns, self._steady_since_ns = offset_ns, now_ns
-        if min(now_ns - self._steady_since_ns - STEADY_NS, now_ns - self._marked_ns - MARK_EVERY_NS) < 0:
+        if not self._date.has_run_an_hour() or now_ns - self._marked_ns < MARK_EVERY_NS:
             return False
         self._marked_ns = now_ns
         return self._clock.utc_ns() >= EARLIEST_NS

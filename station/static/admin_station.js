@@ -60,9 +60,11 @@ export function drawBackups(found, again) {
 // ----------------------------------------------------------------------------------------------------------- retention
 
 export function drawRetention(kinds) {
-  return table(t("admin_tab.retention"), [[t("admin.kept_kind")], [t("admin.kept_days"), "number"], [t("admin.kept_oldest"), "narrow"], [t("admin.kept_goes"), "narrow"], [t("admin.kept_erased"), "number"], [t("admin.kept_last"), "narrow"]],
+  const off = kinds.find((k) => k.date_off_days)?.date_off_days ?? 0;
+  return [off ? make("p", { class: "problem", role: "alert" }, t(off < 0 ? "alarm.date_behind" : "alarm.date_ahead", { days: Math.abs(off) })) : null,
+    table(t("admin_tab.retention"), [[t("admin.kept_kind")], [t("admin.kept_days"), "number"], [t("admin.kept_oldest"), "narrow"], [t("admin.kept_goes"), "narrow"], [t("admin.kept_erased"), "number"], [t("admin.kept_last"), "narrow"]],
     kinds.map((k) => [t(`kept.${k.kind.replaceAll(" ", "_")}`), k.days === null ? t("admin.for_ever") : number(k.days), moment(k.oldest_ns),
-      k.days !== null && k.oldest_ns ? moment(k.oldest_ns + k.days * 86_400e9) : "–", number(k.erased), moment(k.last_ns)]));
+      k.days !== null && k.oldest_ns ? moment(k.oldest_ns + k.days * 86_400e9) : "–", number(k.erased), moment(k.last_ns)]))];
 }
 
 // -------------------------------------------------------------------------------------------------------------- record

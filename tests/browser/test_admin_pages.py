@@ -15,6 +15,9 @@ from playwright.sync_api import expect
 from station.access import Role
 from station.own_key import ensure_station_key
 from station.record import Record
+from station.retention import DAY_NS
+from station.retention_show import KINDS
+from station.store import MIND, open_store
 from tests.browser.accessibility import faults, faults_in_both_lights
 from tests.scene import health, scene
 from tests.web_stage import PASSWORD
@@ -136,6 +139,15 @@ def test_a_backup_is_made_and_stands_in_the_list(station, enter) -> None:
     expect(page.locator("tbody tr")).to_have_count(1, timeout=60_000)
     expect(page.locator("tbody tr")).to_contain_text(re.compile("trailwatch-training-"))
     expect(page.locator(".section")).to_contain_text("Cùng ổ đĩa với dữ liệu")
+
+
+def test_the_page_says_that_nothing_is_erased_while_the_date_waits_for_somebody(station, enter) -> None:
+    settings = station.settings
+    with contextlib.closing(open_store(settings.mind_db, MIND, settings.realm, WallClock())) as mind:
+        mind.execute("INSERT INTO retention VALUES ('date off', ?)", (-40 * DAY_NS,))
+    page = enter("quan", "retention")
+    expect(page.locator(".section .problem")).to_contain_text("lùi sau lần chạy gần nhất 40 ngày")
+    expect(page.locator(".section tbody tr")).to_have_count(len(KINDS))
 
 
 def test_a_layer_of_the_agencys_own_is_seen_before_it_is_taken_and_lies_on_the_map(station, enter, tmp_path) -> None:

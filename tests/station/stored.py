@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 
 import numpy as np
@@ -58,6 +59,12 @@ def fill_mind(settings: StationSettings, contacts=(), alarms=(), matches=(), pla
     )
     save(conn, place, Numbers(), changes, durable=True)
     conn.close()
+
+
+def believe_date(settings: StationSettings, at_ns: int) -> None:
+    """As a mind does whose date has run on for an hour: until it has, nobody erases."""
+    with contextlib.closing(open_store(settings.mind_db, MIND, settings.realm, SteppedClock())) as conn:
+        conn.execute("INSERT OR REPLACE INTO retention VALUES ('date', ?)", (at_ns,))
 
 
 def fill_inbox(settings: StationSettings, *messages: tuple[int, UpBody], node: str = "cam-1", boot: int = 1) -> list[int]:

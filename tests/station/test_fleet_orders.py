@@ -28,6 +28,7 @@ from station.retention_show import read_retention
 from station.settings import load_station_settings
 from station.store import INBOX, Schema, open_store
 from tests.station.conftest import SECTOR, Process, Sender, allow, frame_of, point_detection, write_station
+from tests.station.stored import believe_date
 from wire.clock import NS_PER_S, SteppedClock, WallClock
 from wire.codec import decode_down
 from wire.flying import (
@@ -372,13 +373,14 @@ def test_orders_to_drones_are_erased_when_those_to_cameras_are_and_their_age_is_
     book = FleetOrderBook(settings, clock)
     book.give("phi", "fleet", FleetOrder("", "return", "", "drone-1"))
     first_ns = clock.utc_ns()
-    clock.advance(settings.retention.orders_days * 86_400 - 60)
+    clock.advance(settings.retention.orders_days * 86_400 - 1800)
     kept = book.give("phi", "fleet", FleetOrder("", "return", "", "drone-1"))
     (shown,) = [v for v in read_retention(settings) if v.kind == "orders"]
     assert shown.oldest_ns == first_ns
     journal = open_store(settings.journal_db, JOURNAL, settings.realm, clock)
     retention = JournalRetention(journal, settings, clock)
-    clock.advance(120)
+    believe_date(settings, clock.utc_ns())
+    clock.advance(3600)
     retention.step()
     journal.close()
     assert [o.id for o in book.newest()] == [kept]

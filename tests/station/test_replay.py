@@ -25,7 +25,7 @@ from station.retention_journal import JournalRetention, contacts_of
 from station.store import MIND, open_store
 from station.web_replay import Where
 from tests.scene import KHE_DA, alarm, contact, corridor_entry, scene
-from tests.station.stored import DAY_NS, a_contact, fill_mind
+from tests.station.stored import DAY_NS, a_contact, believe_date, fill_mind
 from tests.web_stage import PASSWORD, Stage
 from wire.clock import NS_PER_S, SteppedClock
 from wire.units import Realm
@@ -190,14 +190,16 @@ def test_who_raised_nothing_leaves_the_journal_with_the_contacts_and_who_did_sta
     file.write(gatherer.block(), True)
     later = SteppedClock(utc_ns=T0 + 9 * DAY_NS)
     retention = JournalRetention(file.db, settings, later)
-    later.advance(120)
+    believe_date(settings, later.utc_ns())
+    later.advance(3600)
     retention.step()
     (content,) = file.db.execute("SELECT content FROM blocks WHERE swept = 1").fetchone()
     assert contacts_of(unpack(content)) == {"C-000002"}
     assert b"C-000001" not in msgspec.msgpack.encode(unpack(content))
     much_later = SteppedClock(utc_ns=T0 + 91 * DAY_NS)
     retention = JournalRetention(file.db, settings, much_later)
-    much_later.advance(120)
+    believe_date(settings, much_later.utc_ns())
+    much_later.advance(3600)
     retention.step()
     assert file.db.execute("SELECT count(*) FROM blocks").fetchone() == (0,)
     assert dict(file.db.execute("SELECT kind, count FROM erased")) == {"unmatched": 1, "journal": 1}

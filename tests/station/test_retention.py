@@ -18,7 +18,7 @@ from station.retention_settings import RetentionSettings
 from station.settings import load_station_settings
 from station.store import INBOX, MIND, open_store
 from tests.station.conftest import frame_of, point_detection, write_station
-from tests.station.stored import DAY_NS, NOW_NS, a_contact, an_alarm, fill_inbox, fill_mind, look
+from tests.station.stored import DAY_NS, NOW_NS, a_contact, an_alarm, believe_date, fill_inbox, fill_mind, look
 from wire.clock import NS_PER_S, SteppedClock
 from wire.messages import Box, NodeHealth, Snapshot
 from wire.settings import SettingsError
@@ -26,7 +26,7 @@ from wire.units import GroundPosition, TimeQuality
 
 HERE = GroundPosition(16.62115, 106.59110)
 WAY = [(16.62115, 106.59110), (16.62090, 106.59260)]
-SETTINGS = RetentionSettings()
+HOUR_NS = 3600 * NS_PER_S
 
 
 def closed(number, contact=None, at_ns=NOW_NS):
@@ -40,10 +40,12 @@ def question(number: int, contact: str, at_ns: int = NOW_NS) -> Match:
 
 
 def tend_mind(settings, days: float, in_incidents=(), steps: int = 8) -> None:
-    """As a mind would that looks so many days after NOW_NS."""
-    clock = SteppedClock(utc_ns=NOW_NS + round(days * DAY_NS))
+    """As a mind would that looks so many days after NOW_NS, and has not been off for long before that."""
+    clock = SteppedClock(utc_ns=NOW_NS + round(days * DAY_NS) - HOUR_NS)
+    believe_date(settings, clock.utc_ns())
     conn = open_store(settings.mind_db, MIND, settings.realm, clock)
     retention = MindRetention(conn, settings.retention, clock)
+    clock.advance(3600)
     for _ in range(steps):
         clock.advance(61)
         retention.step(in_incidents)
@@ -51,9 +53,12 @@ def tend_mind(settings, days: float, in_incidents=(), steps: int = 8) -> None:
 
 
 def tend_inbox(settings, days: float, steps: int = 12) -> None:
-    clock = SteppedClock(utc_ns=NOW_NS + round(days * DAY_NS))
+    clock = SteppedClock(utc_ns=NOW_NS + round(days * DAY_NS) - HOUR_NS)
+    if settings.mind_db.exists():
+        believe_date(settings, clock.utc_ns())
     conn = open_store(settings.inbox_db, INBOX, settings.realm, clock)
     retention = InboxRetention(conn, settings, clock)
+    clock.advance(3600)
     for _ in range(steps):
         clock.advance(61)
         retention.step()
