@@ -17,6 +17,7 @@ EARLY_LIMIT_S = 0.05
 HEARD_SIGMA_S = 0.05            # without exchanges: what even the quickest message took; our assumption of a telemetry radio
 SET_S = 0.5                     # so early, or so late for so many messages in a row: no delay, but a clock that was set
 LATE_COUNT, CONTRARY_COUNT = 20, 3
+ANSWERED_S = 5.0                # after an answer; the next ones, one a second, find by themselves a clock that was set
 GRAIN_S = 0.02                  # an autopilot may answer with the time at which its loop began; this is a slow one
 
 
@@ -52,7 +53,8 @@ class BootClock:
 
     With TIMESYNC exchanges: the one with the shortest round trip counts, because jitter only ever lengthens it (the minimum
     filter of NTP, RFC 5905, 10). Without them: a message may come late and never early, so the least difference of reception
-    and boot time is the truest, and still late by what the quickest message took.
+    and boot time is the truest, and still late by what the quickest message took. Messages that are late for long are of a
+    clock that was set where nothing else can say so, and were held up where exchanges go on.
     """
 
     def __init__(self) -> None:
@@ -97,13 +99,11 @@ class BootClock:
             self._begin_anew()
         heard_ns = self._heard(boot_ms, received_ns)
         self._last_ms = boot_ms
-        best = self._best(received_ns)
+        best = self._fitting(boot_ms, received_ns)
         if best is not None:
-            late_s = (received_ns - boot_ms * 1_000_000 - best.offset_ns) / NS_PER_S
-            if -EARLY_LIMIT_S - best.doubt_ns(received_ns) / NS_PER_S <= late_s <= LATE_LIMIT_S:
-                # Anywhere within that with equal chance: a uniform distribution's sigma.
-                self._sigma_s = best.doubt_ns(received_ns) / NS_PER_S / math.sqrt(3.0)
-                return boot_ms * 1_000_000 + best.offset_ns
+            # Anywhere within that with equal chance: a uniform distribution's sigma.
+            self._sigma_s = best.doubt_ns(received_ns) / NS_PER_S / math.sqrt(3.0)
+            return boot_ms * 1_000_000 + best.offset_ns
         self._sigma_s = HEARD_SIGMA_S
         return boot_ms * 1_000_000 + heard_ns
 
@@ -116,6 +116,20 @@ class BootClock:
     def _best(self, now_ns: int) -> Exchange | None:
         return min(self._exchanges, key=lambda e: e.doubt_ns(now_ns), default=None)
 
+    def _fitting(self, boot_ms: int, received_ns: int) -> Exchange | None:
+        """The best exchange, if this message can be of the clock that it is about."""
+        best = self._best(received_ns)
+        if best is None:
+            return None
+        late_s = (received_ns - boot_ms * 1_000_000 - best.offset_ns) / NS_PER_S
+        return best if -EARLY_LIMIT_S - best.doubt_ns(received_ns) / NS_PER_S <= late_s <= LATE_LIMIT_S else None
+
+    def _is_answered(self, boot_ms: int, received_ns: int) -> bool:
+        """Whether TIMESYNC is answered at this time, about the clock of this message: then late is late."""
+        if self._fitting(boot_ms, received_ns) is None:
+            return False
+        return abs(received_ns - self._exchanges[-1].received_ns) <= ANSWERED_S * NS_PER_S
+
     def _heard(self, boot_ms: int, received_ns: int) -> int:
         """UTC less boot time, from when messages came."""
         candidate_ns = received_ns - boot_ms * 1_000_000
@@ -127,7 +141,7 @@ class BootClock:
         # Let it creep up, so that drift is followed after a while.
         passed_ns = max(0, boot_ms - self._last_ms) * 1_000_000
         offset_ns = min(self._heard_ns + round(passed_ns * CLOCK_DRIFT), candidate_ns)
-        if candidate_ns - offset_ns > SET_S * NS_PER_S:
+        if candidate_ns - offset_ns > SET_S * NS_PER_S and not self._is_answered(boot_ms, received_ns):
             self._least_late_ns = min(candidate_ns, self._least_late_ns) if self._late else candidate_ns
             self._late += 1
             if self._late >= LATE_COUNT:

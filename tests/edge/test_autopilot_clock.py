@@ -143,3 +143,42 @@ def test_a_clock_that_was_set_is_counted_and_jitter_is_not():
     error_s(clock, 26.0, ahead_s=-3.0)              # ours was put back: a message seems to come before it was made
     assert clock.begun_anew == 1
     assert error_s(clock, 26.1, 0.02, ahead_s=-3.0) < 0.05
+
+
+@pytest.mark.parametrize("held_s", [0.4, 0.9, 1.5, 3.0])
+def test_messages_that_were_held_up_keep_their_own_time_while_the_clock_is_known(held_s):
+    """Fifty a second, all at once after the hold; the answers to TIMESYNC, one a second, are held up with them."""
+    clock, off_s = BootClock(), []
+    for i in range(1000):
+        t = 0.02 * i
+        is_held = 10.0 <= t < 10.0 + held_s
+        if i % 50 == 0 and not is_held:
+            clock.exchanged(exchange(t, 0.005, 0.005))
+        off_s.append(error_s(clock, t, 10.0 + held_s + 0.005 - t if is_held else 0.005))
+        assert clock.sigma_s < HEARD_SIGMA_S
+    assert max(map(abs, off_s)) < 0.002 and clock.begun_anew == 0
+
+
+def test_a_downlink_that_is_slow_for_seconds_makes_no_other_clock():
+    """1.2 s late for 6 s, answers to TIMESYNC too, which then say little, and nothing against what was known."""
+    clock, off_s = BootClock(), []
+    for i in range(1200):
+        t = 0.02 * i
+        late_s = 1.2 if 10.0 <= t < 16.0 else 0.005
+        if i % 50 == 0:
+            clock.exchanged(exchange(t, 0.005, late_s))
+        off_s.append(error_s(clock, t, late_s))
+    assert max(map(abs, off_s)) < 0.002 and clock.begun_anew == 0
+
+
+@pytest.mark.parametrize("answered", ["never", "long ago", "about another clock"])
+def test_where_no_answer_speaks_for_them_messages_that_stay_late_are_of_a_clock_that_was_set(answered):
+    clock = BootClock()
+    for i in range(500):
+        t = 0.02 * i
+        if i % 50 == 0 and (answered == "about another clock" or (answered == "long ago" and t < 4.0)):
+            aside_ns = round(1.7e18) if answered == "about another clock" else 0
+            clock.exchanged(Exchange(at(t - 0.005), round(t * 1e9) + aside_ns, at(t + 0.005)))
+        error_s(clock, t, 0.005)
+    off_s = [error_s(clock, 10.0 + 0.02 * i, 0.005, ahead_s=2.0) for i in range(40)]
+    assert clock.begun_anew == 1 and abs(off_s[-1]) < 0.05
