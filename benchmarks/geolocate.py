@@ -28,7 +28,7 @@ from cameras.lens import Lens
 from cameras.pose import Pose, PoseEstimate, PoseRates, PoseSigma
 from edge.geolocate import geolocate
 from geofences.geodesy import Array
-from geofences.terrain import GridTerrain, Terrain
+from geofences.terrain import GridTerrain, Terrain, slope_at
 
 BANDS_DEG = ((2, 5), (5, 15), (15, 30), (30, 60), (60, 90))
 LEVELS = (50, 90, 99)
@@ -47,6 +47,7 @@ WAVELENGTHS_M = (120.0, 1_500.0)
 SLOPES = (0.0, 0.03, 0.1, 0.2, 0.35)        # root mean square along any line: from a river plain to the Annamites
 MAP_SIGMAS_M = (0.3, 0.5, 1.0, 2.4)         # an airborne survey to a satellite's
 MAP_ERROR_OVER_M = (60.0, 150.0)            # over this length it is the same error
+BY_PHONE, PHONE_SIGMA_M = 0.4, (1.0, 4.0)   # the share of the masts whose place a phone gave, and how well
 PROFILE_STEP_M = 2.0            # what it may jump over is a centimetre high
 FALL_LIMIT_M = 250.0            # of a ray; what lies deeper below a camera is no place to look at
 ERROR_LIMIT_M = 15.0            # that of every settings file that is shipped
@@ -259,6 +260,8 @@ def _told(
         time_sigma = rng.uniform(0.01, 0.1)
     else:
         sigma = PoseSigma(*rng.uniform([0.05, 0.03, 0.05, 0.03, 0.03], [0.3, 0.3, 0.5, 0.3, 0.3]))
+        if rng.random() < BY_PHONE:
+            sigma = replace(sigma, position_m=rng.uniform(*PHONE_SIGMA_M))
         rates, time_sigma = PoseRates(), 0.0
     late_s = rng.normal(0.0, time_sigma)
     yaw, pitch, roll = _mistaken(pose, *rng.normal(0.0, [sigma.yaw_deg, sigma.pitch_deg, sigma.roll_deg]))
@@ -270,10 +273,15 @@ def _told(
         pitch + rates.pitch_deg_s * late_s,
         roll + rates.roll_deg_s * late_s,
     )
+    slope = (0.0, 0.0)
+    if not flying:      # a tape gave its height, above ground that is looked up where it is believed to stand
+        here, there = ground.chart.height_msl_m([pose.position[:2], wrong.position[:2]])
+        wrong = replace(wrong, height_msl_m=wrong.height_msl_m + float(there - here))
+        slope = slope_at(ground.chart, wrong.position[:2], sigma.position_m)
     return Trial(
         truth, pixel, pose, ground, pixel + rng.normal(0.0, pixel_sigma, 2),
         Camera(lens, pixel_sigma, ERROR_LIMIT_M, reach_m),
-        PoseEstimate(wrong, sigma, rates, time_sigma), ground.chart,
+        PoseEstimate(wrong, sigma, rates, time_sigma, slope), ground.chart,
     )
 
 

@@ -22,6 +22,7 @@ from cameras.lens import Lens
 from cameras.pose import Pose, PoseSigma, pose_from_rotation
 from cameras.project import project, rays
 from geofences.geodesy import Array
+from geofences.terrain import Terrain
 
 LEAST_POINTS = 4
 CLICK_SIGMA_PX = 1.5            # one sigma of a careful click on a corner of something; our own assumption
@@ -59,6 +60,8 @@ class Survey:
     """What is known before. position: east, north, metres above mean sea level, with one sigma each; 0 holds it fast.
 
     free_focal, free_k1: solve for these too, from those of the lens.
+    terrain: whose height at `position` is in that of the camera, so that a camera beside it stands as much higher or lower
+    as the ground does, and height_sigma_m is of its height above the ground; None for a height of its own.
     """
 
     position: tuple[float, float, float]
@@ -68,6 +71,14 @@ class Survey:
     free_focal: bool = False
     free_k1: bool = False
     click_sigma_px: float = CLICK_SIGMA_PX
+    terrain: Terrain | None = None
+
+    def rise_m(self, east_m: float, north_m: float) -> float:
+        """How much higher the ground is there than where the survey has the camera; NaN in a hole."""
+        if self.terrain is None:
+            return 0.0
+        here, there = self.terrain.height_msl_m([self.position[:2], (east_m, north_m)])
+        return float(there - here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,7 @@ class Calibration:
     deviations: (n,) the same in sigmas. chance: with which honest clicks leave residuals as large as these or larger, all
     together or in the one of them that fits least, whichever is rarer.
     covariance: of yaw, pitch, roll (degrees) and then those of east, north, height (metres), focal length (share) and k1
-    that were free, in this order.
+    that were free, in this order. Its height, and sigma's, is that above the ground where the survey has a terrain.
     """
 
     pose: Pose
@@ -146,10 +157,10 @@ class _Unknowns:
     def pose(self, values: Array) -> Pose:
         v = dict(zip(self.kinds, values.tolist(), strict=True))
         east, north, height = self.survey.position
-        return Pose(
-            east + v.get("east", 0.0), north + v.get("north", 0.0), height + v.get("height", 0.0),
-            v["yaw"], v["pitch"], v["roll"],
-        )
+        east, north = east + v.get("east", 0.0), north + v.get("north", 0.0)
+        # In a hole of the terrain this is no number and fits nothing, so that no camera is put there.
+        height += self.survey.rise_m(east, north) + v.get("height", 0.0)
+        return Pose(east, north, height, v["yaw"], v["pitch"], v["roll"])
 
     def lens(self, values: Array) -> Lens:
         v = dict(zip(self.kinds, values.tolist(), strict=True))

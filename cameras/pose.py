@@ -90,12 +90,18 @@ class PoseRates:
 
 @dataclass(frozen=True, slots=True)
 class PoseEstimate:
-    """A pose with its errors. time_sigma_s: one sigma of the moment for which it holds; times `rates` it is an error too."""
+    """A pose with its errors. time_sigma_s: one sigma of the moment for which it holds; times `rates` it is an error too.
+
+    slope: the ground's rise at the camera's foot, metres per metre east and per metre north, where the pose's height is that
+    of the ground plus a measured one: an error of the position is then one of the height too, by so much, and
+    sigma.height_m is of what was measured alone. Zeros for a height that does not come from the ground, as a drone's.
+    """
 
     pose: Pose
     sigma: PoseSigma
     rates: PoseRates = PoseRates()
     time_sigma_s: float = 0.0
+    slope: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ def load_task(request: Request) -> Task:
         raise refuse(request.node, ["camera", "position"], f"{list(camera.position)} is not on the sector's terrain")
     survey = Survey(
         (east, north, ground_m + camera.height_agl_m), camera.sigma.position_m, camera.sigma.height_m, lens,
-        request.focal, request.k1, request.click_sigma_px,
+        request.focal, request.k1, request.click_sigma_px, sector.terrain,
     )
     return Task(camera, preset, sector, lens, survey, _marked(request.points, lens, sector))
 

@@ -14,6 +14,7 @@ from cameras.lens import Lens
 from cameras.pose import Pose, PoseEstimate, PoseSigma
 from edge.preset_turn import TurnedBy
 from geofences.sector import Sector
+from geofences.terrain import slope_at
 from wire.optics import SensorKind
 from wire.settings import refuse
 from wire.units import GroundPosition
@@ -165,7 +166,8 @@ def survey_of(path: Path, c: CameraSettings, sector: Sector, sigma: PoseSigma) -
     if not sector.box.covers(shapely.Point(east, north)):
         raise refuse(path, ["camera", "position"], f'{lat}, {lon} is outside the box of sector "{sector.id}"')
     height_msl_m = float(sector.terrain.height_msl_m([[east, north]])[0]) + c.height_agl_m
-    return PoseEstimate(Pose(east, north, height_msl_m, c.yaw_deg, c.pitch_deg, c.roll_deg), sigma)
+    slope = slope_at(sector.terrain, (east, north), sigma.position_m)
+    return PoseEstimate(Pose(east, north, height_msl_m, c.yaw_deg, c.pitch_deg, c.roll_deg), sigma, slope=slope)
 
 
 def check_presets(path: Path, ptz: PtzSettings | None, presets: tuple[PresetSettings, ...], is_drone: bool) -> None:

@@ -67,9 +67,10 @@ def geolocate(
     depth: how far the middles of the n objects lie behind these points, to be placed instead; None places the points.
 
     Yaw, pitch, roll, position, height, pixel, the terrain's height and the moment of exposure (which moves all of the pose
-    at once along its rates) err each for itself. All that they can do to a ray is to shift it sideways and up where it meets
-    the ground, so two directions in the space of errors hold what matters to first order. Along these, rays at plus and
-    minus sqrt(3) deviations are marched too, the nodes of Gauss-Hermite's rule and of the unscented transform (Julier &
+    at once along its rates) err each for itself; where a height is that of the ground below plus a measured one, an error
+    of the position runs along the slope of that ground. All that they can do to a ray is to shift it sideways and up where
+    it meets the ground, so two directions in the space of errors hold what matters to first order. Along these, rays at plus
+    and minus sqrt(3) deviations are marched too, the nodes of Gauss-Hermite's rule and of the unscented transform (Julier &
     Uhlmann (1997), kappa = 3 - n): the covariance is then right to second order where the ground is curved or seen at a
     grazing angle. More rays, FAR_SIGMAS away, look for a ridge, or ground that turns away: a little of that widens the
     ellipse; much of it leaves no ellipse true, and the place is refused. A terrain that is wrong by one height everywhere
@@ -208,6 +209,7 @@ def _errors(estimate: PoseEstimate, terrain_sigma_m: float) -> _Errors:
     axes = np.array([down * sigma.yaw_deg, right * sigma.pitch_deg, ahead * sigma.roll_deg, spin * estimate.time_sigma_s])
     origins = np.zeros((9, 3))
     origins[[0, 1, 2], [0, 1, 2]] = sigma.position_m, sigma.position_m, math.hypot(sigma.height_m, terrain_sigma_m)
+    origins[:2, 2] = np.multiply(estimate.slope, sigma.position_m)
     origins[8] = np.array([rates.east_m_s, rates.north_m_s, rates.up_m_s]) * estimate.time_sigma_s
     return _Errors(pose.position, rotation, np.cross(np.radians(axes)[:, None, :], np.eye(3)).transpose(0, 2, 1), origins)
 

@@ -63,7 +63,11 @@ class PositionVerdict:
     problem: NodeText
 
     def widened(self, estimate: PoseEstimate, most_m: float | None = None) -> PoseEstimate:
-        """The estimate with a position at least as unsure as this says; by most_m at the most, where that is given."""
+        """The estimate with a position at least as unsure as this says; by most_m at the most, where that is given.
+
+        On sloping ground the height becomes as much less sure as the estimate's slope says: a mast that was moved stands on
+        the ground of another place, while its settings speak of the ground of the old one.
+        """
         sigma_m = self.sigma_m if most_m is None else min(self.sigma_m, most_m)
         if sigma_m <= estimate.sigma.position_m:
             return estimate

@@ -13,6 +13,7 @@ from geofences.geodesy import Array
 STEPS_AT_ONCE = 32              # of a march: fewer calls for all rays, at the price of some steps beyond the ground
 REFINEMENTS = 2                 # a step of 10 m in 24 parts, twice: 2 cm, across which the ground is a straight line
 TINY_M = 1e-12
+SLOPE_OVER_M = 3.0              # to each side, at the least: what is smaller is a furrow or a fault of the map, and no slope
 _PARTS = np.linspace(1.0, 0.0, 25)
 
 
@@ -87,6 +88,18 @@ class GridTerrain:
         corners = self._heights.reshape(-1).take(cell[1] * columns + cell[0] + four)
         south, north = corners[:2] + (corners[2:] - corners[:2]) * part[0]
         return np.where(inside, south + (north - south) * part[1], np.nan)
+
+
+def slope_at(terrain: Terrain, enu_m: npt.ArrayLike, sigma_m: float) -> tuple[float, float]:
+    """Rise per metre east and per metre north around (2,) enu_m, for something that stands there with one sigma an axis.
+
+    Taken sqrt(3) sigmas to each side, which is the mean slope of where it may stand for ground up to the third order. Zero
+    along an axis on which a hole, or the terrain's end, is so near.
+    """
+    over_m = max(SLOPE_OVER_M, math.sqrt(3.0) * sigma_m)
+    heights = terrain.height_msl_m(np.asarray(enu_m, float) + over_m * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]))
+    east, north = np.nan_to_num((heights[::2] - heights[1::2]) / (2.0 * over_m)).tolist()
+    return east, north
 
 
 def march(

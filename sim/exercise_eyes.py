@@ -122,11 +122,11 @@ class SimulatedEye:
         survey = survey_of(self.eye.file, c, self._sector, sigma)
         p = survey.pose
         assert c.height_agl_m is not None
-        ground = float(landscape.terrain.height_msl_m([[p.east_m, p.north_m]])[0])
         z = np.clip(self._chance.standard_normal(6), -MISTAKE_LIMIT, MISTAKE_LIMIT)
+        east, north = p.east_m + float(z[0]) * sigma.position_m, p.north_m + float(z[1]) * sigma.position_m
+        ground = float(landscape.terrain.height_msl_m([[east, north]])[0])     # it stands where it is, not where it believes
         true = Pose(
-            p.east_m + float(z[0]) * sigma.position_m, p.north_m + float(z[1]) * sigma.position_m,
-            ground + c.height_agl_m + float(z[2]) * sigma.height_m, p.yaw_deg + float(z[3]) * sigma.yaw_deg,
+            east, north, ground + c.height_agl_m + float(z[2]) * sigma.height_m, p.yaw_deg + float(z[3]) * sigma.yaw_deg,
             p.pitch_deg + float(z[4]) * sigma.pitch_deg, p.roll_deg + float(z[5]) * sigma.roll_deg,
         )
         return Stand(true, survey)

@@ -12,6 +12,7 @@ from cameras.calibrate import CalibrationRefused, MarkedPoint, Survey, calibrate
 from cameras.lens import Lens
 from cameras.pose import Pose
 from cameras.project import project
+from geofences.terrain import GridTerrain
 
 LENS = Lens(1280, 720, 1000, 1000, 640, 360, k1=-0.15, k2=0.02, p1=3e-4)
 
@@ -198,3 +199,73 @@ def test_a_position_that_nobody_knows_is_refused_when_the_points_cannot_say_it()
     points = points_seen(rng, pose, 4, stated=(3.0, 1.0))
     with pytest.raises(CalibrationRefused, match="too little"):
         calibrate(points, Survey((0.0, 0.0, 175.0), 50.0, 20.0, LENS))
+
+
+def hillside(slope):
+    """Rises to the north."""
+    axis = np.arange(-300.0, 301.0, 10.0)
+    north = np.repeat(axis[:, None], len(axis), axis=1)
+    return GridTerrain(500.0 + slope * north, (-300.0, -300.0), 10.0, 0.3, synthetic=True)
+
+
+def points_on(rng, pose, terrain, count=8):
+    """Honest clicks of places on that ground, as a phone and a map give them."""
+    found = []
+    while len(found) < count:
+        azimuth, away = np.radians(pose.yaw_deg + rng.uniform(-30, 30)), rng.uniform(13, 90)
+        place = pose.position[:2] + away * np.array([np.sin(azimuth), np.cos(azimuth)])
+        up = float(terrain.height_msl_m([place])[0]) + rng.normal(0, 0.3)
+        pixel = project([[*place, up]], pose, LENS)[0] + rng.normal(0, 1.5, 2)
+        if LENS.holds(pixel)[0]:
+            told = place + rng.normal(0, 0.5, 2)
+            at = (*told, float(terrain.height_msl_m([told])[0]))
+            found.append(MarkedPoint(f"point {len(found) + 1}", tuple(pixel), at, 0.5, 0.3))
+    return found
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+def test_on_a_slope_a_camera_beside_its_stated_place_stands_as_much_higher_as_the_ground(slope):
+    """Its place by a phone, 3 m; its height by a tape, 0.1 m above the ground where it really stands."""
+    rng, terrain = np.random.default_rng(2), hillside(slope)
+    heights, angles, blamed, draws = [], [], 0, 60
+    for _ in range(draws):
+        yaw = rng.uniform(0, 360)
+        pitch = np.degrees(np.arctan(slope * np.cos(np.radians(yaw)))) - 14.0
+        true = Pose(0.0, 0.0, 508.0 + rng.normal(0, 0.1), yaw, pitch, 0.0)
+        points, stated = points_on(rng, true, terrain), rng.normal(0, 3.0, 2)
+        up = float(terrain.height_msl_m([stated])[0]) + 8.0
+        try:
+            found = calibrate(points, Survey((*stated, up), 3.0, 0.1, LENS, terrain=terrain))
+        except CalibrationRefused as refused:
+            blamed += "fit" in str(refused) or "agree" in str(refused)
+            continue
+        above = found.pose.height_msl_m - float(terrain.height_msl_m([found.pose.position[:2]])[0])
+        heights.append((above - (true.height_msl_m - 500.0)) / found.sigma.height_m)
+        angles.append((found.pose.pitch_deg - pitch) / found.sigma.pitch_deg)
+    assert blamed <= 1 and len(heights) > 0.8 * draws
+    # Of 50 and more, a root mean square beyond these comes once in a thousand times.
+    assert np.sqrt(np.mean(np.square(heights))) < 1.35
+    assert np.sqrt(np.mean(np.square(angles))) < 1.45
+
+
+def test_a_height_that_is_held_fast_is_held_above_the_ground():
+    rng, terrain = np.random.default_rng(3), hillside(0.3)
+    points = points_on(rng, Pose(0.0, 0.0, 508.0, 30.0, 1.0), terrain)
+    found = calibrate(points, Survey((2.0, 4.0, 509.2), 3.0, 0.0, LENS, terrain=terrain))
+    assert found.pose.height_msl_m == pytest.approx(508.0 + 0.3 * found.pose.north_m, abs=1e-6)
+    assert abs(found.pose.north_m) < 2.0
+
+
+def test_no_camera_is_put_into_a_hole_of_the_map():
+    """The stated place lies 4 m from it, the true one in it."""
+    rng, whole = np.random.default_rng(4), hillside(0.1)
+    points = points_on(rng, Pose(2.0, 0.0, 508.0, 200.0, -14.0), whole)
+    heights = whole.heights_msl_m.copy()
+    heights[30, 31] = np.nan                    # 10 m east of the middle: no ground from 0 to 20 m
+    holed = GridTerrain(heights, whole.south_west_enu_m, whole.step_m, 0.3, synthetic=True)
+    survey = Survey((-4.0, 0.0, 508.0), 3.0, 0.1, LENS, terrain=holed)
+    try:
+        found = calibrate(points, survey)
+    except CalibrationRefused as refused:
+        found = refused.found
+    assert found is not None and np.isfinite(found.pose.position).all() and found.pose.east_m <= 0.0

@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
 import threading
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import msgspec
@@ -17,9 +19,13 @@ from cameras.project import project
 from edge.calibration import BACKUP, PointsFile, Request, load_task, run, write_points
 from edge.calibration_page import Page
 from edge.settings import load_setup
-from tests.ptz_camera import LOOKS
+from geofences.sector import load_sector
+from geofences.terrain import GridTerrain
+from geofences.terrain_file import write_terrain
+from tests.ptz_camera import LOOKS, turning
 from wire.settings import SettingsError, load_settings
 
+DEMO = Path(__file__).resolve().parents[2] / "configs/sectors/laobao"
 TRUE = (184.0 + 1.7, -21.0 + 0.8, -0.6)          # yaw, pitch, roll; the settings say 184, -21, 0
 
 
@@ -53,6 +59,49 @@ def spoiled(request, number, old, new):
     assert old in parts[number]
     parts[number] = parts[number].replace(old, new, 1)
     request.points.write_text("[[points]]".join(parts))
+
+
+@pytest.fixture
+def hillside(tmp_path):
+    """The demo's sector on ground that rises by 0.3 to the north: where its file is."""
+    folder = shutil.copytree(DEMO, tmp_path / "hillside")
+    file = folder / "sector.toml"
+    frame, axis = load_sector(file).frame, np.arange(-1000.0, 1001.0, 20.0)
+    heights = 500.0 + 0.3 * np.repeat(axis[:, None], len(axis), axis=1)
+    write_terrain(folder / "hill.npz", GridTerrain(heights, (-1000.0, -1000.0), 20.0, 0.1, synthetic=True), frame, "a test")
+    file.write_text(re.sub('file = "" .*', 'file = "hill.npz"', file.read_text()))
+    return file
+
+
+def test_on_a_hillside_the_height_is_calibrated_above_the_ground_where_the_camera_then_stands(settings, hillside, tmp_path):
+    """Its place was read 4 m too far uphill; the tape was right."""
+    sector, looks = (str(DEMO / "sector.toml"), str(hillside)), (LOOKS, "yaw_deg = 1.0\npitch_deg = -3.0\n")
+    setup = load_setup(settings([sector, looks, ("position_m = 0.2", "position_m = 3.0")]))
+    ground, frame, stated = setup.sector.terrain, setup.sector.frame, setup.survey.pose
+    assert setup.survey.slope == pytest.approx((0.0, 0.3), abs=1e-3)
+    true = Pose(stated.east_m, stated.north_m - 4.0, stated.height_msl_m - 1.2, 4.0, -5.0)
+    text, rng, count = "", np.random.default_rng(3), 0
+    while count < 10:
+        place = true.position[:2] + np.array([rng.uniform(-25, 25), rng.uniform(12, 80)])
+        pixel = project([[*place, float(ground.height_msl_m([place])[0])]], true, setup.camera.lens)[0]
+        if setup.camera.lens.holds(pixel)[0]:
+            lat, lon = frame.from_enu([place])[0]
+            x, y = pixel
+            text += f"[[points]]\npixel = [{x:.2f}, {y:.2f}]\nposition = [{lat:.7f}, {lon:.7f}]\nsigma_m = 0.1\n"
+            count += 1
+    points = tmp_path / "points.toml"
+    points.write_text(text, encoding="utf-8")
+    run(Request(setup.file, points, click_sigma_px=0.5, write=True))
+    found = load_setup(setup.file)
+    assert found.survey.pose.north_m == pytest.approx(true.north_m, abs=0.5)
+    assert found.survey.pose.height_msl_m == pytest.approx(true.height_msl_m, abs=0.2)
+    assert found.settings.camera.height_agl_m == pytest.approx(8.0, abs=0.1)
+    assert found.survey.sigma.height_m <= 0.1 and found.survey.slope == pytest.approx((0.0, 0.3), abs=1e-3)
+
+
+def test_a_camera_that_turns_has_the_slope_of_its_ground_at_every_preset(settings, hillside):
+    setup = load_setup(settings([(str(DEMO / "sector.toml"), str(hillside)), *turning(PRESETS.split('"none"')[1])]))
+    assert [p.survey.slope for p in setup.presets] == [pytest.approx((0.0, 0.3), abs=1e-3)] * 2
 
 
 def test_without_a_file_of_points_it_says_how_to_get_one(request_):

@@ -1,6 +1,7 @@
 """Places on the ground: right for known geometry, as unsure as they ought to be, refused by error and never by angle."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from cameras.lens import Lens
 from cameras.pose import Pose, PoseEstimate, PoseRates, PoseSigma, turned
 from cameras.project import project, rays
 from edge.bodies import depth_of
-from edge.geolocate import ABOVE_GROUND, BEYOND_REACH, BROKEN, TOO_UNSURE, _rays, geolocate
+from edge.camera_settings import CameraSettings, LensSettings, SigmaSettings, camera_of, survey_of
+from edge.geolocate import ABOVE_GROUND, BEYOND_REACH, BROKEN, CHI2_90_2DOF, TOO_UNSURE, _rays, geolocate
+from geofences.sector import load_sector
 from geofences.terrain import FlatTerrain, GridTerrain
 
 LENS = Lens(768, 576, 1000, 1000, 384, 288, k1=-0.15, p1=0.001)
@@ -23,6 +26,7 @@ CENTRE = [[384.0, 288.0]]
 EXACT = PoseSigma(0, 0, 0, 0, 0)
 MAST = PoseSigma(0.2, 0.1, 0.1, 0.1, 0.1)
 FLAT = FlatTerrain(165.0, 0.5, synthetic=True)
+SECTOR = Path(__file__).resolve().parents[2] / "configs/sectors/laobao/sector.toml"
 
 
 def camera(limit=15.0, reach=200.0, pixel_sigma=1.0, lens=LENS):
@@ -169,17 +173,18 @@ def test_all_feet_of_a_picture_at_once_have_the_places_of_one_by_one(pose, seed,
 def test_what_each_error_does_to_a_ray_is_what_a_camera_with_that_error_sees(pose, seed):
     """Our derivatives are algebra; here the camera really is turned, the pixel moved, and time goes by."""
     chance = np.random.default_rng(seed)
-    sigma, rates = PoseSigma(*chance.uniform(0.1, 1, 5)), PoseRates(*chance.normal(0, 5, 6))
+    sigma, rates, slope = PoseSigma(*chance.uniform(0.1, 1, 5)), PoseRates(*chance.normal(0, 5, 6)), (0.3, -0.2)
     feet, lens, step = chance.uniform(0, [768, 576], (6, 2)), LENS, 1e-3
-    found = _rays(feet, camera(pixel_sigma=1.5), PoseEstimate(pose, sigma, rates, 0.2), FLAT)
+    found = _rays(feet, camera(pixel_sigma=1.5), PoseEstimate(pose, sigma, rates, 0.2, slope), FLAT)
 
     def change(after):
         (there, then), (back, before) = after(step), after(-step)
         return (there - back) / (2 * step), (then - before) / (2 * step)
 
-    def of_pose(field, one_sigma):
-        at = getattr(pose, field)
-        moved = {s: replace(pose, **{field: at + s * one_sigma}) for s in (step, -step)}
+    def of_pose(field, one_sigma, rise=0.0):
+        at, up = getattr(pose, field), pose.height_msl_m
+        moved = {s: replace(pose, **{"height_msl_m": up + s * one_sigma * rise, field: at + s * one_sigma})
+                 for s in (step, -step)}
         return change(lambda s: (rays(feet, moved[s], lens), moved[s].position))
 
     def of_pixel(aside):
@@ -196,7 +201,8 @@ def test_what_each_error_does_to_a_ray_is_what_a_camera_with_that_error_sees(pos
 
     height = np.hypot(sigma.height_m, FLAT.sigma_m)
     expected = [
-        of_pose("east_m", sigma.position_m), of_pose("north_m", sigma.position_m), of_pose("height_msl_m", height),
+        of_pose("east_m", sigma.position_m, slope[0]), of_pose("north_m", sigma.position_m, slope[1]),
+        of_pose("height_msl_m", height),
         of_pose("yaw_deg", sigma.yaw_deg), of_pose("pitch_deg", sigma.pitch_deg), change(of_tilt),
         of_pixel([1.0, 0.0]), of_pixel([0.0, 1.0]), change(of_time),
     ]
@@ -277,3 +283,36 @@ def test_a_camera_that_looks_straight_down_is_unsure_to_the_side_by_its_tilt_as_
     found = geolocate(CENTRE, camera(100, 300, 0.0, lens), PoseEstimate(Pose(0, 0, 285, 30.0, -90.0), sigma),
                       FlatTerrain(165.0, 0.0, synthetic=True))
     np.testing.assert_allclose(np.sqrt(np.linalg.eigvalsh(found.covariance_m2[0])), 120.0 * np.radians(0.5), rtol=0.01)
+
+
+@pytest.mark.parametrize("way", ["uphill", "across", "downhill"])
+def test_on_a_slope_a_mast_whose_place_a_phone_gave_is_as_unsure_as_it_says(way):
+    """It stands where it stands, with its height above the ground there; its settings have both of somewhere beside it."""
+    rng, lens = np.random.default_rng(1), LensSettings(1920, 1080, 1507.0, 1507.0, 959.5, 539.5)
+    axis = np.arange(-500.0, 501.0, 10.0)
+    rising_north = 165.0 + 0.3 * np.repeat(axis[:, None], len(axis), axis=1)
+    hillside = replace(load_sector(SECTOR), terrain=GridTerrain(rising_north, (-500.0, -500.0), 10.0, 0.3, synthetic=True))
+    spread = SigmaSettings(3.0, 0.1, 0.3, 0.2, 0.2, 2.0)
+    yaw, slope = {"uphill": (0.0, 0.3), "across": (90.0, 0.0), "downhill": (180.0, -0.3)}[way]
+    pitch = np.degrees(np.arctan(slope)) - 12.0
+
+    def at(place, above=0.0):
+        return [*place, float(hillside.terrain.height_msl_m([place])[0]) + above]
+
+    inside, draws = 0, 400
+    for _ in range(draws):
+        foot = rng.normal(0, 60, 2)
+        stated = hillside.frame.from_enu([foot + rng.normal(0, spread.position_m, 2)])[0]
+        told = CameraSettings("gate", 15.0, 110.0, lens, spread, tuple(stated), 8.0, yaw, pitch)
+        survey = survey_of(Path("gate.toml"), told, hillside, PoseSigma(3.0, 0.1, 0.3, 0.2, 0.2))
+        # What the map is wrong by everywhere is as good as an error of the height.
+        up = 8.0 + rng.normal(0, np.hypot(spread.height_m, hillside.terrain.sigma_m))
+        true = Pose(*at(foot, up), yaw + rng.normal(0, 0.3), pitch + rng.normal(0, 0.2), rng.normal(0, 0.2))
+        azimuth = np.radians(yaw + rng.uniform(-20, 20))
+        there = foot + rng.uniform(25, 60) * np.array([np.sin(azimuth), np.cos(azimuth)])
+        eye = camera_of(told)
+        found = geolocate(project([at(there)], true, eye.lens) + rng.normal(0, 2.0, (1, 2)), eye, survey, hillside.terrain)
+        error = found.position_enu_m[0] - there
+        assert not found.refused[0]
+        inside += error @ np.linalg.solve(found.covariance_m2[0], error) <= CHI2_90_2DOF
+    assert 0.86 < inside / draws < 0.94

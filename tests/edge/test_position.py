@@ -7,12 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cameras.camera import Camera
+from cameras.lens import Lens
 from cameras.pose import Pose, PoseEstimate, PoseSigma
+from edge.geolocate import geolocate
 from edge.gpsd_link import Fix, NoFix
 from edge.position import PositionCheck, PositionLimits, PositionVerdict, PositionWatch
 from geofences.geodesy import LocalFrame
+from geofences.terrain import FlatTerrain
 from tests.gpsd_stage import FalseDaemon, Gpsd, GpsFake, Receiver, burst, require, wait_until
 from wire.clock import NS_PER_S, SteppedClock, WallClock
+from wire.node_words import NO_TEXT
 from wire.units import GroundPosition
 
 HERE = GroundPosition(16.620915, 106.593924)
@@ -162,6 +167,21 @@ def test_an_untrusted_position_is_always_wider_and_says_why(told):
         widened = verdict.widened(survey)
         assert widened.sigma.position_m == max(survey.sigma.position_m, verdict.sigma_m)
         assert widened.pose == survey.pose
+
+
+def test_a_camera_that_was_moved_on_a_slope_may_stand_as_much_higher_as_the_slope_says():
+    mast = PoseSigma(0.2, 0.1, 0.3, 0.15, 0.15)
+    level, sloping = (PoseEstimate(Pose(0, 0, 173, 0, -20), mast, slope=slope) for slope in ((0.0, 0.0), (0.0, 0.3)))
+    lens = Lens(768, 576, 1000, 1000, 384, 288)
+    ground = FlatTerrain(165.0, 0.3, synthetic=True)
+    north_m = []
+    for estimate in (level, sloping):
+        wide = PositionVerdict(False, 10.0, NO_TEXT).widened(estimate)
+        found = geolocate([[384.0, 288.0]], Camera(lens, 1.0, 1e9, 300.0), wide, ground)
+        north_m.append(float(np.sqrt(found.covariance_m2[0, 1, 1])))
+    assert north_m[0] == pytest.approx(10.0, abs=0.3)
+    # Each metre to the north lifts it by 0.3 m, and that moves what it sees at 20 degrees down by 0.3 / tan 20 more.
+    assert north_m[1] == pytest.approx(10.0 * (1.0 + 0.3 / np.tan(np.radians(20.0))), abs=0.3)
 
 
 # -------------------------------------------------------------------------------------------------------- the real gpsd

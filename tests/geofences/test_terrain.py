@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geofences.geodesy import LocalFrame
-from geofences.terrain import FlatTerrain, GridTerrain, march
+from geofences.terrain import FlatTerrain, GridTerrain, march, slope_at
 from geofences.terrain_file import QUANTUM_M, read_terrain, write_terrain
 
 
@@ -38,6 +38,29 @@ def test_on_a_tilted_plane_the_ray_meets_it_where_algebra_says(a, b, azimuth, el
 @given(st.floats(-900, 900), st.floats(-900, 900))
 def test_between_posts_heights_are_bilinear(east, north):
     assert plane(0.1, -0.2).height_msl_m([[east, north]])[0] == pytest.approx(100 + 0.1 * east - 0.2 * north, abs=1e-6)
+
+
+@given(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5), st.floats(-800, 800), st.floats(-800, 800), st.floats(0, 50))
+def test_the_slope_of_a_plane_is_its_own_wherever_one_stands_and_however_sure(a, b, east, north, sigma):
+    assert slope_at(plane(a, b), (east, north), sigma) == pytest.approx((a, b), abs=1e-9)
+
+
+def test_the_slope_is_that_of_where_one_may_stand_and_not_of_one_furrow():
+    """A ditch of 2 m, 20 m wide: whoever knows his place to 0.1 m stands on its side, whoever to 30 m on the level."""
+    axis = np.arange(-200.0, 201.0, 5.0)
+    east, _ = np.meshgrid(axis, axis)
+    ditch = GridTerrain(100.0 - 2.0 * np.clip(1.0 - abs(east) / 10.0, 0.0, 1.0), (-200.0, -200.0), 5.0, 0.3, synthetic=True)
+    assert slope_at(ditch, (5.0, 0.0), 0.1) == pytest.approx((0.2, 0.0))
+    assert slope_at(ditch, (5.0, 0.0), 30.0) == pytest.approx((0.0, 0.0), abs=0.01)
+
+
+def test_beside_a_hole_or_the_terrains_end_there_is_no_slope_along_that_axis():
+    heights = 100.0 + 0.3 * np.add.outer(np.arange(11.0), np.arange(11.0)) * 10.0
+    heights[:, 7] = np.nan
+    holed = GridTerrain(heights, (0.0, 0.0), 10.0, 0.3, synthetic=True)
+    assert slope_at(holed, (58.0, 50.0), 3.0) == pytest.approx((0.0, 0.3))
+    assert slope_at(holed, (50.0, 99.0), 3.0) == pytest.approx((0.3, 0.0))
+    assert slope_at(holed, (500.0, 500.0), 3.0) == (0.0, 0.0)
 
 
 def test_a_ray_to_the_sky_meets_nothing():
