@@ -18,7 +18,7 @@ from cameras.footprint import footprint
 from cameras.pose import FixedPose, NoPose, Pose, PoseEstimate, PoseSource
 from cameras.turn import Turn
 from edge.byte_track import LOST_S
-from edge.detector import NOTHING, Detector
+from edge.detector import NOTHING, Detector, Found
 from edge.detector_road import open_detector
 from edge.gaze import gaze_of
 from edge.health import Meter, Sight
@@ -34,7 +34,7 @@ from edge.sightings import Placed, Sighting, place
 from edge.snapshots import SnapshotTaker
 from edge.sources import Frame, ReplaySource, RestartingSource, Source, SourceError
 from edge.streams import RtspSource, SimulatorSource, UsbSource, without_password
-from edge.tracker import Tracker
+from edge.tracker import Tracked, Tracker
 from edge.vehicle_looks import VehicleLooks
 from geofences.corridors import CorridorMap
 from models.registry import resolve_weights
@@ -194,9 +194,7 @@ class Node:
             found = self._gaze.find(frame.image, where)
         with self._meter.stage("track"):
             tracked = self._tracker.update(found, frame.captured_ns, where.looked)
-            self._note_tracked()
-            self._gaze.hold(found, tracked, frame.captured_ns)
-            look_is_due = self._looks.follow(tracked, frame.captured_ns)
+            look_is_due = self._follow(found, tracked, frame.captured_ns)
         estimate = self._poses.pose_at(frame.captured_ns)
         if isinstance(estimate, NoPose):
             self._no_pose, self._seen_from = estimate.reason, None
@@ -230,14 +228,15 @@ class Node:
         self._sight.turned_away(head.state is HeadState.TURNING, head.detail)
         self._seen_from = None
         tracked = self._tracker.update(NOTHING, frame.captured_ns)
-        self._note_tracked()
-        self._gaze.hold(NOTHING, tracked, frame.captured_ns)
-        self._looks.follow(tracked, frame.captured_ns)
+        self._follow(NOTHING, tracked, frame.captured_ns)
         return [*tracked.news, *self._snapshots.of_ended(tracked.news, frame.captured_ns)]
 
-    def _note_tracked(self) -> None:
+    def _follow(self, found: Found, tracked: Tracked, captured_ns: int) -> bool:
+        """Tell all who remember tracks what became of them in a picture; whether its vehicles should be looked at."""
         now_ns = self._clock.monotonic_ns()
         self._tracked_ns, self._gap_ns = now_ns, now_ns - self._tracked_ns
+        self._gaze.hold(found, tracked, captured_ns)
+        return self._looks.follow(tracked, captured_ns)
 
     def _lapsed(self) -> list[UpBody]:
         """The ends of all tracks once nobody has followed them for so long that whoever stands there may be somebody else:

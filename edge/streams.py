@@ -59,7 +59,7 @@ class _LiveCapture(ABC):
         self._delay_ns = round(delay_s * NS_PER_S)
         self._least_gap_ns = round(NS_PER_S / max_fps * 0.9) if max_fps else 0
         self._given_ns = 0
-        self._kept_back = 0             # pictures that the decoder holds when it gives one
+        self._decoders = 1              # each beyond the first holds a picture back
         self._newest: Frame | None = None
         self._problem = NO_TEXT
         self._changed = threading.Condition()
@@ -117,7 +117,7 @@ class _LiveCapture(ABC):
                 with self._changed:
                     self.dropped += 1
             else:
-                self._keep(capture, self._kept_back * pace.gap_ns)
+                self._keep(capture, (self._decoders - 1) * pace.gap_ns)
             if load.is_full() and self._wants_more_decoders():
                 return True
         return True
@@ -206,7 +206,6 @@ class RtspSource(_LiveCapture):
         gone = node_text("stream_ended", camera=shown, seconds=READ_TIMEOUT_MS // 1000)
         super().__init__(shown, gone, clock, delay_s, max_fps)
         self._url = url
-        self._decoders = 1
 
     def _open(self, capture: cv2.VideoCapture) -> NodeText:
         with _OPENING:
@@ -229,7 +228,7 @@ class RtspSource(_LiveCapture):
             "with %d decoders, which keep %d pictures back. A smaller picture, or fewer a second, would not need that.",
             self._name, more, more - 1,
         )
-        self._decoders, self._kept_back = more, more - 1
+        self._decoders = more
         return True
 
 

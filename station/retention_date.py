@@ -8,13 +8,16 @@ The mind keeps that last date, in mind.db; the inbox and the web server go by it
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sqlite3
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 from station.record import Record
-from station.retention import DAY_NS
+from station.retention import DAY_NS, Pace
 from station.settings import StationSettings
-from station.store import MIND, Synchronous, open_store, transaction
+from station.store import MIND, StoreError, Synchronous, open_reader, open_store, transaction
 from wire.clock import NS_PER_S, Clock
 from wire.settings import SettingsError
 from wire.steady import EARLIEST_NS, SteadyDate
@@ -61,6 +64,33 @@ class ErasingDate:
         if last_ns is None:
             return None
         return self._clock.utc_ns() - last_ns - (self._clock.monotonic_ns() - self._known_ns)
+
+
+class MindsWord:
+    """When another process than the mind may erase: where it is time, and the mind is there and its date believed."""
+
+    def __init__(self, settings: StationSettings, clock: Clock, log: logging.Logger) -> None:
+        self._settings = settings
+        self._log = log
+        self._pace = Pace(clock)
+        self._date = ErasingDate(clock)
+
+    def step(self, look: Callable[[sqlite3.Connection], bool]) -> None:
+        """look: at the next few, by mind.db; it returns whether there was anything to erase.
+
+        Raises nothing: what cannot be erased now is erased later.
+        """
+        if not self._pace.is_due:
+            return
+        found_work = False
+        try:
+            with contextlib.closing(open_reader(self._settings.mind_db, MIND, self._settings.realm)) as mind:
+                found_work = self._date.is_believed(mind) and look(mind)
+        except FileNotFoundError:
+            pass                                # without the mind's word nothing goes
+        except (sqlite3.Error, StoreError) as error:
+            self._log.warning("retention waits: %s", error)
+        self._pace.done(found_work)
 
 
 def date_off_days(mind: sqlite3.Connection) -> int:

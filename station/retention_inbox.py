@@ -6,17 +6,16 @@ question, and their detections follow. Nothing goes that the mind has not read.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
 
-from station.retention import DAY_NS, ERASE_AT_ONCE, Eraser, Pace
-from station.retention_date import ErasingDate
+from station.retention import DAY_NS, ERASE_AT_ONCE, Eraser
+from station.retention_date import MindsWord
 from station.retention_settings import RetentionSettings
 from station.settings import StationSettings
-from station.store import MIND, StoreError, Synchronous, open_reader
+from station.store import Synchronous
 from wire.clock import Clock
 
 SEEN = ("detections", "track", "snapshot")      # what is about persons
@@ -34,8 +33,7 @@ class InboxRetention:
         self._settings = settings
         self._clock = clock
         self._eraser = Eraser(db, clock, Synchronous.FULL)
-        self._pace = Pace(clock)
-        self._date = ErasingDate(clock)
+        self._word = MindsWord(settings, clock, log)
         self._kept_due_ns = 0
         r: RetentionSettings = settings.retention
         self._groups: dict[str, tuple[float, Callable[[str], bool]]] = {
@@ -46,24 +44,14 @@ class InboxRetention:
 
     def step(self) -> None:
         """Look at the next few, where it is time. Raises nothing: what cannot be erased now is erased later."""
-        if not self._pace.is_due:
-            return
+        self._word.step(self._look)
+
+    def _look(self, mind: sqlite3.Connection) -> bool:
         found_work = False
-        try:
-            mind = open_reader(self._settings.mind_db, MIND, self._settings.realm)
-        except (FileNotFoundError, StoreError):
-            self._pace.done(False)          # without the mind's word nothing goes
-            return
-        try:
-            with contextlib.closing(mind):
-                if self._date.is_believed(mind):
-                    place = int(mind.execute("SELECT arrival FROM place WHERE id = 1").fetchone()[0])
-                    for group in self._groups:
-                        found_work = self._next(group, mind, place) or found_work
-                    found_work = self._kept_again(mind) or found_work
-        except sqlite3.Error as error:
-            log.warning("retention waits: %s", error)
-        self._pace.done(found_work)
+        place = int(mind.execute("SELECT arrival FROM place WHERE id = 1").fetchone()[0])
+        for group in self._groups:
+            found_work = self._next(group, mind, place) or found_work
+        return self._kept_again(mind) or found_work
 
     def _next(self, group: str, mind: sqlite3.Connection, place: int) -> bool:
         days, belongs = self._groups[group]

@@ -14,10 +14,10 @@ import msgspec
 
 from station.journal import Block, pack, unpack
 from station.orders import ORDERS
-from station.retention import DAY_NS, ERASE_AT_ONCE, Eraser, Pace
-from station.retention_date import ErasingDate
+from station.retention import DAY_NS, ERASE_AT_ONCE, Eraser
+from station.retention_date import MindsWord
 from station.settings import StationSettings
-from station.store import MIND, StoreError, Synchronous, open_reader, open_store
+from station.store import Synchronous, open_store
 from wire.clock import Clock
 
 BLOCKS_AT_ONCE = 4                  # unpacked and packed again in one step: some tens of milliseconds in a thread
@@ -34,28 +34,16 @@ class JournalRetention:
         self._settings = settings
         self._clock = clock
         self._eraser = Eraser(db, clock, Synchronous.NORMAL)
-        self._pace = Pace(clock)
-        self._date = ErasingDate(clock)
+        self._word = MindsWord(settings, clock, log)
 
     def step(self) -> None:
         """Look at the next few, where it is time. Raises nothing: what cannot be erased now is erased later."""
-        if not self._pace.is_due:
-            return
-        found_work = False
-        try:
-            mind = open_reader(self._settings.mind_db, MIND, self._settings.realm)
-        except (FileNotFoundError, StoreError):
-            self._pace.done(False)          # without the mind's word nothing goes
-            return
-        try:
-            with contextlib.closing(mind):
-                if self._date.is_believed(mind):
-                    found_work = self._whole_blocks()
-                    found_work = self._sweep(mind) or found_work
-                    found_work = self._orders() or found_work
-        except (sqlite3.Error, StoreError) as error:
-            log.warning("retention waits: %s", error)
-        self._pace.done(found_work)
+        self._word.step(self._look)
+
+    def _look(self, mind: sqlite3.Connection) -> bool:
+        found_work = self._whole_blocks()
+        found_work = self._sweep(mind) or found_work
+        return self._orders() or found_work
 
     def _whole_blocks(self) -> bool:
         until_ns = self._clock.utc_ns() - round(self._settings.retention.journal_days * DAY_NS)
