@@ -29,6 +29,7 @@ from wire.units import GroundPosition
 
 CLEAR_M = LEAST_M + 10.0        # of a way from him: the least, and what his place may be off by
 ROUND_M = RADIUS_M + 5.0        # the circle on which it goes round
+WIDE_M = RADIUS_M + AWAY_M + 5.0    # and the one outside of another drone that looks at him
 STEP_DEG = 20.0                 # of that circle with one order: the chord comes to 0.985 of its radius
 SAMPLE_M = 5.0
 UNSEEN_S = 60.0                 # not detected for so long: nobody knows where he is, and so of no way that avoids him
@@ -36,6 +37,7 @@ AHEAD_M = 120.0                 # of a patrol's way that is looked at: to stop t
 STEP_S = 0.5                    # between two orders
 THERE_M = 6.0                   # of the place where a patrol is taken up again
 NO_WAY_S = 15.0                 # without a way round: it does not wait longer for him to walk off
+OTHER_S = 90.0                  # but for another drone to get out of it, which circles him at 1 to 2 m/s
 
 _log = logging.getLogger("trailwatch.fleet")
 
@@ -101,7 +103,11 @@ def beyond(route: Sequence[Stop], contact: Array) -> Rejoined | None:
 
 
 def way_round(here: Array, to: Array, contact: Array, room: Room, others: Sequence[Array] = ()) -> list[Array] | None:
-    """Places from here to there that keep CLEAR_M and the room, the last one `to`; None where there are none."""
+    """Places from here to there that keep CLEAR_M and the room, the last one `to`; None where there are none.
+
+    others: where other drones are, of which no place is nearer than AWAY_M. One that circles him where this one comes from
+    shuts the nearer circle on both sides, and is gone round on the wider one.
+    """
     def may(a: Array, b: Array) -> bool:
         near = any(float(np.linalg.norm(b - o)) < AWAY_M for o in others)
         way = LineString([a, b]) if not np.allclose(a, b) else Point(a)
@@ -109,20 +115,28 @@ def way_round(here: Array, to: Array, contact: Array, room: Room, others: Sequen
 
     if may(here, to):
         return [to]
-    found: list[tuple[float, list[Array]]] = []
-    for step in (STEP_DEG, -STEP_DEG):
-        at, length = here, 0.0
-        places: list[Array] = []
-        for k in range(1, math.ceil(360.0 / STEP_DEG)):
-            place = point_at(contact, bearing_to(contact, here) + k * step, ROUND_M)
-            if not may(at, place):
-                break
-            length += float(np.linalg.norm(place - at))
-            places, at = [*places, place], place
-            if may(at, to):
-                found.append((length + float(np.linalg.norm(to - at)), [*places, to]))
-                break
-    return min(found, key=lambda f: f[0])[1] if found else None
+    for radius_m in (ROUND_M, WIDE_M):
+        found: list[tuple[float, list[Array]]] = []
+        for step in (STEP_DEG, -STEP_DEG):
+            at, length = here, 0.0
+            places: list[Array] = []
+            for k in range(1, math.ceil(360.0 / STEP_DEG)):
+                place = point_at(contact, bearing_to(contact, here) + k * step, radius_m)
+                if not may(at, place):
+                    break
+                length += float(np.linalg.norm(place - at))
+                places, at = [*places, place], place
+                if may(at, to):
+                    found.append((length + float(np.linalg.norm(to - at)), [*places, to]))
+                    break
+        if found:
+            return min(found, key=lambda f: f[0])[1]
+    return None
+
+
+def patience_s(here: Array, to: Array, contact: Array, room: Room) -> float:
+    """How long it waits where there is no way round: longer when there is one but for other drones."""
+    return NO_WAY_S if way_round(here, to, contact, room) is None else OTHER_S
 
 
 @dataclass(slots=True)
@@ -218,8 +232,11 @@ class Bypass:
             return
         places = [to] if contact is None else way_round(here, to, contact, p.room, p.terms.others())
         now_m = p.drone.height_m.value if p.drone.height_m is not None else height_m
+        if places is None and contact is not None:
+            self._wait(now_ns, patience_s(here, to, contact, p.room))
+            return
         if places is None or not check_place(p.plan, p.drone, p.room, p.terms, here, places[0], max(height_m, now_m)).passed:
-            self._wait(now_ns)
+            self._wait(now_ns, NO_WAY_S)
             return
         self._stuck_ns = None
         frame = p.room.sector.frame
@@ -260,9 +277,9 @@ class Bypass:
             _log.info("%s: %s", p.drone.name, self.over.sentence)
         return self.over is not None
 
-    def _wait(self, now_ns: int) -> None:
+    def _wait(self, now_ns: int, longest_s: float) -> None:
         self._stuck_ns = now_ns if self._stuck_ns is None else self._stuck_ns
-        if now_ns - self._stuck_ns >= NO_WAY_S * NS_PER_S:
+        if now_ns - self._stuck_ns >= longest_s * NS_PER_S:
             self.end(said("passing.no_way", drone=self.passing.drone.name, contact=self.passing.contact))
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from shapely.geometry import LineString, Point, box
 
 from fleet.checker import CheckLimits
-from fleet.passing import CLEAR_M, ROUND_M, Stop, beyond, is_clear, way_round
-from fleet.stand_off import LEAST_M, Room, point_at
+from fleet.passing import CLEAR_M, NO_WAY_S, OTHER_S, ROUND_M, WIDE_M, Stop, beyond, is_clear, patience_s, way_round
+from fleet.stand_off import AWAY_M, LEAST_M, RADIUS_M, Room, point_at
 from geofences.sector import Sector
 
 places = st.tuples(st.floats(-300.0, 300.0), st.floats(-300.0, 300.0)).map(np.array)
@@ -58,8 +58,27 @@ def test_the_side_that_may_not_be_flown_is_not_taken_and_where_none_may_there_is
     found = way_round(here, to, contact, north_shut)
     assert found is not None and all(p[1] <= 30.0 for p in found)
     assert way_round(here, to, contact, Room(box(-500, -30, 500, 30), sector, 165.0, CheckLimits(1200.0), 80.0, 8.0)) is None
-    in_the_way = [point_at(contact, bearing, ROUND_M) for bearing in (0.0, 180.0)]
+    in_the_way = [point_at(contact, bearing, radius_m) for bearing in (0.0, 180.0) for radius_m in (ROUND_M, WIDE_M)]
     assert way_round(here, to, contact, room(sector), in_the_way) is None, "nor through another drone"
+
+
+@given(bearing=st.floats(0.0, 360.0), from_m=st.floats(75.0, 300.0))
+def test_another_drone_that_circles_him_where_this_one_comes_from_is_gone_round_too(sector, bearing, from_m) -> None:
+    """Both ways on the nearer circle begin beside it: the drone that came back from its patrol flew home, over him."""
+    contact, to = np.zeros(2), np.array([CLEAR_M + 2.0, 0.0])
+    other, here = point_at(contact, bearing, RADIUS_M), point_at(contact, 270.0, from_m)
+    found = way_round(here, to, contact, room(sector), [other])
+    if np.linalg.norm(other - to) < AWAY_M:
+        assert found is None, "the place where it is to go on is the other's for now"
+    else:
+        assert found is not None and all(np.linalg.norm(p - other) >= AWAY_M for p in found)
+        assert LineString([here, *found]).distance(Point(contact)) > LEAST_M
+
+
+def test_for_another_drone_in_the_way_it_waits_longer_than_for_a_way_that_there_is_not(sector: Sector) -> None:
+    contact, here, to = np.zeros(2), np.array([-100.0, 0.0]), np.array([100.0, 0.0])
+    assert patience_s(here, to, contact, room(sector)) == OTHER_S
+    assert patience_s(here, to, contact, Room(box(-500, -30, 500, 30), sector, 165.0, CheckLimits(1200.0), 80.0, 8.0)) == NO_WAY_S
 
 
 def test_who_is_near_already_may_leave_and_not_come_nearer() -> None:
