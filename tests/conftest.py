@@ -41,7 +41,8 @@ def pytest_collection_modifyitems(config, items):
 
     With several workers (`./trailwatch test` without arguments) a file goes to one of them as a whole, for its fixtures'
     sake, and a slow test by itself, for most of it is waiting: for a drone that flies in real time. Files and slow tests
-    are mixed, the same way each time, so that waiting and reckoning run side by side.
+    are mixed, the same way each time, so that waiting and reckoning run side by side. What takes a minute and more begins
+    first, or one worker is at it when all others have gone home.
     """
     if not getattr(config.option, "loadgroup", False):          # as pytest-xdist tells its workers
         items.sort(key=lambda item: "browser" in item.path.parts)   # stable: all else keeps its order
@@ -50,11 +51,17 @@ def pytest_collection_modifyitems(config, items):
         by_itself = item.get_closest_marker("slow") is not None and "browser" not in item.path.parts
         group = item.nodeid if by_itself else str(item.path.relative_to(ROOT))
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: ("browser" in item.path.parts, crc32(_group(item).encode())))
+    items.sort(key=lambda item: ("browser" in item.path.parts, -_seconds(item), crc32(_group(item).encode())))
 
 
 def _group(item):
     return item.get_closest_marker("xdist_group").args[0]
+
+
+def _seconds(item):
+    """What a slow test says that it takes, where that is long."""
+    marker = item.get_closest_marker("slow")
+    return marker.args[0] if marker is not None and marker.args else 0
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The real gpsd with a receiver that says what a test wants, gpsfake with a log, and daemons that misbehave."""
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -87,7 +88,7 @@ class Gpsd:
     """The real daemon on a receiver, begun and killed as often as a test likes."""
 
     def __init__(self, receiver=None):
-        self.port = free_port()
+        self.port = None
         self._folder = tempfile.TemporaryDirectory(prefix="gpsd-")
         # Without a receiver it wants a control socket, by which one could still be added.
         control = ["-F", f"{self._folder.name}/control"]
@@ -95,10 +96,8 @@ class Gpsd:
         self._process = None
 
     def begin(self):
-        self._process = subprocess.Popen(
-            [GPSD, "-N", "-n", "-S", str(self.port), *self._devices], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_until(lambda: answers(self.port), "gpsd does not listen")
+        """Again on the port that it had."""
+        self.port, self._process = listening([GPSD, "-N", "-n", *self._devices, "-S"], [], self.port)
         return self
 
     def kill(self):
@@ -112,12 +111,11 @@ class GpsFake:
     """gpsfake, which starts a gpsd of its own and plays it a log over and over, one burst a second."""
 
     def __init__(self, log, sentences_a_burst):
-        self.port = free_port()
-        self._process = subprocess.Popen(
-            [GPSFAKE, "-n", "-q", "-c", str(1.0 / sentences_a_burst), "-P", str(self.port), str(log)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        # Its control socket is called after its process and left behind when that is killed.
+        self._folder = tempfile.TemporaryDirectory(prefix="gpsd-")
+        self.port, self._process = listening(
+            [GPSFAKE, "-n", "-q", "-c", str(1.0 / sentences_a_burst), "-P"], [str(log)], TMPDIR=self._folder.name
         )
-        wait_until(lambda: answers(self.port), "gpsfake's gpsd does not listen")
 
     def kill(self):
         """Its own way out takes its gpsd along."""
@@ -159,6 +157,27 @@ class FalseDaemon:
         self._listener.close()
         for connection in self._open:
             connection.close()
+
+
+def listening(command, rest, port=None, **environment):
+    """The port of a daemon that answers, and its process. command ends where its port is to follow.
+
+    A port that is free when we look can be another test's before gpsd has it. It stays then and listens on the IPv6 port
+    alone, so one that does not answer gets another port. One that is named it gets again.
+    """
+    for _ in range(4):
+        at = free_port() if port is None else port
+        process = subprocess.Popen(
+            [*command, str(at), *rest], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | environment
+        )
+        end = time.monotonic() + 15.0
+        while process.poll() is None and time.monotonic() < end:
+            if answers(at):
+                return at, process
+            time.sleep(0.05)
+        process.terminate()
+        process.wait(10)
+    raise AssertionError(f"{command[0]} does not listen")
 
 
 def answers(port):

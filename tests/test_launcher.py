@@ -42,7 +42,7 @@ def test_it_can_be_run():
 def test_without_root_or_apt_it_prints_the_exact_line_and_touches_nothing(bare_path, tmp_path):
     out = start("test", bare_path, tmp_path)
     assert out.returncode == 1
-    assert re.search(r"Run: sudo apt-get update && sudo apt-get install -y .*\bchromium\b", out.stderr)
+    assert re.search(r"Run: sudo apt-get update && sudo apt-get install -y .*\bchromium-headless-shell\b", out.stderr)
     assert not (tmp_path / "venv").exists()
 
 

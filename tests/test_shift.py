@@ -33,7 +33,7 @@ def at_s(report, drone, begins):
     return next(e["at_s"] for e in report["events"] if e["drone"] == drone and e["says"].startswith(begins))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(170)
 def test_three_drones_fly_a_shift_and_are_all_accounted_for(tmp_path):
     out, report = shift("--keep", tmp_path / "kept", timeout=360)
     told = "\n".join(f"{s['at_s']} {s['name']}: {s['says']}" for s in report["steps"])

@@ -16,7 +16,8 @@ from station.settings import load_station_settings
 from tests.station.conftest import ROOT, write_station
 from tests.web_stage import PASSWORD, Stage
 
-CHROMIUM = Path("/usr/bin/chromium")
+# The shell is what Playwright itself drives without a screen: the same engine without the windows around it.
+CHROMIUM = next((p for p in (Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium")) if p.exists()), None)
 ARGUMENTS = [
     "--no-sandbox",                     # the test may run as root, where Chromium's sandbox refuses to start
     "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-gpu-compositing",
@@ -30,8 +31,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
-            if not CHROMIUM.exists():
-                item.add_marker(pytest.mark.skip(reason="no /usr/bin/chromium: apt-get install chromium fonts-noto-core"))
+            if CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason="no Chromium: apt-get install chromium-headless-shell fonts-noto-core"))
 
 
 @pytest.fixture(scope="session")

@@ -181,7 +181,7 @@ def test_stopping_the_service_calls_the_drone_back_and_says_so(
     asyncio.run(home())
 
 
-@pytest.mark.slow
+@pytest.mark.slow(120)
 def test_a_service_that_is_killed_leaves_a_drone_that_comes_home_and_a_new_one_waits_for_it(
     start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
 ) -> None:
@@ -414,7 +414,7 @@ def test_a_drone_with_a_key_is_given_it_flies_signed_and_is_written_into_the_boo
     assert wrote.returncode == 0 and "gx:coord" in out.read_text(), wrote.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.slow(70)
 def test_a_drone_with_two_links_flies_on_when_the_first_is_cut(
     start_autopilot: Callable[..., Any], start_service: Callable[..., Service], relay: Callable[[int], Any]
 ) -> None:

@@ -54,6 +54,7 @@ def test_a_patrol_goes_round_somebody_and_on_beyond_him(fly: Callable[..., None]
     fly(play, patrols=(PatrolSettings("drone-1", "khe-da", 30.0, 8.0, 500.0, launch="auto"),))
 
 
+@pytest.mark.slow(70)
 def test_a_return_goes_round_somebody_and_then_home(fly: Callable[..., None]) -> None:
     async def play(s: Stage) -> None:
         walker = Walker(s, 900.0, 0.0)

@@ -105,6 +105,7 @@ async def there(s: Stage, offer: Offer, pressed_s: float, late_ns: int = 0) -> N
     holds(offer.arrives_s, offer.arrives_spread_s + late_ns / 1e9, boot_s(drone) - pressed_s + late_ns / 1e9, "looks")
 
 
+@pytest.mark.slow(70)
 def test_what_a_flight_takes_of_the_battery_is_promised_once_one_flight_has_taught_it(fly: Callable[..., None]) -> None:
     async def play(s: Stage) -> None:
         drone = s.pilots["drone-1"].drone
