@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items):
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
             if CHROMIUM is None:
-                item.add_marker(pytest.mark.skip(reason="no Chromium: apt-get install chromium-headless-shell fonts-noto-core"))
+                item.add_marker(pytest.mark.skip(reason="apt-get install chromium-headless-shell fonts-noto-core"))
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,8 @@ def test_another_drone_that_circles_him_where_this_one_comes_from_is_gone_round_
 def test_for_another_drone_in_the_way_it_waits_longer_than_for_a_way_that_there_is_not(sector: Sector) -> None:
     contact, here, to = np.zeros(2), np.array([-100.0, 0.0]), np.array([100.0, 0.0])
     assert patience_s(here, to, contact, room(sector)) == OTHER_S
-    assert patience_s(here, to, contact, Room(box(-500, -30, 500, 30), sector, 165.0, CheckLimits(1200.0), 80.0, 8.0)) == NO_WAY_S
+    shut = Room(box(-500, -30, 500, 30), sector, 165.0, CheckLimits(1200.0), 80.0, 8.0)
+    assert patience_s(here, to, contact, shut) == NO_WAY_S
 
 
 def test_who_is_near_already_may_leave_and_not_come_nearer() -> None:
