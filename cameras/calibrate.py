@@ -18,6 +18,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
+from cameras.calibrate_words import Told, refusal
 from cameras.lens import Lens
 from cameras.pose import Pose, PoseSigma, pose_from_rotation
 from cameras.project import project, rays
@@ -104,11 +105,18 @@ class Calibration:
 
 
 class CalibrationRefused(ValueError):
-    """No pose can be had from these points. Its text says why and what to do; found: the fit that was refused, if any."""
+    """No pose can be had from these points. Its text says why and what to do; found: the fit that was refused, if any.
 
-    def __init__(self, text: str, found: Calibration | None = None) -> None:
-        super().__init__(text)
+    key: of calibrate_words.REFUSALS, in which `told` is put.
+    """
+
+    def __init__(self, key: str, found: Calibration | None = None, **told: Told) -> None:
+        super().__init__(refusal(key, "en", told))
         self.found = found
+        self._key, self._told = key, told
+
+    def text(self, language: str) -> str:
+        return refusal(self._key, language, self._told)
 
 
 def calibrate(points: Sequence[MarkedPoint], survey: Survey) -> Calibration:
@@ -121,27 +129,25 @@ def calibrate(points: Sequence[MarkedPoint], survey: Survey) -> Calibration:
 
 def _check_points(points: Sequence[MarkedPoint], lens: Lens) -> None:
     if len(points) < LEAST_POINTS:
-        raise CalibrationRefused(f"{len(points)} points; at least {LEAST_POINTS} are needed, spread over the picture")
+        raise CalibrationRefused("few", count=len(points), least=LEAST_POINTS)
     pixels = np.array([p.pixel for p in points])
     numbers = np.column_stack([pixels, [p.place for p in points]])
     for point, good in zip(points, np.isfinite(numbers).all(axis=1), strict=True):
         if not good:
-            raise CalibrationRefused(f"{point.name}: a number is missing: is it outside the map, or in a hole of it?")
+            raise CalibrationRefused("no_number", name=point.name)
     for point, inside in zip(points, lens.holds(pixels), strict=True):
         if not inside:
-            raise CalibrationRefused(
-                f"{point.name}: pixel {point.pixel[0]:.1f}, {point.pixel[1]:.1f} is not in the picture of "
-                f"{lens.width_px} x {lens.height_px}"
-            )
+            (x, y), width, height = point.pixel, lens.width_px, lens.height_px
+            raise CalibrationRefused("outside", name=point.name, x=x, y=y, width=width, height=height)
     for i, point in enumerate(points):
         for other in points[:i]:
             if point.pixel == other.pixel or point.place == other.place:
-                raise CalibrationRefused(f"{point.name} and {other.name} are the same point; each counts once")
+                raise CalibrationRefused("same", name=point.name, other=other.name)
     spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(pixels.T)), 0.0)) / np.hypot(lens.width_px, lens.height_px)
     if spread[1] < CORNER_SHARE:
-        raise CalibrationRefused("all points are close together in the picture: add some in other parts of it")
+        raise CalibrationRefused("close_together")
     if spread[0] < NARROW_SHARE:
-        raise CalibrationRefused("all points are on one line in the picture: add some beside it")
+        raise CalibrationRefused("one_line")
 
 
 # ------------------------------------------------------------------------------------------------------- the fit
@@ -294,34 +300,23 @@ def _check_fit(found: Calibration, points: Sequence[MarkedPoint], survey: Survey
         wrong = _outlier(points, survey)
         if wrong is not None:
             others = _fit([p for i, p in enumerate(points) if i != wrong], survey)
-            off = _off_px(points[wrong], others)
-            raise CalibrationRefused(
-                f"{points[wrong].name} does not fit: {off} the others put it. Look at its pixel and its place on the map, "
-                "or leave it out.", found,
-            )
+            name, off_px = points[wrong].name, _off_px(points[wrong], others)
+            if off_px is None:
+                raise CalibrationRefused("does_not_fit_behind", found, name=name)
+            raise CalibrationRefused("does_not_fit", found, name=name, px=off_px)
         worst = points[int(np.argmax(found.deviations))].name
-        raise CalibrationRefused(
-            f"the points do not agree with each other: {np.sqrt(np.mean(found.off_px**2)):.1f} px off on average, {worst} "
-            "worst, and no single one is to blame. Is it this camera's picture and lens? Is latitude before longitude?",
-            found,
-        )
+        raise CalibrationRefused("disagree", found, name=worst, px=float(np.sqrt(np.mean(found.off_px**2))))
     behind = [p.name for p, off in zip(points, found.off_px, strict=True) if not np.isfinite(off)]
     if behind:
-        raise CalibrationRefused(
-            f"{', '.join(behind)}: behind the camera, as the others have it. Look at its place, and at the camera's.", found,
-        )
+        raise CalibrationRefused("behind", found, names=", ".join(behind))
     s = found.sigma
     if max(s.yaw_deg, s.pitch_deg) > ANGLE_SIGMA_LIMIT_DEG or s.roll_deg > ROLL_SIGMA_LIMIT_DEG:
         raise CalibrationRefused(
-            f"the points say too little: one sigma is {s.yaw_deg:.2f} degrees of yaw, {s.pitch_deg:.2f} of pitch, "
-            f"{s.roll_deg:.2f} of roll; {ANGLE_SIGMA_LIMIT_DEG:g}, {ANGLE_SIGMA_LIMIT_DEG:g} and {ROLL_SIGMA_LIMIT_DEG:g} "
-            "are allowed. Add points far apart in the picture and far away, or survey the camera's position better.", found,
+            "too_little", found, yaw=s.yaw_deg, pitch=s.pitch_deg, roll=s.roll_deg, angle=ANGLE_SIGMA_LIMIT_DEG,
+            most_roll=ROLL_SIGMA_LIMIT_DEG,
         )
     if found.focal_sigma > FOCAL_SIGMA_LIMIT or found.k1_sigma > K1_SIGMA_LIMIT:
-        raise CalibrationRefused(
-            "the points say too little about the lens: add points near the picture's edges, or keep the lens as it is",
-            found,
-        )
+        raise CalibrationRefused("too_little_of_lens", found)
 
 
 def _outlier(points: Sequence[MarkedPoint], survey: Survey) -> int | None:
@@ -332,8 +327,7 @@ def _outlier(points: Sequence[MarkedPoint], survey: Survey) -> int | None:
     return int(np.argmax(chances)) if best >= CHANCE_LIMIT and best > DISTINCT * second else None
 
 
-def _off_px(point: MarkedPoint, others: Calibration) -> str:
+def _off_px(point: MarkedPoint, others: Calibration) -> float | None:
+    """How far from its pixel the others put it; None for behind the camera."""
     at = project([point.place], others.pose, others.lens)[0]
-    if not np.isfinite(at).all():
-        return "behind the camera is where"
-    return f"{np.hypot(*(at - np.array(point.pixel))):.0f} px from where"
+    return float(np.hypot(*(at - np.array(point.pixel)))) if np.isfinite(at).all() else None

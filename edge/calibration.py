@@ -27,8 +27,10 @@ import numpy as np
 from cameras.calibrate import CLICK_SIGMA_PX, Calibration, CalibrationRefused, MarkedPoint, Survey, calibrate
 from cameras.lens import Lens
 from cameras.project import project
+from edge.calibration_words import result
 from edge.camera_settings import CameraSettings, camera_at
 from edge.settings import NodeSettings
+from geofences.geodesy import Array
 from geofences.sector import Sector, load_sector
 from wire.settings import SettingsError, find_line, load_settings, refuse
 from wire.units import GroundPosition
@@ -89,27 +91,58 @@ class Task:
     points: tuple[MarkedPoint, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """text: what came out, in words. seen: (n, 2) pixels of the lens at which the camera then has each point, NaN for one
+    behind it; None where nothing was fitted."""
+
+    text: str
+    refused: bool
+    seen: Array | None
+
+    def seen_in(self, lens_px: tuple[int, int], size_px: tuple[int, int]) -> tuple[tuple[float, float] | None, ...]:
+        """In pixels of a picture of size_px; None for behind the camera."""
+        return tuple(
+            _scaled((float(x), float(y)), lens_px, size_px) if math.isfinite(x) and math.isfinite(y) else None
+            for x, y in (() if self.seen is None else self.seen)
+        )
+
+
 def run(request: Request) -> str:
     """Solve, and say it in words. Raises SettingsError, for a bad fit too, with the residuals of every point in its text."""
-    task = load_task(request)
+    outcome = solve(request)
+    if outcome.refused:
+        raise SettingsError(f"{request.points}: {outcome.text}")
+    return outcome.text
+
+
+def solve(request: Request, language: str = "en") -> Outcome:
+    """Solve, and do with a good fit what is asked. language: of its words. Raises SettingsError for what cannot be read."""
+    task = load_task(request, language)
     try:
         found = calibrate(task.points, task.survey)
     except CalibrationRefused as refused:
-        table = "" if refused.found is None else "\n" + residuals(task, refused.found)
-        raise SettingsError(f"{request.points}: not calibrated: {refused}{table}") from None
+        table = "" if refused.found is None else "\n" + residuals(task, refused.found, language)
+        text = result("refused", language, why=refused.text(language)) + table
+        return Outcome(text, True, None if refused.found is None else _seen(task, refused.found))
     values = settings_of(task, found)
-    said = [residuals(task, found), "", *lines_of(values), ""]
+    said = [residuals(task, found, language), ""]
+    said += [*([] if request.write else [result("to_write", language)]), *lines_of(values), ""]
     if request.draw is not None:
         draw(request, task, found)
-        said.append(f"{request.draw}: a cross where you clicked, a circle where the camera sees it now")
+        said.append(result("drawn", language, file=request.draw))
     if request.write:
         write(request.node, values)
-        said.append(f"{request.node}: written; what it was before is in {request.node}{BACKUP}")
-    return "\n".join(said)
+        said.append(result("written", language, file=request.node, backup=f"{request.node}{BACKUP}"))
+    return Outcome("\n".join(said), False, _seen(task, found))
 
 
-def load_task(request: Request) -> Task:
-    """Read settings and points. Raises SettingsError with file, line and key."""
+def _seen(task: Task, found: Calibration) -> Array:
+    return project([p.place for p in task.points], found.pose, found.lens)
+
+
+def load_task(request: Request, language: str = "en") -> Task:
+    """Read settings and points. language: for what is called by its number. Raises SettingsError with file, line and key."""
     node = load_settings(request.node, NodeSettings)
     camera, preset = _camera(request, node)
     if node.drone is not None:
@@ -130,7 +163,7 @@ def load_task(request: Request) -> Task:
         (east, north, ground_m + camera.height_agl_m), camera.sigma.position_m, camera.sigma.height_m, lens,
         request.focal, request.k1, request.click_sigma_px, sector.terrain,
     )
-    return Task(camera, preset, sector, lens, survey, _marked(request.points, lens, sector))
+    return Task(camera, preset, sector, lens, survey, _marked(request.points, lens, sector, language))
 
 
 def _camera(request: Request, node: NodeSettings) -> tuple[CameraSettings, int | None]:
@@ -148,17 +181,12 @@ def _camera(request: Request, node: NodeSettings) -> tuple[CameraSettings, int |
     return node.camera, None
 
 
-def _marked(path: Path, lens: Lens, sector: Sector) -> tuple[MarkedPoint, ...]:
+def _marked(path: Path, lens: Lens, sector: Sector, language: str) -> tuple[MarkedPoint, ...]:
     """The points in pixels of the lens and metres of the sector."""
     if not path.exists():
         raise SettingsError(f"{path}: there is no such file of points. Click some with --page, or write it by hand, as "
                             "docs/edge.md shows it.")
-    file = load_settings(path, PointsFile)
-    width, height = file.picture_px or (lens.width_px, lens.height_px)
-    if min(width, height) < 1 or abs(width / height - lens.width_px / lens.height_px) > 0.01:
-        raise refuse(path, ["picture_px"], f"{width} x {height} has another shape than the lens of the node's settings, "
-                     f"{lens.width_px} x {lens.height_px}")
-    scale = np.array([lens.width_px / width, lens.height_px / height])
+    file = load_points(path, (lens.width_px, lens.height_px))
     marked = []
     for i, p in enumerate(file.points):
         if p.sigma_m <= 0:
@@ -171,22 +199,43 @@ def _marked(path: Path, lens: Lens, sector: Sector) -> tuple[MarkedPoint, ...]:
             up_sigma = max(sector.terrain.sigma_m, LENGTH_FLOOR_M)
         else:
             up, up_sigma = p.height_msl_m, p.sigma_m
-        x, y = (np.array(p.pixel) + 0.5) * scale - 0.5
-        marked.append(MarkedPoint(p.name or f"point {i + 1}", (float(x), float(y)), (east, north, up), p.sigma_m, up_sigma))
+        x, y = p.pixel
+        name = p.name or result("point", language, number=i + 1)
+        marked.append(MarkedPoint(name, (x, y), (east, north, up), p.sigma_m, up_sigma))
     return tuple(marked)
+
+
+def load_points(path: Path, lens_px: tuple[int, int], size_px: tuple[int, int] | None = None) -> PointsFile:
+    """With pixels of a picture of size_px; None: of the lens. Raises SettingsError."""
+    file = load_settings(path, PointsFile)
+    clicked_px, wanted_px = file.picture_px or lens_px, size_px or lens_px
+    if min(clicked_px) < 1 or abs(clicked_px[0] / clicked_px[1] - lens_px[0] / lens_px[1]) > 0.01:
+        (width, height), (lens_width, lens_height) = clicked_px, lens_px
+        raise refuse(path, ["picture_px"], f"{width} x {height} has another shape than the lens of the node's settings, "
+                     f"{lens_width} x {lens_height}")
+    return PointsFile(tuple(msgspec.structs.replace(p, pixel=_scaled(p.pixel, clicked_px, wanted_px)) for p in file.points),
+                      wanted_px)
+
+
+def _scaled(pixel: tuple[float, float], from_px: tuple[int, int], to_px: tuple[int, int]) -> tuple[float, float]:
+    if from_px == to_px:
+        return pixel
+    x, y = ((v + 0.5) * to / of - 0.5 for v, of, to in zip(pixel, from_px, to_px, strict=True))
+    return x, y
 
 
 # ------------------------------------------------------------------------------------------------------- in words
 
 
-def residuals(task: Task, found: Calibration) -> str:
+def residuals(task: Task, found: Calibration, language: str = "en") -> str:
     """How far each point is off, as a table."""
-    lines = [f"{'point':28} {'off, px':>8} {'off, m':>8} {'sigmas':>8}"]
+    point_, px_, m_, sigmas_ = (result(f"column.{c}", language) for c in ("point", "px", "m", "sigmas"))
+    lines = [f"{point_:28} {px_:>8} {m_:>8} {sigmas_:>8}"]
     for point, px, m, sigmas in zip(task.points, found.off_px, found.off_m, found.deviations, strict=True):
         lines.append(f"{point.name[:28]:28} {px:8.1f} {m:8.2f} {sigmas:8.1f}")
     percent = found.chance * 100.0
-    told = f"{percent:.0f}" if percent >= 1.0 else f"{percent:.1g}"
-    lines.append(f"honest clicks leave this much or more in {told} % of calibrations")
+    told = f"{percent:.0f}" if percent >= 1.0 else f"{percent:.1f}" if percent >= 0.1 else "< 0.1"
+    lines.append(result("chance", language, percent=told))
     return "\n".join(lines)
 
 
@@ -301,13 +350,13 @@ def draw(request: Request, task: Task, found: Calibration) -> None:
     """The picture with crosses and circles. Raises SettingsError."""
     picture = read_picture(request)
     assert request.draw is not None
-    scale = np.array([picture.shape[1] / task.lens.width_px, picture.shape[0] / task.lens.height_px])
-    seen = project([p.place for p in task.points], found.pose, found.lens)
-    for point, at in zip(task.points, seen, strict=True):
-        clicked = (np.array(point.pixel) + 0.5) * scale - 0.5
-        cv2.drawMarker(picture, [round(float(v)) for v in clicked], (0, 0, 255), cv2.MARKER_CROSS, 17, 2)
+    lens_px, size_px = (task.lens.width_px, task.lens.height_px), (picture.shape[1], picture.shape[0])
+    for point, at in zip(task.points, _seen(task, found), strict=True):
+        clicked = _scaled(point.pixel, lens_px, size_px)
+        cv2.drawMarker(picture, [round(v) for v in clicked], (0, 0, 255), cv2.MARKER_CROSS, 17, 2)
         if np.isfinite(at).all():
-            cv2.circle(picture, [round(float(v)) for v in (at + 0.5) * scale - 0.5], 9, (0, 255, 255), 2)
+            seen = _scaled((float(at[0]), float(at[1])), lens_px, size_px)
+            cv2.circle(picture, [round(v) for v in seen], 9, (0, 255, 255), 2)
     if not cv2.imwrite(str(request.draw), picture):
         raise SettingsError(f"{request.draw}: cannot be written; give a path that ends in .png or .jpg")
 

@@ -22,11 +22,12 @@ from edge.settings import load_setup
 from geofences.sector import load_sector
 from geofences.terrain import GridTerrain
 from geofences.terrain_file import write_terrain
+from tests.clicked import OFF, clicked
 from tests.ptz_camera import LOOKS, turning
 from wire.settings import SettingsError, load_settings
 
 DEMO = Path(__file__).resolve().parents[2] / "configs/sectors/laobao"
-TRUE = (184.0 + 1.7, -21.0 + 0.8, -0.6)          # yaw, pitch, roll; the settings say 184, -21, 0
+TRUE = tuple(np.add((184.0, -21.0, 0.0), OFF))       # yaw, pitch, roll; the settings say 184, -21, 0
 
 
 @pytest.fixture
@@ -36,20 +37,8 @@ def request_(settings, tmp_path):
     setup = load_setup(node)
     p = setup.survey.pose
     pose = Pose(p.east_m, p.north_m, p.height_msl_m, *TRUE)
-    rng = np.random.default_rng(2)
-    lines = ["# clicked by hand"]
-    while len(lines) < 9:
-        place = np.array([p.east_m + rng.uniform(-30, 30), p.north_m - rng.uniform(12, 60), 165.0])
-        pixel = project([place], pose, setup.camera.lens)[0]
-        if setup.camera.lens.holds(pixel)[0]:
-            lat, lon = setup.sector.frame.from_enu([place[:2]])[0]
-            x, y = pixel + rng.normal(0, 0.3, 2)
-            lines.append(
-                f'[[points]]\nname = "stone {len(lines)}"\npixel = [{x:.2f}, {y:.2f}]\nposition = [{lat:.7f}, {lon:.7f}]\n'
-                "sigma_m = 0.05\n"
-            )
     points = tmp_path / "points.toml"
-    points.write_text("\n".join(lines), encoding="utf-8")
+    points.write_text(clicked(pose, setup.camera.lens, setup.sector)[0], encoding="utf-8")
     return Request(node, points, click_sigma_px=0.5)
 
 
@@ -219,7 +208,31 @@ def test_the_page_writes_the_points_file_and_solves(desk, request_):
     ask(desk.address + "points", {"points": points})
     written = load_settings(request_.points, PointsFile)
     assert written.points[0].name == 'the "old" gate' and written.picture_px == (320, 240)
-    assert "yaw_deg = " in ask(desk.address + "solve", {})
+    before = request_.node.read_text()
+    answer = json.loads(ask(desk.address + "solve", {"language": "vi"}))
+    assert answer["solved"] and "yaw_deg = " in answer["text"] and "số lần hiệu chuẩn" in answer["text"]
+    assert np.array(answer["seen"]) == pytest.approx(np.array([p["pixel"] for p in points]), abs=2.0)
+    assert request_.node.read_text() == before
+    assert json.loads(ask(desk.address + "solve", {"write": True}))["solved"] and request_.node.read_text() != before
+
+
+def test_points_of_a_picture_of_another_size_are_shown_and_kept_where_they_were_clicked(desk, request_):
+    """The page's picture is 320 x 240, as the lens is; these were clicked on one twice as large."""
+    before = request_.points.read_text()
+    twice = re.sub(
+        r"pixel = \[(.*), (.*)\]", lambda m: f"pixel = [{2 * float(m[1]) + 0.5}, {2 * float(m[2]) + 0.5}]", before
+    )
+    request_.points.write_text(f"picture_px = [640, 480]\n{twice}")
+    shown = json.loads(ask(desk.address + "points"))
+    pixels = [[float(v) for v in m] for m in re.findall(r"pixel = \[(.*), (.*)\]", before)]
+    assert np.array([p["pixel"] for p in shown["points"]]) == pytest.approx(np.array(pixels), abs=0.06)
+    ask(desk.address + "points", {"points": shown["points"]})
+    assert load_settings(request_.points, PointsFile).picture_px == (320, 240)
+    assert json.loads(ask(desk.address + "solve", {}))["solved"]
+    request_.points.write_text(f"picture_px = [640, 400]\n{twice}")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask(desk.address + "points")
+    assert b"has another shape" in refused.value.read()
 
 
 def test_the_page_says_what_it_cannot_take_and_serves_nobody_without_its_secret(desk, request_):
@@ -238,7 +251,7 @@ def test_the_page_says_what_it_cannot_take_and_serves_nobody_without_its_secret(
     ask(desk.address + "points", {"points": json.loads(ask(desk.address + "points"))["points"][:3]})
     with pytest.raises(urllib.error.HTTPError) as refused:
         ask(desk.address + "solve", {})
-    assert refused.value.code == 409 and b"at least 4" in refused.value.read()
+    assert refused.value.code == 409 and "at least 4" in json.loads(refused.value.read())["text"]
     assert before != request_.points.read_text()
 
 
