@@ -38,20 +38,22 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.hookimpl(tryfirst=True)         # before pytest-xdist's own, which reads the groups
 def pytest_collection_modifyitems(config, items):
     """Browser tests last: Playwright's synchronous driver keeps an event loop running in the main thread until the session
     ends, and nobody after it could call asyncio.run.
 
     With several workers (`./trailwatch test` without arguments) a file goes to one of them as a whole, for its fixtures'
-    sake, and a slow test by itself, for most of it is waiting: for a drone that flies in real time. Files and slow tests
-    are mixed, the same way each time, so that waiting and reckoning run side by side. What takes a minute and more begins
-    first, or one worker is at it when all others have gone home.
+    sake, and a slow test by itself, for most of it is waiting: for a drone that flies in real time. Those of a file that is
+    marked `together` reckon, and share what is dear to make. Files and slow tests are mixed, the same way each time, so
+    that waiting and reckoning run side by side. What takes a minute and more begins first, or one worker is at it when all
+    others have gone home.
     """
     if not getattr(config.option, "loadgroup", False):          # as pytest-xdist tells its workers
         items.sort(key=lambda item: "browser" in item.path.parts)   # stable: all else keeps its order
         return
     for item in items:
-        by_itself = item.get_closest_marker("slow") is not None and "browser" not in item.path.parts
+        by_itself = item.get_closest_marker("slow") is not None and not _stays(item)
         group = item.nodeid if by_itself else str(item.path.relative_to(ROOT))
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: ("browser" in item.path.parts, -_seconds(item), crc32(_group(item).encode())))
@@ -61,9 +63,14 @@ def _group(item):
     return item.get_closest_marker("xdist_group").args[0]
 
 
+def _stays(item):
+    """In its file, though it is slow."""
+    return "browser" in item.path.parts or item.get_closest_marker("together") is not None
+
+
 def _seconds(item):
-    """What a slow test says that it takes, where that is long."""
-    marker = item.get_closest_marker("slow")
+    """What a slow test, or a file that stays together, says that it takes, where that is long."""
+    marker = item.get_closest_marker("together") or item.get_closest_marker("slow")
     return marker.args[0] if marker is not None and marker.args else 0
 
 

@@ -1,5 +1,7 @@
 """The command line: what it offers, and how it fails."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,17 @@ def test_what_follows_test_is_handed_to_pytest_and_to_no_other_command():
     assert out.returncode == 0 and "tests collected" in out.stdout
     out = trailwatch("models", "list", "--frobnicate")
     assert out.returncode == 2 and "unrecognized arguments: --frobnicate" in out.stderr
+
+
+def test_with_several_workers_a_file_goes_to_one_of_them(monkeypatch):
+    """Or each makes anew what a file makes once: so it was, unseen, with a pytest that its workers' plugin did not know."""
+    for name in [n for n in os.environ if n.startswith("PYTEST_")]:
+        monkeypatch.delenv(name)
+    files = ("tests/wire/test_codec.py", "tests/wire/test_clock.py", "tests/wire/test_units.py")
+    out = trailwatch("test", "-n", "3", "--dist", "loadgroup", "--no-loadscope-reorder", "-v", *files)
+    at = re.findall(r"^\[(gw\d)\].* (tests/wire/\w+\.py)::", out.stdout, re.MULTILINE)
+    assert {file for _, file in at} == set(files), out.stdout
+    assert len(set(at)) == len(files), "each file with one worker"
 
 
 @pytest.mark.parametrize("action", [("people", "list"), ("record", "verify"), ("watchlist", "list"), ("basemap", "show")])

@@ -18,6 +18,8 @@ from tests.small_world import DAY, LENS, MAST, moment, person, small_landscape
 from wire.clock import NS_PER_S
 from wire.messages import SensorState
 
+pytestmark = pytest.mark.together(140)
+
 VTEST = SHARED / "media/vtest.avi"
 FOCAL = LENS.fx / LENS.width_px
 NIGHT = replace(DAY, sun_elevation_deg=-20.0, moonlight=0.4)

@@ -20,6 +20,8 @@ from sim.frames_grounds import find_backgrounds
 from wire.settings import SettingsError
 from wire.units import ObjectClass
 
+pytestmark = pytest.mark.together(80)
+
 ROOT = Path(__file__).resolve().parents[2]
 OURS = shipped_file(manifest()["trailwatch7n"])
 SAME_PX, SAME_SCORE = 0.01, 1e-4

@@ -24,6 +24,8 @@ from wire.outbox import Outbox
 from wire.settings import SettingsError
 from wire.uplink import Uplink
 
+pytestmark = pytest.mark.together(80)
+
 KNOWN = manifest()["trailwatch7n"]
 OURS = shipped_file(KNOWN)
 

@@ -39,6 +39,8 @@ from wire.outbox import Outbox
 from wire.units import GroundPosition, Realm
 from wire.uplink import Uplink
 
+pytestmark = pytest.mark.together(80)
+
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 WEIGHTS = SHARED / "models/yolo11n.pt"

@@ -10,6 +10,8 @@ from sim.gate import Gate
 from sim.world_state import Kind, Looks
 from wire.units import ObjectClass
 
+pytestmark = pytest.mark.together(30)
+
 NOBODY = np.zeros((0, 4))
 
 

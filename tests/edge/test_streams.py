@@ -19,6 +19,8 @@ from edge.streams import Pace, RtspSource, SimulatorSource, UsbSource, without_p
 from wire.clock import NS_PER_S, SteppedClock, WallClock
 from wire.frame_feed import TOPIC, FrameError, RenderedFrame, decode_frame, encode_frame
 
+pytestmark = pytest.mark.together(75)
+
 
 def textured(k, size=(640, 480)):
     """A picture with something in it, another for each k."""

@@ -17,6 +17,8 @@ from models.graphs import Check, Precision, find_graph, read_check
 from models.registry import digest_of, manifest, shipped_file
 from wire.settings import SettingsError
 
+pytestmark = pytest.mark.together(90)
+
 ROOT = Path(__file__).resolve().parents[2]
 OURS = shipped_file(manifest()["trailwatch7n"])
 SHA = manifest()["trailwatch7n"].sha256

@@ -22,6 +22,8 @@ from sim.truth_sight import Sight
 from wire.settings import SettingsError
 from wire.units import Realm
 
+pytestmark = pytest.mark.together(90)
+
 ROOT = Path(__file__).parents[2]
 
 # How long each is run in this test: to the point where what it is about has happened.

@@ -14,6 +14,8 @@ from sim.frames_write import Order, contact_sheet, write_data_files, write_frame
 from wire.settings import SettingsError
 from wire.units import ObjectClass
 
+pytestmark = pytest.mark.together(30)
+
 SIDE = 160
 FRAMES = 24
 

@@ -13,6 +13,8 @@ from sim.frames import Frame
 from sim.frames_exercise import LANDSCAPE_VIEWS, SECTOR, ExerciseFrames, write_views
 from sim.landscape import make_landscape
 
+pytestmark = pytest.mark.together(75)
+
 SIDE = 256
 
 

@@ -15,6 +15,8 @@ from sim.renderer_light import Palette
 from sim.world_state import Kind, Posture, Sky, Species
 from tests.small_world import BENT, DAY, LENS, MAST, moment, person, plants_at, small_landscape
 
+pytestmark = pytest.mark.together(80)
+
 SKIES = {
     "day": DAY, "dusk": replace(DAY, sun_elevation_deg=1.0), "night": replace(DAY, sun_elevation_deg=-20.0, moonlight=0.4),
     "rain": replace(DAY, cloud=1.0, rain_mm_h=20.0), "fog": replace(DAY, cloud=1.0, visibility_m=80.0),

@@ -47,6 +47,8 @@ from wire.messages import OrderResult, SensorReport, SensorState
 from wire.tasking import Dispatch, FleetAction, FleetOrder, FlightKind, FlightWish, Offer, Target
 from wire.units import GroundPosition, HeightMsl, Position, Realm
 
+pytestmark = pytest.mark.together(70)
+
 PASSWORD = "mot cau de nho"
 HOME = GroundPosition(16.62225, 106.60230)
 PEOPLE = {"phi": Role.PILOT, "lan": Role.OPERATOR, "chi": Role.SUPERVISOR, "kiem": Role.AUDITOR, "thay": Role.TRAINER}

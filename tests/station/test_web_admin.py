@@ -24,6 +24,8 @@ from tests.web_stage import PASSWORD
 from wire.clock import WallClock
 from wire.keys import NodeKind, load_allow_list, load_station_key, make_node_key
 
+pytestmark = pytest.mark.together(90)
+
 ROLES = {
     "op": Role.OPERATOR, "chief": Role.SUPERVISOR, "pilot": Role.PILOT, "kiem": Role.AUDITOR, "root": Role.ADMINISTRATOR,
 }
