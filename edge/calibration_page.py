@@ -129,11 +129,13 @@ def _handler(desk: _Desk) -> type[BaseHTTPRequestHandler]:
                         self.send_error(HTTPStatus.NOT_FOUND)
             except (msgspec.ValidationError, msgspec.DecodeError) as error:
                 self._answer(str(error).encode(), "text/plain; charset=utf-8", HTTPStatus.BAD_REQUEST)
+            except OSError as error:        # a full or read-only disk: what was kept before is still there
+                self._answer(str(error).encode(), "text/plain; charset=utf-8", HTTPStatus.CONFLICT)
 
         def _solve(self, body: bytes) -> None:
             try:
                 answer = desk.solve(body)
-            except SettingsError as error:
+            except (SettingsError, OSError) as error:
                 answer = Answer(str(error), solved=False)
             status = HTTPStatus.OK if answer.solved else HTTPStatus.CONFLICT
             self._answer(msgspec.json.encode(answer), "application/json", status)
