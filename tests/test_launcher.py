@@ -25,9 +25,9 @@ def bare_path(tmp_path):
     return folder
 
 
-def start(command, path, tmp_path):
+def start(path, tmp_path, *command):
     env = {"PATH": str(path), "TRAILWATCH_NO_APT": "1", "TRAILWATCH_VENV": str(tmp_path / "venv"), "TRAILWATCH_PYTHON": ""}
-    return subprocess.run([str(LAUNCHER), command], env=env, capture_output=True, text=True, timeout=60)
+    return subprocess.run([str(LAUNCHER), *command], env=env, capture_output=True, text=True, timeout=60)
 
 
 def test_it_is_plain_posix_shell():
@@ -40,9 +40,11 @@ def test_it_can_be_run():
 
 
 def test_without_root_or_apt_it_prints_the_exact_line_and_touches_nothing(bare_path, tmp_path):
-    out = start("test", bare_path, tmp_path)
+    out = start(bare_path, tmp_path, "test")
     assert out.returncode == 1
     assert re.search(r"Run: sudo apt-get update && sudo apt-get install -y .*\bchromium-headless-shell\b", out.stderr)
+    assert re.search(r"-y .*\bchromium\b(?!-)", start(bare_path, tmp_path, "bench", "screen").stderr)
+    assert "chromium" not in start(bare_path, tmp_path, "bench", "edge").stderr
     assert not (tmp_path / "venv").exists()
 
 
