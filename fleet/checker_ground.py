@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from fleet.checker_words import finding
 from geofences.geodesy import Array
+from geofences.prepared import prepared
 from geofences.sector import Sector
 from wire.flying import CheckFinding
 from wire.units import GroundPosition
@@ -35,7 +36,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class GroundRules:
-    """Where a drone may be, prepared once for many questions. fence: None where there is none."""
+    """Where a drone may be. fence: None where there is none; no other thread may ask it anything."""
 
     sector: Sector
     fence: BaseGeometry | None = None
@@ -43,17 +44,16 @@ class GroundRules:
     _keep_outs: shapely.STRtree = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for shape in (self.sector.border.line, self.sector.border.own_side, self.sector.box, self.fence):
-            if shape is not None:
-                shapely.prepare(shape)
+        if self.fence is not None:
+            shapely.prepare(self.fence)         # of one plan, and of one thread
         tree = shapely.STRtree([k.outline for k in self.sector.keep_outs])
         object.__setattr__(self, "_keep_outs", tree)
 
     def bad(self, parts: Parts) -> npt.NDArray[np.bool_]:
         """(n,) which of the areas break a rule; nothing is said about them yet."""
         sector, areas = self.sector, parts.areas
-        wrong = ~shapely.covers(sector.box, areas) | ~shapely.covers(sector.border.own_side, areas)
-        wrong |= shapely.dwithin(sector.border.line, areas, parts.needed_m)  # type: ignore[call-overload]
+        wrong = ~shapely.covers(prepared(sector.box), areas) | ~shapely.covers(prepared(sector.border.own_side), areas)
+        wrong |= shapely.dwithin(prepared(sector.border.line), areas, parts.needed_m)  # type: ignore[call-overload]
         if self.fence is not None:
             wrong |= ~shapely.covers(self.fence, areas)
         if len(sector.keep_outs):

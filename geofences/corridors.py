@@ -14,6 +14,7 @@ import shapely
 from shapely.geometry import LineString
 
 from geofences.geodesy import Array, LocalFrame
+from geofences.prepared import prepared
 from wire.messages import Corridor, CorridorSet
 
 CHI2_99_2DOF = 9.210340371976184        # scipy.stats.chi2.ppf(0.99, 2)
@@ -55,7 +56,6 @@ class CorridorMap:
         self.grounds = tuple(grounds)
         self._strips = np.array([g.strip for g in grounds], dtype=object)
         self._tree = shapely.STRtree(self._strips)
-        shapely.prepare(self._strips)
         bounds = shapely.bounds(self._strips).reshape(-1, 4)
         self._low, self._high = bounds[:, :2], bounds[:, 2:]
         self._by_id = {g.corridor.id: g for g in grounds}
@@ -82,13 +82,13 @@ class CorridorMap:
         reach = np.sqrt(np.maximum(covariances[:, [0, 1], [0, 1]], 0.0)) * ELLIPSE_REACH
         near = ((positions + reach)[:, None] >= self._low) & ((positions - reach)[:, None] <= self._high)
         rows, columns = np.nonzero(near.all(axis=2))
-        inside = shapely.intersects_xy(self._strips[columns], positions[rows, 0], positions[rows, 1])
+        inside = shapely.intersects_xy(prepared(self._strips)[columns], positions[rows, 0], positions[rows, 1])
         touching = list(zip(rows[inside].tolist(), columns[inside].tolist(), strict=True))
         if not inside.all():
             rows, columns = rows[~inside], columns[~inside]
             which, back = np.unique(rows, return_inverse=True)
             shapes = ellipses(positions[which], covariances[which])
-            meets = shapely.intersects(self._strips[columns], shapes[back])
+            meets = shapely.intersects(prepared(self._strips)[columns], shapes[back])
             touching += zip(rows[meets].tolist(), columns[meets].tolist(), strict=True)
         return touching
 
