@@ -34,6 +34,7 @@ from wire.clock import WallClock
 SPEEDUP = 8.0
 HOME = (16.62225, 106.60230)
 FIRST_PORT, PORTS_AN_INSTANCE = 5760, 10
+WORKERS = 8                     # of a test run, at most
 
 # The least that an ArduCopter in SITL needs to be armed: a frame, a battery monitor, calibrated sensors and sticks. And a
 # mount with servos that pans and tilts, as the model has one.
@@ -76,7 +77,9 @@ class Vehicle:
 
 
 def _free_instance() -> int:
-    for instance in range(10, 60):
+    """Each worker of a test run has numbers of its own: two that look at once find the same one free."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % WORKERS
+    for instance in range(10 + worker, 60, WORKERS):
         port = FIRST_PORT + PORTS_AN_INSTANCE * instance
         with socket.socket() as s:
             try:
