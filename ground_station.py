@@ -142,15 +142,15 @@ def _test(a: argparse.Namespace) -> int:
     Tests in the browser have a run of their own, with fewer workers: each drives Chromium, which draws with all processors.
     The main job has one too, and nothing beside it: it promises how late news may be.
     """
-    # A worker that dies ends the run with the name of its test. Started anew, it can leave the others waiting for ever:
-    # what the dead one had finished is handed out again, as nothing to do, and a worker begins its last test when it knows
-    # of one after it (pytest-xdist 3.8, LoadScopeScheduling.remove_node).
     pytest = [sys.executable, "-m", "pytest"]
     # Tests start hundreds of processes: with this set, each would compile all of the program anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if a.arguments:
         return subprocess.call([*pytest, *a.arguments], cwd=ROOT)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # A worker that dies ends the run with the name of its test. Started anew, it can leave the others waiting for ever:
+    # what the dead one had finished is handed out again, as nothing to do, and a worker begins its last test when it knows
+    # of one after it (pytest-xdist 3.8, LoadScopeScheduling.remove_node).
     side_by_side = ["--dist", "loadgroup", "--no-loadscope-reorder", "--max-worker-restart", "0", "-q"]
     runs = [
         ["-n", str(min(2 * cores, 8)), "--ignore", "tests/browser", "--ignore", "tests/test_main_job.py"],

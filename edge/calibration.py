@@ -94,18 +94,12 @@ class Task:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """text: what came out, in words. seen: (n, 2) pixels of the lens at which the camera then has each point, NaN for one
-    behind it; None where nothing was fitted."""
+    behind it; (0, 2) where nothing was fitted.
+    """
 
     text: str
     refused: bool
-    seen: Array | None
-
-    def seen_in(self, lens_px: tuple[int, int], size_px: tuple[int, int]) -> tuple[tuple[float, float] | None, ...]:
-        """In pixels of a picture of size_px; None for behind the camera."""
-        return tuple(
-            _scaled((float(x), float(y)), lens_px, size_px) if math.isfinite(x) and math.isfinite(y) else None
-            for x, y in (() if self.seen is None else self.seen)
-        )
+    seen: Array
 
 
 def run(request: Request) -> str:
@@ -124,17 +118,17 @@ def solve(request: Request, language: str = "en") -> Outcome:
     except CalibrationRefused as refused:
         table = "" if refused.found is None else "\n" + residuals(task, refused.found, language)
         text = result("refused", language, why=refused.text(language)) + table
-        return Outcome(text, True, None if refused.found is None else _seen(task, refused.found))
-    values = settings_of(task, found)
+        return Outcome(text, True, np.empty((0, 2)) if refused.found is None else _seen(task, refused.found))
+    values, seen = settings_of(task, found), _seen(task, found)
     said = [residuals(task, found, language), ""]
     said += [*([] if request.write else [result("to_write", language)]), *lines_of(values), ""]
     if request.draw is not None:
-        draw(request, task, found)
+        draw(request, task, seen)
         said.append(result("drawn", language, file=request.draw))
     if request.write:
         write(request.node, values)
         said.append(result("written", language, file=request.node, backup=f"{request.node}{BACKUP}"))
-    return Outcome("\n".join(said), False, _seen(task, found))
+    return Outcome("\n".join(said), False, seen)
 
 
 def _seen(task: Task, found: Calibration) -> Array:
@@ -215,6 +209,13 @@ def load_points(path: Path, lens_px: tuple[int, int], size_px: tuple[int, int] |
                      f"{lens_width} x {lens_height}")
     return PointsFile(tuple(msgspec.structs.replace(p, pixel=_scaled(p.pixel, clicked_px, wanted_px)) for p in file.points),
                       wanted_px)
+
+
+def in_picture(seen: Array, lens_px: tuple[int, int], size_px: tuple[int, int]) -> tuple[tuple[float, float] | None, ...]:
+    """(n, 2) pixels of the lens in those of a picture of size_px; None for one behind the camera (NaN)."""
+    return tuple(
+        _scaled((float(x), float(y)), lens_px, size_px) if math.isfinite(x) and math.isfinite(y) else None for x, y in seen
+    )
 
 
 def _scaled(pixel: tuple[float, float], from_px: tuple[int, int], to_px: tuple[int, int]) -> tuple[float, float]:
@@ -346,17 +347,16 @@ def write_points(path: Path, file: PointsFile) -> None:
     fresh.replace(path)
 
 
-def draw(request: Request, task: Task, found: Calibration) -> None:
-    """The picture with crosses and circles. Raises SettingsError."""
+def draw(request: Request, task: Task, seen: Array) -> None:
+    """The picture with crosses and circles. seen: (n, 2), pixels of the lens. Raises SettingsError."""
     picture = read_picture(request)
     assert request.draw is not None
     lens_px, size_px = (task.lens.width_px, task.lens.height_px), (picture.shape[1], picture.shape[0])
-    for point, at in zip(task.points, _seen(task, found), strict=True):
+    for point, at in zip(task.points, in_picture(seen, lens_px, size_px), strict=True):
         clicked = _scaled(point.pixel, lens_px, size_px)
         cv2.drawMarker(picture, [round(v) for v in clicked], (0, 0, 255), cv2.MARKER_CROSS, 17, 2)
-        if np.isfinite(at).all():
-            seen = _scaled((float(at[0]), float(at[1])), lens_px, size_px)
-            cv2.circle(picture, [round(v) for v in seen], 9, (0, 255, 255), 2)
+        if at is not None:
+            cv2.circle(picture, [round(v) for v in at], 9, (0, 255, 255), 2)
     if not cv2.imwrite(str(request.draw), picture):
         raise SettingsError(f"{request.draw}: cannot be written; give a path that ends in .png or .jpg")
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import cv2
 import msgspec
 
-from edge.calibration import PointsFile, Request, load_points, read_picture, solve, write_points
-from edge.calibration_words import LANGUAGES, PAGE
+from edge.calibration import PointsFile, Request, in_picture, load_points, read_picture, solve, write_points
+from edge.calibration_words import LANGUAGES, PAGE, Language
 from edge.settings import NodeSettings
 from wire.settings import SettingsError, load_settings
 
@@ -26,7 +26,7 @@ POLICY = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inli
 class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is sent to `solve`. write: a good fit goes into the settings file."""
 
-    language: Literal["vi", "en"] = "en"
+    language: Language = "en"
     write: bool = False
 
 
@@ -63,14 +63,14 @@ class _Desk:
         """Raises msgspec.ValidationError or DecodeError, and SettingsError for what the files say."""
         wish = msgspec.json.decode(body, type=Wish)
         outcome = solve(replace(self.request, write=self.request.write or wish.write), wish.language)
-        return Answer(outcome.text, not outcome.refused, outcome.seen_in(self.lens_px, self.size_px))
+        return Answer(outcome.text, not outcome.refused, in_picture(outcome.seen, self.lens_px, self.size_px))
 
 
 class _Server(ThreadingHTTPServer):
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that was closed in the middle of an answer is nobody's fault."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)       # type: ignore[arg-type]
+            super().handle_error(request, client_address)
 
 
 class Page:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
-LANGUAGES = ("vi", "en")            # the screen's own first
+Language = Literal["vi", "en"]      # the screen's own first
+LANGUAGES: tuple[str, ...] = get_args(Language)
 
 # What the page shows; its script puts {braces} in.
 PAGE: Mapping[str, Mapping[str, str]] = {

@@ -113,24 +113,25 @@ def way_round(here: Array, to: Array, contact: Array, room: Room, others: Sequen
         way = LineString([a, b]) if not np.allclose(a, b) else Point(a)
         return not near and bool(room.polygon.covers(way)) and is_clear(a, b, contact)
 
+    def along(radius_m: float, step_deg: float) -> list[Array] | None:
+        """On this circle to where the rest of the way is clear."""
+        places, at = [], here
+        for k in range(1, math.ceil(360.0 / STEP_DEG)):
+            place = point_at(contact, bearing_to(contact, here) + k * step_deg, radius_m)
+            if not may(at, place):
+                return None
+            places.append(place)
+            at = place
+            if may(at, to):
+                return [*places, to]
+        return None
+
     if may(here, to):
         return [to]
     for radius_m in (ROUND_M, WIDE_M):
-        found: list[tuple[float, list[Array]]] = []
-        for step in (STEP_DEG, -STEP_DEG):
-            at, length = here, 0.0
-            places: list[Array] = []
-            for k in range(1, math.ceil(360.0 / STEP_DEG)):
-                place = point_at(contact, bearing_to(contact, here) + k * step, radius_m)
-                if not may(at, place):
-                    break
-                length += float(np.linalg.norm(place - at))
-                places, at = [*places, place], place
-                if may(at, to):
-                    found.append((length + float(np.linalg.norm(to - at)), [*places, to]))
-                    break
+        found = [way for step in (STEP_DEG, -STEP_DEG) if (way := along(radius_m, step)) is not None]
         if found:
-            return min(found, key=lambda f: f[0])[1]
+            return min(found, key=lambda way: LineString([here, *way]).length)
     return None
 
 

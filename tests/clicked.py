@@ -12,8 +12,8 @@ from cameras.pose import Pose
 from cameras.project import project
 from edge.calibration import Request, load_task
 from geofences.sector import Sector
-from tests.station.conftest import ROOT
 
+ROOT = Path(__file__).parents[1]
 OFF = (1.7, 0.8, -0.6)          # yaw, pitch, roll: by so much the settings are wrong
 
 

@@ -119,12 +119,7 @@ class GpsFake:
 
     def kill(self):
         """Its own way out takes its gpsd along."""
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end_of(self._process)
 
 
 class FalseDaemon:
@@ -175,9 +170,17 @@ def listening(command, rest, port=None, **environment):
             if answers(at):
                 return at, process
             time.sleep(0.05)
-        process.terminate()
-        process.wait(10)
+        end_of(process)
     raise AssertionError(f"{command[0]} does not listen")
+
+
+def end_of(process):
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def answers(port):

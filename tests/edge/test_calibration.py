@@ -1,6 +1,5 @@
 """From clicked points to the lines of a settings file, in words that say what is wrong with the ones that do not fit."""
 
-import errno
 import json
 import re
 import shutil
@@ -256,18 +255,17 @@ def test_the_page_says_what_it_cannot_take_and_serves_nobody_without_its_secret(
     assert before != request_.points.read_text()
 
 
-def test_a_disk_that_takes_nothing_is_said_on_the_page_and_loses_no_point(desk, request_, monkeypatch):
-    before, points = request_.points.read_text(), json.loads(ask(desk.address + "points"))["points"]
-
-    def full(*_args, **_kwargs):
-        raise OSError(errno.ENOSPC, "No space left on device", "points.toml.new")
-
-    monkeypatch.setattr(Path, "write_text", full)
+def test_a_full_disk_is_said_on_the_page_and_loses_neither_points_nor_settings(desk, request_):
+    """What is written first lies on a device that the kernel keeps full."""
+    before = [f.read_text() for f in (request_.points, request_.node)]
+    points = json.loads(ask(desk.address + "points"))["points"]
+    for file in (request_.points, request_.node):
+        file.with_name(f"{file.name}.new").symlink_to("/dev/full")
     for path, body in (("points", {"points": points[:5]}), ("solve", {"write": True})):
         with pytest.raises(urllib.error.HTTPError) as refused:
             ask(desk.address + path, body)
         assert refused.value.code == 409 and b"No space left" in refused.value.read()
-    assert request_.points.read_text() == before
+    assert [f.read_text() for f in (request_.points, request_.node)] == before
 
 
 # ----------------------------------------------------------------------------------------------- a camera that turns
