@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import textstat
 
 from ground_station import parser
 
@@ -48,3 +49,25 @@ def test_each_user_has_a_guide():
 def test_the_readme_shows_the_real_screen():
     assert "docs/images/map.png" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert (ROOT / "docs/images/map.png").stat().st_size > 50_000
+
+
+def prose(markdown):
+    """The sentences of a page: no code, no tables, no pictures, no link addresses, no headings."""
+    text = re.sub(r"```.*?```", "", markdown, flags=re.DOTALL)
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text)
+    text = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text)
+    lines = [line for line in text.splitlines() if not line.startswith(("|", "#"))]
+    return re.sub(r"[*`]", "", "\n".join(lines))
+
+
+def test_the_readme_can_be_read_in_a_few_minutes():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.split()) <= 900
+    assert textstat.flesch_reading_ease(prose(text)) >= 50
+    assert "| what was measured |" in text
+    assert sum(line.startswith("| ") for line in text.splitlines()) <= 11, "one heading and at most ten results"
+
+
+def test_the_index_names_every_page_of_the_documentation():
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    assert {p.name for p in (ROOT / "docs").glob("*.md")} - {"README.md"} <= set(LINK.findall(index))
