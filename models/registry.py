@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import msgspec
 
@@ -21,6 +24,7 @@ MANIFEST = Path(__file__).with_name("manifest.toml")
 MODELS_VARIABLE = "TRAILWATCH_MODELS"       # a folder of weights, or one file
 SMALLEST_BYTES = 100_000                    # a network is larger; what is smaller is a broken download or an error page
 FETCHING_S = 600.0                          # for 5 MB, on the worst of lines
+CONNECT_S = 3.0                             # a publisher that does not answer by then is taken for out of reach
 # ultralytics raises whatever its transport does; all of it means "not fetched", and its first line is the reason.
 _FETCH = """
 import sys
@@ -151,6 +155,20 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def is_reachable(host: str, port: int = 443) -> bool:
+    """Whether a connection to a host can be opened within CONNECT_S. Behind a proxy this cannot be known, and is assumed.
+
+    Without this check a machine without internet access waits for the downloader's own timeouts.
+    """
+    if getproxies().get("https") or getproxies().get("all"):
+        return True
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_S).close()
+    except OSError:
+        return False
+    return True
+
+
 def _checked(path: Path, called: str) -> Path:
     if not path.is_file():
         raise SettingsError(f"{called}: there is no such file. Give the path of a YOLO weights file (.pt).")
@@ -176,6 +194,9 @@ def _download(known: Weights, to: Path) -> str:
     """Fetch into `to`. Returns why not, or nothing."""
     if not known.official_download:
         return "the manifest names no download"
+    host = urlsplit(known.source).hostname or ""
+    if not is_reachable(host):
+        return f"{host} cannot be reached from this machine"
     _log.info("fetching %s (%s) from %s", known.file, known.licence, known.source)
     # A process of its own: torch, which comes with ultralytics, would stay in a node's for as long as it runs, 200 MB.
     environment = {**os.environ, DIE_WITH_PARENT: str(os.getpid())}

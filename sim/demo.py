@@ -25,6 +25,7 @@ import msgspec
 from models.registry import resolve_weights
 from sim.crew import Crew
 from sim.demo_feed import FeedListener
+from sim.demo_progress import Progress
 from sim.demo_report import DemoReport, add_up
 from sim.demo_settings import is_free, port_of
 from sim.demo_stage import LISTENER, Stage, set_the_stage
@@ -56,8 +57,11 @@ def run(request: DemoRequest) -> int:
     """Run the demo and print what it did. Raises SettingsError when there is nothing to watch, or nothing to watch with."""
     log_to_stderr()
     video = _video(request.video) if request.video else None
-    weights = resolve_weights("yolo11n", request.weights, training=True).resolve()
     clock = WallClock()
+    progress = Progress(clock)
+    progress.stage("looking for detector weights")
+    weights = resolve_weights("yolo11n", request.weights, training=True).resolve()
+    progress.stage(f"using {weights.name}; making keys and settings")
     folder = request.keep.resolve() if request.keep else Path(tempfile.mkdtemp(prefix="trailwatch-"))
     stop = stop_on_signals()
     crew = Crew(folder / "logs", clock)
@@ -65,15 +69,18 @@ def run(request: DemoRequest) -> int:
         stage = set_the_stage(folder, video, weights, clock)
         listener = FeedListener(stage.address, LISTENER, stage.listener_password, clock)
         began = clock.monotonic_ns()
+        progress.stage("starting the ground station")
         crew.start("station", "serve", "--config", str(stage.settings.file))
         wait_for_page(crew, stage.address, clock)
         listener.start()
+        progress.stage(f"the map answers at {stage.address}; starting cameras and detectors (up to a minute on two cores)")
         for name, *arguments in stage.eyes:
             crew.start(name, *arguments)
-        _welcome(request, stage)
         _wait_for_eyes(crew, stage, stop, clock)
+        progress.stage("every camera sends frames")
         for name, *arguments in stage.scene:
             crew.start(name, *arguments)
+        _welcome(request, stage, progress)
         watching = clock.monotonic_ns()
         while not stop.is_set():
             if request.seconds is not None and clock.monotonic_ns() - watching >= request.seconds * NS_PER_S:
@@ -153,14 +160,10 @@ def _heard(settings: StationSettings) -> set[str]:
         return set()
 
 
-def _welcome(request: DemoRequest, stage: Stage) -> None:
-    print(
-        f"\n  Trailwatch, training realm, sector Lao Bảo\n"
-        f"  map       {stage.address}\n"
-        f"  log in    admin / {stage.administrator_password}   (a one-time password: you choose your own)\n"
-        f"  folder    {stage.folder}\n"
-        f"  stop      Ctrl-C\n",
-        file=sys.stderr,
+def _welcome(request: DemoRequest, stage: Stage, progress: Progress) -> None:
+    progress.ready(
+        "Trailwatch demo: training realm, sector Lao Bảo. Everything in it is simulated.", stage.address, "admin",
+        stage.administrator_password, str(stage.folder),
     )
     if not request.headless and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin"):
         webbrowser.open(stage.address)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -163,3 +164,14 @@ def test_asking_the_publisher_leaves_no_torch_in_a_nodes_process(tmp_path):
     assert "the download failed" in said.stderr, "it was asked"
     assert said.stdout.strip() == "[]"
     assert not list((tmp_path / "trailwatch/models").iterdir()), "no half of a file is left"
+
+
+def test_a_publisher_out_of_reach_is_noticed_before_a_downloader_is_started(monkeypatch):
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert registry.is_reachable("127.0.0.1", port)
+    assert not registry.is_reachable("127.0.0.1", port), "nobody listens any more"
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    assert registry.is_reachable("127.0.0.1", port), "a proxy may reach what this machine does not"
