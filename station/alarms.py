@@ -12,6 +12,7 @@ are escalated early rather than late, and shelved ones wake.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -162,13 +163,12 @@ class Decision:
 
 def decide(alarm: Alarm, decision: Decision, now_ns: int) -> Sentence | None:
     """Move an alarm as a person asks. Returns None when done, or why not, and then nothing has changed."""
-    state, last = alarm.state, alarm.events[-1]
+    state, by = alarm.state, came_by(alarm.events)
     if decision.to is state:
-        by = _first_of(alarm, state)
         return Sentence("alarm.refused.already", {"state": state.value, "person": by.person, "at_ns": by.at_ns})
     if decision.to not in LEGAL[state]:
         return Sentence(
-            "alarm.refused.not_from_here", {"state": state.value, "to": decision.to.value, "person": last.person}
+            "alarm.refused.not_from_here", {"state": state.value, "to": decision.to.value, "person": by.person}
         )
     code = decision.reason.split(maxsplit=1)[0] if decision.reason.strip() else ""
     if decision.to is AlarmState.CLOSED and code not in (*CLOSE_REASONS, MATCH_REJECTED):
@@ -262,7 +262,7 @@ def worsen(
 def pass_time(alarm: Alarm, now_ns: int, escalation: EscalationSettings = DEFAULT_ALARMS.escalation) -> bool:
     """What time alone does to an alarm. Returns whether something changed."""
     if alarm.state is AlarmState.SHELVED:
-        began_ns = _first_of(alarm, AlarmState.SHELVED).at_ns
+        began_ns = came_by(alarm.events).at_ns
         if began_ns - CLOCK_SLACK_NS <= now_ns < alarm.shelved_until_ns:
             return False
         if alarm.fault_over:
@@ -276,7 +276,7 @@ def pass_time(alarm: Alarm, now_ns: int, escalation: EscalationSettings = DEFAUL
         alarm.stage = max(alarm.stage, 1)       # by a person, or in a file from before stages were counted
     if not alarm.is_unanswered or alarm.stage >= len(stages_s):
         return False
-    since_ns = alarm.asked_ns or _first_of(alarm, AlarmState.ACTIVE).at_ns
+    since_ns = alarm.asked_ns or came_by(alarm.events).at_ns
     waited_ns = now_ns - since_ns
     if -CLOCK_SLACK_NS <= waited_ns < round(stages_s[alarm.stage] * NS_PER_S):
         return False
@@ -288,11 +288,12 @@ def pass_time(alarm: Alarm, now_ns: int, escalation: EscalationSettings = DEFAUL
     return True
 
 
-def _first_of(alarm: Alarm, state: AlarmState) -> AlarmEventView:
-    """The event by which the alarm came into the state it is in now."""
-    first = alarm.events[-1]
-    for event in reversed(alarm.events):
-        if event.state is not state:
+def came_by(events: Sequence[AlarmEventView]) -> AlarmEventView:
+    """Of an alarm's events, at least one: that by which it came into the state it is in now. Who did that has decided, and
+    what is noted later without a change of state (a further contact, a further rule) takes nobody's name off it."""
+    first = events[-1]
+    for event in reversed(events):
+        if event.state is not first.state:
             break
         first = event
     return first

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from station.alarms import came_by
 from station.export_kinds import ExportFormat
 from station.picture import AlarmView, TrailPoint
 from station.queries import ContactHistory, DetectionRow
@@ -81,7 +82,7 @@ def detection_things(rows: Iterable[DetectionRow]) -> Iterator[Thing]:
 
 def alarm_things(alarms: Iterable[AlarmView]) -> Iterator[Thing]:
     for a in alarms:
-        last = a.events[-1] if a.events else None
+        last = came_by(a.events) if a.events else None      # of its state
         yield Thing(
             a.id, a.raised_ns, a.simulated,
             {

@@ -8,7 +8,7 @@ import { corridorName, onLanguage, say, t } from "./language.js";
 import { personText, reasonText } from "./decision.js";
 import { announce, warn } from "./status.js";
 import { snapshotSource } from "./pictures.js";
-import { chosenAlarm, isAboutNobody, isFaultOver, isWaiting, now, on, onCalmly, select, state, taken, waiting } from "./state.js";
+import { cameBy, chosenAlarm, isAboutNobody, isFaultOver, isWaiting, now, on, onCalmly, select, state, taken, waiting } from "./state.js";
 
 const TAKEN_SHOWN = 30;
 const DECIDED_WITHIN_MS = 10_000;      // then it is said that the station has not answered; it says so itself when its mind has not
@@ -156,8 +156,8 @@ function buildCard(alarm, contact, chosen, place) {
 }
 
 function takenByText(alarm) {
-  const last = alarm.events.findLast((event) => event.state === alarm.state);
-  return t(`alarm_state.${alarm.state}_by`, { person: personText(last.person), reason: reasonText(last) });
+  const by = cameBy(alarm);
+  return t(`alarm_state.${alarm.state}_by`, { person: personText(by.person), reason: reasonText(by) });
 }
 
 function picture(alarm, contact) {

@@ -109,6 +109,9 @@ export function isWaiting(alarm) { return alarm.state === "active" || alarm.stat
 /** Of a fault: a node, a camera, a drone, the station. Nobody is in it, and there is no picture to wait for. */
 export function isAboutNobody(alarm) { return !alarm.contact && !alarm.contacts.length && !alarm.snapshot; }
 
+/** The event by which an alarm came into its state: who decided. What is noted later, as a further contact, is not it. */
+export function cameBy(alarm) { return alarm.events[alarm.events.findLastIndex((event) => event.state !== alarm.state) + 1]; }
+
 /** Of a fault: whether it is over, so that the alarm goes when somebody has seen it. */
 export function isFaultOver(alarm) {
   return isAboutNobody(alarm) && alarm.events.findLast((e) => e.person === "system" && ["recovered", "again"].includes(e.reason))?.reason === "recovered";

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from playwright.sync_api import expect
 
+from station.alarms import SYSTEM
 from station.picture import AlarmEventView, AlarmState
 from station.store import INBOX, open_store, transaction
 from tests.browser.test_page import candidates
@@ -134,8 +135,9 @@ def test_a_press_on_what_somebody_has_taken_already_says_who_has(logged_in, watc
     watched.locator(".card.open").click()
     by_an = AlarmEventView(AlarmState.ACKNOWLEDGED, now, "an", "")
     it = mind.values["alarms"]["A-1"]
-    mind.say(alarms=(msgspec.structs.replace(it, state=AlarmState.ACKNOWLEDGED, events=(*it.events, by_an)),))
-    expect(watched.locator(".card.done")).to_have_count(1)
+    joined = AlarmEventView(AlarmState.ACKNOWLEDGED, now + 1, SYSTEM, "joined C-000009")     # takes nobody's name off it
+    mind.say(alarms=(msgspec.structs.replace(it, state=AlarmState.ACKNOWLEDGED, events=(*it.events, by_an, joined)),))
+    expect(watched.locator(".card.done .by")).to_have_text("an đã tiếp nhận.")
     watched.keyboard.press("a")
     expect(watched.locator("#said")).to_contain_text("an đã tiếp nhận")
     assert mind.asked == []

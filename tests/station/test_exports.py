@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofences.sector import load_sector
+from station.alarms import Decision, decide, join_contact
 from station.archive import Archive
 from station.export_kinds import ExportFormat, ExportKind
 from station.exports import GPX, KML, Thing, guarded, write_export
-from station.picture import TrailPoint
+from station.picture import AlarmState, TrailPoint
 from station.queries import AlarmQuery, ContactQuery, DetectionQuery
 from tests.station.conftest import SECTOR, frame_of, point_detection
 from tests.station.stored import NOW_NS, a_contact, an_alarm, fill_inbox, fill_mind, look
@@ -87,6 +88,18 @@ def test_detections_and_alarms_go_out_in_every_format_marked(archive, form) -> N
     alarms = made(archive, form, ExportKind.ALARMS, AlarmQuery())
     # An alarm without a place has no room in GPX, and the file says nothing of it.
     assert (b"A-000001" in alarms and b"SIM" in alarms) or form is ExportFormat.GPX
+
+
+def test_an_alarms_line_names_who_decided_and_not_what_joined_later(settings) -> None:
+    alarm = an_alarm(1, a_contact(1, TRAIL))
+    assert decide(alarm, Decision(AlarmState.ACKNOWLEDGED, "lan", "seen"), NOW_NS + NS_PER_S) is None
+    join_contact(alarm, 2, "C-000002", NOW_NS + 9 * NS_PER_S)
+    fill_mind(settings, alarms=[alarm])
+    archive = Archive(settings, load_sector(SECTOR), SteppedClock(utc_ns=NOW_NS + 3600 * NS_PER_S))
+    text = made(archive, ExportFormat.CSV, ExportKind.ALARMS, AlarmQuery()).decode("utf-8-sig")
+    line, = csv.DictReader(io.StringIO(text))
+    assert (line["state"], line["last_person"], line["last_reason"]) == ("acknowledged", "lan", "seen")
+    assert line["last_change"] == "2027-01-15T08:00:01.000Z" and line["contacts"] == "C-000001 C-000002"
 
 
 def test_every_export_is_on_the_record_with_its_filter(archive, settings) -> None:

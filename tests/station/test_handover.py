@@ -9,6 +9,7 @@ import pypdfium2
 import pytest
 
 from geofences.sector import load_sector
+from station.alarms import join_contact
 from station.duty import GetDuty, NoteShift, OpenIncident, SendTeam, Sheet
 from station.handover_pdf import MARGIN_MM, handover_pdf
 from station.language import words
@@ -117,6 +118,16 @@ def test_the_english_sheet_says_the_same(shift: Shift) -> None:
         "shelved, Nguyễn Thị Lan", "the fault is over", "Tổ tuần tra Khe Đá", "gate-7", "or in fog so thick", "drone-1",
     ):
         assert said in text, said
+
+
+def test_who_took_an_alarm_stays_on_the_sheet_when_another_contact_joins_it(shift: Shift) -> None:
+    taken, _ = shift.walkers(2)
+    shift.decide(taken, AlarmState.ACKNOWLEDGED, "tổ Khe Đá đã ra")
+    alarm = next(a for a in shift.mind._desk.open.values() if a.id == taken)
+    join_contact(alarm, 9, "C-000009", shift.clock.utc_ns() + NS_PER_S)
+    text = text_of(shift.sheet, "en")
+    assert "acknowledged, Nguyễn Thị Lan" in text and "tổ Khe Đá đã ra" in text
+    assert "acknowledged, system" not in text
 
 
 @pytest.mark.parametrize("language", ["vi", "en"])
