@@ -47,7 +47,7 @@ VARIANCE_LIMIT_M2 = SIGMA_LIMIT_M**2
 REASONS = (
     "unknown_key", "other_protocol", "other_version", "does_not_parse", "too_large", "bad_identity", "other_node",
     "kind_not_allowed", "impossible_content", "impossible_time", "two_sessions", "identity_reused",
-    "stale", "elsewhere",
+    "stale", "elsewhere", "over_budget",
 )
 # What an arrival is marked with, and what it is counted as.
 REASON_OF = {"future": "impossible_time", "past": "impossible_time", "stale": "stale", "elsewhere": "elsewhere"}
