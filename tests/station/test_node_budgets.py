@@ -9,11 +9,14 @@ import time
 import msgspec
 import pytest
 
+from geofences.sector import load_sector
 from station.node_budgets import NodeBudgets
+from station.picture import GetPicture
+from station.rules import AlarmDesk
 from station.settings import load_station_settings
-from tests.station.conftest import allow, frame_of, point_detection
+from tests.station.conftest import SECTOR, allow, frame_of, point_detection
 from wire.budget import SAVED_S
-from wire.clock import SteppedClock, WallClock
+from wire.clock import NS_PER_S, SteppedClock, WallClock
 from wire.keys import load_station_key
 from wire.outbox import Outbox
 from wire.settings import SettingsError
@@ -22,6 +25,7 @@ from wire.uplink import Uplink
 
 PLACE = GroundPosition(16.6211, 106.5915)
 PER_S = 200
+NOW_NS = 1_800_000_000 * NS_PER_S
 
 
 def limit(settings, per_s: int = PER_S):
@@ -94,6 +98,33 @@ def test_a_node_that_catches_up_beyond_its_budget_loses_nothing(settings, proces
     assert stored(settings, "cam-1") == 100
     with sqlite3.connect(settings.inbox_db) as db:
         assert db.execute("SELECT count(*) FROM refusals WHERE reason = 'over_budget'").fetchone() == (1,)
+
+
+def test_an_alarm_names_the_node_that_exceeds_its_budget_and_no_other(settings, process, sender, ask) -> None:
+    settings = limit(settings)
+    flooder, honest = sender("cam-1"), sender("cam-2")
+    process("inbox")
+    process("mind")
+    crowd = tuple(point_detection(PLACE, track=t) for t in range(20))
+    for _ in range(200):
+        flooder.send(frame_of("gate-1", time.time_ns(), *crowd))
+    honest.send(frame_of("gate-2", time.time_ns(), point_detection(PLACE)))
+    honest.finish(60)
+    until = time.monotonic() + 60
+    while not (told := [a for a in ask(GetPicture()).alarms if a.rule == "node_over_budget"]):
+        assert time.monotonic() < until, "nobody is told"
+        time.sleep(0.2)
+    assert [(a.node, a.says.key, a.says.params) for a in told] == [("cam-1", "alarm.node_over_budget", {"node": "cam-1"})]
+    assert ask(GetPicture()).counts.refused["over_budget"] > 0
+
+
+def test_the_alarm_ends_when_the_node_keeps_within_its_budget_again() -> None:
+    desk = AlarmDesk(load_sector(SECTOR))
+    for is_over in (True, True, False):
+        desk.budget_fault("cam-1", is_over, True, NOW_NS)
+        desk.budget_fault("cam-2", False, True, NOW_NS)
+    (alarm,) = desk.open.values()
+    assert alarm.node == "cam-1" and alarm.fault_over
 
 
 def test_a_budget_that_cannot_be_is_refused_by_its_key(settings) -> None:
