@@ -11,10 +11,11 @@ import msgspec
 import zmq
 from zmq.utils import z85
 
-from wire.codec import NAME_LIMIT, RefusedError, decode_envelope
+from wire.codec import NAME_LIMIT, TEXT_LIMIT, RefusedError, decode_envelope
 from wire.flying import CheckResult, DroneTelemetry, Plan, Preflight, TaskState
 from wire.keys import AllowedNode, NodeKind, load_allow_list
 from wire.messages import (
+    Box,
     Detection,
     DetectionBatch,
     Envelope,
@@ -37,12 +38,16 @@ EARLIEST_NS = 1_577_836_800_000_000_000     # 2020-01-01 UTC; before that no Tra
 INT64_LIMIT = 2**63
 PARTS_LIMIT = 1000                          # of one order's pictures
 SIDE_LIMIT_PX = 100_000                     # of a picture
+OUTSIDE_LIMIT_PX = 2_000.0                  # how far a detector's box may reach beyond the picture's border
+DETECTIONS_LIMIT = 300                      # of one frame; edge.detector finds 200 at the most
+CORRIDORS_LIMIT = 100                       # that one detection touches
+PLATE_LIMIT = 32                            # characters
 SIGMA_LIMIT_M = 10_000.0                    # a position that is worse says nothing
 VARIANCE_LIMIT_M2 = SIGMA_LIMIT_M**2
 REASONS = (
     "unknown_key", "other_protocol", "other_version", "does_not_parse", "too_large", "bad_identity", "other_node",
     "kind_not_allowed", "impossible_content", "impossible_time", "two_sessions", "identity_reused",
-    "stale", "elsewhere",
+    "stale", "elsewhere", "over_budget",
 )
 # What an arrival is marked with, and what it is counted as.
 REASON_OF = {"future": "impossible_time", "past": "impossible_time", "stale": "stale", "elsewhere": "elsewhere"}
@@ -181,15 +186,19 @@ def captured_ns(body: UpBody) -> int | None:
 
 def check_content(body: UpBody) -> None:
     """Refuse what parses and cannot be: numbers that are none, places off the Earth, counts beyond the database."""
+    _check_names(body)
     match body:
         case DetectionBatch():
             _within_int64(body.captured_ns)
+            if len(body.detections) > DETECTIONS_LIMIT:
+                raise RefusedError(
+                    f"detections: {len(body.detections)} in one frame; the limit is {DETECTIONS_LIMIT}", "impossible_content"
+                )
             for detection in body.detections:
                 _check_detection(detection)
         case Snapshot():
             _within_int64(body.captured_ns, body.track)
-            if not all(math.isfinite(v) for v in (body.box.x1, body.box.y1, body.box.x2, body.box.y2)):
-                raise RefusedError("a box that is not a number", "impossible_content")
+            _check_box(body.box, may_be_empty=True)     # it is cut to the snapshot, and may lie beyond it
             if not body.jpeg.startswith(b"\xff\xd8"):
                 raise RefusedError("a snapshot that is no JPEG", "impossible_content")
         case Footage():
@@ -204,6 +213,7 @@ def check_content(body: UpBody) -> None:
             _check_order_id(body.order_id)
         case TrackUpdate():
             _within_int64(body.first_ns, body.last_ns, body.track, body.hits)
+            _check_score("median_score", body.median_score)
         case SensorReport():
             _within_int64(body.at_ns, body.state_since_ns)
             _check_place(body.position.lat_deg, body.position.lon_deg)
@@ -236,13 +246,25 @@ def _check_plan(plan: Plan) -> None:
 
 
 def _check_detection(d: Detection) -> None:
-    """Every number of every detection passes here, so it is written for speed: one sum tells whether all are finite."""
+    """Every number of every detection passes here, so it is written for speed: the usual case makes no further call."""
     if not -INT64_LIMIT <= d.track < INT64_LIMIT:
         _within_int64(d.track)
     box, placement = d.box, d.placement
-    total = d.score + box.x1 + box.y1 + box.x2 + box.y2
-    if total - total != 0.0:
-        _check_finite(d.score, box.x1, box.y1, box.x2, box.y2)
+    if not 0.0 <= d.score <= 1.0:
+        _check_score("score", d.score)
+    if not (
+        -OUTSIDE_LIMIT_PX <= box.x1 < box.x2 <= SIDE_LIMIT_PX + OUTSIDE_LIMIT_PX
+        and -OUTSIDE_LIMIT_PX <= box.y1 < box.y2 <= SIDE_LIMIT_PX + OUTSIDE_LIMIT_PX
+    ):
+        _check_box(box)
+    if d.corridors or d.plate is not None:
+        if len(d.corridors) > CORRIDORS_LIMIT:
+            raise RefusedError(
+                f"corridors: {len(d.corridors)} of one detection; the limit is {CORRIDORS_LIMIT}", "impossible_content"
+            )
+        for corridor in d.corridors:
+            _check_length("corridors", corridor, NAME_LIMIT)
+        _check_length("plate", d.plate or "", PLATE_LIMIT)
     if isinstance(placement, PlacementPoint):
         position, c = placement.position, placement.covariance
         ee, en, nn = c.ee_m2, c.en_m2, c.nn_m2
@@ -255,6 +277,43 @@ def _check_detection(d: Detection) -> None:
     else:
         _check_place(placement.from_position.lat_deg, placement.from_position.lon_deg)
         _check_finite(placement.bearing_deg, placement.sigma_deg)
+        if not (-360.0 <= placement.bearing_deg <= 360.0 and placement.sigma_deg >= 0.0):
+            raise RefusedError(
+                f"bearing_deg {placement.bearing_deg}, sigma_deg {placement.sigma_deg}: not a bearing", "impossible_content"
+            )
+        _check_length("reason", placement.reason, TEXT_LIMIT)
+
+
+def _check_names(body: UpBody) -> None:
+    """Names become keys of the station's tables and words on its screens, so none may be endless."""
+    for field in ("sensor", "drone", "corridors_version"):
+        name = getattr(body, field, None)
+        if name is not None:
+            _check_length(field, name, NAME_LIMIT)
+
+
+def _check_length(field: str, text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise RefusedError(f"{field}: {len(text)} characters; the limit is {limit}", "impossible_content")
+
+
+def _check_score(field: str, score: float) -> None:
+    if not 0.0 <= score <= 1.0:
+        raise RefusedError(f"{field} {score}: not within 0 to 1", "impossible_content")
+
+
+def _check_box(box: Box, *, may_be_empty: bool = False) -> None:
+    """A box of a size above 0 that is in a picture. A detector's box may reach a little beyond the border."""
+    _check_finite(box.x1, box.y1, box.x2, box.y2)
+    if not (may_be_empty or (box.x1 < box.x2 and box.y1 < box.y2)):
+        raise RefusedError(f"box {_corners(box)}: it has no size", "impossible_content")
+    least, most = -OUTSIDE_LIMIT_PX, SIDE_LIMIT_PX + OUTSIDE_LIMIT_PX
+    if not (least <= box.x1 and least <= box.y1 and box.x2 <= most and box.y2 <= most):
+        raise RefusedError(f"box {_corners(box)}: outside of any picture", "impossible_content")
+
+
+def _corners(box: Box) -> str:
+    return f"{box.x1:g}, {box.y1:g}, {box.x2:g}, {box.y2:g}"
 
 
 def _check_optics(o: Optics) -> None:

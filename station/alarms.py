@@ -40,6 +40,7 @@ CONTACT_RULES = frozenset(kind.value for kind in RuleKind)
 TECHNICAL_RULES = (
     "sensor_blind", "node_silent", "clock_wrong", "position_untrusted", "no_coverage", "team_overdue", "nobody_watching",
     "watchlist_unreadable", "store_trouble", "node_elsewhere", "notifier_dead", "drone_trouble",
+    "node_over_budget",
 )
 
 # Events of the system that leave the state as it is.

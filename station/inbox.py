@@ -21,6 +21,7 @@ from station.admission import REASON_OF, AllowList, admit, answer_zap, identity_
 from station.doubts import Doubts
 from station.fleet_orders import FleetOrderSender
 from station.inbox_rows import AT_ONCE_LIMIT, Identities, Index, Rows, Waiting, waiting
+from station.node_budgets import OVER_BUDGET, NodeBudgets
 from station.orders import OrderSender
 from station.own_key import ensure_station_key
 from station.retention_inbox import InboxRetention
@@ -33,6 +34,7 @@ from wire.keys import AllowedNode, StationKey
 from wire.messages import (
     Acknowledgement,
     CorridorSet,
+    DetectionBatch,
     Refusal,
     Snapshot,
 )
@@ -98,6 +100,7 @@ class Inbox:
         self._doubts = Doubts(
             self._db, sector or load_sector(settings.sector), settings.places_file, settings.retention.unmatched_days, clock
         )
+        self._budgets = NodeBudgets(settings.inbox.detections_per_s, settings.inbox.bytes_per_s, clock)
         self._batch = Batch()
         self._failing = ""
         self._trouble_told_ns = 0
@@ -301,8 +304,14 @@ class Inbox:
             except RefusedError as error:
                 self._refuse(peer, sender.node, Refusal(*identity_of(data), str(error)[:TEXT_LIMIT]), error.reason)
                 continue
+            body = admitted.envelope.body
+            seen = len(body.detections) if isinstance(body, DetectionBatch) else None
+            if not self._budgets.take(sender.node, seen, len(data)):
+                self._count(OVER_BUDGET, sender.node, self._budgets.says())
+                self._peers[sender.node] = peer
+                continue
             self._begin(owed=True)
-            suspect = admitted.suspect or self._doubts.judge(sender, admitted.envelope.body, received_ns)
+            suspect = admitted.suspect or self._doubts.judge(sender, body, received_ns)
             message = waiting(peer, sender, admitted, suspect, data, received_ns)
             self._batch.messages.append(message)
             self._batch.size += len(data)

@@ -39,6 +39,7 @@ from station.mind_duty import DutyDesk
 from station.mind_faults import FaultWatch
 from station.mind_requests import MindParts, MindRequests
 from station.mind_sights import sights_of, stands_at
+from station.node_budgets import OVER_BUDGET
 from station.notifier import NOTICES
 from station.notifier_health import NotifierWatch
 from station.parties import companions
@@ -65,6 +66,7 @@ COASTING_SHOWN_EVERY_NS = NS_PER_S
 KEPT_ENDED_NS = 120 * NS_PER_S      # an ended contact stays in the picture so long
 KEPT_CLOSED_NS = 600 * NS_PER_S     # and a closed alarm
 COUNTS_EVERY_NS = NS_PER_S
+OVER_BUDGET_NS = 30 * NS_PER_S      # since a node was held back last: then its alarm is over
 LATEST_SAVED_EVERY_NS = 5 * NS_PER_S
 OFFSETS_SAVED_EVERY_NS = 30 * NS_PER_S
 OFFSETS = "fusion.offsets"          # what the sensors' errors are, in the mind's memory
@@ -360,8 +362,11 @@ class Mind:
             return
         totals = dict(inbox.execute("SELECT name, value FROM totals"))
         refused = dict(inbox.execute("SELECT reason, sum(count) FROM refusals GROUP BY reason ORDER BY reason"))
+        now_ns = self._clock.utc_ns()
+        for node, last_ns in inbox.execute("SELECT node, last_ns FROM refusals WHERE reason = ?", (OVER_BUDGET,)):
+            self._desk.budget_fault(node, abs(now_ns - last_ns) < OVER_BUDGET_NS, self._is_training, now_ns)
         raised, self._desk.raised = self._desk.raised, []
-        rate = self._rates.rate(raised, self._desk.open.values(), self._clock.utc_ns())
+        rate = self._rates.rate(raised, self._desk.open.values(), now_ns)
         told = totals.get("messages", 0), totals.get("detections", 0), refused
         counts = Counts(*told, alarms=rate, screens=self._watch.screens, old_news=self._arrivals.old_news)
         if counts != self._counts:

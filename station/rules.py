@@ -60,6 +60,7 @@ NOBODY_WATCHING = FaultSettings(1, 60.0)
 WATCHLIST_UNREADABLE = FaultSettings(2, 0.0)    # nobody on the list may be found any more
 STORE_TROUBLE = FaultSettings(2, 0.0)           # nothing more is kept, and no decision can be taken
 NODE_ELSEWHERE = FaultSettings(2, 0.0)          # its key may be in somebody else's hands
+NODE_OVER_BUDGET = FaultSettings(2, 0.0)        # the same, or it is broken
 
 
 class AlarmDesk:
@@ -247,6 +248,11 @@ class AlarmDesk:
     def place_fault(self, node: str, is_wrong: bool, simulated: bool, detail: str, now_ns: int) -> None:
         says = Sentence("alarm.node_elsewhere", {"node": node, **DOUBTS.within("detail", detail)})
         self._fault("node_elsewhere", NODE_ELSEWHERE, says, is_wrong, now_ns, simulated, node=node)
+
+    def budget_fault(self, node: str, is_over: bool, simulated: bool, now_ns: int) -> None:
+        """is_over: the inbox holds the node back, because it sends more than station.node_budgets allows."""
+        says = Sentence("alarm.node_over_budget", {"node": node})
+        self._fault("node_over_budget", NODE_OVER_BUDGET, says, is_over, now_ns, simulated, node=node)
 
     def watch_fault(self, is_unwatched: bool, simulated: bool, after_s: float, now_ns: int) -> None:
         says = Sentence("alarm.nobody_watching", {"seconds": round(after_s)})

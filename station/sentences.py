@@ -33,6 +33,7 @@ SENTENCES: dict[str, str] = {
     "alarm.sensor_frozen": "The picture of camera {sensor} stands still: {detail}",
     "alarm.sensor_moved": "Camera {sensor} was moved, its places are wrong: {detail}",
     "alarm.position_untrusted": "The position of node {node} is not to be trusted: {detail}",
+    "alarm.node_over_budget": "Node {node} sends more than its budget; the rest waits there. Check the node and its key",
     "alarm.node_silent": "Nothing heard from node {node} for {seconds} s",
     "alarm.clock_wrong": "The clock of node {node} is wrong by {offset_s} s; its detections are kept and not fused",
     "alarm.date_ahead": "The station's date is {days} days ahead of the last time that it ran: is it right? Nothing old is "

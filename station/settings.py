@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -21,9 +22,15 @@ _BIND = re.compile(r"^tcp://([^:\s]+|\[[0-9a-fA-F:]+\]):(\d+|\*)$")
 
 
 class InboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """bind: where nodes connect; `tcp://ADDRESS:PORT`."""
+    """bind: where nodes connect; `tcp://ADDRESS:PORT`.
+
+    detections_per_s, bytes_per_s: what the inbox takes of one node on average (station.node_budgets); 0: no limit. A camera
+    that sees ten people ten times a second sends 100 detections and some 15,000 bytes.
+    """
 
     bind: str
+    detections_per_s: float = 2_000.0
+    bytes_per_s: float = 4_000_000.0
 
 
 class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -211,6 +218,9 @@ def load_station_settings(path: Path) -> StationSettings:
     f = load_settings(path, StationFile)
     if not _BIND.match(f.inbox.bind):
         raise refuse(path, ["inbox", "bind"], f'"{f.inbox.bind}": give tcp://ADDRESS:PORT, for example tcp://127.0.0.1:5570')
+    for key, rate in (("detections_per_s", f.inbox.detections_per_s), ("bytes_per_s", f.inbox.bytes_per_s)):
+        if not 0 <= rate < math.inf:
+            raise refuse(path, ["inbox", key], f"{rate}: give more than 0, or 0 for no limit")
     if not 0 <= f.web.port < 65536:
         raise refuse(path, ["web", "port"], f"{f.web.port}: a port is 1 to 65535, for example 8080; 0 takes a free one")
     if f.matching.threshold_bits <= 0:

@@ -12,7 +12,7 @@ import { cameBy, chosenAlarm, isAboutNobody, isFaultOver, isWaiting, now, on, on
 
 const TAKEN_SHOWN = 30;
 const DECIDED_WITHIN_MS = 10_000;      // then it is said that the station has not answered; it says so itself when its mind has not
-const SIGNS = { node_silent: "node", clock_wrong: "node", position_untrusted: "node", node_elsewhere: "node", drone_trouble: "drone", no_coverage: "eye", nobody_watching: "eye" };
+const SIGNS = { node_silent: "node", clock_wrong: "node", position_untrusted: "node", node_elsewhere: "node", node_over_budget: "node", drone_trouble: "drone", no_coverage: "eye", nobody_watching: "eye" };
 const cards = new Map();        // alarm id -> {element, signature}
 const pending = new Set();      // alarms whose acknowledgement is on its way
 const unfolded = new Set();     // corridors whose group in a flood a person has opened
