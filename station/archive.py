@@ -13,6 +13,7 @@ import msgspec
 from geofences.sector import Sector
 from station.export_kinds import ExportFormat, ExportKind
 from station.exports import Thing, alarm_things, contact_things, detection_things, write_export
+from station.lanes import EVERY_LANE, seen_alarm
 from station.picture import AlarmView, MatchView
 from station.queries import (
     AlarmQuery,
@@ -33,6 +34,7 @@ from station.queries import (
 from station.record import Record
 from station.settings import StationSettings
 from station.store import INBOX, MIND, open_reader
+from station.subjects import Lane
 from wire.clock import Clock
 from wire.units import Realm
 
@@ -86,13 +88,15 @@ class Archive:
         with contextlib.closing(inbox), self._mind() as mind:
             return find_detections(inbox, mind, self._sector, q, self._simulated)
 
-    def alarms(self, q: AlarmQuery) -> Page[AlarmView]:
+    def alarms(self, q: AlarmQuery, lanes: frozenset[Lane] = EVERY_LANE) -> Page[AlarmView]:
+        """Alarms about matches of other lanes say less, see station.lanes."""
         with self._mind() as mind:
-            return find_alarms(mind, self._sector, q) if mind else Page((), None)
+            found = find_alarms(mind, self._sector, q) if mind else Page[AlarmView]((), None)
+        return Page(tuple(seen_alarm(lanes, a) for a in found.rows), found.next)
 
-    def matches(self, q: MatchQuery) -> Page[MatchView]:
+    def matches(self, q: MatchQuery, lanes: frozenset[Lane] = EVERY_LANE) -> Page[MatchView]:
         with self._mind() as mind:
-            return find_matches(mind, q) if mind else Page((), None)
+            return find_matches(mind, q, lanes) if mind else Page((), None)
 
     # ------------------------------------------------------------------------------------------------------ on the record
 
@@ -102,10 +106,11 @@ class Archive:
             self._append(person, "history.searched", {"what": what, "query": _told(query)})
 
     def export(
-        self, person: str, kind: ExportKind, form: ExportFormat, query: ContactQuery | DetectionQuery | AlarmQuery
+        self, person: str, kind: ExportKind, form: ExportFormat, query: ContactQuery | DetectionQuery | AlarmQuery,
+        lanes: frozenset[Lane] = EVERY_LANE,
     ) -> Export:
         """A whole file; that it left, with what filter and how many rows, is on the record before this returns."""
-        things = list(self._things(kind, query))
+        things = list(self._things(kind, query, lanes))
         kept = things[:EXPORT_LIMIT]
         title = f"Trailwatch {self._settings.realm.value} {kind.value}"
         content = write_export(kept, form, title, self._clock.utc_ns())
@@ -116,7 +121,9 @@ class Archive:
         })
         return Export(content, len(kept), is_whole)
 
-    def _things(self, kind: ExportKind, query: ContactQuery | DetectionQuery | AlarmQuery) -> Iterator[Thing]:
+    def _things(
+        self, kind: ExportKind, query: ContactQuery | DetectionQuery | AlarmQuery, lanes: frozenset[Lane]
+    ) -> Iterator[Thing]:
         most = EXPORT_LIMIT + 1
         match query:
             case ContactQuery():
@@ -125,7 +132,7 @@ class Archive:
             case DetectionQuery():
                 return detection_things(all_pages(lambda after: self.detections(_page_of(query, after)), most))
             case AlarmQuery():
-                return alarm_things(all_pages(lambda after: self.alarms(_page_of(query, after)), most))
+                return alarm_things(all_pages(lambda after: self.alarms(_page_of(query, after), lanes), most))
 
     def _histories(self, rows: Iterator[ContactRow]) -> Iterator[ContactHistory]:
         with self._mind() as mind:

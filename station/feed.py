@@ -21,6 +21,7 @@ import zmq.asyncio
 
 from station.coverage_picture import CoverageView, CoverageWhole
 from station.fleet_picture import FleetView
+from station.lanes import EVERY_LANE, seen
 from station.picture import (
     AlarmView,
     Answer,
@@ -37,6 +38,7 @@ from station.picture import (
     SensorView,
 )
 from station.settings import StationSettings
+from station.subjects import Lane
 from station.trails import TrailTeller, whole
 from wire.beside import beside
 from wire.clock import Clock
@@ -231,22 +233,27 @@ class Gathered:
 
 
 class Page:
-    """One open page: what waits for it, at most QUEUE_LIMIT messages."""
+    """One open page: what waits for it, at most QUEUE_LIMIT messages. lanes: the matches that it may be told.
 
-    def __init__(self) -> None:
-        self._waiting: deque[str] = deque()
+    carries: the matches in the message that `next` returned last.
+    """
+
+    def __init__(self, lanes: frozenset[Lane]) -> None:
+        self.lanes = lanes
+        self.carries: tuple[MatchView, ...] = ()
+        self._waiting: deque[tuple[str, tuple[MatchView, ...]]] = deque()
         self._something = asyncio.Event()
         self.needs_picture = True
         self._something.set()
 
-    def put(self, message: str) -> bool:
+    def put(self, message: str, carries: tuple[MatchView, ...] = ()) -> bool:
         """Queue a message; False when the page lags so far that it will get a whole picture instead."""
         if self.needs_picture:
             return True
         if len(self._waiting) >= QUEUE_LIMIT:
             self.start_over()
             return False
-        self._waiting.append(message)
+        self._waiting.append((message, carries))
         self._something.set()
         return True
 
@@ -260,10 +267,13 @@ class Page:
         while True:
             if self.needs_picture:
                 self.needs_picture = False
-                self._waiting.append(feed.beat_message())
-                return feed.picture_message()
+                self._waiting.append((feed.beat_message(), ()))
+                told = seen(self.lanes, feed.picture())
+                self.carries = told.matches
+                return feed.message(told)
             if self._waiting:
-                return self._waiting.popleft()
+                message, self.carries = self._waiting.popleft()
+                return message
             self._something.clear()
             await self._something.wait()
 
@@ -291,8 +301,8 @@ class Feed:
 
     # ----------------------------------------------------------------------------------------------------- for pages
 
-    def join(self) -> Page:
-        page = Page()
+    def join(self, lanes: frozenset[Lane] = EVERY_LANE) -> Page:
+        page = Page(lanes)
         self._pages.add(page)
         return page
 
@@ -305,8 +315,8 @@ class Feed:
     def match(self, match_id: str) -> MatchView | None:
         return self._kept.matches.get(match_id)
 
-    def picture_message(self) -> str:
-        return self._encoder.encode(self._kept.picture()).decode()
+    def message(self, told: FeedMessage) -> str:
+        return self._encoder.encode(told).decode()
 
     def beat_message(self) -> str:
         p50, p99 = self._latency.quantile_ms(0.50), self._latency.quantile_ms(0.99)
@@ -426,7 +436,7 @@ class Feed:
             if gathered.any:
                 now = self._clock.utc_ns()
                 delta = gathered.delta(self._kept.turn, self._kept.at_ns)
-                self._send(self._encoder.encode(trails.told(delta)).decode())
+                self._tell(trails.told(delta))
                 for listener in self.listeners:
                     listener(delta)
                 for captured in gathered.captured_ns:
@@ -443,9 +453,23 @@ class Feed:
     def _send_beat(self) -> None:
         self._send(self.beat_message())
 
-    def _send(self, message: str) -> None:
+    def _tell(self, delta: Delta) -> None:
+        """To every page what it may see; written once for all that may see the same lanes."""
+        if not (delta.alarms or delta.matches):
+            self._send(self.message(delta))
+            return
+        for lanes in {page.lanes for page in self._pages}:
+            told = seen(lanes, delta)
+            self._send(self.message(told), told.matches, lanes)
+
+    def _send(
+        self, message: str, carries: tuple[MatchView, ...] = (), lanes: frozenset[Lane] | None = None
+    ) -> None:
+        """To every page, or only to those that see these lanes."""
         for page in self._pages:
-            if page.put(message):
+            if lanes is not None and page.lanes != lanes:
+                continue
+            if page.put(message, carries):
                 self._sent += 1
             else:
                 self._resent += 1

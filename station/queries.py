@@ -19,6 +19,7 @@ from station.matching import Match
 from station.matching_plates import clean_plate
 from station.picture import AlarmEventView, AlarmState, AlarmView, MatchView, Sentence, TrailPoint
 from station.queries_area import Area, QueryError, read_area
+from station.subjects import Lane
 from wire.units import Covariance2, GroundPosition, ObjectClass
 
 PAGE_LIMIT = 1000
@@ -344,7 +345,8 @@ def read_alarm(mind: sqlite3.Connection, alarm_id: str) -> Alarm:
     return alarm
 
 
-def find_matches(mind: sqlite3.Connection, q: MatchQuery) -> Page[MatchView]:
+def find_matches(mind: sqlite3.Connection, q: MatchQuery, lanes: frozenset[Lane]) -> Page[MatchView]:
+    """Only matches of these lanes."""
     where, values = ["m.asked_ns >= ?", "m.asked_ns <= ?"], list[object]((q.since_ns, q.until_ns))
     for column, wanted in (("m.contact", q.contact), ("m.subject", q.subject)):
         if wanted:
@@ -356,7 +358,7 @@ def find_matches(mind: sqlite3.Connection, q: MatchQuery) -> Page[MatchView]:
 
     page, following = _page(
         mind, "SELECT m.id, m.asked_ns, m.state FROM matches m", where, values, "(m.asked_ns, m.id)",
-        ("m.asked_ns DESC", "m.id DESC"), _place(q.after, str), q.limit, lambda _: True, key,
+        ("m.asked_ns DESC", "m.id DESC"), _place(q.after, str), q.limit, lambda row: _match(row[2]).lane in lanes, key,
     )
     return Page(tuple(_match(row[2]).view() for row in page), following)
 

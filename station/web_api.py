@@ -29,7 +29,7 @@ class Who(StrEnum):
     DECIDERS = "deciders"               # station.access.WHO_DECIDES
     SUPERVISORS = "supervisors"         # supervisor and administrator
     READERS_OF_RECORD = "readers of the record"     # supervisor, auditor, administrator
-    HELPERS = "helpers"                 # station.web_matches.WHO_HELPS
+    HELPERS = "helpers"                 # station.lanes.WHO_HELPS
     ADMINISTRATORS = "administrators"
     PILOTS = "pilots"                   # station.fleet_roles
     AUDITORS = "auditors"               # supervisor, auditor

@@ -11,8 +11,10 @@ from starlette.responses import RedirectResponse, Response
 
 from station.access import ABSOLUTE_S, WHO_DECIDES, People, Role, Session
 from station.alarm_watch import Screens
+from station.deliveries import Deliveries
 from station.feed import Feed, MindSilentError
 from station.guard import RefusedRequest, answer_json, check_origin
+from station.lanes import P, lanes_of, seen
 from station.picture import Answer, Refused, Sentence
 from station.picture import Request as MindRequest
 from station.settings import StationSettings
@@ -35,6 +37,7 @@ class Door:
         self.people = people
         self.clock = clock
         self.feed = Feed(settings, clock)
+        self.deliveries = Deliveries(settings, clock)
         self._rate = RateLimit()
         self.screens = Screens()        # which of the open pages are watched
         self._secure = settings.web.secure_cookie or settings.web.tls_certificate is not None
@@ -92,6 +95,11 @@ class Door:
             samesite="strict",
         )
         return response
+
+    async def shown(self, session: Session, told: P) -> P:
+        """A picture or a delta as this session may have it; the matches in it are on the record before this returns."""
+        told = seen(lanes_of(session.person.role), told)
+        return told if await self.deliveries.note(session, told.matches) else seen(frozenset(), told)
 
     async def ask(self, request: MindRequest) -> Answer:
         """The mind's answer. Raises RefusedRequest: 409 when the mind refuses, 503 when it is silent."""

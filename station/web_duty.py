@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from geofences.sector import load_sector
-from station.access import WHO_DECIDES
+from station.access import WHO_DECIDES, Session
 from station.duty import (
     AddToIncident,
     CloseIncident,
@@ -30,6 +30,7 @@ from station.duty import (
 )
 from station.guard import RefusedRequest, answer_json, read_body
 from station.handover_page import handover_page
+from station.lanes import lanes_of, seen_duty
 from station.language import Words, words
 from station.picture import Sentence
 from station.web_api import ApiRoute, Who
@@ -164,8 +165,8 @@ class DutyRoutes:
         return await self._done(SignHandover(request.path_params["id"], session.person.name))
 
     async def duty(self, request: Request) -> Response:
-        await self._door.known(request)
-        return answer_json(await self._duty())
+        session = await self._door.known(request)
+        return answer_json(await self._duty(session))
 
     # ----------------------------------------------------------------------------------------------------------- pages
 
@@ -173,7 +174,7 @@ class DutyRoutes:
         session = await self._door.entered(request)
         if session is None:
             return to_login(request)
-        duty = await self._duty()
+        duty = await self._duty(session)
         handover = self._named(request, duty)
         html = handover_page(
             self._words(request), self._door.settings.realm.value, handover.sheet if handover else duty.sheet, handover,
@@ -182,8 +183,8 @@ class DutyRoutes:
         return Response(html, media_type="text/html; charset=utf-8")
 
     async def pdf(self, request: Request) -> Response:
-        await self._door.known(request)
-        duty = await self._duty()
+        session = await self._door.known(request)
+        duty = await self._duty(session)
         handover = self._named(request, duty)
         sheet = handover.sheet if handover else duty.sheet
         content = await anyio.to_thread.run_sync(
@@ -195,11 +196,11 @@ class DutyRoutes:
             headers={"Content-Disposition": f'inline; filename="trailwatch-handover-{name}.pdf"'},
         )
 
-    async def _duty(self) -> Duty:
+    async def _duty(self, session: Session) -> Duty:
         answer = await self._door.ask(GetDuty())
         if not isinstance(answer, Duty):
             raise RefusedRequest(503, Sentence("refused.mind_silent"))
-        return answer
+        return seen_duty(lanes_of(session.person.role), answer)
 
     def _named(self, request: Request, duty: Duty) -> HandoverView | None:
         """The hand-over that the path names; None where it names none. Raises RefusedRequest 404."""

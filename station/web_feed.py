@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 
 import anyio.to_thread
+import msgspec
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from station.access import WHO_DECIDES, Session
+from station.feed import Beat, FeedMessage
 from station.guard import is_own_origin
+from station.lanes import lanes_of, seen
 from station.web_door import Door
 from wire.clock import NS_PER_S
 
@@ -31,12 +34,15 @@ class FeedRoutes:
             return
         await websocket.accept()
         feed = self._door.feed
-        page = feed.join()
+        page = feed.join(lanes_of(session.person.role))
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch(websocket, session, id(page)))
                 while True:
                     message = await page.next(feed)
+                    if not await self._door.deliveries.note(session, page.carries):
+                        told = msgspec.json.decode(message, type=FeedMessage)
+                        message = message if isinstance(told, Beat) else feed.message(seen(frozenset(), told))
                     await websocket.send_text(message)
         except* (WebSocketDisconnect, RuntimeError, OSError):
             pass        # the page is gone; Starlette says so with any of these, depending on the moment

@@ -16,11 +16,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from geofences.sector import load_sector
-from station.access import Role
+from station.access import Role, Session
 from station.archive import QUERY_OF, Archive
 from station.export_kinds import ExportFormat, ExportKind
 from station.exports import MEDIA
 from station.guard import RefusedRequest, answer_json
+from station.lanes import lanes_of
 from station.picture import AlarmView, MatchView, Sentence
 from station.queries import (
     EVER_NS,
@@ -89,8 +90,9 @@ class HistoryRoutes:
             log.error("a question to the store failed: %s", error)
             raise RefusedRequest(503, Sentence("refused.store", {"error": str(error)})) from None
 
-    async def _search(self, request: Request, kind: type[msgspec.Struct], find: Callable[..., object]) -> Response:
-        session = await self._door.known(request)
+    async def _search(
+        self, session: Session, request: Request, kind: type[msgspec.Struct], find: Callable[..., object]
+    ) -> Response:
         query = read_query(request, kind)
 
         def question() -> object:
@@ -100,16 +102,27 @@ class HistoryRoutes:
         return answer_json(await self._ask(question, self._searchers))
 
     async def contacts(self, request: Request) -> Response:
-        return await self._search(request, ContactQuery, self._archive.contacts)
+        return await self._search(await self._door.known(request), request, ContactQuery, self._archive.contacts)
 
     async def detections(self, request: Request) -> Response:
-        return await self._search(request, DetectionQuery, self._archive.detections)
+        return await self._search(await self._door.known(request), request, DetectionQuery, self._archive.detections)
 
     async def alarms(self, request: Request) -> Response:
-        return await self._search(request, AlarmQuery, self._archive.alarms)
+        session = await self._door.known(request)
+        lanes = lanes_of(session.person.role)
+        return await self._search(session, request, AlarmQuery, lambda query: self._archive.alarms(query, lanes))
 
     async def matches(self, request: Request) -> Response:
-        return await self._search(request, MatchQuery, self._archive.matches)
+        session = await self._door.known(request)
+        lanes = lanes_of(session.person.role)
+
+        def find(query: MatchQuery) -> Page[MatchView]:
+            found = self._archive.matches(query, lanes)
+            if not self._door.deliveries.note_now(session, found.rows):
+                raise RefusedRequest(503, Sentence("refused.store", {"error": "record"}))
+            return found
+
+        return await self._search(session, request, MatchQuery, find)
 
     async def contact(self, request: Request) -> Response:
         session = await self._door.known(request)
@@ -128,8 +141,9 @@ class HistoryRoutes:
         async def export(request: Request) -> Response:
             session = await self._door.known(request, roles=WHO_EXPORTS)
             query = read_query(request, QUERY_OF[kind])
+            lanes = lanes_of(session.person.role)
             made = await self._ask(
-                lambda: self._archive.export(session.person.name, kind, form, query), self._exporters
+                lambda: self._archive.export(session.person.name, kind, form, query, lanes), self._exporters
             )
             stamp = datetime.fromtimestamp(self._door.clock.utc_ns() / 1e9, UTC).strftime("%Y%m%dT%H%M%SZ")
             name = f"trailwatch-{self._door.settings.realm.value}-{kind.value}-{stamp}.{form.value}"

@@ -8,16 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from station.access import WHO_DECIDES, Role, Session
+from station.access import WHO_DECIDES, Session
 from station.guard import RefusedRequest, answer_json, check_reason, read_body
+from station.lanes import lanes_of, sees_match
 from station.picture import DecideMatch, MatchState, MatchView, Sentence
-from station.subjects import Category, Lane
+from station.subjects import Category
 from station.watchlist import WatchlistError, look_at_subject
 from station.web_api import ApiRoute, Who
 from station.web_door import Door
-
-# Who may need help is told to those who can help, and to nobody for an exercise or a flight.
-WHO_HELPS = frozenset({Role.OPERATOR, Role.SUPERVISOR})
 
 
 class MatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,5 +71,5 @@ class MatchRoutes:
 
 
 def _check_lane(match: MatchView | None, session: Session) -> None:
-    if match is not None and match.lane == Lane.WELFARE and session.person.role not in WHO_HELPS:
+    if match is not None and not sees_match(lanes_of(session.person.role), match):
         raise RefusedRequest(403, Sentence("refused.role"))

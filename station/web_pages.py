@@ -88,8 +88,8 @@ class PageRoutes:
         return Response(self._geography, media_type="application/json")
 
     async def picture(self, request: Request) -> Response:
-        await self._door.known(request)
-        return answer_json(self._door.feed.picture())
+        session = await self._door.known(request)
+        return answer_json(await self._door.shown(session, self._door.feed.picture()))
 
     async def figures(self, request: Request) -> Response:
         # Open before the password was changed: they say how the station runs, and nothing about anybody.

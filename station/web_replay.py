@@ -23,7 +23,7 @@ from station.access import Session
 from station.feed import Beat
 from station.guard import answer_json, is_own_origin
 from station.journal import Block, JournalReader, reading
-from station.picture import Counts, Picture
+from station.picture import Counts, Delta, Picture
 from station.queries import EVER_NS
 from station.record import Record
 from station.replay import FASTEST, SLOWEST, Player
@@ -132,7 +132,7 @@ class ReplayRoutes:
         to_ns = min(asked.to_ns if asked.to_ns is not None else last_ns, last_ns)
         from_ns = min(max(asked.from_ns if asked.from_ns is not None else to_ns - BEFORE_NS, first_ns), to_ns)
         await anyio.to_thread.run_sync(self._note, session.person.name, from_ns, to_ns)
-        replaying = _Replaying(self._door, from_ns, to_ns, asked.speed)
+        replaying = _Replaying(self._door, session, from_ns, to_ns, asked.speed)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(websocket, replaying))
@@ -164,8 +164,8 @@ class ReplayRoutes:
 class _Replaying:
     """One page's replay: its player, and its clock."""
 
-    def __init__(self, door: Door, from_ns: int, to_ns: int, speed: float) -> None:
-        self._door = door
+    def __init__(self, door: Door, session: Session, from_ns: int, to_ns: int, speed: float) -> None:
+        self._door, self._session = door, session
         self._from_ns, self._to_ns = from_ns, to_ns
         self._speed, self._paused = speed, False
         self._seek_ns: int | None = from_ns
@@ -186,7 +186,7 @@ class _Replaying:
         while True:
             now_ns = clock.monotonic_ns()
             passed_ns, last_ns = now_ns - last_ns, now_ns
-            told: object = None
+            told: Picture | Delta | None = None
             if self._seek_ns is not None:
                 seek_ns, self._seek_ns = self._seek_ns, None
                 self._player = await anyio.to_thread.run_sync(self._start, seek_ns)
@@ -195,6 +195,7 @@ class _Replaying:
             elif self._player is not None and not self._paused:
                 told = await anyio.to_thread.run_sync(self._player.advance, round(passed_ns * self._speed))
             if told is not None:
+                told = await self._door.shown(self._session, told)
                 await websocket.send_text(msgspec.json.encode(told).decode())
             if tick % BEAT_TICKS == 0:
                 await self._beat(websocket)

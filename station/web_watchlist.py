@@ -19,13 +19,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from geofences.sector import load_sector
-from station.access import WHO_DECIDES, Role
+from station.access import WHO_DECIDES
 from station.guard import REASON_LIMIT, RefusedRequest, answer_json, read_body, read_file
+from station.lanes import WHO_HELPS, lanes_of
 from station.nomination import COLUMNS, Problem, make_draft, read_expiry
 from station.sentences import Sentence
 from station.settings import StationSettings
 from station.store import StoreError
-from station.subjects import Category, Lane
+from station.subjects import Category
 from station.watchlist import (
     WatchlistError,
     add_subject,
@@ -39,10 +40,8 @@ from station.watchlist_import import NAMED_LIMIT, Imported, Preview, import_cont
 from station.watchlist_pages import LaneError, Listing, ListQuery, OpenedRecord, list_lane, open_record
 from station.web_api import ApiRoute, Who, read_query
 from station.web_door import Door
-from station.web_matches import WHO_HELPS
 from wire.clock import NS_PER_S
 
-WHO_READS: dict[Lane, frozenset[Role]] = {Lane.ENFORCEMENT: WHO_DECIDES, Lane.WELFARE: WHO_HELPS}
 NOMINATION_LIMIT_BYTES = 64 * 1024      # six texts of 2,000 characters, three bytes each
 FILE_LIMIT_BYTES = 20_000_000           # some 60,000 records; what is larger is for the command line
 IN_THE_SERVER_BYTES = 200_000           # what is larger is read in a process of its own, and holds no page up
@@ -172,14 +171,14 @@ class WatchlistRoutes:
 
     async def list(self, request: Request) -> Response:
         session = await self._door.known(request, roles=WHO_DECIDES)
-        query, lanes = read_query(request, ListQuery), _lanes(session.person.role)
+        query, lanes = read_query(request, ListQuery), lanes_of(session.person.role)
         return answer_json(await self._do(
             lambda: list_lane(self._door.settings, session.person.name, query, lanes, self._door.clock)
         ))
 
     async def open(self, request: Request) -> Response:
         session = await self._door.known(request, roles=WHO_DECIDES)
-        person, lanes, name = session.person, _lanes(session.person.role), request.path_params["id"]
+        person, lanes, name = session.person, lanes_of(session.person.role), request.path_params["id"]
         return answer_json(await self._do(lambda: open_record(
             self._door.settings, person.name, name, lanes, person.role in WHO_HELPS, self._door.clock
         )))
@@ -313,10 +312,6 @@ def _plainly(work: Callable[[], T]) -> T:
         return work()
     except StoreError as error:
         raise StoreError(str(error)) from None
-
-
-def _lanes(role: Role) -> frozenset[Lane]:
-    return frozenset(lane for lane, roles in WHO_READS.items() if role in roles)
 
 
 def _refused(error: WatchlistError) -> RefusedRequest:

@@ -271,7 +271,7 @@ def test_a_page_gets_the_past_in_the_words_of_the_live_feed_and_controls_it(stag
             socket.send(nonsense)
         assert until(socket, lambda m: isinstance(m, Where)).speed == 60, "what cannot be is not done"
     looks = sqlite3.connect(stage.settings.record_db).execute("SELECT person, action FROM entries").fetchall()
-    assert looks == [("lan", "replay.opened")]
+    assert looks == [("lan", "replay.opened"), ("lan", "match.delivered")], "its question once, whatever was replayed"
     assert all(screens == 0 for screens in mind.screens), "a page of the past watches nothing"
 
 
