@@ -22,7 +22,7 @@ from sqlite_utils import Database
 
 from station.picture import Sentence
 from station.settings import StationSettings
-from station.store import Schema, open_or_read, transaction
+from station.store import WAY_BACK, Schema, StoreError, open_or_read, transaction
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.units import Realm
 
@@ -117,6 +117,7 @@ class People:
         self._lock = threading.Lock()
         self._hasher = hasher or argon2.PasswordHasher()
         self._conn = open_or_read(path, PEOPLE, realm, clock)
+        self.trouble, self.stand_in = self._conn.trouble, self._conn.stand_in
         self._nobody = self._hasher.hash(secrets.token_hex(16))
 
     def close(self) -> None:
@@ -406,38 +407,40 @@ def open_people(settings: StationSettings, clock: Clock | None = None) -> People
     return People(settings.people_db, settings.realm, clock or WallClock())
 
 
-def ensure_administrator(settings: StationSettings) -> str | None:
-    """On a station without a single account: make "admin" and return its one-time password, to be shown once."""
+@contextlib.contextmanager
+def _accounts(settings: StationSettings) -> Iterator[People]:
+    """people.db, for as long as a command or a start needs it. Raises StoreError where it cannot be read or written."""
     people = open_people(settings)
     try:
+        if people.stand_in:
+            raise StoreError(people.trouble)
+        yield people
+    except sqlite3.Error as error:
+        raise StoreError(people.trouble or f"{settings.people_db}: {error}; if it is damaged, {WAY_BACK}.") from None
+    finally:
+        people.close()
+
+
+def ensure_administrator(settings: StationSettings) -> str | None:
+    """On a station without a single account: make "admin" and return its one-time password, to be shown once."""
+    with _accounts(settings) as people:
         if people.everyone():
             return None
         return people.add("admin", Role.ADMINISTRATOR)
-    finally:
-        people.close()
 
 
 def add_person(settings: StationSettings, name: str, role: Role, password: str | None = None) -> str:
     """Returns the password (one-time when none was given). Raises AccessError with a text for the command line."""
-    people = open_people(settings)
-    try:
+    with _accounts(settings) as people:
         return people.add(name, role, password)
-    finally:
-        people.close()
 
 
 def set_password(settings: StationSettings, name: str, password: str | None = None) -> str:
     """Returns the password (one-time when none was given). Raises AccessError."""
-    people = open_people(settings)
-    try:
+    with _accounts(settings) as people:
         return people.set_password(name, password)
-    finally:
-        people.close()
 
 
 def list_people(settings: StationSettings) -> list[Person]:
-    people = open_people(settings)
-    try:
+    with _accounts(settings) as people:
         return people.everyone()
-    finally:
-        people.close()

@@ -156,7 +156,10 @@ def run_mind(settings: StationSettings, clock: Clock | None = None) -> int:
     try:
         while not stop.is_set():
             server.turn()
-        mind.commit(force=True)
+        try:
+            mind.commit(force=True)
+        except sqlite3.Error as error:
+            _log.error("the last results are not on the disk: %s. They are reckoned again from inbox.db.", error)
     finally:
         server.close()
         mind.close()
