@@ -206,13 +206,13 @@ class People:
 
     # ------------------------------------------------------------------------------------------------------- sessions
 
-    def log_in(self, name: str, password: str, address: str) -> Session:
+    def log_in(self, name: str, password: str, address: str, at_console: bool = False) -> Session:
         """Check a password. Takes as long for a name that does not exist. Raises AccessError.
 
         The attempt is counted before the password is looked at, so that many at the same moment are braked as well.
         """
         now = self._clock.utc_ns()
-        self._brake(name, address, now)
+        self._brake(name, address, now, at_console)
         with self._lock:
             row = self._conn.execute("SELECT hash, disabled_ns FROM people WHERE name = ?", [name]).fetchone()
         fits = self._fits(row[0] if row else self._nobody, password)
@@ -306,11 +306,11 @@ class People:
         with self._writing():
             self._conn.execute("DELETE FROM sessions WHERE digest = ?", [_digest(token)])
 
-    def change_password(self, session: Session, old: str, new: str, address: str) -> Session:
+    def change_password(self, session: Session, old: str, new: str, address: str, at_console: bool = False) -> Session:
         """A person sets a password of their own; all their sessions end, and a new one begins."""
         now = self._clock.utc_ns()
         name = session.person.name
-        self._brake(name, address, now)
+        self._brake(name, address, now, at_console)
         with self._lock:
             row = self._conn.execute("SELECT hash FROM people WHERE name = ?", [name]).fetchone()
         if row is None or not self._fits(row[0], old):
@@ -338,24 +338,29 @@ class People:
         ).fetchone()
         return Session(Person(name, Role(role), bool(must), born), token, csrf_of(token), now + IDLE_S * NS_PER_S)
 
-    def _brake(self, name: str, address: str, now: int) -> None:
-        """Count an attempt, or refuse it. Attempts in the future (the clock was set back) are forgotten."""
+    def _brake(self, name: str, address: str, now: int, at_console: bool) -> None:
+        """Count an attempt, or refuse it. Attempts in the future (the clock was set back) are forgotten.
+
+        at_console: only the attempts on this account at the console count, so that nobody elsewhere can lock it.
+        """
         window = now - FAILURE_WINDOW_S * NS_PER_S
         person = _key(name)
         with self._writing():
             self._conn.execute("DELETE FROM failures WHERE at_ns < ? OR at_ns > ?", [window, now])
-            here, of_address, of_account = self._conn.execute(
-                "SELECT count(*) FILTER (WHERE person = :p AND address = :a), count(*) FILTER (WHERE address = :a), "
-                "count(*) FILTER (WHERE person = :p) FROM failures",
-                {"p": person, "a": address},
-            ).fetchone()
-            if here < FAILURES_HERE and of_address < FAILURES_OF_ADDRESS and of_account < FAILURES_OF_ACCOUNT:
+            limits = [("person = :p AND address = :a", FAILURES_HERE)]
+            if not at_console:
+                limits += [("address = :a", FAILURES_OF_ADDRESS), ("person = :p", FAILURES_OF_ACCOUNT)]
+            reached = []
+            for counted, limit in limits:
+                count, oldest = self._conn.execute(
+                    f"SELECT count(*), min(at_ns) FROM failures WHERE {counted}", {"p": person, "a": address}
+                ).fetchone()
+                if count >= limit:
+                    reached.append(oldest)
+            if not reached:
                 self._conn.execute("INSERT INTO failures VALUES (?, ?, ?)", [person, address, now])
                 return
-            oldest = self._conn.execute(
-                "SELECT min(at_ns) FROM failures WHERE person = ? OR address = ?", [person, address]
-            ).fetchone()[0]
-        wait_s = max(1, -(-(oldest - window) // NS_PER_S))
+        wait_s = max(1, -(-(max(reached) - window) // NS_PER_S))
         minutes = -(-wait_s // 60)
         raise AccessError(
             Sentence("refused.too_many_attempts", {"minutes": minutes}),

@@ -144,7 +144,3 @@ def is_own_origin(connection: HTTPConnection) -> bool:
 def check_origin(request: Request) -> None:
     if "origin" in request.headers and not is_own_origin(request):
         raise RefusedRequest(403, Sentence("refused.origin"))
-
-
-def address_of(request: Request) -> str:
-    return request.client.host if request.client else "unknown"

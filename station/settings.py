@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from station.alarm_watch import WatchSettings, check_watch
+from station.client_address import check_trusted_proxies
 from station.coverage_settings import CoverageSettings, check_coverage
 from station.notifier_settings import NotifierSettings, check_notifiers
 from station.retention_settings import RetentionSettings, check_retention
@@ -37,6 +38,7 @@ class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """secure_cookie: send the session cookie over TLS only; right wherever the page is not served to this machine alone.
 
     tls_certificate, tls_key: PEM files, relative to the settings file; both or none. With them the page is https.
+    trusted_proxies: IP addresses of reverse proxies whose X-Forwarded-For (or Forwarded) header names the client.
     """
 
     host: str
@@ -44,6 +46,7 @@ class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secure_cookie: bool = False
     tls_certificate: str | None = None
     tls_key: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
 
 
 class BackupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -225,6 +228,7 @@ def load_station_settings(path: Path) -> StationSettings:
         raise refuse(path, ["web", "port"], f"{f.web.port}: a port is 1 to 65535, for example 8080; 0 takes a free one")
     if f.matching.threshold_bits <= 0:
         raise refuse(path, ["matching", "threshold_bits"], f"{f.matching.threshold_bits}: give more than 0, for example 8.0")
+    check_trusted_proxies(path, f.web.trusted_proxies)
     check_coverage(path, f.coverage)
     check_watch(path, f.watch)
     check_notifiers(path, f.notifiers)

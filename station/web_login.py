@@ -13,8 +13,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from station.access import WHO_DECIDES, AccessError, Role, Session
+from station.client_address import client_of
 from station.fleet_roles import flies, sends
-from station.guard import RefusedRequest, address_of, answer_json, check_origin, read_body
+from station.guard import RefusedRequest, answer_json, check_origin, read_body
 from station.web_api import ApiRoute, Who, read_query
 from station.web_door import Door
 
@@ -82,12 +83,14 @@ class LoginRoutes:
     async def log_in(self, request: Request) -> Response:
         check_origin(request)
         wanted = await read_body(request, LoginRequest)
+        client = client_of(request, self._door.settings.web.trusted_proxies)
         try:
             session = await anyio.to_thread.run_sync(
-                self._door.people.log_in, wanted.name, wanted.password, address_of(request), limiter=self._hashers
+                self._door.people.log_in, wanted.name, wanted.password, client.address, client.at_console,
+                limiter=self._hashers,
             )
         except AccessError as error:
-            log.warning("refused login from %s: %s", address_of(request), error)
+            log.warning("refused login from %s: %s", client.address, error)
             raise RefusedRequest(429 if error.retry_after_s else 401, error.says, error.retry_after_s) from None
         return self._door.with_cookie(self._me(session), session)
 
@@ -99,10 +102,11 @@ class LoginRoutes:
     async def change_password(self, request: Request) -> Response:
         session = await self._door.changing(request, may_be_new=True)
         wanted = await read_body(request, PasswordRequest)
+        client = client_of(request, self._door.settings.web.trusted_proxies)
         try:
             fresh = await anyio.to_thread.run_sync(
-                self._door.people.change_password, session, wanted.old, wanted.new, address_of(request),
-                limiter=self._hashers,
+                self._door.people.change_password, session, wanted.old, wanted.new, client.address,
+                client.at_console, limiter=self._hashers,
             )
         except AccessError as error:
             raise RefusedRequest(429 if error.retry_after_s else 400, error.says, error.retry_after_s) from None
