@@ -15,6 +15,7 @@ from station.subjects import Lane
 WHO_HELPS = frozenset({Role.OPERATOR, Role.SUPERVISOR})
 WHO_READS: dict[Lane, frozenset[Role]] = {Lane.ENFORCEMENT: WHO_DECIDES, Lane.WELFARE: WHO_HELPS}
 EVERY_LANE = frozenset(Lane)
+WATCHLIST_WORDS = frozenset({"alarm.watchlist_match", "alarm.watchlist_candidates"})    # sentences that name a lane
 
 P = TypeVar("P", bound=Picture | Delta)
 
@@ -36,7 +37,7 @@ def seen_alarm(lanes: frozenset[Lane], alarm: AlarmView) -> AlarmView:
 
 def seen_words(lanes: frozenset[Lane], says: Sentence) -> Sentence:
     """What an alarm says, without the lane and the match where they are not for these lanes."""
-    if says.key != "alarm.watchlist_match" or says.params.get("lane") in lanes:
+    if says.key not in WATCHLIST_WORDS or says.params.get("lane") in lanes:
         return says
     return Sentence("alarm.watchlist_elsewhere", {"contact": says.params.get("contact", "")})
 
