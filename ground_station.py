@@ -12,7 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from station.basemap_command import add_basemap
-from station.command_line import Commands, Said, actions_with_config, command, person_of, positive, station_of, with_config
+from station.command_line import (
+    Commands,
+    Said,
+    actions_with_config,
+    command,
+    machine_user,
+    person_of,
+    positive,
+    station_of,
+    with_config,
+)
 from station.watchlist_command import add_watchlist
 from wire.process import die_with_parent
 from wire.settings import SettingsError
@@ -247,8 +257,6 @@ def _coverage(a: argparse.Namespace) -> int:
 
 
 def _notify(a: argparse.Namespace) -> int:
-    import getpass
-
     from station.notifier import try_notifiers, waiting_notices
 
     settings = station_of(a)
@@ -260,7 +268,7 @@ def _notify(a: argparse.Namespace) -> int:
             count, error = waiting.get(n.name, (0, ""))
             print(f"{n.name:20} {count} waiting{f'; {error}' if error else ''}")
         return 0
-    told = try_notifiers(settings, f"{getpass.getuser()} (command line)")
+    told = try_notifiers(settings, f"{machine_user()} (command line)")
     for name, error in told.items():
         print(f"{name:20} {'NOT told: ' + error if error else 'told'}")
     return 1 if any(told.values()) else 0
@@ -279,11 +287,9 @@ def _store(name: str) -> Call:
     """A command of station.store_command, in the name of whoever is logged in to this machine."""
 
     def call(a: argparse.Namespace) -> int:
-        import getpass
-
         from station import store_command as words
 
-        print(getattr(words, name)(station_of(a), f"{getpass.getuser()} (command line)", a))
+        print(getattr(words, name)(station_of(a), f"{machine_user()} (command line)", a))
         return 0
 
     return call

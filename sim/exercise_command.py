@@ -156,10 +156,9 @@ def _desk(a: argparse.Namespace) -> tuple[str, int]:
 
 
 def _past(a: argparse.Namespace) -> tuple[str, int]:
-    import getpass
-
     from sim.exercise_build import check_text, save
     from sim.exercise_from_past import Wanted, from_past, record_taking, write_exercise
+    from station.command_line import machine_user
     from station.settings import load_station_settings
     from wire.clock import WallClock
 
@@ -168,7 +167,7 @@ def _past(a: argparse.Namespace) -> tuple[str, int]:
     settings = load_station_settings(a.config)
     made = from_past(settings, wanted, file.stem)
     checked, exercise = check_text(file.parent, file.stem, write_exercise(made, file))
-    record_taking(settings, f"{getpass.getuser()} (command line)", wanted, made, WallClock())
+    record_taking(settings, f"{machine_user()} (command line)", wanted, made, WallClock())
     save(file.parent, checked, file.stem, "")
     people = sum(x.count for x in exercise.settings.actors) if exercise is not None else 0
     lines = [f"{file}: {people} of those who were there go their ways again", *(f"  left out: {w}" for w in made.left_out)]

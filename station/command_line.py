@@ -26,21 +26,49 @@ def station_of(a: argparse.Namespace) -> StationSettings:
     return load_station_settings(a.config)
 
 
-def person_of(a: argparse.Namespace) -> str:
-    """In whose name: an account of the station, proved by its password, or whoever is logged in to this machine.
+def machine_user() -> str:
+    """The operating-system user of this process by its user id. LOGNAME and USER are not asked: anybody can set them."""
+    import os
+    import pwd
 
-    Every look and every change is recorded under it.
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def person_of(a: argparse.Namespace) -> str:
+    """The name that a command is recorded under: a station account, or else the operating-system user.
+
+    Raises SettingsError if --as names an account whose password is not given or is wrong.
+    """
+    return account_of(a) if a.account else f"{machine_user()} (command line)"
+
+
+def account_of(a: argparse.Namespace) -> str:
+    """The station account named by --as, after its password was checked.
+
+    For commands that count as the decision of one person. Raises SettingsError if there is no --as, if there is no terminal
+    to ask for the password, or if the password is wrong.
     """
     import getpass
 
-    if not a.account:
-        return f"{getpass.getuser()} (command line)"
     from station.access import AccessError, open_people
 
+    if not a.account:
+        raise SettingsError(
+            "this command counts as one person's decision: name your station account with --as NAME before the action; "
+            "its password is asked for"
+        )
     people = open_people(station_of(a))
     try:
         session = people.log_in(a.account, getpass.getpass(f"password of {a.account}: "), "command line")
         people.log_out(session.token)
+    except EOFError:
+        raise SettingsError(
+            f"--as {a.account}: there is no terminal to ask for the password. Run the command in a terminal, or use the web "
+            "page."
+        ) from None
     except AccessError as error:
         raise SettingsError(f"--as {a.account}: {error}") from None
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from station.command_line import Commands, Said, actions_with_config, command, person_of, positive, station_of
+from station.command_line import Commands, Said, account_of, actions_with_config, command, person_of, positive, station_of
 from wire.settings import SettingsError
 
 
@@ -24,7 +24,7 @@ def _add(a: argparse.Namespace) -> Said:
     draft, problems = make_draft(fields, load_sector(settings.sector), WallClock().utc_ns())
     if draft is None:
         raise SettingsError("\n".join(f"watchlist add: --{str(p).replace('_', '-')}" for p in problems))
-    subject = add_subject(settings, person_of(a), draft)
+    subject = add_subject(settings, account_of(a), draft)
     return f"{subject.id} is nominated. It matches nothing until a second person approves it.", 0
 
 
@@ -53,7 +53,7 @@ def _show(a: argparse.Namespace) -> Said:
 def _import(a: argparse.Namespace) -> Said:
     from station.watchlist_import import import_file
 
-    imported = import_file(station_of(a), person_of(a), a.file, all_or_nothing=a.all_or_nothing)
+    imported = import_file(station_of(a), account_of(a), a.file, all_or_nothing=a.all_or_nothing)
     return str(imported), 1 if imported.problems else 0
 
 
@@ -75,16 +75,16 @@ def _learn(a: argparse.Namespace) -> Said:
 
     settings = station_of(a)
     if a.accept is not None:
-        return accept_weights(settings, person_of(a), a.accept), 0
+        return accept_weights(settings, account_of(a), a.accept), 0
     if a.take_back is not None:
-        return take_back_weights(settings, person_of(a), a.take_back, a.reason), 0
-    return (show_weights(settings, person_of(a)) if a.show else propose_weights(settings, person_of(a))), 0
+        return take_back_weights(settings, account_of(a), a.take_back, a.reason), 0
+    return (show_weights(settings, person_of(a)) if a.show else propose_weights(settings, account_of(a))), 0
 
 
 def _approve(a: argparse.Namespace) -> Said:
     from station.watchlist import approve_subjects
 
-    approved = approve_subjects(station_of(a), person_of(a), a.subject)
+    approved = approve_subjects(station_of(a), account_of(a), a.subject)
     each = "is approved and matches" if len(approved) == 1 else "are approved and match"
     return f"{', '.join(s.id for s in approved)} {each} from now on.", 0
 
@@ -92,7 +92,7 @@ def _approve(a: argparse.Namespace) -> Said:
 def _expire(a: argparse.Namespace) -> Said:
     from station.watchlist import expire_subject
 
-    ended = expire_subject(station_of(a), person_of(a), a.subject, a.reason)
+    ended = expire_subject(station_of(a), account_of(a), a.subject, a.reason)
     return f"{ended.id} has expired and matches nothing any more.", 0
 
 
@@ -102,7 +102,7 @@ def _report(a: argparse.Namespace) -> Said:
 
     now_ns = WallClock().utc_ns()
     report = report_subject(
-        station_of(a), person_of(a), a.subject, now_ns, now_ns + round(a.hours * 3600) * NS_PER_S,
+        station_of(a), account_of(a), a.subject, now_ns, now_ns + round(a.hours * 3600) * NS_PER_S,
         reported_by=a.by, corridor=a.corridor, says=a.says,
     )
     return f"{report.id}: {a.by} reports {a.subject} in {a.corridor} for the next {a.hours:g} h.", 0
@@ -110,7 +110,9 @@ def _report(a: argparse.Namespace) -> Said:
 
 def add_watchlist(commands: Commands) -> None:
     watchlist = commands.add_parser("watchlist", help="subjects, and people's reports about them")
-    watchlist.add_argument("--as", dest="account", metavar="NAME", help="a station account; its password is asked for")
+    watchlist.add_argument(
+        "--as", dest="account", metavar="NAME", help="a station account; its password is asked for. Changes need one"
+    )
     actions = actions_with_config(watchlist)
     add = command(actions, "add", "nominate a subject; a second person has to approve", _add)
     categories = ["organiser_broker", "courier", "repeat_crosser", "missing_person", "at_risk"]
