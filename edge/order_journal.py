@@ -11,6 +11,8 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
+from wire.private_files import keep_private
+
 KEPT = 2000         # answered orders that are remembered; an order sent again after so many others is a new one
 
 _log = logging.getLogger("trailwatch.edge")
@@ -98,6 +100,7 @@ def _open(path: Path | str) -> sqlite3.Connection:
     try:
         db.execute("pragma synchronous = full")
         db.executescript(_SCHEMA)
+        keep_private(Path(path))
         db.execute("select count(*) from orders").fetchone()
     except sqlite3.Error:
         db.close()

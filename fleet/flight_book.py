@@ -18,6 +18,7 @@ from typing import Any
 from fleet.drone import Drone
 from fleet.tlog import TlogWriter
 from wire.clock import NS_PER_S, Clock
+from wire.private_files import keep_private
 
 BEFORE_S = 15.0                 # kept of what was said before arming
 BEFORE_LIMIT = 4000
@@ -72,6 +73,7 @@ class FlightBook:
         self.folder = folder
         self._db = sqlite3.connect(folder / "flight-book.db")
         self._db.execute("pragma journal_mode = wal")
+        keep_private(folder / "flight-book.db")
         self._db.execute("pragma synchronous = full")
         self._db.execute(_TABLE)
         with self._db:

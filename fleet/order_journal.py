@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from wire.private_files import keep_private
+
 KEPT = 2000         # answered orders that are remembered; an order sent again after so many others is a new one
 
 _SCHEMA = "create table if not exists orders (number integer primary key, order_id text not null unique, answered integer)"
@@ -21,6 +23,7 @@ class OrderJournal:
         self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
         self._db.execute("pragma synchronous = full")
         self._db.execute(_SCHEMA)
+        keep_private(path)
 
     def knows(self, order_id: str) -> bool:
         """In hand, or answered."""

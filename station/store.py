@@ -24,6 +24,7 @@ from sqlite_utils import Database
 from station.retention_schema import index_alarms, make_retention
 from station.shift_log import create_shift_log
 from wire.clock import Clock
+from wire.private_files import keep_private
 from wire.settings import SettingsError
 from wire.units import Realm
 
@@ -103,7 +104,7 @@ def open_store(
         conn.execute("PRAGMA foreign_keys = ON")
         with transaction(conn):
             _check_or_begin(path, conn, schema, realm, clock)
-        _for_owner_only(path)
+        keep_private(path)
     except sqlite3.Error as error:
         conn.close()
         raise UnusableError(
@@ -314,13 +315,6 @@ def _check_meta(path: Path, found: dict[str, str], schema: Schema, realm: Realm)
 
 def _has_meta(conn: sqlite3.Connection) -> bool:
     return conn.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'").fetchone() is not None
-
-
-def _for_owner_only(path: Path) -> None:
-    for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-        # Another process may have checkpointed the journal away between two looks.
-        with contextlib.suppress(FileNotFoundError, PermissionError):
-            name.chmod(0o600)
 
 
 # ---------------------------------------------------------------------------------------------------------- inbox.db

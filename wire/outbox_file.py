@@ -23,6 +23,7 @@ from typing import IO
 
 from wire.codec import RefusedError, decode_envelope
 from wire.node_words import NO_TEXT, NodeText, node_text
+from wire.private_files import keep_private
 from wire.settings import SettingsError
 from wire.units import Realm
 
@@ -142,6 +143,7 @@ def _open(path: Path, node: str, realm: Realm, boot: int | None, above: int = 0)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
     try:
         db.execute("pragma journal_mode = wal")
+        keep_private(path)
         db.execute("pragma synchronous = full")
         known = db.execute("select count(*) from sqlite_master where name = 'meta'").fetchone()[0]
         meta: dict[str, str] = dict(db.execute("select key, value from meta").fetchall()) if known else {}
