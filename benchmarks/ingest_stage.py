@@ -70,7 +70,7 @@ def write_station(folder: Path, nodes: int) -> tuple[StationSettings, list[NodeK
     file = folder / "station.toml"
     file.write_text(
         f'sector = "{sector}"\nrealm = "training"\ndata_dir = "data"\n[inbox]\nbind = "tcp://127.0.0.1:{free_port()}"\n'
-        "detections_per_s = 0\nbytes_per_s = 0\n"      # no limit: measured is the station
+        "detections_per_s = 0\nbytes_per_s = 0\n"      # no limit, because the benchmark measures the station
         f'[web]\nhost = "127.0.0.1"\nport = {free_port()}\n', encoding="utf-8",
     )
     settings = load_station_settings(file)

@@ -129,7 +129,7 @@ def _station(folder: Path) -> Iterator[_Station]:
     file = folder / "station.toml"
     file.write_text(
         f'sector = "{SECTOR}"\nrealm = "training"\ndata_dir = "data"\n[inbox]\nbind = "tcp://127.0.0.1:{_free_port()}"\n'
-        "detections_per_s = 0\nbytes_per_s = 0\n"      # no limit: measured is the outbox
+        "detections_per_s = 0\nbytes_per_s = 0\n"      # no limit, because the benchmark measures the outbox
         f'[web]\nhost = "127.0.0.1"\nport = {_free_port()}\n', encoding="utf-8",
     )
     settings = load_station_settings(file)

@@ -24,7 +24,7 @@ MANIFEST = Path(__file__).with_name("manifest.toml")
 MODELS_VARIABLE = "TRAILWATCH_MODELS"       # a folder of weights, or one file
 SMALLEST_BYTES = 100_000                    # a network is larger; what is smaller is a broken download or an error page
 FETCHING_S = 600.0                          # for 5 MB, on the worst of lines
-CONNECT_S = 3.0                             # a publisher that does not answer by then is taken for out of reach
+CONNECT_S = 3.0                             # seconds; a publisher that does not answer within them counts as unreachable
 # ultralytics raises whatever its transport does; all of it means "not fetched", and its first line is the reason.
 _FETCH = """
 import sys

@@ -1,4 +1,4 @@
-"""What the demo prints while it starts: one line for each stage, and a box once everything runs."""
+"""Prints the progress of the demo's start: one line for each stage, and a box once everything runs."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from sqlite_utils import Database
 
 from station.picture import Sentence
 from station.settings import StationSettings
-from station.store import WAY_BACK, Schema, StoreError, open_or_read, transaction
+from station.store import RESTORE_ADVICE, Schema, StoreError, open_or_read, transaction
 from wire.clock import NS_PER_S, Clock, WallClock
 from wire.units import Realm
 
@@ -414,14 +414,14 @@ def open_people(settings: StationSettings, clock: Clock | None = None) -> People
 
 @contextlib.contextmanager
 def _accounts(settings: StationSettings) -> Iterator[People]:
-    """people.db, for as long as a command or a start needs it. Raises StoreError where it cannot be read or written."""
+    """Open people.db for a command or for the start, and close it afterwards. Raises StoreError if it cannot be used."""
     people = open_people(settings)
     try:
         if people.stand_in:
             raise StoreError(people.trouble)
         yield people
     except sqlite3.Error as error:
-        raise StoreError(people.trouble or f"{settings.people_db}: {error}; if it is damaged, {WAY_BACK}.") from None
+        raise StoreError(people.trouble or f"{settings.people_db}: {error}; if it is damaged, {RESTORE_ADVICE}.") from None
     finally:
         people.close()
 

@@ -39,8 +39,8 @@ INT64_LIMIT = 2**63
 PARTS_LIMIT = 1000                          # of one order's pictures
 SIDE_LIMIT_PX = 100_000                     # of a picture
 OUTSIDE_LIMIT_PX = 2_000.0                  # how far a detector's box may reach beyond the picture's border
-DETECTIONS_LIMIT = 300                      # of one frame; edge.detector finds 200 at the most
-CORRIDORS_LIMIT = 100                       # that one detection touches
+DETECTIONS_LIMIT = 300                      # in one frame; edge.detector returns at most 200
+CORRIDORS_LIMIT = 100                       # that one detection can be inside
 PLATE_LIMIT = 32                            # characters
 SIGMA_LIMIT_M = 10_000.0                    # a position that is worse says nothing
 VARIANCE_LIMIT_M2 = SIGMA_LIMIT_M**2
@@ -198,7 +198,7 @@ def check_content(body: UpBody) -> None:
                 _check_detection(detection)
         case Snapshot():
             _within_int64(body.captured_ns, body.track)
-            _check_box(body.box, may_be_empty=True)     # it is cut to the snapshot, and may lie beyond it
+            _check_box(body.box, may_be_empty=True)     # it is clipped to the snapshot, and the object may lie outside
             if not body.jpeg.startswith(b"\xff\xd8"):
                 raise RefusedError("a snapshot that is no JPEG", "impossible_content")
         case Footage():
@@ -246,7 +246,7 @@ def _check_plan(plan: Plan) -> None:
 
 
 def _check_detection(d: Detection) -> None:
-    """Every number of every detection passes here, so it is written for speed: the usual case makes no further call."""
+    """This runs for every detection, so a valid detection costs no further function call for its score and box."""
     if not -INT64_LIMIT <= d.track < INT64_LIMIT:
         _within_int64(d.track)
     box, placement = d.box, d.placement
@@ -285,7 +285,7 @@ def _check_detection(d: Detection) -> None:
 
 
 def _check_names(body: UpBody) -> None:
-    """Names become keys of the station's tables and words on its screens, so none may be endless."""
+    """Limit the length of names, because they are stored as keys and shown on screens."""
     for field in ("sensor", "drone", "corridors_version"):
         name = getattr(body, field, None)
         if name is not None:
@@ -303,7 +303,7 @@ def _check_score(field: str, score: float) -> None:
 
 
 def _check_box(box: Box, *, may_be_empty: bool = False) -> None:
-    """A box of a size above 0 that is in a picture. A detector's box may reach a little beyond the border."""
+    """Refuse a box (pixels) without a size or outside any frame. It may reach OUTSIDE_LIMIT_PX beyond the border."""
     _check_finite(box.x1, box.y1, box.x2, box.y2)
     if not (may_be_empty or (box.x1 < box.x2 and box.y1 < box.y2)):
         raise RefusedError(f"box {_corners(box)}: it has no size", "impossible_content")

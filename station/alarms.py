@@ -164,7 +164,7 @@ class Decision:
 
 def decide(alarm: Alarm, decision: Decision, now_ns: int) -> Sentence | None:
     """Move an alarm as a person asks. Returns None when done, or why not, and then nothing has changed."""
-    state, by = alarm.state, came_by(alarm.events)
+    state, by = alarm.state, state_entry(alarm.events)
     if decision.to is state:
         return Sentence("alarm.refused.already", {"state": state.value, "person": by.person, "at_ns": by.at_ns})
     if decision.to not in LEGAL[state]:
@@ -263,7 +263,7 @@ def worsen(
 def pass_time(alarm: Alarm, now_ns: int, escalation: EscalationSettings = DEFAULT_ALARMS.escalation) -> bool:
     """What time alone does to an alarm. Returns whether something changed."""
     if alarm.state is AlarmState.SHELVED:
-        began_ns = came_by(alarm.events).at_ns
+        began_ns = state_entry(alarm.events).at_ns
         if began_ns - CLOCK_SLACK_NS <= now_ns < alarm.shelved_until_ns:
             return False
         if alarm.fault_over:
@@ -277,7 +277,7 @@ def pass_time(alarm: Alarm, now_ns: int, escalation: EscalationSettings = DEFAUL
         alarm.stage = max(alarm.stage, 1)       # by a person, or in a file from before stages were counted
     if not alarm.is_unanswered or alarm.stage >= len(stages_s):
         return False
-    since_ns = alarm.asked_ns or came_by(alarm.events).at_ns
+    since_ns = alarm.asked_ns or state_entry(alarm.events).at_ns
     waited_ns = now_ns - since_ns
     if -CLOCK_SLACK_NS <= waited_ns < round(stages_s[alarm.stage] * NS_PER_S):
         return False
@@ -289,9 +289,12 @@ def pass_time(alarm: Alarm, now_ns: int, escalation: EscalationSettings = DEFAUL
     return True
 
 
-def came_by(events: Sequence[AlarmEventView]) -> AlarmEventView:
-    """Of an alarm's events, at least one: that by which it came into the state it is in now. Who did that has decided, and
-    what is noted later without a change of state (a further contact, a further rule) takes nobody's name off it."""
+def state_entry(events: Sequence[AlarmEventView]) -> AlarmEventView:
+    """The event that brought an alarm into its present state. events: oldest first, at least one.
+
+    Its person is the one who decided. Later events without a change of state, such as another contact that joins, do not
+    replace that person.
+    """
     first = events[-1]
     for event in reversed(events):
         if event.state is not first.state:

@@ -13,7 +13,7 @@ import msgspec
 from geofences.sector import Sector
 from station.export_kinds import ExportFormat, ExportKind
 from station.exports import Thing, alarm_things, contact_things, detection_things, write_export
-from station.lanes import EVERY_LANE, seen_alarm
+from station.lanes import EVERY_LANE, redact_alarm
 from station.picture import AlarmView, MatchView
 from station.queries import (
     AlarmQuery,
@@ -89,10 +89,10 @@ class Archive:
             return find_detections(inbox, mind, self._sector, q, self._simulated)
 
     def alarms(self, q: AlarmQuery, lanes: frozenset[Lane] = EVERY_LANE) -> Page[AlarmView]:
-        """Alarms about matches of other lanes say less, see station.lanes."""
+        """Alarms that match the query. Matches of other lanes are removed from them."""
         with self._mind() as mind:
             found = find_alarms(mind, self._sector, q) if mind else Page[AlarmView]((), None)
-        return Page(tuple(seen_alarm(lanes, a) for a in found.rows), found.next)
+        return Page(tuple(redact_alarm(lanes, a) for a in found.rows), found.next)
 
     def matches(self, q: MatchQuery, lanes: frozenset[Lane] = EVERY_LANE) -> Page[MatchView]:
         with self._mind() as mind:

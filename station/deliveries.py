@@ -1,4 +1,7 @@
-"""That a session was sent a match, which names a watchlist subject: on the record once for each session and match."""
+"""Records in the audit record that a session received a match, once for each session and match.
+
+A match names a watchlist subject, so its delivery is a look at the watchlist.
+"""
 
 from __future__ import annotations
 
@@ -22,29 +25,30 @@ log = logging.getLogger("trailwatch.web")
 
 
 class Deliveries:
-    """What each session has had since this server started. A match that is told again is not noted again."""
+    """Remembers which matches each session received since this web server started, so that repeats are not recorded."""
 
     def __init__(self, settings: StationSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()
-        self._had: dict[str, tuple[int, set[str]]] = {}      # token -> when its session ends at the latest, ids of matches
+        # Session token -> UTC end of the session in nanoseconds, and the ids of the matches that it has received.
+        self._received: dict[str, tuple[int, set[str]]] = {}
 
-    async def note(self, session: Session, matches: Iterable[MatchView]) -> bool:
-        """Put on the record what is about to be sent. False when the record takes nothing: then it must not be sent."""
-        had = self._had.get(session.token, (0, set[str]()))[1]
-        fresh = [m for m in matches if m.id not in had]
+    async def record(self, session: Session, matches: Iterable[MatchView]) -> bool:
+        """Record matches before they are sent. Returns False if the record cannot be written; then do not send them."""
+        received = self._received.get(session.token, (0, set[str]()))[1]
+        fresh = [m for m in matches if m.id not in received]
         if not fresh:
             return True
-        return await anyio.to_thread.run_sync(self.note_now, session, fresh)
+        return await anyio.to_thread.run_sync(self.record_now, session, fresh)
 
-    def note_now(self, session: Session, matches: Iterable[MatchView]) -> bool:
-        """The same from a thread."""
+    def record_now(self, session: Session, matches: Iterable[MatchView]) -> bool:
+        """The same as `record`, but it blocks: call it from a worker thread."""
         with self._lock:
             now_ns = self._clock.utc_ns()
-            self._had = {t: kept for t, kept in self._had.items() if kept[0] > now_ns or t == session.token}
-            had = self._had.get(session.token, (0, set[str]()))[1]
-            fresh = [m for m in matches if m.id not in had]
+            self._received = {t: kept for t, kept in self._received.items() if kept[0] > now_ns or t == session.token}
+            received = self._received.get(session.token, (0, set[str]()))[1]
+            fresh = [m for m in matches if m.id not in received]
             if not fresh:
                 return True
             try:
@@ -53,7 +57,7 @@ class Deliveries:
                         session.person.name, "match.delivered", [{"match": m.id, "subject": m.subject} for m in fresh]
                     )
             except (StoreError, SettingsError, sqlite3.Error) as error:
-                log.error("a match is withheld, for the record takes nothing: %s", error)
+                log.error("matches are withheld, because the audit record cannot be written: %s", error)
                 return False
-            self._had[session.token] = (session.ends_ns, had | {m.id for m in fresh})
+            self._received[session.token] = (session.ends_ns, received | {m.id for m in fresh})
             return True

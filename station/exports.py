@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from station.alarms import came_by
+from station.alarms import state_entry
 from station.export_kinds import ExportFormat
 from station.picture import AlarmView, TrailPoint
 from station.queries import ContactHistory, DetectionRow
@@ -82,7 +82,7 @@ def detection_things(rows: Iterable[DetectionRow]) -> Iterator[Thing]:
 
 def alarm_things(alarms: Iterable[AlarmView]) -> Iterator[Thing]:
     for a in alarms:
-        last = came_by(a.events) if a.events else None      # of its state
+        last = state_entry(a.events) if a.events else None
         yield Thing(
             a.id, a.raised_ns, a.simulated,
             {

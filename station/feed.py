@@ -13,7 +13,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import zmq
@@ -21,7 +21,7 @@ import zmq.asyncio
 
 from station.coverage_picture import CoverageView, CoverageWhole
 from station.fleet_picture import FleetView
-from station.lanes import EVERY_LANE, seen
+from station.lanes import EVERY_LANE, redact
 from station.picture import (
     AlarmView,
     Answer,
@@ -232,28 +232,31 @@ class Gathered:
         )
 
 
-class Page:
-    """One open page: what waits for it, at most QUEUE_LIMIT messages. lanes: the matches that it may be told.
+class Outgoing(NamedTuple):
+    """One message for a page. text: JSON. content: what `text` was encoded from; None for a beat, which holds no match."""
 
-    carries: the matches in the message that `next` returned last.
-    """
+    text: str
+    content: Picture | Delta | None
+
+
+class Page:
+    """The queue of one open page, at most QUEUE_LIMIT messages. lanes: the page receives the matches of these lanes."""
 
     def __init__(self, lanes: frozenset[Lane]) -> None:
         self.lanes = lanes
-        self.carries: tuple[MatchView, ...] = ()
-        self._waiting: deque[tuple[str, tuple[MatchView, ...]]] = deque()
+        self._waiting: deque[Outgoing] = deque()
         self._something = asyncio.Event()
         self.needs_picture = True
         self._something.set()
 
-    def put(self, message: str, carries: tuple[MatchView, ...] = ()) -> bool:
+    def put(self, message: Outgoing) -> bool:
         """Queue a message; False when the page lags so far that it will get a whole picture instead."""
         if self.needs_picture:
             return True
         if len(self._waiting) >= QUEUE_LIMIT:
             self.start_over()
             return False
-        self._waiting.append((message, carries))
+        self._waiting.append(message)
         self._something.set()
         return True
 
@@ -262,18 +265,16 @@ class Page:
         self.needs_picture = True
         self._something.set()
 
-    async def next(self, feed: Feed) -> str:
+    async def next(self, feed: Feed) -> Outgoing:
         """The next message for this page; waits until there is one."""
         while True:
             if self.needs_picture:
                 self.needs_picture = False
-                self._waiting.append((feed.beat_message(), ()))
-                told = seen(self.lanes, feed.picture())
-                self.carries = told.matches
-                return feed.message(told)
+                self._waiting.append(Outgoing(feed.beat_message(), None))
+                content = redact(self.lanes, feed.picture())
+                return Outgoing(feed.encode(content), content)
             if self._waiting:
-                message, self.carries = self._waiting.popleft()
-                return message
+                return self._waiting.popleft()
             self._something.clear()
             await self._something.wait()
 
@@ -315,8 +316,8 @@ class Feed:
     def match(self, match_id: str) -> MatchView | None:
         return self._kept.matches.get(match_id)
 
-    def message(self, told: FeedMessage) -> str:
-        return self._encoder.encode(told).decode()
+    def encode(self, content: Picture | Delta) -> str:
+        return self._encoder.encode(content).decode()
 
     def beat_message(self) -> str:
         p50, p99 = self._latency.quantile_ms(0.50), self._latency.quantile_ms(0.99)
@@ -436,7 +437,7 @@ class Feed:
             if gathered.any:
                 now = self._clock.utc_ns()
                 delta = gathered.delta(self._kept.turn, self._kept.at_ns)
-                self._tell(trails.told(delta))
+                self._send_delta(trails.told(delta))
                 for listener in self.listeners:
                     listener(delta)
                 for captured in gathered.captured_ns:
@@ -451,25 +452,23 @@ class Feed:
             await asyncio.sleep(BEAT_S)
 
     def _send_beat(self) -> None:
-        self._send(self.beat_message())
+        self._send(Outgoing(self.beat_message(), None))
 
-    def _tell(self, delta: Delta) -> None:
-        """To every page what it may see; written once for all that may see the same lanes."""
+    def _send_delta(self, delta: Delta) -> None:
+        """Send each page the part of the delta that it may receive. Pages with the same lanes share one encoding."""
         if not (delta.alarms or delta.matches):
-            self._send(self.message(delta))
+            self._send(Outgoing(self.encode(delta), delta))
             return
         for lanes in {page.lanes for page in self._pages}:
-            told = seen(lanes, delta)
-            self._send(self.message(told), told.matches, lanes)
+            content = redact(lanes, delta)
+            self._send(Outgoing(self.encode(content), content), lanes)
 
-    def _send(
-        self, message: str, carries: tuple[MatchView, ...] = (), lanes: frozenset[Lane] | None = None
-    ) -> None:
-        """To every page, or only to those that see these lanes."""
+    def _send(self, message: Outgoing, lanes: frozenset[Lane] | None = None) -> None:
+        """Queue a message for the pages with exactly these lanes, or for every page."""
         for page in self._pages:
             if lanes is not None and page.lanes != lanes:
                 continue
-            if page.put(message, carries):
+            if page.put(message):
                 self._sent += 1
             else:
                 self._resent += 1

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from station.alarms import CANDIDATE_NO, CANDIDATE_YES, SYSTEM, TEAM_SENT, Alarm, came_by
+from station.alarms import CANDIDATE_NO, CANDIDATE_YES, SYSTEM, TEAM_SENT, Alarm, state_entry
 from station.duty import HandoverView, NoteView, Sheet, SheetItem
 from station.incidents import TEXT_LIMIT, Incidents
 from station.memory import DroneMemory
@@ -137,7 +137,7 @@ def make_sheet(standing: Standing, since_ns: int, db: sqlite3.Connection, now_ns
 
 
 def _alarm_item(alarm: Alarm) -> SheetItem:
-    first = came_by(alarm.events)
+    first = state_entry(alarm.events)
     detail = [] if alarm.state is AlarmState.ACTIVE else [Sentence("sheet.state", {
         "state": alarm.state.value, "person": first.person, "at_ns": first.at_ns})]
     words = first.reason

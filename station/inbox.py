@@ -305,9 +305,9 @@ class Inbox:
                 self._refuse(peer, sender.node, Refusal(*identity_of(data), str(error)[:TEXT_LIMIT]), error.reason)
                 continue
             body = admitted.envelope.body
-            seen = len(body.detections) if isinstance(body, DetectionBatch) else None
-            if not self._budgets.take(sender.node, seen, len(data)):
-                self._count(OVER_BUDGET, sender.node, self._budgets.says())
+            detections = len(body.detections) if isinstance(body, DetectionBatch) else None
+            if not self._budgets.try_spend(sender.node, detections, len(data)):
+                self._count(OVER_BUDGET, sender.node, self._budgets.describe())
                 self._peers[sender.node] = peer
                 continue
             self._begin(owed=True)

@@ -159,7 +159,7 @@ def run_mind(settings: StationSettings, clock: Clock | None = None) -> int:
         try:
             mind.commit(force=True)
         except sqlite3.Error as error:
-            _log.error("the last results are not on the disk: %s. They are reckoned again from inbox.db.", error)
+            _log.error("the last results could not be written: %s. The next start computes them again from inbox.db.", error)
     finally:
         server.close()
         mind.close()

@@ -60,7 +60,7 @@ NOBODY_WATCHING = FaultSettings(1, 60.0)
 WATCHLIST_UNREADABLE = FaultSettings(2, 0.0)    # nobody on the list may be found any more
 STORE_TROUBLE = FaultSettings(2, 0.0)           # nothing more is kept, and no decision can be taken
 NODE_ELSEWHERE = FaultSettings(2, 0.0)          # its key may be in somebody else's hands
-NODE_OVER_BUDGET = FaultSettings(2, 0.0)        # the same, or it is broken
+NODE_OVER_BUDGET = FaultSettings(2, 0.0)        # its key may be stolen, or the node is broken
 
 
 class AlarmDesk:
@@ -250,7 +250,7 @@ class AlarmDesk:
         self._fault("node_elsewhere", NODE_ELSEWHERE, says, is_wrong, now_ns, simulated, node=node)
 
     def budget_fault(self, node: str, is_over: bool, simulated: bool, now_ns: int) -> None:
-        """is_over: the inbox holds the node back, because it sends more than station.node_budgets allows."""
+        """is_over: the node sends more than station.node_budgets allows, so the inbox does not accept everything."""
         says = Sentence("alarm.node_over_budget", {"node": node})
         self._fault("node_over_budget", NODE_OVER_BUDGET, says, is_over, now_ns, simulated, node=node)
 

@@ -37,7 +37,7 @@ CHECK_LOOKS_EVERY = 10_000      # SQLite instructions between two looks at the t
 
 NOTICE_TROUBLE = b"!"           # begins a notice of the inbox that says why it can store nothing; others are a number
 
-WAY_BACK = "put it back from a backup: `./trailwatch restore --config FILE --from BACKUP --aside`"
+RESTORE_ADVICE = "put it back from a backup: `./trailwatch restore --config FILE --from BACKUP --aside`"
 
 log = logging.getLogger("trailwatch.store")
 
@@ -108,7 +108,7 @@ def open_store(
     except sqlite3.Error as error:
         conn.close()
         raise UnusableError(
-            f"{path}: {error}. Check the disk and the file's owner; a damaged file must be restored: {WAY_BACK}.",
+            f"{path}: {error}. Check the disk and the file's owner; a damaged file must be restored: {RESTORE_ADVICE}.",
             code_of(error),
         ) from None
     except BaseException:
@@ -148,7 +148,7 @@ def open_or_read(
     else:
         found = quick_check(conn, clock, check_within_s) if check_within_s else ""
         if found:
-            trouble = f"{path}: damaged: {found}; {WAY_BACK}."
+            trouble = f"{path}: damaged: {found}; {RESTORE_ADVICE}."
             conn.execute("PRAGMA query_only = ON")
     if trouble:
         conn.trouble = trouble
@@ -240,7 +240,7 @@ def open_reader(path: Path, schema: Schema, realm: Realm) -> StoreConnection:
             )
     except sqlite3.Error as error:
         conn.close()
-        back = f"; {WAY_BACK}" if code_of(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else ""
+        back = f"; {RESTORE_ADVICE}" if code_of(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else ""
         raise UnusableError(f"{path}: {error}{back}", code_of(error)) from None
     except BaseException:
         conn.close()

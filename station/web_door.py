@@ -14,7 +14,7 @@ from station.alarm_watch import Screens
 from station.deliveries import Deliveries
 from station.feed import Feed, MindSilentError
 from station.guard import RefusedRequest, answer_json, check_origin
-from station.lanes import P, lanes_of, seen
+from station.lanes import NO_LANE, P, lanes_of, redact
 from station.picture import Answer, Refused, Sentence
 from station.picture import Request as MindRequest
 from station.settings import StationSettings
@@ -96,10 +96,13 @@ class Door:
         )
         return response
 
-    async def shown(self, session: Session, told: P) -> P:
-        """A picture or a delta as this session may have it; the matches in it are on the record before this returns."""
-        told = seen(lanes_of(session.person.role), told)
-        return told if await self.deliveries.note(session, told.matches) else seen(frozenset(), told)
+    async def permitted(self, session: Session, content: P) -> P:
+        """The part of a picture or a delta that this session may receive.
+
+        The delivery of each match in it is recorded first. If the audit record cannot be written, all matches are left out.
+        """
+        content = redact(lanes_of(session.person.role), content)
+        return content if await self.deliveries.record(session, content.matches) else redact(NO_LANE, content)
 
     async def ask(self, request: MindRequest) -> Answer:
         """The mind's answer. Raises RefusedRequest: 409 when the mind refuses, 503 when it is silent."""

@@ -30,7 +30,7 @@ from station.duty import (
 )
 from station.guard import RefusedRequest, answer_json, read_body
 from station.handover_page import handover_page
-from station.lanes import lanes_of, seen_duty
+from station.lanes import lanes_of, redact_duty
 from station.language import Words, words
 from station.picture import Sentence
 from station.web_api import ApiRoute, Who
@@ -200,7 +200,7 @@ class DutyRoutes:
         answer = await self._door.ask(GetDuty())
         if not isinstance(answer, Duty):
             raise RefusedRequest(503, Sentence("refused.mind_silent"))
-        return seen_duty(lanes_of(session.person.role), answer)
+        return redact_duty(lanes_of(session.person.role), answer)
 
     def _named(self, request: Request, duty: Duty) -> HandoverView | None:
         """The hand-over that the path names; None where it names none. Raises RefusedRequest 404."""

@@ -6,14 +6,12 @@ import asyncio
 import contextlib
 
 import anyio.to_thread
-import msgspec
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from station.access import WHO_DECIDES, Session
-from station.feed import Beat, FeedMessage
 from station.guard import is_own_origin
-from station.lanes import lanes_of, seen
+from station.lanes import NO_LANE, lanes_of, redact
 from station.web_door import Door
 from wire.clock import NS_PER_S
 
@@ -39,11 +37,10 @@ class FeedRoutes:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch(websocket, session, id(page)))
                 while True:
-                    message = await page.next(feed)
-                    if not await self._door.deliveries.note(session, page.carries):
-                        told = msgspec.json.decode(message, type=FeedMessage)
-                        message = message if isinstance(told, Beat) else feed.message(seen(frozenset(), told))
-                    await websocket.send_text(message)
+                    text, content = await page.next(feed)
+                    if content is not None and not await self._door.deliveries.record(session, content.matches):
+                        text = feed.encode(redact(NO_LANE, content))
+                    await websocket.send_text(text)
         except* (WebSocketDisconnect, RuntimeError, OSError):
             pass        # the page is gone; Starlette says so with any of these, depending on the moment
         finally:

@@ -118,8 +118,8 @@ class HistoryRoutes:
 
         def find(query: MatchQuery) -> Page[MatchView]:
             found = self._archive.matches(query, lanes)
-            if not self._door.deliveries.note_now(session, found.rows):
-                raise RefusedRequest(503, Sentence("refused.store", {"error": "record"}))
+            if not self._door.deliveries.record_now(session, found.rows):
+                raise RefusedRequest(503, Sentence("refused.store", {"error": "record.db cannot be written"}))
             return found
 
         return await self._search(session, request, MatchQuery, find)

@@ -89,7 +89,7 @@ class PageRoutes:
 
     async def picture(self, request: Request) -> Response:
         session = await self._door.known(request)
-        return answer_json(await self._door.shown(session, self._door.feed.picture()))
+        return answer_json(await self._door.permitted(session, self._door.feed.picture()))
 
     async def figures(self, request: Request) -> Response:
         # Open before the password was changed: they say how the station runs, and nothing about anybody.

@@ -195,7 +195,7 @@ class _Replaying:
             elif self._player is not None and not self._paused:
                 told = await anyio.to_thread.run_sync(self._player.advance, round(passed_ns * self._speed))
             if told is not None:
-                told = await self._door.shown(self._session, told)
+                told = await self._door.permitted(self._session, told)
                 await websocket.send_text(msgspec.json.encode(told).decode())
             if tick % BEAT_TICKS == 0:
                 await self._beat(websocket)

@@ -1,24 +1,25 @@
-"""How much of a line pictures may have: a bucket that fills at the allowed rate, and is emptied by what is sent."""
+"""A token bucket: it fills at the allowed rate, and each message takes its size out of it."""
 
 from __future__ import annotations
 
 from wire.clock import NS_PER_S, Clock
 
-SAVED_S = 5.0       # a quiet spell saves up this much, and no more: afterwards the line is not the pictures' alone
+SAVED_S = 5.0       # seconds of unused rate that can be saved up; more would let one burst fill the whole line
 
 
 class Budget:
-    """bytes_per_s of a line on average; 0: no limit. Counts by the monotonic clock, so a step of the date gives nothing.
+    """rate_per_s: bytes or other units a second on average; 0: no limit.
 
-    What is sent may exceed what is left; the debt is waited off. Otherwise a picture larger than the bucket would never go.
+    The bucket uses the monotonic clock, so a step of the date has no effect. A message may exceed what is left; nothing more
+    goes until the debt is repaid. Otherwise an image larger than the bucket could never be sent.
     """
 
-    def __init__(self, bytes_per_s: float, clock: Clock) -> None:
-        if bytes_per_s < 0:
-            raise ValueError(f"a budget of {bytes_per_s} bytes/s; give 0 for no limit, or more")
-        self._rate = bytes_per_s
+    def __init__(self, rate_per_s: float, clock: Clock) -> None:
+        if rate_per_s < 0:
+            raise ValueError(f"a budget of {rate_per_s} a second; give 0 for no limit, or more")
+        self._rate = rate_per_s
         self._clock = clock
-        self._left = bytes_per_s * SAVED_S
+        self._left = rate_per_s * SAVED_S
         self._filled_ns = clock.monotonic_ns()
 
     @property

@@ -1,4 +1,4 @@
-"""Keeps databases readable by their owner alone, because detections and orders in them are nobody else's business."""
+"""Keeps databases readable by their owner only, because they hold detections and orders."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def keep_private(database: Path) -> None:
-    """Set mode 0600 on a SQLite file and on its -wal and -shm files. What cannot be changed stays as it is."""
+    """Set mode 0600 on a SQLite file and its -wal and -shm files. A mode that cannot be changed is left as it is."""
     for name in (database, database.with_name(database.name + "-wal"), database.with_name(database.name + "-shm")):
         # The file may be gone, foreign or on a read-only disk; the first write reports a disk that takes nothing.
         with contextlib.suppress(OSError):

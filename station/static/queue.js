@@ -8,7 +8,7 @@ import { corridorName, onLanguage, say, t } from "./language.js";
 import { personText, reasonText } from "./decision.js";
 import { announce, warn } from "./status.js";
 import { snapshotSource } from "./pictures.js";
-import { cameBy, chosenAlarm, isAboutNobody, isFaultOver, isWaiting, now, on, onCalmly, select, state, taken, waiting } from "./state.js";
+import { stateEntry, chosenAlarm, isAboutNobody, isFaultOver, isWaiting, now, on, onCalmly, select, state, taken, waiting } from "./state.js";
 
 const TAKEN_SHOWN = 30;
 const DECIDED_WITHIN_MS = 10_000;      // then it is said that the station has not answered; it says so itself when its mind has not
@@ -156,7 +156,7 @@ function buildCard(alarm, contact, chosen, place) {
 }
 
 function takenByText(alarm) {
-  const by = cameBy(alarm);
+  const by = stateEntry(alarm);
   return t(`alarm_state.${alarm.state}_by`, { person: personText(by.person), reason: reasonText(by) });
 }
 

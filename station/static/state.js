@@ -109,8 +109,8 @@ export function isWaiting(alarm) { return alarm.state === "active" || alarm.stat
 /** Of a fault: a node, a camera, a drone, the station. Nobody is in it, and there is no picture to wait for. */
 export function isAboutNobody(alarm) { return !alarm.contact && !alarm.contacts.length && !alarm.snapshot; }
 
-/** The event by which an alarm came into its state: who decided. What is noted later, as a further contact, is not it. */
-export function cameBy(alarm) { return alarm.events[alarm.events.findLastIndex((event) => event.state !== alarm.state) + 1]; }
+/** The event that brought an alarm into its present state; its person decided. Later events in the same state do not count. */
+export function stateEntry(alarm) { return alarm.events[alarm.events.findLastIndex((event) => event.state !== alarm.state) + 1]; }
 
 /** Of a fault: whether it is over, so that the alarm goes when somebody has seen it. */
 export function isFaultOver(alarm) {

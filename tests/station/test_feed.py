@@ -35,7 +35,7 @@ class Reader:
         got = []
         async with asyncio.timeout(seconds):
             while True:
-                got.append(DECODER.decode(await self.page.next(self.feed)))
+                got.append(DECODER.decode((await self.page.next(self.feed)).text))
                 if wanted(got[-1]):
                     return got
 
@@ -167,7 +167,7 @@ def test_a_page_that_lags_gets_a_picture_instead_of_a_growing_queue(settings, mi
             await asyncio.sleep(0.11)
         assert len(sleeper._waiting) <= QUEUE_LIMIT
         assert feed.figures().pictures_resent >= 1
-        woken = DECODER.decode(await sleeper.next(feed))
+        woken = DECODER.decode((await sleeper.next(feed)).text)
         assert isinstance(woken, Picture) and woken.turn == feed.picture().turn
 
     run(settings, story)

@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 from station.access import Role, open_people
 from station.duty import Duty, HandoverView, Sheet, SheetItem
-from station.lanes import lanes_of, seen_duty, seen_words
+from station.lanes import lanes_of, redact_duty, redact_sentence
 from station.matching import Match
 from station.picture import Picture, Sentence
 from station.subjects import Lane
@@ -151,18 +151,18 @@ def test_a_hand_over_sheet_tells_of_a_question_of_another_lane_only_that_there_i
     items = (SheetItem("A-1", 1, about),)
     sheet = Sheet(2, 1, "training", "laobao", items, items, items, (), (), (), (), (), 1, 0)
     duty = Duty((), (), (HandoverView("H-1", "lan", "an", 1, None, "", sheet),), sheet)
-    assert seen_duty(lanes_of(Role.OPERATOR), duty) == duty
+    assert redact_duty(lanes_of(Role.OPERATOR), duty) == duty
     for role in (Role.PILOT, Role.AUDITOR):
-        told = msgspec.json.encode(seen_duty(lanes_of(role), duty)).decode()
+        told = msgspec.json.encode(redact_duty(lanes_of(role), duty)).decode()
         assert "welfare" not in told and "M-1" not in told and told.count("K-1") == 6
 
 
 def test_an_alarm_that_joined_several_questions_of_another_lane_tells_as_little() -> None:
     about = Sentence("alarm.watchlist_candidates", {
         "match": "M-1", "contact": "K-1", "lane": "welfare", "contacts": 2, "candidates": "K-1, K-2"})
-    assert seen_words(lanes_of(Role.OPERATOR), about) == about
+    assert redact_sentence(lanes_of(Role.OPERATOR), about) == about
     for role in (Role.PILOT, Role.TRAINER):
-        assert seen_words(lanes_of(role), about) == Sentence("alarm.watchlist_elsewhere", {"contact": "K-1"})
+        assert redact_sentence(lanes_of(role), about) == Sentence("alarm.watchlist_elsewhere", {"contact": "K-1"})
 
 
 def delivered(stage, name: str) -> list[tuple[str, str]]:

@@ -43,13 +43,13 @@ def stored(settings, node: str) -> int:
 def test_a_budget_is_spent_by_each_node_alone_and_other_messages_pass_when_detections_do_not() -> None:
     clock = SteppedClock()
     budgets = NodeBudgets(10.0, 0.0, clock)
-    assert budgets.take("a", round(10 * SAVED_S), 100) and not budgets.take("a", 1, 100)
-    assert budgets.take("b", 1, 100) and budgets.take("a", None, 100)
+    assert budgets.try_spend("a", round(10 * SAVED_S), 100) and not budgets.try_spend("a", 1, 100)
+    assert budgets.try_spend("b", 1, 100) and budgets.try_spend("a", None, 100)
     clock.advance(1)
-    assert budgets.take("a", 5, 100)
+    assert budgets.try_spend("a", 5, 100)
     pictures = NodeBudgets(0.0, 1000.0, clock)
-    assert pictures.take("a", None, 5001) and not pictures.take("a", None, 1) and not pictures.take("a", 0, 1)
-    assert all(NodeBudgets(0.0, 0.0, clock).take("a", 10**6, 10**9) for _ in range(3))
+    assert pictures.try_spend("a", None, 5001) and not pictures.try_spend("a", None, 1) and not pictures.try_spend("a", 0, 1)
+    assert all(NodeBudgets(0.0, 0.0, clock).try_spend("a", 10**6, 10**9) for _ in range(3))
 
 
 def test_a_flood_stays_within_its_budget_and_an_honest_node_beside_it_is_heard_promptly(settings, process, sender) -> None:
