@@ -179,6 +179,8 @@ def test_a_moving_map_waits_while_a_press_is_answered_and_then_goes_on(stage, wa
     watched.evaluate(ORDER)
     watched.wait_for_function("() => window.order.length > 3")
     watched.keyboard.press("?")
-    watched.wait_for_function("() => window.order.lastIndexOf('map') > window.order.indexOf('answered')")
+    watched.wait_for_function(
+        "() => window.order.includes('answered') && window.order.lastIndexOf('map') > window.order.indexOf('answered')"
+    )
     order = watched.evaluate("window.order")
     assert order[order.index("press") : order.index("answered")] == ["press"], order
