@@ -5,7 +5,8 @@ over. The heartbeat comes from the event loop in which the drones are flown, so 
 drones' own failsafe takes over; a thread would hide the hang.
 
 Several drones may be on one connection (each subscriber says of which system), and several connections may lead to one
-drone (mavlink/roads.py). What a drone with a signing key says counts only with its signature.
+drone (mavlink/roads.py). What a drone with a signing key says counts only with its signature, and so does where it says it
+from: anybody can send a datagram, and commands must not follow it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import logging
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from mavlink.framing import messages_in
-from mavlink.signing import Signer, is_signed
+from mavlink.signing import Signer, Verdict, is_signed
 from mavlink.transports import ConnectionTextError, Origin, Transport, open_transport, parse_connection
 from wire.clock import NS_PER_S, Clock
 from wire.flying import LinkState
@@ -38,6 +40,7 @@ CONNECT_S = 5.0
 STALLED_BYTES = 64 * 1024       # waiting to be written: the other side does not read
 QUEUE_LIMIT = 256               # messages that wait for one subscriber
 ORIGINS_KEPT = 256              # senders of datagrams on one listening connection, each with a parser of its own
+ANSWERS_LIMIT = 16              # heartbeats between two of the regular ones, to senders whose signing time is behind
 STATION_SYSTEM = 255            # the system id that autopilots take for their station unless told otherwise
 STATION_COMPONENT = 190         # MAV_COMP_ID_MISSIONPLANNER, as ground stations use it
 COMPANION_COMPONENT = 191       # MAV_COMP_ID_ONBOARD_COMPUTER
@@ -140,6 +143,19 @@ def companion(system_id: int) -> Speaker:
     return Speaker(system_id, COMPANION_COMPONENT, mavlink.MAV_TYPE_ONBOARD_CONTROLLER)
 
 
+class Trust(Enum):
+    """How far a message is believed.
+
+    PROVEN: also that its system is there and was heard now. HEARD: read, but anybody may have sent it. LATE: made with the
+    system's key, but replayed or from a sender whose time stood still; not read. REFUSED: not read.
+    """
+
+    PROVEN = "proven"
+    HEARD = "heard"
+    LATE = "late"
+    REFUSED = "refused"
+
+
 @dataclass(slots=True)
 class LinkCounts:
     """Since the link was made. unreadable: bytes that were no MAVLink; stalled: writes given up on a full connection.
@@ -178,6 +194,7 @@ class Link:
         self.open_too = open_too
         self.on_connected: list[Callable[[], None]] = []
         self._heard_of: dict[int, int] = {}
+        self._answered: set[tuple[int, Origin]] = set()
         self._endpoint = parse_connection(connection)
         self._clock = clock
         self._heartbeat_s = heartbeat_s
@@ -224,7 +241,7 @@ class Link:
         return self._problem
 
     def heard_age_of_s(self, system_id: int) -> float:
-        """Since any message of one system came here; infinite before the first."""
+        """Since any message of one system came here; infinite before the first. With a key, only signed messages count."""
         heard_ns = self._heard_of.get(system_id)
         return float("inf") if heard_ns is None else (self._clock.monotonic_ns() - heard_ns) / NS_PER_S
 
@@ -234,7 +251,7 @@ class Link:
 
     @property
     def heard_age_s(self) -> float:
-        """Since any message; infinite before the first."""
+        """Since any message that counts for an age; infinite before the first."""
         if self._heard_ns is None:
             return float("inf")
         return (self._clock.monotonic_ns() - self._heard_ns) / NS_PER_S
@@ -278,6 +295,7 @@ class Link:
                 return
             if loop.time() >= due_s:
                 due_s = loop.time() + self._heartbeat_s
+                self._answered.clear()
                 self.send(self._heartbeat)
             try:
                 async with asyncio.timeout_at(due_s):
@@ -309,27 +327,60 @@ class Link:
                 self.counts.unreadable += 1
                 continue
             system_id = message.get_srcSystem()
-            if system_id in self.signers and not self._verified(message, system_id):
+            frame = bytes(message.get_msgbuf())
+            trust = self._trust(message, frame, system_id)
+            if trust in (Trust.LATE, Trust.REFUSED):
                 self.counts.rejected += 1
+                if trust is Trust.LATE:
+                    self._answer(system_id, origin, transport)
                 continue
             self.counts.received += 1
-            self._heard_ns = self._heard_of[system_id] = self._clock.monotonic_ns()
-            transport.learn(system_id, origin)
+            if trust is Trust.PROVEN:
+                self._heard_ns = self._heard_of[system_id] = self._clock.monotonic_ns()
+                transport.learn(system_id, origin)
             for tap in self.taps:
-                tap(message, bytes(message.get_msgbuf()), False)
+                tap(message, frame, False)
             for of in (system_id, None):
                 for subscription in tuple(self._subscriptions.get(of, ())):
                     subscription.offer(message)
 
-    def _verified(self, message: Message, system_id: int) -> bool:
-        frame = bytes(message.get_msgbuf())
-        signer = self.signers[system_id]
+    @property
+    def _open(self) -> bool:
+        """Whether a system without a key may be on this link."""
+        return not self.signers or self.open_too
+
+    def _trust(self, message: Message, frame: bytes, system_id: int) -> Trust:
+        signer = self.signers.get(system_id)
+        if signer is None:
+            return Trust.PROVEN if self._open else Trust.HEARD
         if is_signed(frame):
-            return signer.verify(frame, system_id, message.get_srcComponent())
+            verdict = signer.classify(frame, system_id, message.get_srcComponent())
+            return {Verdict.GOOD: Trust.PROVEN, Verdict.LATE: Trust.LATE, Verdict.FORGED: Trust.REFUSED}[verdict]
         if message.get_msgId() in UNSIGNED_ACCEPTED:
-            return True
+            return Trust.HEARD
         signer.counts.unsigned += 1
-        return False
+        return Trust.REFUSED
+
+    def _answer(self, system_id: int, origin: Origin, transport: Transport) -> None:
+        """Send a signed heartbeat, and nothing else, to where a late message with the system's key came from.
+
+        ArduPilot's signing time stands still until it hears a later one, so a drone that was not spoken to for a minute is
+        late for ever. The heartbeat brings its time forward, and its next message is proven. A replaying stranger learns
+        nothing from it that the radio does not tell everybody.
+        """
+        if (system_id, origin) in self._answered or len(self._answered) >= ANSWERS_LIMIT:
+            return
+        self._answered.add((system_id, origin))
+        frame = self._packed(self._heartbeat, self.signers[system_id])
+        if transport.answer(frame, origin):
+            self.counts.sent += 1
+            for tap in self.taps:
+                tap(self._heartbeat, frame, True)
+
+    def _packed(self, message: Message, signer: Signer | None) -> bytes:
+        frame = signer.pack(message, self._mav, self.link_id) if signer is not None else bytes(message.pack(self._mav))
+        self._mav.seq = (self._mav.seq + 1) % 256
+        return frame
 
     def _write(self, message: Message, system_id: int, signer: Signer | None) -> bool:
         transport = self._transport
@@ -339,9 +390,8 @@ class Link:
         if transport.waiting_bytes() > STALLED_BYTES:
             self.counts.stalled += 1
             return False
-        frame = signer.pack(message, self._mav, self.link_id) if signer is not None else bytes(message.pack(self._mav))
-        self._mav.seq = (self._mav.seq + 1) % 256
-        transport.write(frame, system_id)
+        frame = self._packed(message, signer)
+        transport.write(frame, system_id, guess=signer is None and self._open)
         for tap in self.taps:
             tap(message, frame, True)
         return True

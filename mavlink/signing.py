@@ -17,6 +17,7 @@ import hmac
 import logging
 import os
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,18 @@ class SigningCounts:
     forged: int = 0
     replayed: int = 0
     unsigned: int = 0
+
+
+class Verdict(Enum):
+    """What a signed frame is worth.
+
+    GOOD: made with the key, and later than the last of its stream. LATE: made with the key, and not later: a replay, or a
+    sender whose time stood still. FORGED: not made with the key.
+    """
+
+    GOOD = "good"
+    LATE = "late"
+    FORGED = "forged"
 
 
 class SigningTime:
@@ -181,21 +194,25 @@ class Signer:
 
     def verify(self, frame: bytes, system_id: int, component_id: int) -> bool:
         """Whether a whole signed frame is its sender's, and new."""
+        return self.classify(frame, system_id, component_id) is Verdict.GOOD
+
+    def classify(self, frame: bytes, system_id: int, component_id: int) -> Verdict:
+        """Check the signature and the time of a whole signed frame. A frame is GOOD once only."""
         good = hashlib.sha256(self._key + frame[:-6]).digest()[:6]
         if not hmac.compare_digest(good, bytes(frame[-6:])):
             self.counts.forged += 1
-            return False
+            return Verdict.FORGED
         stream = (frame[-SIGNATURE_BYTES], system_id, component_id)
         at = int.from_bytes(frame[-12:-6], "little")
         before = self._streams.get(stream)
         late = at <= before if before is not None else at + NEW_STREAM_BEHIND < self._time.now()
         if late:
             self.counts.replayed += 1
-            return False
+            return Verdict.LATE
         self._streams[stream] = at
         self._time.heard(at)
         self.counts.good += 1
-        return True
+        return Verdict.GOOD
 
 
 def is_signed(frame: bytes) -> bool:

@@ -59,12 +59,16 @@ class Transport(Protocol):
         """Some bytes and where from; empty when the connection has ended."""
         ...
 
-    def write(self, data: bytes, system_id: int) -> None:
-        """Towards one system; 0 is all of them."""
+    def write(self, data: bytes, system_id: int, guess: bool) -> None:
+        """Send towards one system; 0 is all of them. guess: before a place is learned, whoever spoke last will do."""
+        ...
+
+    def answer(self, data: bytes, origin: Origin) -> bool:
+        """Send once to an origin. False, and nothing is sent, where the connection leads to one place only."""
         ...
 
     def learn(self, system_id: int, origin: Origin) -> None:
-        """A system was heard from there."""
+        """Send what is for a system to this origin from now on."""
         ...
 
     def waiting_bytes(self) -> int: ...
@@ -83,9 +87,13 @@ class _Tcp:
     async def read(self) -> tuple[bytes, Origin]:
         return await self._reader.read(READ_BYTES), STREAM
 
-    def write(self, data: bytes, system_id: int) -> None:
-        del system_id
+    def write(self, data: bytes, system_id: int, guess: bool) -> None:
+        del system_id, guess
         self._writer.write(data)
+
+    def answer(self, data: bytes, origin: Origin) -> bool:
+        del data, origin
+        return False
 
     def learn(self, system_id: int, origin: Origin) -> None:
         """All are on the one stream."""
@@ -101,7 +109,10 @@ class _Tcp:
 
 
 class _Udp(asyncio.DatagramProtocol):
-    """Datagrams. One that listens answers each system where it was last heard from, and before that whoever spoke last."""
+    """Datagrams. A listening socket sends to the place that was learned for each system.
+
+    Anybody can send a datagram. Before a place is learned, only what may go to anybody (`guess`) goes to whoever spoke last.
+    """
 
     def __init__(self, peer: Origin | None) -> None:
         self._fixed = peer is not None
@@ -140,18 +151,25 @@ class _Udp(asyncio.DatagramProtocol):
             self._peer = origin
         return data, origin
 
-    def write(self, data: bytes, system_id: int) -> None:
+    def write(self, data: bytes, system_id: int, guess: bool) -> None:
         if self._transport is None:
             return
-        if self._fixed or not self._places:
+        to: set[Origin | None]
+        if self._fixed:
             to = {self._peer}
-        elif system_id == 0:
+        elif system_id == 0 and self._places:
             to = set(self._places.values())
         else:
-            to = {self._places.get(system_id, self._peer)}
+            to = {self._places.get(system_id, self._peer if guess else None)}
         for peer in to:
             if peer is not None:
                 self._transport.sendto(data, peer)
+
+    def answer(self, data: bytes, origin: Origin) -> bool:
+        if self._fixed or self._transport is None:
+            return False
+        self._transport.sendto(data, origin)
+        return True
 
     def learn(self, system_id: int, origin: Origin) -> None:
         self._places[system_id] = origin
@@ -189,8 +207,8 @@ class _Serial:
                 return os.read(self._fd, READ_BYTES), STREAM
             await self._some.wait()
 
-    def write(self, data: bytes, system_id: int) -> None:
-        del system_id
+    def write(self, data: bytes, system_id: int, guess: bool) -> None:
+        del system_id, guess
         empty = not self._waiting
         if len(self._waiting) < SERIAL_KEPT_BYTES:
             self._waiting += data
@@ -209,6 +227,10 @@ class _Serial:
             self._loop.add_writer(self._fd, self._flush)
         else:
             self._loop.remove_writer(self._fd)
+
+    def answer(self, data: bytes, origin: Origin) -> bool:
+        del data, origin
+        return False
 
     def learn(self, system_id: int, origin: Origin) -> None:
         """All are on the one line."""

@@ -18,9 +18,11 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 from mavlink.link import Link
 from mavlink.roads import Roads
 from mavlink.signing import Signer, SigningTime
-from wire.clock import WallClock
+from wire.clock import NS_PER_S, SteppedClock, WallClock
 
 TEXT = mavlink.MAVLink_statustext_message(6, b"hello")
+RADIO = mavlink.MAVLink_radio_status_message(180, 170, 100, 40, 42, 0, 0)
+RETURN = mavlink.MAVLink_command_long_message(1, 1, mavlink.MAV_CMD_NAV_RETURN_TO_LAUNCH, 0, 0, 0, 0, 0, 0, 0, 0)
 KEYS = {1: bytes([1] * 32), 2: bytes([2] * 32)}
 
 
@@ -125,6 +127,87 @@ def test_each_drone_on_a_link_has_its_own_key_and_no_unsigned_word_is_believed()
                 good = [m for m in drone.heard() if theirs[i].verify(bytes(m.get_msgbuf()), 255, 190)]
                 assert any(m.get_type() == "HEARTBEAT" for m in good)
                 assert [m.get_type() for m in good].count("COMMAND_LONG") == (1 if i == 1 else 0)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("pretends", [1, 51], ids=["the drone's id", "the id of a radio"])
+def test_unsigned_radio_figures_draw_no_command_to_their_sender_and_keep_no_silent_drone_fresh(pretends: int) -> None:
+    async def scenario() -> None:
+        port = free_udp_port()
+        signer, theirs = (Signer(KEYS[1], SigningTime(WallClock(), None)) for _ in range(2))
+        link = Link(f"udpin:127.0.0.1:{port}", WallClock(), heartbeat_s=0.1, signers={1: signer})
+        drone, attacker = Drone(1, port, theirs), Drone(pretends, port)
+        async with running(link):
+            with link.subscribe(("RADIO_STATUS",)) as figures:
+                attacker.say(RADIO)
+                assert await figures.get(5.0) is not None, "its figures are read all the same"
+                assert link.heard_age_s == link.heard_age_of_s(pretends) == float("inf")
+                assert link.send(RETURN), "before the drone was heard, there is nowhere to send it"
+                drone.say(TEXT)
+                await eventually(lambda: link.heard_age_of_s(1) < 60.0)
+                heard_s = time.monotonic()
+                for _ in range(100):
+                    attacker.say(RADIO)
+                    assert await figures.get(5.0) is not None
+                    assert link.send(RETURN)
+                await asyncio.sleep(0.5)
+                attacker.say(RADIO)
+                assert await figures.get(5.0) is not None
+                silent_s = time.monotonic() - heard_s
+                assert link.heard_age_of_s(1) >= silent_s and link.heard_age_s >= silent_s
+            assert [m.get_type() for m in drone.heard()].count("COMMAND_LONG") == 100
+            assert attacker.heard() == []
+
+    asyncio.run(scenario())
+
+
+def test_a_drone_whose_signing_time_stood_still_is_sent_a_heartbeat_and_no_command_until_it_is_on_time() -> None:
+    """ArduPilot's signing time stands still while it hears nothing: after a minute each of its messages comes too late."""
+
+    async def scenario() -> None:
+        port = free_udp_port()
+        behind = SteppedClock(time.time_ns() - 300 * NS_PER_S)
+        signer, theirs = Signer(KEYS[1], SigningTime(WallClock(), None)), Signer(KEYS[1], SigningTime(behind, None))
+        link = Link(f"udpin:127.0.0.1:{port}", WallClock(), heartbeat_s=60.0, signers={1: signer})
+        drone = Drone(1, port, theirs)
+        async with running(link):
+            link.send(to(1))
+            for _ in range(20):
+                drone.say(TEXT)
+            await eventually(lambda: link.counts.rejected == 20)
+            assert link.heard_age_of_s(1) == float("inf"), "nothing late is believed"
+            link.send(to(1))
+            heard = drone.heard()
+            assert [m.get_type() for m in heard] == ["HEARTBEAT"], "one for twenty, and no command"
+            assert theirs.verify(bytes(heard[0].get_msgbuf()), 255, 190)
+            drone.say(TEXT)
+            await eventually(lambda: link.heard_age_of_s(1) < 60.0)
+            link.send(to(1))
+            await asyncio.sleep(0.3)
+            assert [m.get_type() for m in drone.heard()] == ["COMMAND_LONG"]
+
+    asyncio.run(scenario())
+
+
+def test_on_a_link_shared_with_a_drone_without_a_key_the_one_with_a_key_is_answered_where_it_signed() -> None:
+    async def scenario() -> None:
+        port = free_udp_port()
+        signer, theirs = (Signer(KEYS[1], SigningTime(WallClock(), None)) for _ in range(2))
+        link = Link(f"udpin:127.0.0.1:{port}", WallClock(), heartbeat_s=0.1, signers={1: signer}, open_too=True)
+        keyed, keyless = Drone(1, port, theirs), Drone(2, port)
+        async with running(link):
+            keyless.say(TEXT)
+            await eventually(lambda: link.heard_age_of_s(2) < 60.0)
+            link.send(to(1))
+            keyed.say(TEXT)
+            await eventually(lambda: link.heard_age_of_s(1) < 60.0)
+            link.send(to(1))
+            link.send(to(2))
+            await asyncio.sleep(0.3)
+            for drone in (keyed, keyless):
+                commands = [m.target_system for m in drone.heard() if m.get_type() == "COMMAND_LONG"]
+                assert commands == [drone.system_id]
 
     asyncio.run(scenario())
 
