@@ -5,6 +5,10 @@ message only when its time is later than the last of that stream, so a station w
 be deaf-mute until its clock had caught up. Therefore a file beside the key holds a time ahead of every one that was used: it
 is moved on, and is on the disk, before any time beyond it is used; a start begins there or at the clock, whichever is later.
 
+The time of a message that was accepted counts as used. So after a start, even after kill -9 or a power cut, the file is
+later than every message accepted before, and none of them is accepted a second time. A drone that is not that far yet hears
+our time in the next heartbeat, and signs with a later one from then on.
+
 pymavlink's own check sets a stream's time before it has looked at the signature, so that one forged message with a far
 time shuts the true sender out, and its own time stands still between messages: both are done here instead.
 See "Message Signing (Authentication)" of the MAVLink guide.
@@ -94,14 +98,17 @@ class SigningTime:
     """The time of our signatures with one key: always later than any before, over restarts and clocks that jump.
 
     file: where the time reserved so far stands; None keeps nothing (a simulated autopilot has a storage of its own).
+    old_until: messages with this time or an earlier one are from before this start. 0 without a file.
     """
 
     def __init__(self, clock: Clock, file: Path | None, start: int = 0) -> None:
         self._clock = clock
         self._file = file
-        self._last = self._reserved = max(start, self._stored())
+        stored = self._stored()
+        self._last = self._reserved = max(start, stored)
         self._base = self._last
         self._base_ns = clock.monotonic_ns()
+        self.old_until = max(stored, self._by_clock() - 1) if file is not None else 0
 
     @property
     def last(self) -> int:
@@ -116,9 +123,11 @@ class SigningTime:
 
     def now(self) -> int:
         """The time by the clock, by what was used, and by how long ago that was: whichever is latest."""
-        by_clock = self._clock.utc_ns() // NS_PER_UNIT - EPOCH_2015_S * UNITS_PER_S
         by_run = self._base + (self._clock.monotonic_ns() - self._base_ns) // NS_PER_UNIT
-        return max(self._last, by_clock, by_run)
+        return max(self._last, self._by_clock(), by_run)
+
+    def _by_clock(self) -> int:
+        return self._clock.utc_ns() // NS_PER_UNIT - EPOCH_2015_S * UNITS_PER_S
 
     def heard(self, at: int) -> None:
         """A message with a good signature carried this time: ours are never behind it."""
@@ -197,7 +206,7 @@ class Signer:
         return self.classify(frame, system_id, component_id) is Verdict.GOOD
 
     def classify(self, frame: bytes, system_id: int, component_id: int) -> Verdict:
-        """Check the signature and the time of a whole signed frame. A frame is GOOD once only."""
+        """Check the signature and the time of a whole signed frame. A frame is GOOD once only, also over restarts."""
         good = hashlib.sha256(self._key + frame[:-6]).digest()[:6]
         if not hmac.compare_digest(good, bytes(frame[-6:])):
             self.counts.forged += 1
@@ -205,8 +214,9 @@ class Signer:
         stream = (frame[-SIGNATURE_BYTES], system_id, component_id)
         at = int.from_bytes(frame[-12:-6], "little")
         before = self._streams.get(stream)
-        late = at <= before if before is not None else at + NEW_STREAM_BEHIND < self._time.now()
-        if late:
+        if before is None:
+            before = max(self._time.old_until, self._time.now() - NEW_STREAM_BEHIND - 1)
+        if at <= before:
             self.counts.replayed += 1
             return Verdict.LATE
         self._streams[stream] = at

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -12,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from mavlink.link import Speaker
+from mavlink.signing import Signer, SigningTime, make_key, read_key
+from wire.clock import SteppedClock
 from wire.codec import decode_envelope
 from wire.flying import (
     CheckResult,
@@ -369,7 +374,7 @@ def test_a_drone_with_a_key_is_given_it_flies_signed_and_is_written_into_the_boo
 ) -> None:
     from fleet.flight_book import FlightBook
     from fleet.tlog import read_tlog
-    from mavlink.signing import is_signed, make_key
+    from mavlink.signing import is_signed
 
     autopilot = start_autopilot(speedup=10.0)
     started = start_service("tcp:127.0.0.1:9", launch="manual")     # writes the settings
@@ -432,3 +437,68 @@ def test_a_drone_with_two_links_flies_on_when_the_first_is_cut(
     assert {t.link for t in after} == {LinkState.CONNECTED}
     assert any("in use" in word and autopilot.connection(1) in word for t in after for word in t.links)
     assert service.stop() == 0
+
+
+class SignedVoice:
+    """A socket that speaks as a drone with a key. As in ArduPilot, its time stands still unless it hears a later one."""
+
+    def __init__(self, key: bytes, port: int) -> None:
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.setblocking(False)
+        self.frames: list[bytes] = []
+        self.heard: set[str] = set()
+        self._station = ("127.0.0.1", port)
+        self._signer = Signer(key, SigningTime(SteppedClock(time.time_ns()), None))
+        self._mav, self._parser = mavlink.MAVLink(None, 1, 1), mavlink.MAVLink(None)
+
+    def speak(self) -> None:
+        self.frames.append(self._signer.pack(mavlink.MAVLink_heartbeat_message(2, 3, 0, 0, 3, 3), self._mav, 0))
+        self.sock.sendto(self.frames[-1], self._station)
+        for message in self._hear():
+            self._signer.verify(bytes(message.get_msgbuf()), 255, 190)
+
+    def replay(self, frames: list[bytes]) -> None:
+        for frame in frames:
+            self.sock.sendto(frame, self._station)
+        self._hear()
+
+    def _hear(self) -> list[Any]:
+        found: list[Any] = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found += self._parser.parse_buffer(self.sock.recv(4096)) or []
+        self.heard |= {message.get_type() for message in found}
+        return found
+
+
+def test_what_a_killed_service_had_heard_is_no_drone_to_the_next_and_draws_no_command(
+    start_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    make_key(tmp_path / "drone-1.signing")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    drone, stranger = (SignedVoice(read_key(tmp_path / "drone-1.signing"), port) for _ in range(2))
+    settings = {"launch": "manual", "drone": 'system_id = 1\nsigning_key = "drone-1.signing"'}
+
+    def ages() -> list[float]:
+        return [t.heard_age_s for t in service.said(DroneTelemetry)]
+
+    def while_speaking(holds: Callable[[], bool]) -> Callable[[], bool]:
+        return lambda: (drone.speak(), holds())[1]
+
+    service = start_service(f"udpin:127.0.0.1:{port}", **settings)
+    service.wait(while_speaking(lambda: any(age < 1e6 for age in ages())))
+    service.process.kill()
+    service.process.wait()
+    told = len(ages())
+    service = start_service(f"udpin:127.0.0.1:{port}", **settings)
+    service.wait(lambda: (stranger.replay(drone.frames), stranger.heard)[1])
+    told_then = len(ages())
+    service.wait(lambda: (stranger.replay(drone.frames), len(ages()) > told_then + 1)[1])
+    assert set(ages()[told:]) == {1e6}, "never heard"
+    drone.heard.clear()
+    service.wait(while_speaking(lambda: drone.heard > {"HEARTBEAT"} and any(age < 1e6 for age in ages()[told:])))
+    stranger.replay(drone.frames)
+    assert stranger.heard == {"HEARTBEAT"}

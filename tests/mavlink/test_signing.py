@@ -88,6 +88,64 @@ def test_a_recording_of_yesterday_is_refused_after_a_restart(tmp_path: Path) -> 
     assert not station.verify(old, 1, 1) and station.counts.replayed == 1
 
 
+@pytest.mark.parametrize("clock_moved_s", [0.0, 2.0, 59.0, -1e8, 1e6])
+def test_nothing_that_was_accepted_before_a_kill_is_accepted_after_it(tmp_path: Path, clock_moved_s: float) -> None:
+    """No file is closed and nothing is told to anybody at the end: the second station knows what is on the disk."""
+    drone, drone_clock = a_signer()
+    station, clock = a_signer(file=tmp_path / "time")
+    accepted = []
+    for step in range(40):
+        frame = drone.pack(TEXT, packer(1), step % 3)
+        assert station.verify(frame, 1, 1)
+        accepted.append(frame)
+        for each in (drone_clock, clock):
+            each.advance(1.7)
+    again, _ = a_signer(utc_s=UTC_S + 40 * 1.7 + clock_moved_s, file=tmp_path / "time")
+    assert not any(again.verify(frame, 1, 1) for frame in accepted)
+    assert again.counts.replayed == len(accepted)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["say", "say", "hear", "kill"]), st.integers(0, 2), st.floats(0.0, 90.0)),
+        min_size=5, max_size=40,
+    ),
+    jumps=st.lists(st.floats(-1e6, 1e6), min_size=40, max_size=40),
+)
+def test_no_frame_is_accepted_twice_whenever_the_station_is_killed_and_whatever_its_clock_does(
+    steps: list[tuple[str, int, float]], jumps: list[float], tmp_path_factory: Any
+) -> None:
+    file = tmp_path_factory.mktemp("signing") / "time"
+    drone, drone_clock = a_signer()
+    station, clock = a_signer(file=file)
+    said: list[bytes] = []
+    accepted: set[bytes] = set()
+    for (what, link_id, wait_s), jump_s in zip(steps, jumps, strict=False):
+        if what == "say":
+            said.append(drone.pack(TEXT, packer(1), link_id))
+        elif what == "hear":
+            drone.verify(station.pack(TEXT, packer(), link_id), 255, 1)
+        else:
+            station, clock = a_signer(utc_s=max(1.0, UTC_S + jump_s), file=file)
+        for frame in said:
+            if station.verify(frame, 1, 1):
+                assert frame not in accepted
+                accepted.add(frame)
+        clock.advance(wait_s)
+        drone_clock.advance(wait_s)
+
+
+def test_a_drone_whose_time_is_behind_the_file_is_heard_after_it_has_heard_us(tmp_path: Path) -> None:
+    drone, _ = a_signer()
+    before, _ = a_signer(file=tmp_path / "time")
+    assert before.verify(drone.pack(TEXT, packer(1), 0), 1, 1)
+    after, _ = a_signer(file=tmp_path / "time")
+    assert not after.verify(drone.pack(TEXT, packer(1), 0), 1, 1), "new, and not to be told from a replay"
+    assert drone.verify(after.pack(TEXT, packer(), 0), 255, 1)
+    assert after.verify(drone.pack(TEXT, packer(1), 0), 1, 1)
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     starts=st.lists(st.tuples(st.floats(-5e8, 5e8), st.integers(1, 50), st.floats(0.0, 100.0)), min_size=1, max_size=6),
