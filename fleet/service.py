@@ -13,13 +13,14 @@ from fleet.links import FleetLinks
 from fleet.order_journal import OrderJournal
 from fleet.orders import FleetOrders
 from fleet.pilot import Pilot, PilotTerms
-from fleet.settings import Fleet, load
+from fleet.settings import Fleet, check_signing, load
 from mavlink.link import Link
 from wire.clock import Clock, WallClock
 from wire.messages import UpBody
 from wire.outbox import Outbox
 from wire.process import log_to_stderr
 from wire.settings import refuse
+from wire.units import Realm
 from wire.uplink import Uplink
 
 PILOT_AGAIN_S = 5.0
@@ -30,10 +31,11 @@ _log = logging.getLogger("trailwatch.fleet")
 
 
 def run(config: Path) -> int:
-    """Fly until SIGTERM or SIGINT. Raises SettingsError for settings that cannot be."""
+    """Fly until SIGTERM or SIGINT. Raises SettingsError for settings that cannot be, and for live drones without a key."""
     log_to_stderr()
     clock = WallClock()
     fleet = load(config)
+    check_signing(config, fleet)
     fleet.data_dir.mkdir(parents=True, exist_ok=True)
     # In order: an offer, its plan, the check of it and its task each mean something only after the one before.
     outbox = Outbox(fleet.data_dir / "outbox.db", fleet.key.node, fleet.key.realm, clock, fresh_s=0.0)
@@ -77,6 +79,8 @@ async def serve(fleet: Fleet, outbox: Outbox, clock: Clock, orders: FleetOrders)
         for d in fleet.settings.drones
     ]
     _log.info("fleet service %s (%s): %d drones", fleet.key.node, fleet.key.realm.value, len(pilots))
+    if fleet.key.realm is Realm.LIVE and (unsigned := [d.id for d in fleet.settings.drones if d.unsigned]):
+        _log.warning("live and without a signing key, as the settings say: %s", ", ".join(unsigned))
     book = FlightBook(fleet.data_dir / "flights")
     for pilot in pilots:
         pilot.recorder = FlightRecorder(book, pilot.drone, clock)

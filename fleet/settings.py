@@ -34,6 +34,7 @@ class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connection: "tcp:HOST:PORT", "udpin:HOST:PORT", "udpout:HOST:PORT" or "serial:DEVICE:BAUD"; several drones may be on one.
     system_id: which system on it, 0: the first heard. more_connections: further links to it, in the order of preference.
     signing_key: file with its MAVLink 2 signing key; empty: what it says is believed without a signature.
+    unsigned: fly it without a signing key in the live realm, which is refused otherwise.
     hardware_id: the autopilot's own number; when given, another aircraft on this connection is refused.
     home: where it takes off and lands. endurance_s: how long its battery flies it. battery_least_percent: to take off with.
     battery_return_percent: it is called back from its patrol at this charge.
@@ -52,6 +53,7 @@ class DroneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     battery_return_percent: float = 25.0
     more_connections: list[str] = []
     signing_key: str = ""
+    unsigned: bool = False
     airspeed_m_s: float = 10.0
     camera: ViewSettings | None = None
     gimbal: bool = True
@@ -130,6 +132,23 @@ def load(config: Path) -> Fleet:
     return Fleet(s, key, sector, config.parent / s.data_dir, config.parent, wind, permits, views)
 
 
+def check_signing(config: Path, fleet: Fleet) -> None:
+    """Refuse a live fleet with a drone that has no signing key, unless the drone says `unsigned`. Raises SettingsError.
+
+    Only for flying: keys are handed over, and the flight book is read, while some drones have none yet.
+    """
+    if fleet.key.realm is not Realm.LIVE:
+        return
+    for i, drone in enumerate(fleet.settings.drones):
+        if not drone.signing_key and not drone.unsigned:
+            raise refuse(
+                config, ["drones", i, "signing_key"],
+                f'drone "{drone.id}" has no signing key, so anybody with a radio could command it or speak for it. Make one '
+                f'with "trailwatch signing new --out {drone.id}.signing", name it here, and give it to the drone with '
+                '"trailwatch signing give". To fly the drone without a key all the same, set unsigned = true at this drone',
+            )
+
+
 def _check_drones(config: Path, s: FleetSettings, sector: Sector) -> None:
     for i, drone in enumerate(s.drones):
         _check_links(config, i, drone, s.drones)
@@ -172,6 +191,8 @@ def _check_links(config: Path, i: int, drone: DroneSettings, drones: list[DroneS
                 f'{drone.system_id}: "{others[0].id}" is on {connection} too: give each drone there its own system id',
             )
     if drone.signing_key:
+        if drone.unsigned:
+            raise refuse(config, ["drones", i, "unsigned"], "true beside a signing_key: take one of the two out")
         if drone.system_id == 0:
             raise refuse(config, ["drones", i, "system_id"], "0: a drone with a signing key needs its own system id here")
         try:

@@ -14,7 +14,7 @@ from fleet.commands import until
 from fleet.links import FleetLinks
 from fleet.mission import MISSION, differences, plan_items
 from fleet.plan_transfer import HEARD_OF_A_PLAN, Aircraft, PlanTransfer
-from fleet.settings import Fleet, load
+from fleet.settings import Fleet, check_signing, load
 from fleet.transfer import Target, download, run_machine
 from mavlink.signing import make_key
 from tests.fleet.conformance.test_lines import a_plan
@@ -43,9 +43,9 @@ home = [16.62225, 106.60230]
 
 @pytest.fixture
 def fleet_of(tmp_path: Path) -> Callable[..., Fleet]:
-    write_private(tmp_path / "node.key", make_node_key("fleet", NodeKind.FLEET, Realm.TRAINING))
-
-    def make(*drones: tuple[str, str, str]) -> Fleet:
+    def make(*drones: tuple[str, str, str], realm: Realm = Realm.TRAINING) -> Fleet:
+        (tmp_path / "node.key").unlink(missing_ok=True)
+        write_private(tmp_path / "node.key", make_node_key("fleet", NodeKind.FLEET, realm))
         text = HEAD.format(
             sector=ROOT / "configs/sectors/laobao/sector.toml", station_key=make_station_key(Realm.TRAINING).public
         )
@@ -87,6 +87,7 @@ def test_a_drone_with_two_connections_has_one_key_and_another_number_on_each(
         ([("a", "udpin:127.0.0.1:1", "system_id = 2"), ("b", "udpin:127.0.0.1:1", "system_id = 2")], "its own system id"),
         ([("a", "tcp:127.0.0.1:1", 'signing_key = "none.signing"')], "needs its own system id"),
         ([("a", "tcp:127.0.0.1:1", 'system_id = 1\nsigning_key = "none.signing"')], "cannot be read"),
+        ([("a", "tcp:127.0.0.1:1", 'system_id = 1\nsigning_key = "a.signing"\nunsigned = true')], "take one of the two out"),
         ([("a", "tcp:127.0.0.1:1", 'more_connections = ["serial:/dev/ttyUSB0:5"]')], "no rate of a serial line"),
     ],
 )
@@ -96,6 +97,27 @@ def test_what_cannot_be_is_refused_with_its_place(
     with pytest.raises(SettingsError, match=words) as caught:
         fleet_of(*drones)
     assert "fleet.toml:" in str(caught.value)
+
+
+def test_a_live_drone_without_a_key_is_refused_unless_the_settings_name_it_unsigned(
+    fleet_of: Callable[..., Fleet], tmp_path: Path
+) -> None:
+    make_key(tmp_path / "a.signing")
+    config = tmp_path / "fleet.toml"
+    signed = ("a", "tcp:127.0.0.1:1", 'system_id = 1\nsigning_key = "a.signing"')
+    bare = ("b", "tcp:127.0.0.1:2", "")
+    named = ("b", "tcp:127.0.0.1:2", "unsigned = true")
+    check_signing(config, fleet_of(signed, bare))
+    live = fleet_of(signed, bare, realm=Realm.LIVE)
+    with pytest.raises(SettingsError) as refused:
+        check_signing(config, live)
+    words = str(refused.value)
+    line = 1 + (tmp_path / "fleet.toml").read_text().splitlines().index("[[drones]]", 10)
+    assert words.startswith(f'{config}:{line}: drones.1.signing_key: drone "b" has no signing key'), words
+    assert 'signing new --out b.signing"' in words and '"trailwatch signing give"' in words
+    assert words.endswith("set unsigned = true at this drone")
+    check_signing(config, fleet_of(signed, named, realm=Realm.LIVE))
+    check_signing(config, fleet_of(signed, realm=Realm.LIVE))
 
 
 def test_a_key_that_others_may_read_is_refused(fleet_of: Callable[..., Fleet], tmp_path: Path) -> None:

@@ -295,10 +295,11 @@ def test_a_live_station_does_not_command_a_simulated_drone(
     start_autopilot: Callable[..., Any], start_service: Callable[..., Service]
 ) -> None:
     autopilot = start_autopilot()
-    service = start_service(autopilot.connection(), realm=Realm.LIVE, launch="manual")
+    service = start_service(autopilot.connection(), realm=Realm.LIVE, launch="manual", drone="unsigned = true")
     service.wait(lambda: bool([t for t in service.said(DroneTelemetry) if t.simulated]))
     assert service.stop() == 0
     assert service.phases() == []
+    assert "live and without a signing key, as the settings say: drone-1" in service.log()
 
 
 def test_another_aircraft_on_the_connection_is_not_commanded(
@@ -329,6 +330,7 @@ def test_no_drone_is_no_reason_to_die_and_telemetry_says_lost(start_service: Cal
         ({"drone": "endurance_s = 0.0"}, "drones.0.endurance_s: 0.0: seconds in the air"),
         ({"drone": "colour = 3"}, "drones.0.colour"),
         ({"drone": "battery_return_percent = 60.0"}, "drones.0.battery_return_percent: 60: give 5 or more, and less than"),
+        ({"launch": "manual", "realm": Realm.LIVE}, 'drones.0.signing_key: drone "drone-1" has no signing key, so anybody'),
         ({"kind": NodeKind.CAMERA}, 'key: a key of kind "camera"'),
     ],
 )
