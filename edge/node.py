@@ -55,6 +55,7 @@ from wire.messages import (
 from wire.node_words import NO_TEXT, NodeText
 from wire.outbox import Outbox
 from wire.outbox_bounds import PictureBounds
+from wire.private_files import make_folder_private
 from wire.process import die_with_parent, log_to_stderr, stop_on_signals
 from wire.settings import refuse
 from wire.units import GroundPosition, HeightMsl, Position, Realm
@@ -394,6 +395,7 @@ def run(config: Path) -> int:
     except SourceError as error:
         raise refuse(config, ["source", setup.settings.source.kind.place_key], str(error)) from None
     s = setup.settings
+    make_folder_private(setup.outbox.parent)
     with contextlib.ExitStack() as open_:
         pictures = PictureBounds(s.pictures.limit_mb * 1_000_000, s.pictures.keep_days)
         outbox = Outbox(setup.outbox, setup.key.node, setup.key.realm, clock, s.outbox_limit_mb * 1_000_000, pictures)

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.sources import Image
+from wire.private_files import open_private
 
 WIDTH_PX = 320                  # of the small picture
 WRITING = 0.1                   # of the height, above and below
@@ -94,7 +95,8 @@ def save_view(path: Path, view: View, sharpness: float, texture: float, of: str)
     packed = io.BytesIO()
     np.savez_compressed(packed, planes=planes, sharpness=sharpness, texture=texture, of=np.array(of))
     fresh = path.with_suffix(".new")
-    fresh.write_bytes(packed.getvalue())
+    with open(fresh, "wb", opener=open_private) as file:
+        file.write(packed.getvalue())
     fresh.replace(path)
 
 

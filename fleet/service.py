@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mavlink.link import Link
 from wire.clock import Clock, WallClock
 from wire.messages import UpBody
 from wire.outbox import Outbox
+from wire.private_files import FOR_OTHERS, make_folder_private
 from wire.process import log_to_stderr
 from wire.settings import refuse
 from wire.units import Realm
@@ -36,7 +38,8 @@ def run(config: Path) -> int:
     clock = WallClock()
     fleet = load(config)
     check_signing(config, fleet)
-    fleet.data_dir.mkdir(parents=True, exist_ok=True)
+    os.umask(FOR_OTHERS)            # every log, estimate and database of this process is its owner's alone
+    make_folder_private(fleet.data_dir)
     # In order: an offer, its plan, the check of it and its task each mean something only after the one before.
     outbox = Outbox(fleet.data_dir / "outbox.db", fleet.key.node, fleet.key.realm, clock, fresh_s=0.0)
     journal = OrderJournal(fleet.data_dir / "orders.db")

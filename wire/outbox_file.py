@@ -15,6 +15,7 @@ import contextlib
 import errno
 import fcntl
 import logging
+import os
 import secrets
 import sqlite3
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from typing import IO
 
 from wire.codec import RefusedError, decode_envelope
 from wire.node_words import NO_TEXT, NodeText, node_text
-from wire.private_files import keep_private
+from wire.private_files import PRIVATE_FOLDER, keep_private, open_private
 from wire.settings import SettingsError
 from wire.units import Realm
 
@@ -98,8 +99,8 @@ def damage_found(what: str) -> sqlite3.DatabaseError:
 def claim(path: Path, node: str) -> IO[str]:
     """One process an outbox; the claim goes with the process, however it ends. Raises SettingsError, DiskError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.with_name(path.name + ".lock").open("w")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+        file = os.fdopen(open_private(str(path) + ".lock", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w")
     except OSError as error:
         raise _disk_or_settings(path, error) from None
     try:

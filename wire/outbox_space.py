@@ -15,6 +15,7 @@ import sqlite3
 from pathlib import Path
 
 from wire.clock import NS_PER_S, Clock
+from wire.private_files import open_private
 
 RESERVE = ".reserve"
 RESERVE_BYTES = 8_000_000           # SQLite's journal grows to 4 MB, and then the file may by as many
@@ -96,7 +97,7 @@ class Space:
             db.execute("pragma wal_checkpoint(truncate)")
 
     def _make(self) -> None:
-        with self._reserve.open("wb") as file:
+        with open(self._reserve, "wb", opener=open_private) as file:
             try:
                 os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
             except OSError:

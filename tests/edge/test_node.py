@@ -118,8 +118,12 @@ def test_a_node_killed_in_the_middle_loses_and_doubles_nothing(settings, station
 
 def test_a_recording_that_ends_ends_the_node_with_everything_sent(settings, station, start):
     config = settings([("loop = true", "loop = false")])
+    folder = config.parent / "node"
+    folder.mkdir()
+    (folder / "old.npz").touch(0o644)
     node = start(config)
     assert node.wait(40) == 0
+    assert not [path for path in (folder, *folder.rglob("*")) if path.lstat().st_mode & 0o077], "for its owner alone"
     put, detections, waiting = ledger(config)
     assert waiting == [] and len(station.received) == put
     assert detections >= 50

@@ -312,13 +312,19 @@ def test_another_aircraft_on_the_connection_is_not_commanded(
     assert service.stop() == 0
 
 
-def test_no_drone_is_no_reason_to_die_and_telemetry_says_lost(start_service: Callable[..., Service]) -> None:
+def test_no_drone_is_no_reason_to_die_and_telemetry_says_lost_in_a_folder_that_others_cannot_read(
+    start_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    (tmp_path / "data/flights").mkdir(parents=True)
+    (tmp_path / "data/flights/old.tlog").touch(0o644)
     service = start_service("tcp:127.0.0.1:9")
     service.wait(lambda: len(service.said(DroneTelemetry)) > 2)
     telemetry = service.said(DroneTelemetry)[-1]
     assert telemetry.link is LinkState.LOST and telemetry.position is None
     assert "no connection" in service.log()
     assert service.stop() == 0
+    kept = [tmp_path / "data", *(tmp_path / "data").rglob("*")]
+    assert len(kept) > 5 and not [path for path in kept if path.lstat().st_mode & 0o077]
 
 
 @pytest.mark.parametrize(
