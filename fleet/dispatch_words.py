@@ -32,6 +32,11 @@ WORDS: dict[str, str] = {
     "dispatch.mode": "{drone} is in the air in {mode}, which is left until it lands",
     "dispatch.position": "{drone} does not know where it is",
     "dispatch.battery": "{drone} has {percent} % in its battery; {least_percent} % are needed",
+    "dispatch.swap_real": "{drone} is a real aircraft: change its battery by hand; the new charge counts as soon as the "
+    "drone reports it",
+    "dispatch.swap_flying": "the battery of {drone} can be swapped after it has landed and disarmed",
+    "dispatch.swapped": "{drone} has a new battery: {percent} %",
+    "dispatch.swap_unseen": "{drone} has accepted a new battery, and still reports {percent} %",
     "dispatch.called_home": "{drone} was called home",
     "dispatch.looks": "{drone} looks at contact {contact}",
     "dispatch.paused": "{drone} was told to stay where it is by {person}",

@@ -106,6 +106,8 @@ class Dispatcher:
                 return await self._resume(order)
             case FleetAction.RETURN | FleetAction.LAND:
                 return await self._end(order, WORDS_OF[action])
+            case FleetAction.SWAP_BATTERY:
+                return await self._pilots[order.drone].swap_battery()
 
     async def _plan(self, order: FleetOrder) -> Outcome:
         assert order.wish is not None

@@ -108,6 +108,7 @@ FLIGHT_WORDS: dict[str, str] = {
     "command.what.arm": "arm",
     "command.what.disarm": "disarm",
     "command.what.take_off": "take off to {height_m} m",
+    "command.what.battery": "swap the battery",
     "command.what.mode": "mode {mode}",
     "command.what.speed": "{speed_m_s} m/s",
     "command.what.camera": "camera ahead and down",

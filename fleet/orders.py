@@ -28,7 +28,7 @@ DETAIL_LIMIT = 1000
 Down = Order | CorridorSet | FleetOrder | Target
 FOR_A_CONTACT = (FlightKind.INVESTIGATE, FlightKind.RELIEF)
 WITH_PLAN = (FleetAction.LAUNCH, FleetAction.WITHDRAW)
-WITH_DRONE = (FleetAction.PAUSE, FleetAction.RESUME, FleetAction.RETURN, FleetAction.LAND)
+WITH_DRONE = (FleetAction.PAUSE, FleetAction.RESUME, FleetAction.RETURN, FleetAction.LAND, FleetAction.SWAP_BATTERY)
 
 _log = logging.getLogger("trailwatch.fleet")
 

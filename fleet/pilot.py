@@ -12,6 +12,7 @@ from pathlib import Path
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from fleet.airspace_lookout import TrafficPicture
+from fleet.battery_swap import swap_battery, swap_refusal
 from fleet.checker import CheckLimits
 from fleet.commands import Outcome, ask_for_messages, command, identify, set_mode, until
 from fleet.dispatch_words import Said, said
@@ -252,6 +253,11 @@ class Pilot:
     async def set_mode(self, mode: str) -> Outcome:
         """Of a drone that nobody flies a plan of."""
         return await set_mode(self.link, self.drone, self._system_id, mode)
+
+    async def swap_battery(self) -> Outcome:
+        """Have a full battery put into a simulated drone on the ground; refused for any other."""
+        why = self.refusal() or swap_refusal(self.drone)
+        return Outcome.of(False, why) if why is not None else await swap_battery(self.link, self.drone, self._system_id)
 
     async def _fly_all(self) -> None:
         """What is ordered, and patrols by the settings when nothing is: one after the other, repeating those that repeat."""

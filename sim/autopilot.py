@@ -42,11 +42,14 @@ class WindSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BatterySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """charge_percent: what it starts with."""
+    """charge_percent: what it starts with. swap_after_s: a flown battery is replaced by a full one after so many simulated
+    seconds on the ground, disarmed; 0: only by order.
+    """
 
     capacity_mah: float = 5200.0
     cells: int = 4
     charge_percent: float = 100.0
+    swap_after_s: float = 0.0
 
 
 class AutopilotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,6 +100,8 @@ def load(config: Path) -> AutopilotSettings:
         raise refuse(config, ["speedup"], f"{s.speedup}: simulated seconds a second, 0.05 to 50")
     if not 0 < s.battery.charge_percent <= 100 or s.battery.capacity_mah <= 0 or s.battery.cells < 1:
         raise refuse(config, ["battery"], "needs a capacity above 0 mAh, 1 cell or more, and a charge of 1 to 100 percent")
+    if not 0 <= s.battery.swap_after_s <= 3600:
+        raise refuse(config, ["battery", "swap_after_s"], f"{s.battery.swap_after_s:g}: give 0 (never) to 3600 seconds")
     if s.udp_to and not (s.udp_to.rpartition(":")[0] and s.udp_to.rpartition(":")[2].isdigit()):
         raise refuse(config, ["udp_to"], f'"{s.udp_to}": give host:port, for example "127.0.0.1:14550"')
     try:
@@ -131,7 +136,7 @@ def make_autopilot(s: AutopilotSettings, clock: Clock, channels: int, parameters
     def flight_of(autopilot: Autopilot) -> Flight:
         return Flight(body, start, p, s.settle_s, autopilot.announce, autopilot.reached)
 
-    return Autopilot(flight_of, bytes.fromhex(s.hardware_id), clock.utc_ns, channels)
+    return Autopilot(flight_of, bytes.fromhex(s.hardware_id), clock.utc_ns, channels, s.battery.swap_after_s)
 
 
 class _Port:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
+from sim.autopilot_battery import GroundCrew
 from sim.autopilot_flight import SEVERITY_WARNING, Flight, Place
 from sim.autopilot_mission import MissionStore
 from sim.autopilot_modes import Target
@@ -50,10 +51,12 @@ class Autopilot:
     """Flight, missions, parameters and streams behind MAVLink messages.
 
     utc_ns: what the satellites would say. After a reboot was accepted `rebooting` is True, and the process starts anew.
+    swap_after_s: of its battery, see GroundCrew.
     """
 
     def __init__(
-        self, flight_of: Callable[[Autopilot], Flight], hardware_id: bytes, utc_ns: Callable[[], int], channels: int
+        self, flight_of: Callable[[Autopilot], Flight], hardware_id: bytes, utc_ns: Callable[[], int], channels: int,
+        swap_after_s: float = 0.0,
     ) -> None:
         self.channels = [Channel() for _ in range(channels)]
         self.rebooting = False
@@ -65,6 +68,7 @@ class Autopilot:
         self.flight = flight_of(self)
         self.store = MissionStore(self._send, self.flight.home_item, self.flight.items_changed, self._may_clear)
         self.flight.store = self.store
+        self._crew = GroundCrew(self.flight, swap_after_s, self.announce)
         self._commands: dict[int, Callable[[Any, int], int]] = {
             mavlink.MAV_CMD_COMPONENT_ARM_DISARM: self._arm_disarm,
             mavlink.MAV_CMD_NAV_TAKEOFF: lambda m, _: _result(self.flight.take_off(m.param7)),
@@ -81,6 +85,7 @@ class Autopilot:
             mavlink.MAV_CMD_REQUEST_MESSAGE: self._request_message,
             mavlink.MAV_CMD_REQUEST_AUTOPILOT_CAPABILITIES: self._capabilities,
             mavlink.MAV_CMD_PREFLIGHT_REBOOT_SHUTDOWN: self._reboot,
+            mavlink.MAV_CMD_BATTERY_RESET: lambda m, _: _result(self._crew.reset(m.param1, m.param2)),
             mavlink.MAV_CMD_DO_FENCE_ENABLE: self._fence_enable,
             mavlink.MAV_CMD_DO_REPOSITION: self._reposition,
             mavlink.MAV_CMD_DO_GIMBAL_MANAGER_PITCHYAW: lambda m, _: self._point(m.param1, m.param2),
@@ -120,6 +125,7 @@ class Autopilot:
     def step(self, dt_s: float) -> None:
         flight = self.flight
         flight.step(dt_s)
+        self._crew.step(dt_s)
         self.store.tick(flight.t_s)
         self._speak()
         if flight.t_s >= self._heartbeat_due_s:

@@ -26,6 +26,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 CAMERAS = ("camera-1", "camera-2")
 LISTENER = "demo-listener"      # the demo's own account, by which it measures the feed
 WEB_PORT = 8080                 # tried first; any free one when it is taken
+BATTERY_SWAP_S = 15.0           # on the ground: less than the pause between two patrols
 DRONE_SPEED_M_S = 5.0           # three pictures a second of a person on the ground: a metre or two between them
 DRONE_HEIGHT_M = 32.0
 
@@ -122,10 +123,10 @@ def _write_drone(folder: Path, common: Values, ports: list[int], world: World | 
         ("data_dir",): "fleet",
         ("drones", 0, "connection"): f"tcp:127.0.0.1:{ports[0]}",
     }
-    autopilot: Values = {("ports",): ports[:2]}
+    autopilot: Values = {("ports",): ports[:2], ("battery", "swap_after_s"): BATTERY_SWAP_S}
     if world is not None:
         fleet |= {("patrols", 0, "speed_m_s"): DRONE_SPEED_M_S, ("patrols", 0, "height_m"): DRONE_HEIGHT_M}
-        autopilot = {("ports",): ports, ("home_msl_m",): round(world.home_msl_m, 2)}
+        autopilot |= {("ports",): ports, ("home_msl_m",): round(world.home_msl_m, 2)}
     _write(folder, "fleet", fleet)
     _write(folder, "drone-1", autopilot)
 

@@ -291,8 +291,9 @@ def _drone(stage: ShiftStage, told: Told, heard: Heard, drone: str, truths: list
     home = stage.shift.sector.frame.point(GroundPosition(*stage.shift.drone(drone).home))
     from_home = float(np.hypot(truths[-1].east_m - home[0], truths[-1].north_m - home[1])) if truths else None
     used = None
-    if flown and flown[0].battery_percent is not None and last is not None and last.battery_percent is not None:
-        used = round(flown[0].battery_percent - last.battery_percent, 1)
+    # Up to the last word before it disarmed: on the ground its battery is swapped.
+    if flown and flown[0].battery_percent is not None and flown[-1].battery_percent is not None:
+        used = round(flown[0].battery_percent - flown[-1].battery_percent, 1)
     buffers = [o.check.buffer.total_m for o in offers if o.check is not None and o.check.buffer is not None]
     return DroneFigures(
         drone=drone, landed=last is not None and not last.armed and last.link is LinkState.CONNECTED,

@@ -25,7 +25,7 @@ from wire.tasking import FleetAction, FleetOrder, FlightWish
 
 VALID_S: dict[FleetAction, int] = {
     FleetAction.PLAN: 30, FleetAction.LAUNCH: 15, FleetAction.WITHDRAW: 60, FleetAction.PAUSE: 30, FleetAction.RESUME: 15,
-    FleetAction.RETURN: 120, FleetAction.LAND: 30,
+    FleetAction.RETURN: 120, FleetAction.LAND: 30, FleetAction.SWAP_BATTERY: 30,
 }
 LONGEST_VALID_S = max(VALID_S.values())
 AGAIN_NS = NS_PER_S                 # between two sendings

@@ -59,6 +59,7 @@ class FleetAction(StrEnum):
     RESUME = "resume"               # go on where it was
     RETURN = "return"
     LAND = "land"                   # here, at once
+    SWAP_BATTERY = "swap_battery"   # of a simulated drone that has landed and disarmed
 
 
 class FleetOrder(msgspec.Struct, frozen=True, tag="fleet_order", omit_defaults=True):

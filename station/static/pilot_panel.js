@@ -137,10 +137,7 @@ export function returnNow() {
 
 function acts(view) {
   const flying = isFlying(view), mode = view.telemetry.mode, done = orderAt(`do:${view.drone}`);
-  if (!flying || !state.me.flies) {
-    keep("acts", ["ground", flying, state.me.flies], () => [make("p", { class: "on-ground" }, flying ? "" : t("pilot.on_ground"))]);
-    return;
-  }
+  if (!flying || !state.me.flies) { onGround(view, flying, done); return; }
   const isBack = mode === "RTL" || mode === "LAND", isPaused = ["BRAKE", "LOITER", "POSHOLD"].includes(mode) || done?.action === "pause" && done.state === "done" && mode !== "AUTO";
   const land = hold(`land:${view.drone}`, "land", "land-hint", () => order("land", pilot.drone));
   land.set(t("act.land"), t("hold.short"));
@@ -155,6 +152,16 @@ function acts(view) {
     make("p", { class: "unseen", id: "land-hint" }, t("hold.hint")),
     make("div", { class: "act-said" })]);
   fill(boxes.acts.querySelector(".act-said"), [said?.state, said?.words, said?.action], () => (said ? [orderLine(said)] : []));
+}
+
+/** A simulated drone gets a new battery at a press; that of a real one is changed by hand. */
+function onGround(view, flying, done) {
+  const said = done?.action === "swap_battery" && (done.state !== "done" || done.passed < 20) ? done : null;
+  const canSwap = !flying && state.me.flies && view.telemetry.simulated && view.telemetry.link === "connected";
+  keep("acts", ["ground", view.drone, flying, canSwap, said?.state, said?.words], () => [
+    make("p", { class: "on-ground" }, flying ? "" : t("pilot.on_ground")),
+    canSwap ? make("div", { class: "acts" }, make("button", { type: "button", "data-focus": "swap", disabled: PENDING.includes(said?.state), onclick: () => order("swap_battery", view.drone) }, t("act.swap_battery"))) : null,
+    canSwap && said ? orderLine(said) : null]);
 }
 
 /** Only this part of a box, so that the buttons beside it stay. */
