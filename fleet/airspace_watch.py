@@ -170,7 +170,7 @@ class Watch:
         place = self._sector.frame.position(float(here[0]), float(here[1]))
         level = Level.WARN if left >= self._limits.reserve_percent else Level.RETURN
         return [(level, finding(
-            "energy", "check.energy.now", None, place, left_percent=math.floor(left),
+            "energy", "check.energy.now", None, place, left_percent=max(0, math.floor(left)),
             reserve_percent=round(self._limits.reserve_percent),
         ))]
 

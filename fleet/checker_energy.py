@@ -146,6 +146,7 @@ def energy_findings(
         if left < reserve_percent:
             place = frame.position(*(float(v) for v in route.path[leg + 1]))
             findings = [finding(
-                "energy", "check.energy", leg, place, left_percent=math.floor(left), reserve_percent=round(reserve_percent)
+                "energy", "check.energy", leg, place, left_percent=max(0, math.floor(left)),
+                reserve_percent=round(reserve_percent),
             )]
     return model.need(done, charge_percent), findings

@@ -47,9 +47,10 @@ WORDS: dict[str, str] = {
     "check.wind.assumed": "nobody has measured or forecast the wind; a live launch needs it",
     "check.wind.strong": "a wind of {wind_m_s} m/s with gusts of {gust_m_s} m/s: this drone makes {airspeed_m_s} m/s at "
     "most, and would not come home against it",
-    "check.energy": "from the end of leg {leg} it would land with {left_percent} % of its battery, to be sure; "
-    "{reserve_percent} % stay in reserve",
-    "check.energy.now": "it would land with {left_percent} % of its battery, to be sure; {reserve_percent} % are kept",
+    "check.energy": "in the worst case it would come home from the end of leg {leg} with {left_percent} % of its battery; "
+    "{reserve_percent} % must be left",
+    "check.energy.now": "in the worst case it would land with {left_percent} % of its battery; "
+    "{reserve_percent} % must be left",
     "check.permit.ends": "the permit ends at {until_ns|time}",
     "check.permit.none": "there is no permit for this flight; a live launch needs one",
     "check.permit.drone": "permit {permit} does not name {drone}",

@@ -54,6 +54,10 @@ WORDS: dict[str, str] = {
     "dispatch.cannot": "{why}",
     "dispatch.offered": "{drone}: {count} waypoints, {minutes} min, {energy_percent} % of its battery",
     "dispatch.check": "the plan does not pass its checks: {why}",
+    "dispatch.fit_charge": "{drone} has {percent} % in its battery and takes off with {least_percent} % or more: swap or "
+    "charge the battery",
+    "dispatch.fit_battery": "even the shortest flight of this kind is too long for {drone}: {why}. Swap or charge the "
+    "battery, or choose a place nearer to its home",
     "dispatch.no_offer": 'there is no offer "{plan}" any more',
     "dispatch.expired": "the offer has expired: ask for it again",
     "dispatch.waits": "it waits until {drone} is free; priority {priority}, {ahead} before it",

@@ -21,13 +21,14 @@ from fleet.dispatch_queue import Queue, Waiting
 from fleet.dispatch_words import Said, reasons, said
 from fleet.look import Look
 from fleet.offers import Drawn, Ground, WishError, draw
+from fleet.offers_fit import draw_to_fit
 from fleet.orders import FOR_A_CONTACT, FleetOrders
 from fleet.pilot import Flight, Pilot, PilotTerms
 from fleet.sortie_terms import IN_HAND
 from fleet.standing import Standing
 from wire.clock import NS_PER_S
 from wire.flying import LinkState
-from wire.tasking import Dispatch, FleetAction, FleetOrder, NotChosen, Offer
+from wire.tasking import Dispatch, FleetAction, FleetOrder, FlightWish, NotChosen, Offer
 from wire.units import GroundPosition
 
 OFFER_S = 180.0                 # for which an offer stands; the launch checks it again in any case
@@ -117,12 +118,19 @@ class Dispatcher:
             if order.wish.kind in FOR_A_CONTACT:
                 chosen = await self._contacts.choose(order, self._ground(), plan_id)
                 return self._offer(order, chosen.drawn, chosen.standing, chosen)
-            drawn = await asyncio.to_thread(draw, order.wish, drones, order.drone, self._ground(), plan_id, order.debt)
+            wanted = (order.wish, drones, order.drone, self._ground(), plan_id, order.debt)
+            if not order.fit:
+                return self._offer(order, await asyncio.to_thread(draw, *wanted), drones[order.drone])
+            drawn, fitting = await asyncio.to_thread(draw_to_fit, *wanted)
         except WishError as error:
             return self._offer_nothing(order, plan_id, error.why, error.others)
-        return self._offer(order, drawn, drones[order.drone])
+        asked = order.wish if fitting != order.wish else None
+        return self._offer(msgspec.structs.replace(order, wish=fitting), drawn, drones[order.drone], asked=asked)
 
-    def _offer(self, order: FleetOrder, drawn: Drawn, standing: Standing, chosen: Chosen | None = None) -> Outcome:
+    def _offer(
+        self, order: FleetOrder, drawn: Drawn, standing: Standing, chosen: Chosen | None = None,
+        asked: FlightWish | None = None,
+    ) -> Outcome:
         assert order.wish is not None
         check, told = drawn.check, drawn.promise
         why = reasons(check.findings[:3])
@@ -139,6 +147,7 @@ class Dispatcher:
             sentence=words.sentence, key=words.key, params=words.params, findings=check.findings,
             arrives_spread_s=round(told.arrives_spread_s, 1), duration_s=round(told.duration_s, 1),
             duration_spread_s=round(told.duration_spread_s, 1), energy_spread_percent=round(told.energy_spread_percent, 1),
+            asked=asked,
         )
         self._keep(Kept(offer, order, chosen))
         return _done(words) if check.passed else _refused(words)

@@ -42,7 +42,8 @@ Name = Annotated[str, msgspec.Meta(max_length=NAME_LIMIT)]
 class FleetWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """drone: whom it is for; may be empty with PLAN of INVESTIGATE and RELIEF. plan_id: of LAUNCH and WITHDRAW, as offered.
 
-    wait: LAUNCH may wait in the queue until its drone is free. priority: in that queue.
+    wait: LAUNCH may wait in the queue until its drone is free. priority: in that queue. fit: PLAN may shorten the wish
+    until the plan passes its checks.
     """
 
     action: FleetAction
@@ -51,6 +52,7 @@ class FleetWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plan_id: Name = ""
     priority: Annotated[int, msgspec.Meta(ge=1, le=3)] = 2
     wait: bool = False
+    fit: bool = False
 
 
 class GivenFleetOrder(msgspec.Struct, frozen=True):
@@ -132,7 +134,7 @@ class FleetRoutes:
             await self._door.ask(FollowContact(node, w.wish.contact))       # which knows whether anybody may fly there
         elif w.wish.kind is FlightKind.DEBT:
             debt = debt_of(picture.coverage, self._sector, self._door.clock.utc_ns())
-        return node, FleetOrder("", w.action.value, "", w.drone, w.wish, "", w.priority, debt=debt)
+        return node, FleetOrder("", w.action.value, "", w.drone, w.wish, "", w.priority, debt=debt, fit=w.fit)
 
     async def _offered(self, session: Session, w: FleetWanted, picture: Picture) -> tuple[str, FleetOrder]:
         """An offer is taken as it was made: for its drone, and while it holds."""

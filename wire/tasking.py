@@ -67,7 +67,8 @@ class FleetOrder(msgspec.Struct, frozen=True, tag="fleet_order", omit_defaults=T
 
     person: who ordered it. action: a FleetAction's value; text, so that a fleet can refuse what only a newer station knows.
     priority: of the task in the queue, 1 before 3. wait: LAUNCH may wait in the queue until its drone is free.
-    debt: with PLAN of DEBT, as the station counts it now; the fleet does not know it otherwise.
+    debt: with PLAN of DEBT, as the station counts it now; the fleet does not know it otherwise. fit: PLAN may shorten the
+    wish until the plan passes its checks.
     """
 
     order_id: str
@@ -80,6 +81,7 @@ class FleetOrder(msgspec.Struct, frozen=True, tag="fleet_order", omit_defaults=T
     wait: bool = False
     expires_ns: int = 0
     debt: CoverageDebt | None = None
+    fit: bool = False
 
 
 class Target(msgspec.Struct, frozen=True, tag="target"):
@@ -115,8 +117,8 @@ class Offer(msgspec.Struct, frozen=True, tag="offer"):
 
     arrives_s: from the launch until the place, or the corridor's beginning, is in its camera. energy_percent: what all of
     it takes of a full battery, as is to be expected; left_percent: what it then lands with. resumes: the plan that is
-    taken up again afterwards. plan and check are None where nothing could be planned; `sentence`, `key` and `findings` then
-    say why.
+    taken up again afterwards. asked: what was wished for, where it was shortened to `wish`. plan and check are None where
+    nothing could be planned; `sentence`, `key` and `findings` then say why.
     """
 
     order_id: str
@@ -141,6 +143,7 @@ class Offer(msgspec.Struct, frozen=True, tag="offer"):
     duration_s: float | None = None             # from arming, or from here, to the ground; the check's is at the worst
     duration_spread_s: float | None = None
     energy_spread_percent: float | None = None
+    asked: FlightWish | None = None
 
 
 class QueuedTask(msgspec.Struct, frozen=True):

@@ -202,6 +202,12 @@ export function linkText(view) {
   return `${t(`link.${view.telemetry.link}`)}${age >= FRESH_S ? ` · ${ageText(age)}` : ""}`;
 }
 
+/** "1 reason" and "2 reasons": of a plan that did not pass. */
+export function refusedText(n) { return n === 1 ? t("offer.refused_one") : t("offer.refused", { n }); }
+
+/** Whether a plan was refused for its battery. What is then said is the worst case, and what is to be expected is not put beside it. */
+export function isTooLong(offer) { return offer.check?.passed === false && (offer.check.findings ?? []).some((finding) => finding.rule === "energy"); }
+
 export function percent(value) { return value === null || value === undefined ? "–" : `${number(Math.round(value), 0)} %`; }
 
 /** "± 4 s" beside a time that is promised; nothing where nobody said how far it may be off. */

@@ -2,7 +2,7 @@
 
 import { cap, fact, glyph, make, refill } from "./dom.js";
 import { clockText } from "./format.js";
-import { command, durationText, findingText, forget, isOver, lookingOf, offerOfOrder, openOffers, orderAt, percent, reliefOf, secondsLeft, spreadText,
+import { command, durationText, findingText, forget, isOver, isTooLong, lookingOf, offerOfOrder, openOffers, orderAt, percent, refusedText, reliefOf, secondsLeft, spreadText,
   waitingTasks, whyNoFleet, wishOf, words } from "./fleet.js";
 import { holdButton, isHeld } from "./hold.js";
 import { onLanguage, t } from "./language.js";
@@ -152,13 +152,13 @@ function offered(id, part, offer, title, at = PLACES.look, again = askButton) {
     make("dl", { class: "facts offer-facts" },
       fact(t("offer.drone"), make("b", {}, offer.drone), offer.airborne ? make("span", { class: "aside" }, t("offer.airborne")) : null),
       fact(t("offer.arrives"), make("b", {}, durationText(offer.arrives_s)), make("span", { class: "aside" }, spreadText(offer.arrives_spread_s, "s"))),
-      fact(t("offer.energy"), make("b", {}, percent(offer.energy_percent)), make("span", { class: "aside" }, spreadText(offer.energy_spread_percent, "%")), make("span", { class: "aside" }, t("offer.lands_with", { percent: percent(offer.left_percent) }))),
+      isTooLong(offer) ? null : fact(t("offer.energy"), make("b", {}, percent(offer.energy_percent)), make("span", { class: "aside" }, spreadText(offer.energy_spread_percent, "%")), make("span", { class: "aside" }, t("offer.lands_with", { percent: percent(offer.left_percent) }))),
       offer.resumes ? fact(t("offer.afterwards"), t("offer.resumes")) : null),
-    passed ? null : [trouble(t("offer.refused", { n: offer.check?.findings.length ?? 0 })), reasons(offer)],
+    passed ? null : [trouble(refusedText(offer.check?.findings.length ?? 0)), reasons(offer)],
     others(offer),
     passed ? part.hold : null,
     passed ? make("p", { class: "hold-hint", id: `hold-${offer.plan_id}` }, t("hold.hint"), " ", make("span", { class: "offer-left" })) : null,
-    make("div", { class: "row" }, make("button", { type: "button", class: "quiet", onclick: () => discard(id, offer, at) }, t("offer.discard")),
+    make("div", { class: "row" }, make("button", { type: "button", class: "quiet", onclick: () => discard(id, offer, at) }, t(passed ? "offer.discard" : "offer.discard_refused")),
       passed ? null : again(id, part, t("investigate.again"))),
   ];
   put(part, { key: ["offer", offer.plan_id, passed], build, update }, title);

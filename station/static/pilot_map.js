@@ -1,7 +1,7 @@
 // What a pilot draws, and what is offered, on the map: legs that pass and legs that do not, and the places of refusals.
 
 import { collection, cut, feature, lonLat, moved } from "./ground.js";
-import { addPlace, draft, pilot, takesPlaces } from "./pilot_draft.js";
+import { addPlace, corridorOf, draft, pilot, takesPlaces } from "./pilot_draft.js";
 import { onLanguage } from "./language.js";
 import { onCalmly, on, state, tell } from "./state.js";
 import { takeClicks } from "./map.js";
@@ -84,7 +84,7 @@ function draftFeatures() {
   if (!pilot.drone || !state.drones.has(pilot.drone) || !pilot.isPlanning.has(pilot.drone)) return [];
   const d = draft();
   if (d.kind === "corridor") {
-    const line = state.geography.centre_lines.features.find((f) => f.properties.id === d.corridor)?.geometry.coordinates;
+    const line = state.geography.centre_lines.features.find((f) => f.properties.id === corridorOf(d))?.geometry.coordinates;
     const part = line ? cut(line, d.from_m, d.reach_m > 0 ? d.reach_m : Infinity) : [];
     return part.length > 1 ? [feature("LineString", part)] : [];
   }

@@ -220,7 +220,7 @@ function planning(view, why) {
   else keep("plan", ["shut", Boolean(offer), isAsking, isLaunching(launched, view)], () => isAsking ? [make("p", { class: "fleet-progress", role: "status" }, t("plan.checking"))]
     : [make("button", { type: "button", class: "plan-open", "data-focus": "plan-open", onclick: () => openForm(drone) }, t(offer ? "plan.change" : "plan.new"), make("kbd", { "aria-hidden": "true" }, "P"))]);
   if (!offer) { nothing("offer"); launchLine(launched, view); return; }
-  keep("offer", [offer], () => [make("section", { class: "offer" }, offerParts(offer))]);
+  keep("offer", [offer], () => [make("section", { class: "offer" }, offerParts(offer, () => shorten(offer)))]);
   if (shownOffer !== offer.order_id) {
     shownOffer = offer.order_id;
     showOffer(offer);
@@ -256,12 +256,18 @@ async function check(drone) {
   for (const other of wish.drones ?? []) {
     if (other === drone) continue;
     pilot.isPlanning.delete(other);
-    command({ action: "plan", drone: other, wish }, `plan:${other}`);
+    command({ action: "plan", drone: other, wish, fit: draft().fit }, `plan:${other}`);
   }
   pilot.isPlanning.delete(drone);
   forget(`launch:${drone}`);
-  const id = await command({ action: "plan", drone, wish }, `plan:${drone}`);
+  const id = await command({ action: "plan", drone, wish, fit: draft().fit }, `plan:${drone}`);
   if (!id) { pilot.isPlanning.add(drone); tell("draft"); }
+}
+
+/** The same flight, as long as the battery lets it be. */
+function shorten(offer) {
+  forget(`launch:${offer.drone}`);
+  command({ action: "plan", drone: offer.drone, wish: offer.wish, fit: true }, `plan:${offer.drone}`);
 }
 
 function launchLine(launched, view) {
@@ -280,7 +286,7 @@ function launchButton(view, offer, launched) {
     offer.check?.passed ? [button, make("p", { class: "hold-hint", id: "launch-hint" }, t("hold.hint"), " ", make("span", { class: "offer-left" }))] : null,
     busy && offer.check?.passed ? make("label", { class: "switch" }, make("input", { type: "checkbox", checked: draft().wait, "data-focus": "wait", onchange: (event) => change({ wait: event.target.checked }) }), t("plan_field.wait")) : null,
     launched ? orderLine(launched) : null,
-    make("button", { type: "button", class: "quiet", "data-focus": "discard", onclick: () => discard(offer) }, t("offer.discard")))]);
+    make("button", { type: "button", class: "quiet", "data-focus": "discard", onclick: () => discard(offer) }, t(offer.check?.passed ? "offer.discard" : "offer.discard_refused")))]);
   const left = boxes.launch.querySelector(".offer-left"), text = t("offer.holds_for", { seconds: Math.max(0, Math.floor(secondsLeft(offer) / 10) * 10) });
   if (left && left.textContent !== text) left.textContent = text;
 }

@@ -4,7 +4,7 @@ import { make } from "./dom.js";
 import { t } from "./language.js";
 import { addCentre } from "./pilot_map.js";
 import { droneNames } from "./fleet.js";
-import { change, clearPlaces, draft, KINDS, pilot, removeLast, sharers, shareWith, takesPlaces } from "./pilot_draft.js";
+import { change, clearPlaces, corridorOf, draft, KINDS, pilot, removeLast, sharers, shareWith, takesPlaces } from "./pilot_draft.js";
 import { state } from "./state.js";
 
 // field: [least, most, step, digits]
@@ -30,19 +30,24 @@ export function planForm() {
     d.kind === "share" ? sharing() : null,
     takesPlaces(d.kind) ? places(d) : null,
     make("div", { class: "steppers" }, FIELDS[d.kind].map(stepper)),
+    d.kind === "debt" ? null : flag("fit"),
     make("details", { class: "more", open: isMoreOpen, ontoggle: (event) => { isMoreOpen = event.target.open; } },
       make("summary", {}, t("plan.more")),
       make("div", { class: "steppers" }, MORE[d.kind].map(stepper)),
-      SWITCHES[d.kind].map((name) => make("label", { class: "switch" },
-        make("input", { type: "checkbox", checked: d[name], "data-focus": name, onchange: (event) => change({ [name]: event.target.checked }) }), t(`plan_field.${name}`)))),
+      SWITCHES[d.kind].map(flag)),
   ];
+}
+
+function flag(name) {
+  return make("label", { class: "switch" },
+    make("input", { type: "checkbox", checked: draft()[name], "data-focus": name, onchange: (event) => change({ [name]: event.target.checked }) }), t(`plan_field.${name}`));
 }
 
 function corridorChoice(d) {
   const id = "plan-corridor";
   return make("div", { class: "plan-choice" }, make("label", { for: id }, t("plan_field.corridor")),
     make("select", { id, "data-focus": id, onchange: (event) => change({ corridor: event.target.value }) },
-      state.geography.centre_lines.features.map((f) => make("option", { value: f.properties.id, selected: f.properties.id === d.corridor }, f.properties.name))));
+      state.geography.centre_lines.features.map((f) => make("option", { value: f.properties.id, selected: f.properties.id === corridorOf(d) }, f.properties.name))));
 }
 
 /** Each drone a switch; the one that is planned for is always among them. */
@@ -76,4 +81,4 @@ function stepper(name) {
 }
 
 /** What the form has to be built anew for. Not for its own fields: a button must not go away under the finger that presses it. */
-export function planKey() { return [pilot.drone, draft().kind, draft().places, draft().kind === "share" ? [droneNames(), sharers()] : null]; }
+export function planKey() { return [pilot.drone, draft().kind, draft().corridor !== "", draft().places, draft().kind === "share" ? [droneNames(), sharers()] : null]; }

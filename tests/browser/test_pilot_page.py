@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import sqlite3
 import time
 
 import msgspec
@@ -16,7 +19,7 @@ from tests.browser.fleet_stage import orders
 from tests.fleet_scene import KHE_DA, an_offer, fleet_scene, not_chosen, refusals
 from tests.scene import BEN_SONG, along
 from tests.web_stage import Stage
-from wire.tasking import FlightKind, FlightWish
+from wire.tasking import FleetOrder, FlightKind, FlightWish
 
 SELECT = "async c => (await import('/static/state.js')).select('contact', c)"
 PATROL = FlightWish(FlightKind.CORRIDOR, corridor="khe-da")
@@ -121,6 +124,75 @@ def test_a_plan_is_seen_checked_leg_by_leg_and_what_is_pointed_to_is_shown_on_th
     page.keyboard.press("l")
     expect(panel.locator(".verdict")).to_have_text("✓The plan passes every check")
     assert "[" not in panel.inner_text(), "a text without words"
+    assert page.seen["errors"] == []
+
+
+def given(stage: Stage) -> list[FleetOrder]:
+    """The orders themselves, the first given first."""
+    with contextlib.closing(sqlite3.connect(stage.settings.orders_db)) as db:
+        rows = db.execute("SELECT body FROM fleet_orders ORDER BY given_ns, rowid").fetchall()
+    return [msgspec.msgpack.decode(body, type=FleetOrder) for (body,) in rows]
+
+
+def test_a_refused_plan_names_one_charge_and_is_shortened_at_a_press(piloting) -> None:
+    stage, mind, page = piloting
+    panel = page.locator("#pilot")
+    page.keyboard.press("p")
+    expect(panel.get_by_label("Rút ngắn cho vừa mức pin")).to_be_checked()
+    panel.get_by_label("Rút ngắn cho vừa mức pin").uncheck()
+    panel.get_by_role("button", name="Lập và kiểm tra").click()
+    orders(stage, 1)
+    (order,) = given(stage)
+    assert (order.wish, order.fit) == (PATROL, False), "its own corridor, all of it"
+    now = time.time_ns()
+    way = list(reversed(KHE_DA[:-1]))
+    long = an_offer(now, order.order_id, "P-41", "drone-1", PATROL, way, refused=refusals()[2:])
+    mind.say(fleets=fleet_scene(now, (long,)).fleets)
+    expect(panel.locator(".offer h3")).to_contain_text("Kế hoạch bị từ chối")
+    expect(panel.locator(".verdict")).to_have_text("✕Kế hoạch bị từ chối: 1 lý do")
+    charges = re.findall(r"(\d+) %", panel.locator(".offer").inner_text())
+    assert charges == ["22", "30"], "the worst case and what must be left, and no other charge beside them"
+    page.keyboard.press("l")
+    expect(panel.locator(".verdict")).to_have_text("✕The plan is refused: 1 reason")
+    expect(panel.locator(".offer h3")).to_contain_text("Refused plan")
+    assert faults_in_both_lights(page, "plan-too-long") == []
+    panel.get_by_role("button", name="Shorten to fit").click()
+    orders(stage, 2)
+    again = given(stage)[-1]
+    assert (again.wish, again.fit, again.drone) == (PATROL, True, "drone-1")
+    short = msgspec.structs.replace(PATROL, reach_m=640.0)
+    fits = msgspec.structs.replace(an_offer(now, again.order_id, "P-42", "drone-1", short, way), asked=PATROL)
+    mind.say(fleets=fleet_scene(now, (fits,)).fleets)
+    expect(panel.locator(".verdict")).to_have_text("✓The plan passes every check")
+    expect(panel.locator(".offer h3")).to_contain_text("Offered flight")
+    expect(panel.locator(".shortened")).to_have_text("Shortened to fit: only the first 640 m of the corridor.")
+    expect(panel.locator(".offer-facts")).to_contain_text("lands with 61 %")
+    expect(panel.locator(".shorten")).to_have_count(0)
+    assert faults_in_both_lights(page, "plan-shortened") == []
+    assert page.seen["errors"] == []
+
+
+def test_a_simulated_drone_on_the_ground_gets_a_new_battery_at_a_press_and_no_real_one(piloting) -> None:
+    stage, mind, page = piloting
+    swap = page.locator("#pilot").get_by_role("button", name="Thay pin")
+    expect(page.locator("#pilot h2")).to_contain_text("drone-1")
+    expect(swap).to_have_count(0)           # it flies
+    page.keyboard.press("3")
+    swap.click()
+    assert ordered(stage, 1) == [("swap_battery", "drone-3", "")]
+    expect(page.locator("#pilot .part-acts .fleet-progress")).to_contain_text("Thay pin: ")
+    expect(swap).to_be_disabled()
+    assert faults(page) == []
+    page.keyboard.press("4")                # its link is lost
+    expect(page.locator("#pilot h2")).to_contain_text("drone-4")
+    expect(swap).to_have_count(0)
+    views = fleet_scene(time.time_ns()).drones
+    real = msgspec.structs.replace(views[2], telemetry=msgspec.structs.replace(views[2].telemetry, simulated=False))
+    mind.say(drones=(*views[:2], real, views[3]))
+    page.keyboard.press("3")
+    expect(page.locator("#pilot h2")).to_contain_text("drone-3")
+    expect(page.locator("#pilot h2 .sim")).to_have_count(0)
+    expect(swap).to_have_count(0)
     assert page.seen["errors"] == []
 
 

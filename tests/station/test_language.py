@@ -52,7 +52,7 @@ LANGUAGES = {name: json.loads((STATIC / "language" / f"{name}.json").read_text(e
 SCRIPTS = {p.name: p.read_text(encoding="utf-8") for p in STATIC.glob("*.js")}
 ADMIN_SECTIONS = ("people", "nodes", "tokens", "health", "backups", "retention", "layers", "record")
 PLANNED_KINDS = ("corridor", "share", "area", "point", "orbit", "debt")
-PLAN_FIELDS = (*BOUNDS.keys() - {"overlap"}, "corridor", "follow_ground", "by_camera", "wait")
+PLAN_FIELDS = (*BOUNDS.keys() - {"overlap"}, "corridor", "follow_ground", "by_camera", "fit", "wait")
 PREFLIGHT_ITEMS = [
     name.replace(" ", "_") for name in re.findall(
         r'\bitem\(\s*"([a-z ]+)"', (ROOT / "fleet" / "preflight.py").read_text(encoding="utf-8")
